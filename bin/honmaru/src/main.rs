@@ -1,0 +1,3 @@
+//! The one binary: the CLI and the roles; wiring only.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Supervisor of one task; std and libc only, static, embedded in honmaru.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The only driver: group commit, snapshots, watch, timers, reconciler scheduling.

@@ -1,0 +1,1 @@
+//! SigV4, sealed sessions, IAM policy evaluation.

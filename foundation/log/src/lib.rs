@@ -1,0 +1,1 @@
+//! Trait Log: an append-only revision log, with SQLite and memory.

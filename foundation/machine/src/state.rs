@@ -1,0 +1,118 @@
+//! All of the cloud's state: typed tables in memory.
+
+use crate::table::{AnyTable, Resource, Table};
+use crate::{RECORD_FORMAT, Record, RecordError};
+use honmaru_base::Scope;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// Typed tables by kind. Read freely; change it through [`crate::Tx`] only.
+#[derive(Default)]
+pub struct State {
+    tables: BTreeMap<&'static str, Box<dyn AnyTable>>,
+    versions: BTreeMap<&'static str, u64>,
+    changes: u64,
+}
+
+impl State {
+    /// A state without tables; register each resource before use.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the table of `R`. Registering twice is a programming error and panics.
+    pub fn register<R: Resource>(&mut self) {
+        let before = self.tables.insert(R::KIND, Box::<Table<R>>::default());
+        assert!(before.is_none(), "table `{}` is registered twice", R::KIND);
+    }
+
+    pub(crate) fn table<R: Resource>(&self) -> &Table<R> {
+        self.tables
+            .get(R::KIND)
+            .and_then(|table| table.as_any().downcast_ref())
+            .unwrap_or_else(|| panic!("table `{}` is not registered", R::KIND))
+    }
+
+    pub(crate) fn table_mut<R: Resource>(&mut self) -> &mut Table<R> {
+        self.changes += 1;
+        self.versions.insert(R::KIND, self.changes);
+        self.tables
+            .get_mut(R::KIND)
+            .and_then(|table| table.as_any_mut().downcast_mut())
+            .unwrap_or_else(|| panic!("table `{}` is not registered", R::KIND))
+    }
+
+    /// The row of that key, if there is one.
+    pub fn get<R: Resource>(&self, scope: &Scope, key: &str) -> Option<&R> {
+        self.table::<R>().rows.get(scope)?.get(key).map(Arc::as_ref)
+    }
+
+    /// All rows of a scope in the order of their keys.
+    pub fn list<R: Resource>(&self, scope: &Scope) -> impl DoubleEndedIterator<Item = (&str, &R)> {
+        self.table::<R>().rows.get(scope).into_iter().flatten().map(|(key, row)| (key.as_str(), row.as_ref()))
+    }
+
+    /// The rows of a scope whose keys start with `prefix`, in the order of their keys.
+    pub fn prefixed<'a, R: Resource>(
+        &'a self,
+        scope: &Scope,
+        prefix: &'a str,
+    ) -> impl DoubleEndedIterator<Item = (&'a str, &'a R)> {
+        let rows = self.table::<R>().rows.get(scope);
+        // No key can lie between the last one with this prefix and the prefix followed by the largest character.
+        let end = format!("{prefix}{}", char::MAX);
+        rows.into_iter()
+            .flat_map(move |rows| rows.range::<str, _>((Bound::Included(prefix), Bound::Excluded(end.as_str()))))
+            .map(|(key, row)| (key.as_str(), row.as_ref()))
+    }
+
+    /// The rows whose index `index` holds `value`, in the order of their keys.
+    pub fn find<'a, R: Resource>(
+        &'a self,
+        scope: &'a Scope,
+        index: &'static str,
+        value: &str,
+    ) -> impl DoubleEndedIterator<Item = (&'a str, &'a R)> {
+        let table = self.table::<R>();
+        let keys = table.index.get(&(scope.clone(), index, value.to_owned()));
+        keys.into_iter().flatten().filter_map(move |key| {
+            let row = table.rows.get(scope)?.get(key)?;
+            Some((key.as_str(), row.as_ref()))
+        })
+    }
+
+    /// All rows of all scopes.
+    pub fn all<R: Resource>(&self) -> impl Iterator<Item = (&Scope, &str, &R)> {
+        self.table::<R>()
+            .rows
+            .iter()
+            .flat_map(|(scope, rows)| rows.iter().map(move |(key, row)| (scope, key.as_str(), row.as_ref())))
+    }
+
+    /// A number that grows whenever the table of that kind changes.
+    pub fn version(&self, kind: &str) -> u64 {
+        self.versions.get(kind).copied().unwrap_or(0)
+    }
+
+    /// Replays one record of the log.
+    pub fn replay(&mut self, record: &Record) -> Result<(), RecordError> {
+        if record.v > RECORD_FORMAT {
+            return Err(RecordError::Format(record.v));
+        }
+        let table =
+            self.tables.get_mut(record.kind.as_str()).ok_or_else(|| RecordError::Kind(record.kind.clone()))?;
+        table.apply(record)?;
+        self.changes += 1;
+        Ok(())
+    }
+
+    /// Every durable row as a record: the content of a snapshot.
+    pub fn dump(&self) -> Vec<Record> {
+        let mut records = Vec::new();
+        for table in self.tables.values() {
+            table.dump(&mut records);
+        }
+        records
+    }
+}

@@ -1,0 +1,1 @@
+//! The AWS protocols, driven by the API models.

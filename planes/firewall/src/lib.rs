@@ -1,0 +1,1 @@
+//! Request inspection: WAFv2 rules compiled to a plan.

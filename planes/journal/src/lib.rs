@@ -1,0 +1,1 @@
+//! Container log storage, tail, filter.

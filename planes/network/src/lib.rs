@@ -1,0 +1,1 @@
+//! Task interfaces, addresses, security groups, DNS.

@@ -1,0 +1,1 @@
+//! The agent: desired tasks to runtime, network and images; adopts what runs.

@@ -1,0 +1,1 @@
+//! The OCI distribution specification over the image store.

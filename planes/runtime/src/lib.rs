@@ -1,0 +1,1 @@
+//! Speaks to shims; root file systems, cgroups.

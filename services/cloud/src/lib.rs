@@ -1,0 +1,1 @@
+//! The sum of all machines and the glue between services.

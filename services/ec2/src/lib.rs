@@ -1,0 +1,1 @@
+//! The part of Amazon EC2 that ECS needs: the default VPC, subnets, security groups, interfaces.

@@ -1,0 +1,1 @@
+//! AWS IAM: users, roles, policies, access keys.

@@ -1,0 +1,1 @@
+//! AWS WAFv2: web ACLs, rule groups, IP sets, associations.

@@ -1,0 +1,3 @@
+//! Demo, test, bench, tidy, models.
+
+fn main() {}
