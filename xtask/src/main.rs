@@ -1,3 +1,33 @@
-//! Demo, test, bench, tidy, models.
+//! `cargo xtask COMMAND`: the chores of the repository. One module per command; this file only chooses.
 
-fn main() {}
+mod models;
+
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  models         fetch the pinned botocore and write models/*.json.gz, then the types
+  models types   write services/*/src/types.rs from models/ and services/*/operations.txt";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["models", rest @ ..] => models::run(rest),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        [] => bail!("a command is missing\n\n{USAGE}"),
+        [other, ..] => bail!("`{other}` is no command\n\n{USAGE}"),
+    }
+}
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map(Path::to_path_buf)
+        .unwrap_or_default()
+}

@@ -1,1 +1,3 @@
 //! Amazon ECR: repositories and images.
+
+pub mod types;

@@ -1,1 +1,3 @@
 //! Amazon ECS: clusters, task definitions, tasks, services.
+
+pub mod types;

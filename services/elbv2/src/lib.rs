@@ -1,1 +1,3 @@
 //! Elastic Load Balancing v2: load balancers, listeners, rules, target groups.
+
+pub mod types;

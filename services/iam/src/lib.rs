@@ -1,1 +1,3 @@
 //! AWS IAM: users, roles, policies, access keys.
+
+pub mod types;

@@ -1,1 +1,3 @@
 //! AWS STS: caller identity and sessions.
+
+pub mod types;
