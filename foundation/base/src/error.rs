@@ -21,7 +21,12 @@ pub struct ApiError {
 impl ApiError {
     /// An error with the status that the model gives it.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), status: None, fields: Map::new() }
+        Self {
+            code: code.into(),
+            message: message.into(),
+            status: None,
+            fields: Map::new(),
+        }
     }
 
     /// The same error with an HTTP status of its own.

@@ -20,7 +20,9 @@ pub fn prefixed_id(rng: &mut dyn Rng, prefix: &str) -> String {
 
 /// `len` characters of A-Z and 2-7, as in IAM unique ids and access key ids.
 pub fn alphanumeric_id(rng: &mut dyn Rng, len: usize) -> String {
-    (0..len).map(|_| ALPHANUMERIC[rng.below(ALPHANUMERIC.len() as u64) as usize] as char).collect()
+    (0..len)
+        .map(|_| ALPHANUMERIC[rng.below(ALPHANUMERIC.len() as u64) as usize] as char)
+        .collect()
 }
 
 /// A random (version 4) UUID in its usual text form. Ref: RFC 9562.

@@ -39,7 +39,11 @@ macro_rules! text {
             type Err = ScopeError;
             fn from_str(s: &str) -> Result<Self, ScopeError> {
                 let valid: fn(&str) -> bool = $valid;
-                if valid(s) { Ok(Self(s.to_owned())) } else { Err(ScopeError::$error(s.to_owned())) }
+                if valid(s) {
+                    Ok(Self(s.to_owned()))
+                } else {
+                    Err(ScopeError::$error(s.to_owned()))
+                }
             }
         }
         impl TryFrom<String> for $name {
@@ -61,9 +65,11 @@ macro_rules! text {
     };
 }
 
-text!(AccountId, Account, |s| s.len() == 12 && s.bytes().all(|b| b.is_ascii_digit()));
+text!(AccountId, Account, |s| s.len() == 12
+    && s.bytes().all(|b| b.is_ascii_digit()));
 text!(Region, Region, |s| (1..=64).contains(&s.len())
-    && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+    && s.bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
 
 /// The account and region that a call, a resource or a table row belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,12 +83,18 @@ pub struct Scope {
 impl Scope {
     /// A scope from its two texts; an error when either is malformed.
     pub fn new(account: &str, region: &str) -> Result<Self, ScopeError> {
-        Ok(Self { account: account.parse()?, region: region.parse()? })
+        Ok(Self {
+            account: account.parse()?,
+            region: region.parse()?,
+        })
     }
 
     /// The same account in [`GLOBAL_REGION`], where IAM keeps its state.
     pub fn global(&self) -> Self {
-        Self { account: self.account.clone(), region: Region(GLOBAL_REGION.to_owned()) }
+        Self {
+            account: self.account.clone(),
+            region: Region(GLOBAL_REGION.to_owned()),
+        }
     }
 }
 

@@ -85,7 +85,12 @@ pub struct Access {
 impl Access {
     /// An action on resources, without condition keys.
     pub fn new(action: &str, resources: Vec<String>) -> Self {
-        Self { action: action.to_owned(), resources, context: Vec::new(), resource_policy: None }
+        Self {
+            action: action.to_owned(),
+            resources,
+            context: Vec::new(),
+            resource_policy: None,
+        }
     }
 
     /// An action without resource-level permissions.

@@ -50,7 +50,12 @@ impl State {
 
     /// All rows of a scope in the order of their keys.
     pub fn list<R: Resource>(&self, scope: &Scope) -> impl DoubleEndedIterator<Item = (&str, &R)> {
-        self.table::<R>().rows.get(scope).into_iter().flatten().map(|(key, row)| (key.as_str(), row.as_ref()))
+        self.table::<R>()
+            .rows
+            .get(scope)
+            .into_iter()
+            .flatten()
+            .map(|(key, row)| (key.as_str(), row.as_ref()))
     }
 
     /// The rows of a scope whose keys start with `prefix`, in the order of their keys.
@@ -100,8 +105,10 @@ impl State {
         if record.v > RECORD_FORMAT {
             return Err(RecordError::Format(record.v));
         }
-        let table =
-            self.tables.get_mut(record.kind.as_str()).ok_or_else(|| RecordError::Kind(record.kind.clone()))?;
+        let table = self
+            .tables
+            .get_mut(record.kind.as_str())
+            .ok_or_else(|| RecordError::Kind(record.kind.clone()))?;
         table.apply(record)?;
         self.changes += 1;
         Ok(())

@@ -27,7 +27,10 @@ pub(crate) struct Table<R> {
 
 impl<R> Default for Table<R> {
     fn default() -> Self {
-        Self { rows: BTreeMap::new(), index: BTreeMap::new() }
+        Self {
+            rows: BTreeMap::new(),
+            index: BTreeMap::new(),
+        }
     }
 }
 
@@ -35,7 +38,11 @@ impl<R: Resource> Table<R> {
     /// Sets or removes a row and returns the one that was there before.
     pub(crate) fn replace(&mut self, scope: &Scope, key: &str, row: Option<Arc<R>>) -> Option<Arc<R>> {
         let before = match &row {
-            Some(row) => self.rows.entry(scope.clone()).or_default().insert(key.to_owned(), row.clone()),
+            Some(row) => self
+                .rows
+                .entry(scope.clone())
+                .or_default()
+                .insert(key.to_owned(), row.clone()),
             None => {
                 let rows = self.rows.get_mut(scope);
                 let before = rows.and_then(|rows| rows.remove(key));
@@ -58,7 +65,10 @@ impl<R: Resource> Table<R> {
         }
         if let Some(row) = &row {
             row.index(&mut |name, value| {
-                self.index.entry((scope.clone(), name, value)).or_default().insert(key.to_owned());
+                self.index
+                    .entry((scope.clone(), name, value))
+                    .or_default()
+                    .insert(key.to_owned());
             });
         }
         before
@@ -76,9 +86,13 @@ pub(crate) trait AnyTable: Any + Send + Sync {
 impl<R: Resource> AnyTable for Table<R> {
     fn apply(&mut self, record: &Record) -> Result<(), RecordError> {
         let row = match &record.body {
-            Some(body) => Some(Arc::new(serde_json::from_value::<R>(body.clone()).map_err(|source| {
-                RecordError::Body { kind: record.kind.clone(), key: record.key.clone(), source }
-            })?)),
+            Some(body) => Some(Arc::new(serde_json::from_value::<R>(body.clone()).map_err(
+                |source| RecordError::Body {
+                    kind: record.kind.clone(),
+                    key: record.key.clone(),
+                    source,
+                },
+            )?)),
             None => None,
         };
         self.replace(&record.scope, &record.key, row);

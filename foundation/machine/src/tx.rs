@@ -21,7 +21,13 @@ pub struct Tx<'a> {
 impl<'a> Tx<'a> {
     /// A transition at the moment `now`.
     pub fn new(state: &'a mut State, now: Time, rng: &'a mut dyn Rng) -> Self {
-        Self { state, now, rng, records: Vec::new(), undo: Vec::new() }
+        Self {
+            state,
+            now,
+            rng,
+            records: Vec::new(),
+            undo: Vec::new(),
+        }
     }
 
     /// The moment of this transition.
@@ -93,5 +99,11 @@ impl Deref for Tx<'_> {
 pub(crate) fn record<R: Resource>(scope: &Scope, key: &str, row: Option<&R>) -> Record {
     // Rows are plain data with text keys; serde_json cannot fail on them.
     let body = row.map(|row| serde_json::to_value(row).expect("a resource is plain data"));
-    Record { v: RECORD_FORMAT, kind: R::KIND.to_owned(), scope: scope.clone(), key: key.to_owned(), body }
+    Record {
+        v: RECORD_FORMAT,
+        kind: R::KIND.to_owned(),
+        scope: scope.clone(),
+        key: key.to_owned(),
+        body,
+    }
 }

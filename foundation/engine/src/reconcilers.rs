@@ -1,0 +1,83 @@
+//! Which reconciler runs when: after a change of what it watches, or when its time has come.
+
+use honmaru_base::{Rng, Time};
+use honmaru_machine::{Reconciler, Record, State, Tx};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// After a panic a reconciler rests this long.
+const REST_AFTER_PANIC_MS: i64 = 1_000;
+
+struct Scheduled {
+    reconciler: Box<dyn Reconciler>,
+    /// The sum of the watched kinds' versions when it last ran; nothing before its first run.
+    seen: Option<u64>,
+    wake_at: Option<Time>,
+}
+
+/// All reconcilers with what they have seen.
+pub(crate) struct Reconcilers(Vec<Scheduled>);
+
+impl Reconcilers {
+    pub(crate) fn new(reconcilers: Vec<Box<dyn Reconciler>>) -> Self {
+        Self(
+            reconcilers
+                .into_iter()
+                .map(|reconciler| Scheduled {
+                    reconciler,
+                    seen: None,
+                    wake_at: None,
+                })
+                .collect(),
+        )
+    }
+
+    /// When the next one wants to run though nothing changed.
+    pub(crate) fn next_wake(&self) -> Option<Time> {
+        self.0.iter().filter_map(|s| s.wake_at).min()
+    }
+
+    /// Runs each reconciler that is due, once, and adds what it changed to `records`. Returns whether one ran.
+    pub(crate) fn run_due(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        rng: &mut dyn Rng,
+        records: &mut Vec<Record>,
+        is_changed: &mut bool,
+    ) -> bool {
+        let mut ran = false;
+        for scheduled in &mut self.0 {
+            let seen = version_of(state, scheduled.reconciler.watches());
+            let due = scheduled.wake_at.is_some_and(|at| at <= now);
+            if scheduled.seen == Some(seen) && !due {
+                continue;
+            }
+            ran = true;
+            // What it changes itself is not seen: it looks once more, until nothing is left to do.
+            scheduled.seen = Some(seen);
+            let mut tx = Tx::new(state, now, rng);
+            let reconciler = &mut scheduled.reconciler;
+            match catch_unwind(AssertUnwindSafe(|| reconciler.reconcile(&mut tx))) {
+                Ok(wake_at) => {
+                    scheduled.wake_at = wake_at;
+                    *is_changed |= tx.is_changed();
+                    records.extend(tx.commit());
+                }
+                Err(_) => {
+                    tx.roll_back();
+                    tracing::error!(
+                        reconciler = reconciler.name(),
+                        "a reconciler panicked; its changes are undone"
+                    );
+                    scheduled.wake_at = Some(now + REST_AFTER_PANIC_MS);
+                }
+            }
+        }
+        ran
+    }
+}
+
+/// The sum of the versions of some kinds: it changes when one of them changes.
+pub(crate) fn version_of(state: &State, kinds: &[&str]) -> u64 {
+    kinds.iter().map(|kind| state.version(kind)).sum()
+}
