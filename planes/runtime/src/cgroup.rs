@@ -1,0 +1,209 @@
+//! The cgroups from outside: what was used, who is in them, their end. Limits are set by the shim.
+
+use crate::error::{At, RuntimeError};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+const MOUNT: &str = "/sys/fs/cgroup";
+/// Ref: linux/magic.h, CGROUP2_SUPER_MAGIC.
+const CGROUP2_MAGIC: i64 = 0x6367_7270;
+/// The v1 hierarchies that shims use.
+const V1_CONTROLLERS: [&str; 4] = ["memory", "cpu", "cpuacct", "pids"];
+/// rmdir answers EBUSY for a moment after the last exit: so often do we try again, with `REMOVE_PAUSE_MS` between.
+const REMOVE_ATTEMPTS_MAX: u32 = 500;
+const REMOVE_PAUSE_MS: u64 = 2;
+/// Deepest nesting below a task: container, exec.
+const DEPTH_MAX: u32 = 8;
+
+/// Which cgroup interface the host has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CgroupMode {
+    /// A hierarchy for each controller.
+    V1,
+    /// One hierarchy.
+    V2,
+}
+
+/// What the host has.
+pub fn cgroup_mode() -> CgroupMode {
+    match rustix::fs::statfs(MOUNT) {
+        Ok(found) if i64::try_from(found.f_type) == Ok(CGROUP2_MAGIC) => CgroupMode::V2,
+        Ok(_) | Err(_) => CgroupMode::V1,
+    }
+}
+
+/// What a container has used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ContainerStats {
+    /// CPU time since its start, in nanoseconds.
+    pub cpu_usage_ns: u64,
+    /// Memory now, page cache included.
+    pub memory_usage_bytes: u64,
+    /// Memory at most since its start.
+    pub memory_max_usage_bytes: u64,
+    /// Its limit; nothing: none of its own.
+    pub memory_limit_bytes: Option<u64>,
+    /// Page cache that can be given back at once.
+    pub memory_inactive_file_bytes: u64,
+    /// Processes and threads now.
+    pub pids: u64,
+}
+
+/// Everything below one name.
+#[derive(Debug, Clone)]
+pub(crate) struct CgroupTree {
+    mode: CgroupMode,
+    name: String,
+}
+
+impl CgroupTree {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            mode: cgroup_mode(),
+            name: name.to_string(),
+        }
+    }
+
+    /// The path below the hierarchy's root.
+    pub(crate) fn path(&self, below: &str) -> String {
+        format!("{}/{below}", self.name)
+    }
+
+    fn dirs(&self, below: &str) -> Vec<PathBuf> {
+        let path = Path::new(&self.name).join(below);
+        match self.mode {
+            CgroupMode::V1 => V1_CONTROLLERS
+                .iter()
+                .map(|name| Path::new(MOUNT).join(name).join(&path))
+                .collect(),
+            CgroupMode::V2 => vec![Path::new(MOUNT).join(&path)],
+        }
+    }
+
+    /// Kills every process in it and below it, then removes it. Blocks for at most a few seconds.
+    pub(crate) fn destroy(&self, below: &str) -> Result<(), RuntimeError> {
+        for dir in self.dirs(below) {
+            destroy_dir(&dir)?;
+        }
+        Ok(())
+    }
+
+    /// The names below the tree's root: task ids.
+    pub(crate) fn tasks(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .dirs("")
+            .iter()
+            .flat_map(|dir| subdirs(dir))
+            .filter_map(name_of)
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// What was used there; nothing when it is not there.
+    pub(crate) fn stats(&self, below: &str) -> Option<ContainerStats> {
+        let path = Path::new(&self.name).join(below);
+        match self.mode {
+            CgroupMode::V1 => {
+                let dir = |controller: &str| Path::new(MOUNT).join(controller).join(&path);
+                let memory = dir("memory");
+                Some(ContainerStats {
+                    cpu_usage_ns: number(&dir("cpuacct").join("cpuacct.usage"))?,
+                    memory_usage_bytes: number(&memory.join("memory.usage_in_bytes"))?,
+                    memory_max_usage_bytes: number(&memory.join("memory.max_usage_in_bytes"))?,
+                    memory_limit_bytes: number(&memory.join("memory.limit_in_bytes")).filter(|limit| *limit < 1 << 60),
+                    memory_inactive_file_bytes: field(&memory.join("memory.stat"), "total_inactive_file").unwrap_or(0),
+                    pids: number(&dir("pids").join("pids.current")).unwrap_or(0),
+                })
+            }
+            CgroupMode::V2 => {
+                let dir = Path::new(MOUNT).join(&path);
+                Some(ContainerStats {
+                    cpu_usage_ns: field(&dir.join("cpu.stat"), "usage_usec")? * 1_000,
+                    memory_usage_bytes: number(&dir.join("memory.current"))?,
+                    memory_max_usage_bytes: number(&dir.join("memory.peak")).unwrap_or(0),
+                    memory_limit_bytes: number(&dir.join("memory.max")),
+                    memory_inactive_file_bytes: field(&dir.join("memory.stat"), "inactive_file").unwrap_or(0),
+                    pids: number(&dir.join("pids.current")).unwrap_or(0),
+                })
+            }
+        }
+    }
+}
+
+fn number(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+fn field(path: &Path, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    text.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+fn name_of(dir: PathBuf) -> Option<String> {
+    Some(dir.file_name()?.to_str()?.to_string())
+}
+
+fn subdirs(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let is_dir = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    entries.flatten().filter(is_dir).map(|entry| entry.path()).collect()
+}
+
+/// The directory and all below it, deepest first.
+fn tree(dir: &Path, depth: u32) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    if depth < DEPTH_MAX {
+        for below in subdirs(dir) {
+            all.extend(tree(&below, depth + 1));
+        }
+    }
+    all.push(dir.to_path_buf());
+    all
+}
+
+fn destroy_dir(dir: &Path) -> Result<(), RuntimeError> {
+    for _ in 0..REMOVE_ATTEMPTS_MAX {
+        let mut busy = false;
+        for path in tree(dir, 0) {
+            kill_members(&path);
+            match fs::remove_dir(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if matches!(error.raw_os_error(), Some(code) if code == rustix::io::Errno::BUSY.raw_os_error()) => {
+                    busy = true
+                }
+                Err(error) => return Err(error).at("remove", path),
+            }
+        }
+        if !busy {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(REMOVE_PAUSE_MS));
+    }
+    Err(RuntimeError::CgroupBusy {
+        path: dir.to_path_buf(),
+    })
+}
+
+/// Sends SIGKILL to every process in this very cgroup. Errors mean that it is gone: the removal will tell.
+fn kill_members(dir: &Path) {
+    let Ok(text) = fs::read_to_string(dir.join("cgroup.procs")) else {
+        return;
+    };
+    for pid in text
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .filter_map(Pid::from_raw)
+    {
+        let _gone = kill_process(pid, Signal::KILL);
+    }
+}
