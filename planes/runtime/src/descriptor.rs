@@ -13,7 +13,10 @@ impl Descriptor {
     /// Makes it non-blocking. Its open file description is ours alone: the other end keeps its own flags.
     pub(crate) fn new(descriptor: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&descriptor, true)?;
-        Ok(Self(AsyncFd::register(descriptor)?))
+        // Needed: there is no safe constructor.
+        // SAFETY: an OwnedFd owns its descriptor and always answers the same one; it is closed with the AsyncFd.
+        let registered = unsafe { AsyncFd::register(descriptor)? };
+        Ok(Self(registered))
     }
 
     /// Reads some bytes; 0 at the end. A terminal whose last slave is closed answers EIO: that is an end too.
