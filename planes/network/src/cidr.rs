@@ -23,9 +23,15 @@ pub fn choose_cidr(wanted: Ipv4Net, host_routes: &[Ipv4Net]) -> Option<CidrChoic
             .copied()
     };
     let Some(taken_by) = collision(&wanted) else {
-        return Some(CidrChoice { cidr: wanted, note: None });
+        return Some(CidrChoice {
+            cidr: wanted,
+            note: None,
+        });
     };
-    let candidates = (16..31u8).rev().map(|b| (172, b)).chain((0..=255u8).rev().map(|b| (10, b)));
+    let candidates = (16..31u8)
+        .rev()
+        .map(|b| (172, b))
+        .chain((0..=255u8).rev().map(|b| (10, b)));
     candidates
         .filter_map(|(a, b)| Ipv4Net::new(Ipv4Addr::new(a, b, 0, 0), 16).ok())
         .find(|net| collision(net).is_none())
@@ -44,7 +50,11 @@ pub fn host_routes() -> std::io::Result<Vec<Ipv4Net>> {
 
 /// The table of /proc/net/route: interface, destination and mask as hexadecimal numbers in host byte order.
 fn parse_routes(text: &str) -> Vec<Ipv4Net> {
-    let address = |field: &str| u32::from_str_radix(field, 16).ok().map(|n| Ipv4Addr::from(n.to_ne_bytes()));
+    let address = |field: &str| {
+        u32::from_str_radix(field, 16)
+            .ok()
+            .map(|n| Ipv4Addr::from(n.to_ne_bytes()))
+    };
     text.lines()
         .skip(1)
         .filter_map(|line| {
@@ -67,7 +77,10 @@ mod tests {
         let routes = [net("0.0.0.0/0"), net("192.168.0.0/16")];
         assert_eq!(
             choose_cidr(net("172.31.0.0/16"), &routes),
-            Some(CidrChoice { cidr: net("172.31.0.0/16"), note: None })
+            Some(CidrChoice {
+                cidr: net("172.31.0.0/16"),
+                note: None
+            })
         );
     }
 
@@ -77,12 +90,18 @@ mod tests {
         let choice = choose_cidr(net("172.31.0.0/16"), &routes).expect("a range is free");
         assert_eq!(choice.cidr, net("172.27.0.0/16"));
         let note = choice.note.expect("a sentence");
-        assert!(note.contains("172.31.5.0/24") && note.contains("172.27.0.0/16"), "{note}");
+        assert!(
+            note.contains("172.31.5.0/24") && note.contains("172.27.0.0/16"),
+            "{note}"
+        );
     }
 
     #[test]
     fn gives_up_when_all_is_taken() {
-        assert_eq!(choose_cidr(net("172.31.0.0/16"), &[net("172.16.0.0/12"), net("10.0.0.0/8")]), None);
+        assert_eq!(
+            choose_cidr(net("172.31.0.0/16"), &[net("172.16.0.0/12"), net("10.0.0.0/8")]),
+            None
+        );
     }
 
     #[test]

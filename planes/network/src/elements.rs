@@ -2,7 +2,8 @@
 //! where a run of `nft` takes milliseconds. Ref: linux/netfilter/nf_tables.h.
 
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket,
+    sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 use std::fmt;
@@ -114,8 +115,12 @@ pub(crate) fn change(table: &str, delete: &[&Element], add: &[&Element]) -> io::
 }
 
 fn open() -> io::Result<OwnedFd> {
-    let socket =
-        socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkNetFilter)?;
+    let socket = socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkNetFilter,
+    )?;
     bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
     setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::seconds(ANSWER_TIMEOUT_S))?;
     Ok(socket)
@@ -131,7 +136,14 @@ fn batch(table: &str, delete: &[&Element], add: &[&Element]) -> Vec<u8> {
     }
     for element in add {
         let body = element_body(table, element, true);
-        message(&mut out, ty(NFT_MSG_NEWSETELEM), NLM_F_ACK | NLM_F_CREATE, NFPROTO_INET, 0, &body);
+        message(
+            &mut out,
+            ty(NFT_MSG_NEWSETELEM),
+            NLM_F_ACK | NLM_F_CREATE,
+            NFPROTO_INET,
+            0,
+            &body,
+        );
     }
     message(&mut out, NFNL_MSG_BATCH_END, 0, 0, NFNL_SUBSYS_NFTABLES, &[]);
     out
@@ -143,7 +155,9 @@ fn element_body(table: &str, element: &Element, with_data: bool) -> Vec<u8> {
     attribute(&mut body, NFTA_SET_ELEM_LIST_SET, &zero_terminated(&element.set));
     nested(&mut body, NFTA_SET_ELEM_LIST_ELEMENTS, |list| {
         nested(list, NFTA_LIST_ELEM, |item| {
-            nested(item, NFTA_SET_ELEM_KEY, |key| attribute(key, NFTA_DATA_VALUE, &element.key.bytes()));
+            nested(item, NFTA_SET_ELEM_KEY, |key| {
+                attribute(key, NFTA_DATA_VALUE, &element.key.bytes())
+            });
             match &element.data {
                 Data::Jump(chain) if with_data => nested(item, NFTA_SET_ELEM_DATA, |data| {
                     nested(data, NFTA_DATA_VERDICT, |verdict| {

@@ -74,14 +74,24 @@ pub enum NetworkError {
 
 impl NetworkError {
     pub(crate) fn file(what: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
-        Self::File { what, path: path.into(), source }
+        Self::File {
+            what,
+            path: path.into(),
+            source,
+        }
     }
 
     pub(crate) fn system(what: impl Into<String>, source: io::Error) -> Self {
-        Self::System { what: what.into(), source }
+        Self::System {
+            what: what.into(),
+            source,
+        }
     }
 
     pub(crate) fn netlink(what: impl Into<String>, source: rtnetlink::Error) -> Self {
-        Self::Netlink { what: what.into(), source }
+        Self::Netlink {
+            what: what.into(),
+            source,
+        }
     }
 }

@@ -19,7 +19,10 @@ pub(crate) struct Files {
 impl Files {
     pub fn new(state_dir: &Path) -> Self {
         let node = state_dir.join("node");
-        Self { root: node.join("network"), namespaces: node.join("netns") }
+        Self {
+            root: node.join("network"),
+            namespaces: node.join("netns"),
+        }
     }
 
     pub fn create(&self) -> Result<(), NetworkError> {
@@ -102,14 +105,22 @@ fn names(dir: &Path) -> Result<Vec<String>, NetworkError> {
     for entry in entries {
         let entry = entry.map_err(|e| NetworkError::file("list", dir, e))?;
         // A name that begins with a dot is a file that was being written when we died.
-        names.extend(entry.file_name().into_string().ok().filter(|name| !name.starts_with('.')));
+        names.extend(
+            entry
+                .file_name()
+                .into_string()
+                .ok()
+                .filter(|name| !name.starts_with('.')),
+        );
     }
     Ok(names)
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, NetworkError> {
     match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| NetworkError::file("decode", path, e.into())),
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|e| NetworkError::file("decode", path, e.into())),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(NetworkError::file("read", path, e)),
     }

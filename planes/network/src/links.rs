@@ -45,7 +45,11 @@ fn is(error: &rtnetlink::Error, codes: &[i32]) -> bool {
 pub(crate) async fn all(handle: &Handle) -> Result<BTreeMap<String, u32>, NetworkError> {
     let mut links = handle.link().get().execute();
     let mut found = BTreeMap::new();
-    while let Some(link) = links.try_next().await.map_err(|e| NetworkError::netlink("list interfaces", e))? {
+    while let Some(link) = links
+        .try_next()
+        .await
+        .map_err(|e| NetworkError::netlink("list interfaces", e))?
+    {
         let name = link.attributes.iter().find_map(|a| match a {
             LinkAttribute::IfName(name) => Some(name.clone()),
             _ => None,
@@ -57,7 +61,14 @@ pub(crate) async fn all(handle: &Handle) -> Result<BTreeMap<String, u32>, Networ
 
 /// The index of an interface, if there is one.
 pub(crate) async fn index(handle: &Handle, name: &str) -> Result<Option<u32>, NetworkError> {
-    match handle.link().get().match_name(name.to_owned()).execute().try_next().await {
+    match handle
+        .link()
+        .get()
+        .match_name(name.to_owned())
+        .execute()
+        .try_next()
+        .await
+    {
         Ok(link) => Ok(link.map(|link| link.header.index)),
         Err(error) if is(&error, &[libc::ENODEV]) => Ok(None),
         Err(error) => Err(NetworkError::netlink(format!("look for interface {name}"), error)),
@@ -76,19 +87,25 @@ pub(crate) async fn create_veth(
         .address(mac.to_vec())
         .setns_by_fd(namespace.as_raw_fd())
         .build();
-    let message = LinkVeth::new(name, INSIDE).set_info_data(InfoData::Veth(InfoVeth::Peer(peer))).build();
+    let message = LinkVeth::new(name, INSIDE)
+        .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
+        .build();
     handle
         .link()
         .add(message)
         .execute()
         .await
         .map_err(|e| NetworkError::netlink(format!("make interface {name}"), e))?;
-    index(handle, name).await?.ok_or_else(|| NetworkError::NoLink(name.to_owned()))
+    index(handle, name)
+        .await?
+        .ok_or_else(|| NetworkError::NoLink(name.to_owned()))
 }
 
 /// Removes an interface; none is no error.
 pub(crate) async fn remove(handle: &Handle, name: &str) -> Result<(), NetworkError> {
-    let Some(index) = index(handle, name).await? else { return Ok(()) };
+    let Some(index) = index(handle, name).await? else {
+        return Ok(());
+    };
     match handle.link().del(index).execute().await {
         Ok(()) => Ok(()),
         Err(error) if is(&error, &[libc::ENODEV]) => Ok(()),
@@ -98,7 +115,12 @@ pub(crate) async fn remove(handle: &Handle, name: &str) -> Result<(), NetworkErr
 
 async fn up(handle: &Handle, index: u32) -> Result<(), NetworkError> {
     let message = LinkUnspec::new_with_index(index).up().build();
-    handle.link().set(message).execute().await.map_err(|e| NetworkError::netlink("bring an interface up", e))
+    handle
+        .link()
+        .set(message)
+        .execute()
+        .await
+        .map_err(|e| NetworkError::netlink("bring an interface up", e))
 }
 
 async fn add_address(handle: &Handle, index: u32, address: Ipv4Addr) -> Result<(), NetworkError> {
@@ -140,12 +162,17 @@ pub(crate) async fn configure_host_side(handle: &Handle, index: u32, task: Ipv4A
 /// Brings the task's side up: loopback, its address, the way out.
 pub(crate) async fn configure_task_side(handle: &Handle, task: Ipv4Addr) -> Result<(), NetworkError> {
     up(handle, LO).await?;
-    let index = index(handle, INSIDE).await?.ok_or_else(|| NetworkError::NoLink(INSIDE.to_owned()))?;
+    let index = index(handle, INSIDE)
+        .await?
+        .ok_or_else(|| NetworkError::NoLink(INSIDE.to_owned()))?;
     add_address(handle, index, task).await?;
     up(handle, index).await?;
     add_route(handle, "the route to the gateway", link_route(GATEWAY, index)).await?;
-    let default =
-        RouteMessageBuilder::<Ipv4Addr>::new().gateway(GATEWAY).output_interface(index).pref_source(task).build();
+    let default = RouteMessageBuilder::<Ipv4Addr>::new()
+        .gateway(GATEWAY)
+        .output_interface(index)
+        .pref_source(task)
+        .build();
     add_route(handle, "the default route", default).await
 }
 
@@ -157,8 +184,15 @@ pub(crate) async fn host_addresses(
     let label = id.address_label();
     let mut addresses = handle.address().get().set_link_index_filter(LO).execute();
     let mut found = BTreeMap::new();
-    while let Some(message) = addresses.try_next().await.map_err(|e| NetworkError::netlink("list addresses", e))? {
-        let ours = message.attributes.iter().any(|a| matches!(a, AddressAttribute::Label(l) if *l == label));
+    while let Some(message) = addresses
+        .try_next()
+        .await
+        .map_err(|e| NetworkError::netlink("list addresses", e))?
+    {
+        let ours = message
+            .attributes
+            .iter()
+            .any(|a| matches!(a, AddressAttribute::Label(l) if *l == label));
         let address = message.attributes.iter().find_map(|a| match a {
             AddressAttribute::Local(IpAddr::V4(address)) => Some(*address),
             _ => None,
@@ -173,7 +207,10 @@ pub(crate) async fn host_addresses(
 /// Adds an address to `lo` under our label; one that something else put there is an error.
 pub(crate) async fn add_host_address(handle: &Handle, id: &InstanceId, address: Ipv4Addr) -> Result<(), NetworkError> {
     let mut request = handle.address().add(LO, IpAddr::V4(address), 32);
-    request.message_mut().attributes.push(AddressAttribute::Label(id.address_label()));
+    request
+        .message_mut()
+        .attributes
+        .push(AddressAttribute::Label(id.address_label()));
     match request.execute().await {
         Err(error) if is(&error, &[EEXIST]) => Err(NetworkError::HostAddressTaken(address)),
         other => other.map_err(|e| NetworkError::netlink(format!("add address {address} to lo"), e)),
@@ -183,7 +220,9 @@ pub(crate) async fn add_host_address(handle: &Handle, id: &InstanceId, address: 
 /// Removes an address of ours from `lo`.
 pub(crate) async fn remove_host_address(handle: &Handle, message: AddressMessage) -> Result<(), NetworkError> {
     let removed = handle.address().del(message).execute().await;
-    ignore(removed, &[libc::EADDRNOTAVAIL], || "remove an address from lo".to_owned())
+    ignore(removed, &[libc::EADDRNOTAVAIL], || {
+        "remove an address from lo".to_owned()
+    })
 }
 
 /// Our unreachable routes: they mark the VPCs' ranges as taken and keep packets to absent tasks on this host.
@@ -196,9 +235,16 @@ pub(crate) async fn unreachable_routes(
     filter.header.address_family = AddressFamily::Inet;
     let mut routes = handle.route().get(filter).execute();
     let mut found = BTreeMap::new();
-    while let Some(route) = routes.try_next().await.map_err(|e| NetworkError::netlink("list routes", e))? {
+    while let Some(route) = routes
+        .try_next()
+        .await
+        .map_err(|e| NetworkError::netlink("list routes", e))?
+    {
         let ours = route.header.protocol == ROUTE_PROTOCOL
-            && route.attributes.iter().any(|a| matches!(a, RouteAttribute::Priority(p) if *p == metric));
+            && route
+                .attributes
+                .iter()
+                .any(|a| matches!(a, RouteAttribute::Priority(p) if *p == metric));
         let net = route.attributes.iter().find_map(|a| match a {
             RouteAttribute::Destination(RouteAddress::Inet(address)) => {
                 Ipv4Net::new(*address, route.header.destination_prefix_length).ok()
@@ -234,7 +280,13 @@ pub(crate) fn parse_mac(text: &str) -> Result<[u8; 6], NetworkError> {
     let wrong = || NetworkError::Mac(text.to_owned());
     let bytes: Vec<u8> = text
         .split(':')
-        .map(|part| if part.len() == 2 { u8::from_str_radix(part, 16).ok() } else { None })
+        .map(|part| {
+            if part.len() == 2 {
+                u8::from_str_radix(part, 16).ok()
+            } else {
+                None
+            }
+        })
         .collect::<Option<_>>()
         .ok_or_else(wrong)?;
     bytes.try_into().map_err(|_| wrong())

@@ -22,9 +22,16 @@ pub struct NetworkDesired {
 impl NetworkDesired {
     /// The ranges of all VPCs that parse, without those that lie in another one.
     pub(crate) fn ranges(&self) -> BTreeSet<Ipv4Net> {
-        let all: BTreeSet<Ipv4Net> =
-            self.vpcs.values().filter_map(|vpc| vpc.cidr.parse().ok()).map(|net: Ipv4Net| net.trunc()).collect();
-        all.iter().filter(|net| !all.iter().any(|other| other != *net && other.contains(*net))).copied().collect()
+        let all: BTreeSet<Ipv4Net> = self
+            .vpcs
+            .values()
+            .filter_map(|vpc| vpc.cidr.parse().ok())
+            .map(|net: Ipv4Net| net.trunc())
+            .collect();
+        all.iter()
+            .filter(|net| !all.iter().any(|other| other != *net && other.contains(*net)))
+            .copied()
+            .collect()
     }
 
     /// The resolver's address of each VPC: the range's base plus two. Ref: "Amazon DNS server", VPC user guide.

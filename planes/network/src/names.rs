@@ -62,7 +62,12 @@ pub fn interface_name(id: &InstanceId, task_id: &str) -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let mut name = id.interface_prefix();
     let digest = Sha256::digest(task_id.as_bytes());
-    name.extend(digest.iter().take(INTERFACE_NAME_MAX - name.len()).map(|b| char::from(LETTERS[usize::from(b & 31)])));
+    name.extend(
+        digest
+            .iter()
+            .take(INTERFACE_NAME_MAX - name.len())
+            .map(|b| char::from(LETTERS[usize::from(b & 31)])),
+    );
     name
 }
 
@@ -76,8 +81,14 @@ pub(crate) fn short(text: &str) -> String {
 /// Refuses task ids that could leave our directory or break a name.
 pub(crate) fn check_task_id(task_id: &str) -> Result<(), NetworkError> {
     let valid = (1..=TASK_ID_MAX).contains(&task_id.len())
-        && task_id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if valid { Ok(()) } else { Err(NetworkError::TaskId(task_id.to_owned())) }
+        && task_id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if valid {
+        Ok(())
+    } else {
+        Err(NetworkError::TaskId(task_id.to_owned()))
+    }
 }
 
 #[cfg(test)]

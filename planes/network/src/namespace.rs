@@ -39,7 +39,13 @@ pub(crate) async fn create(path: &Path) -> Result<(File, Inside), NetworkError> 
     let target = path.to_path_buf();
     let made = in_thread(move || {
         unshare(CloneFlags::CLONE_NEWNET)?;
-        mount(Some("/proc/thread-self/ns/net"), &target, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
+        mount(
+            Some("/proc/thread-self/ns/net"),
+            &target,
+            None::<&str>,
+            MsFlags::MS_BIND,
+            None::<&str>,
+        )?;
         // Containers run in user namespaces that do not own this one: without these two they could neither listen on
         // port 80 nor ping. Kernels that lack one of the files do without.
         let _ = fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
@@ -53,7 +59,10 @@ pub(crate) async fn create(path: &Path) -> Result<(File, Inside), NetworkError> 
         Ok(inside) => inside,
         Err(source) => {
             let _ = remove(path);
-            return Err(NetworkError::system(format!("make a network namespace at {}", path.display()), source));
+            return Err(NetworkError::system(
+                format!("make a network namespace at {}", path.display()),
+                source,
+            ));
         }
     };
     let file = File::open(path).map_err(|e| NetworkError::file("open", path, e))?;
@@ -91,7 +100,10 @@ pub(crate) fn remove(path: &Path) -> Result<(), NetworkError> {
 /// A netlink socket stays in the namespace where it was opened, whoever uses it later.
 fn connect() -> io::Result<Inside> {
     let (connection, handle, _) = rtnetlink::new_connection()?;
-    Ok(Inside { handle, connection: tokio::spawn(connection) })
+    Ok(Inside {
+        handle,
+        connection: tokio::spawn(connection),
+    })
 }
 
 /// Runs `work` in a scratch OS thread within the caller's runtime.
@@ -102,5 +114,6 @@ async fn in_thread<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Sen
         let _runtime = runtime.enter();
         let _ = answer.send(work());
     })?;
-    wait.await.map_err(|_| io::Error::other("the thread ended without an answer"))?
+    wait.await
+        .map_err(|_| io::Error::other("the thread ended without an answer"))?
 }

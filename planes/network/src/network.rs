@@ -13,6 +13,7 @@ use honmaru_contract::node::TaskNetwork;
 use rtnetlink::Handle;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::path::{Path, PathBuf};
@@ -51,6 +52,7 @@ struct State {
     /// What the kernel has, as far as we know; nothing: load it all.
     loaded: Option<Ruleset>,
     resolvers: BTreeMap<Ipv4Addr, Resolver>,
+    whole_loads: u64,
 }
 
 impl Drop for Network {
@@ -69,13 +71,21 @@ impl Network {
         let connection = tokio::spawn(connection);
         let (listener, metadata_port) = listen_for_metadata(files.metadata_port()?)?;
         files.put_metadata_port(metadata_port)?;
-        let model = Model { metadata_port, ..Model::default() };
+        let model = Model {
+            metadata_port,
+            ..Model::default()
+        };
         Ok(Self {
             id: InstanceId::of(&config.state_dir),
             files,
             handle,
             connection,
-            state: Mutex::new(State { model, loaded: None, resolvers: BTreeMap::new() }),
+            state: Mutex::new(State {
+                model,
+                loaded: None,
+                resolvers: BTreeMap::new(),
+                whole_loads: 0,
+            }),
             names: watch::Sender::default(),
             metadata: std::sync::Mutex::new(Some(listener)),
         })
@@ -90,6 +100,12 @@ impl Network {
     /// and the anti-spoofing rule makes it trustworthy.
     pub fn take_metadata_listener(&self) -> Option<TcpListener> {
         self.metadata.lock().ok()?.take()
+    }
+
+    /// How often the whole ruleset was loaded, where set elements were not enough: a figure for metrics. It grows with
+    /// changes of groups and with each new combination of groups, not with tasks.
+    pub async fn whole_loads(&self) -> u64 {
+        self.state.lock().await.whole_loads
     }
 
     /// The path of a task's namespace.
@@ -116,7 +132,10 @@ impl Network {
         state.model.ports = ports;
         self.reconcile(&mut state).await?;
         let attached: Vec<String> = state.model.ports.keys().cloned().collect();
-        for name in links.keys().filter(|name| name.starts_with(&self.id.interface_prefix())) {
+        for name in links
+            .keys()
+            .filter(|name| name.starts_with(&self.id.interface_prefix()))
+        {
             if !state.model.ports.values().any(|port| port.interface == *name) {
                 links::remove(&self.handle, name).await?;
             }
@@ -152,7 +171,10 @@ impl Network {
             let mut state = self.state.lock().await;
             check_free(&state.model, task_id, network)?;
             self.files.put_task(task_id, network)?;
-            let port = Port { interface: interface.clone(), network: network.clone() };
+            let port = Port {
+                interface: interface.clone(),
+                network: network.clone(),
+            };
             state.model.ports.insert(task_id.to_owned(), port);
             self.load(&mut state).await?;
         }
@@ -215,7 +237,12 @@ impl Network {
     /// The task that has an address.
     pub async fn task_of(&self, address: Ipv4Addr) -> Option<String> {
         let state = self.state.lock().await;
-        state.model.ports.iter().find(|(_, port)| port.network.address == address).map(|(id, _)| id.clone())
+        state
+            .model
+            .ports
+            .iter()
+            .find(|(_, port)| port.network.address == address)
+            .map(|(id, _)| id.clone())
     }
 
     /// Removes everything that this instance has on the host: interfaces, namespaces, addresses, routes, the table, the
@@ -229,14 +256,19 @@ impl Network {
         let mut first = First::default();
         match links::all(&self.handle).await {
             Ok(links) => {
-                for name in links.keys().filter(|name| name.starts_with(&self.id.interface_prefix())) {
+                for name in links
+                    .keys()
+                    .filter(|name| name.starts_with(&self.id.interface_prefix()))
+                {
                     first.keep(links::remove(&self.handle, name).await);
                 }
             }
             Err(error) => first.keep(Err(error)),
         }
         match self.files.namespaces() {
-            Ok(names) => names.iter().for_each(|name| first.keep(namespace::remove(&self.files.namespace(name)))),
+            Ok(names) => names
+                .iter()
+                .for_each(|name| first.keep(namespace::remove(&self.files.namespace(name)))),
             Err(error) => first.keep(Err(error)),
         }
         first.keep(self.reconcile_addresses(&state.model).await);
@@ -265,9 +297,11 @@ impl Network {
         });
         state.resolvers.retain(|address, _| wanted.contains(address));
         for address in wanted {
-            if !state.resolvers.contains_key(&address) {
+            if let Entry::Vacant(place) = state.resolvers.entry(address) {
                 match Resolver::start(address, self.names.subscribe()) {
-                    Ok(resolver) => drop(state.resolvers.insert(address, resolver)),
+                    Ok(resolver) => {
+                        place.insert(resolver);
+                    }
                     Err(error) => first.keep(Err(error)),
                 }
             }
@@ -297,6 +331,7 @@ impl Network {
             }
         }
         state.loaded = None;
+        state.whole_loads += 1;
         nft::load(&wanted.script()).await?;
         info!(table = %self.id.table(), elements = wanted.elements.len(), "loaded the ruleset");
         state.loaded = Some(wanted);
@@ -356,13 +391,22 @@ impl First {
 fn check_free(model: &Model, task_id: &str, network: &TaskNetwork) -> Result<(), NetworkError> {
     for (other, port) in model.ports.iter().filter(|(other, _)| *other != task_id) {
         if port.network.address == network.address {
-            return Err(NetworkError::AddressTaken { address: network.address, task_id: other.clone() });
+            return Err(NetworkError::AddressTaken {
+                address: network.address,
+                task_id: other.clone(),
+            });
         }
         let taken = network.published.iter().find(|p| {
-            port.network.published.iter().any(|q| p.host_port == q.host_port && p.protocol == q.protocol)
+            port.network
+                .published
+                .iter()
+                .any(|q| p.host_port == q.host_port && p.protocol == q.protocol)
         });
         if let Some(published) = taken {
-            return Err(NetworkError::PortTaken { port: published.host_port, task_id: other.clone() });
+            return Err(NetworkError::PortTaken {
+                port: published.host_port,
+                task_id: other.clone(),
+            });
         }
     }
     Ok(())

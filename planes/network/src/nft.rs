@@ -22,7 +22,11 @@ pub(crate) async fn delete_table(table: &str) -> Result<(), NetworkError> {
 /// The names of all tables of family inet.
 pub(crate) async fn tables() -> Result<Vec<String>, NetworkError> {
     let text = run(&["list", "tables", "inet"], "").await?;
-    Ok(text.lines().filter_map(|line| line.strip_prefix("table inet ")).map(|name| name.trim().to_owned()).collect())
+    Ok(text
+        .lines()
+        .filter_map(|line| line.strip_prefix("table inet "))
+        .map(|name| name.trim().to_owned())
+        .collect())
 }
 
 async fn run(args: &[&str], input: &str) -> Result<String, NetworkError> {

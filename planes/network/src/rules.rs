@@ -72,29 +72,92 @@ mod tests {
 
     fn check(protocol: Protocol, ports: Option<(i32, i32)>, peer: Peer, direction: Direction, wanted: Option<&str>) {
         let groups = BTreeSet::from(["sg-web"]);
-        assert_eq!(rule(&SecurityRule { protocol, ports, peer }, direction, &groups).as_deref(), wanted);
+        assert_eq!(
+            rule(&SecurityRule { protocol, ports, peer }, direction, &groups).as_deref(),
+            wanted
+        );
     }
 
     #[test]
     fn writes_the_nft_language() {
         use Direction::{Egress, Ingress};
         let cidr = |text: &str| Peer::Cidr(text.to_owned());
-        check(Protocol::Tcp, Some((80, 80)), cidr("10.1.0.0/16"), Ingress, Some("ip saddr 10.1.0.0/16 tcp dport 80 accept"));
-        check(Protocol::Udp, Some((1, 9)), cidr("10.1.2.3/32"), Egress, Some("ip daddr 10.1.2.3/32 udp dport 1-9 accept"));
+        check(
+            Protocol::Tcp,
+            Some((80, 80)),
+            cidr("10.1.0.0/16"),
+            Ingress,
+            Some("ip saddr 10.1.0.0/16 tcp dport 80 accept"),
+        );
+        check(
+            Protocol::Udp,
+            Some((1, 9)),
+            cidr("10.1.2.3/32"),
+            Egress,
+            Some("ip daddr 10.1.2.3/32 udp dport 1-9 accept"),
+        );
         check(Protocol::All, None, cidr("0.0.0.0/0"), Egress, Some("accept"));
-        check(Protocol::Tcp, None, cidr("0.0.0.0/0"), Ingress, Some("meta l4proto tcp accept"));
-        check(Protocol::Icmp, Some((8, -1)), cidr("0.0.0.0/0"), Ingress, Some("icmp type 8 accept"));
-        check(Protocol::Icmp, Some((-1, -1)), cidr("0.0.0.0/0"), Ingress, Some("ip protocol icmp accept"));
-        check(Protocol::Number(50), None, cidr("0.0.0.0/0"), Ingress, Some("ip protocol 50 accept"));
+        check(
+            Protocol::Tcp,
+            None,
+            cidr("0.0.0.0/0"),
+            Ingress,
+            Some("meta l4proto tcp accept"),
+        );
+        check(
+            Protocol::Icmp,
+            Some((8, -1)),
+            cidr("0.0.0.0/0"),
+            Ingress,
+            Some("icmp type 8 accept"),
+        );
+        check(
+            Protocol::Icmp,
+            Some((-1, -1)),
+            cidr("0.0.0.0/0"),
+            Ingress,
+            Some("ip protocol icmp accept"),
+        );
+        check(
+            Protocol::Number(50),
+            None,
+            cidr("0.0.0.0/0"),
+            Ingress,
+            Some("ip protocol 50 accept"),
+        );
         let set = members("sg-web");
         let wanted = format!("ip saddr @{set} tcp dport 5432 accept");
-        check(Protocol::Tcp, Some((5432, 5432)), Peer::Group("sg-web".to_owned()), Ingress, Some(&wanted));
+        check(
+            Protocol::Tcp,
+            Some((5432, 5432)),
+            Peer::Group("sg-web".to_owned()),
+            Ingress,
+            Some(&wanted),
+        );
     }
 
     #[test]
     fn what_cannot_match_is_left_out() {
-        check(Protocol::All, None, Peer::Cidr("::/0".to_owned()), Direction::Ingress, None);
-        check(Protocol::All, None, Peer::Cidr("; flush ruleset".to_owned()), Direction::Ingress, None);
-        check(Protocol::All, None, Peer::Group("sg-gone".to_owned()), Direction::Ingress, None);
+        check(
+            Protocol::All,
+            None,
+            Peer::Cidr("::/0".to_owned()),
+            Direction::Ingress,
+            None,
+        );
+        check(
+            Protocol::All,
+            None,
+            Peer::Cidr("; flush ruleset".to_owned()),
+            Direction::Ingress,
+            None,
+        );
+        check(
+            Protocol::All,
+            None,
+            Peer::Group("sg-gone".to_owned()),
+            Direction::Ingress,
+            None,
+        );
     }
 }

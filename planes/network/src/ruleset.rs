@@ -43,7 +43,12 @@ impl Ruleset {
             by_set.entry(&element.set).or_default().push(element.to_string());
         }
         for (set, elements) in by_set {
-            let _ = writeln!(script, "add element inet {} {set} {{ {} }}", self.table, elements.join(", "));
+            let _ = writeln!(
+                script,
+                "add element inet {} {set} {{ {} }}",
+                self.table,
+                elements.join(", ")
+            );
         }
         script
     }
@@ -59,20 +64,31 @@ pub(crate) fn ruleset(id: &InstanceId, model: &Model) -> Ruleset {
         combination_chains(&mut out, combination);
     }
     hooks(&mut out, &id.interface_prefix(), model.metadata_port);
-    Ruleset { table: id.table(), structure: out, elements: elements(model) }
+    Ruleset {
+        table: id.table(),
+        structure: out,
+        elements: elements(model),
+    }
 }
 
 /// The sets of groups that a task or host address is in: each gets a pair of chains. Groups that are gone do not count.
 fn combinations(model: &Model) -> BTreeSet<Vec<&str>> {
     let tasks = model.ports.values().map(|port| &port.network.security_groups);
     let hosts = model.desired.host_addresses.values().map(|host| &host.security_groups);
-    tasks.chain(hosts).map(|groups| known(model, groups)).filter(|groups| !groups.is_empty()).collect()
+    tasks
+        .chain(hosts)
+        .map(|groups| known(model, groups))
+        .filter(|groups| !groups.is_empty())
+        .collect()
 }
 
 /// The groups that exist, sorted, once each.
 fn known<'m>(model: &'m Model, groups: &[String]) -> Vec<&'m str> {
-    let set: BTreeSet<&str> =
-        groups.iter().filter_map(|g| model.desired.security_groups.get_key_value(g)).map(|(id, _)| id.as_str()).collect();
+    let set: BTreeSet<&str> = groups
+        .iter()
+        .filter_map(|g| model.desired.security_groups.get_key_value(g))
+        .map(|(id, _)| id.as_str())
+        .collect();
     set.into_iter().collect()
 }
 
@@ -85,11 +101,19 @@ fn egress_chain(groups: &[&str]) -> String {
 }
 
 fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
-    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+    items
+        .into_iter()
+        .map(|item| item.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn set(out: &mut String, name: &str, definition: &str, elements: &str) {
-    let elements = if elements.is_empty() { String::new() } else { format!(" elements = {{ {elements} }};") };
+    let elements = if elements.is_empty() {
+        String::new()
+    } else {
+        format!(" elements = {{ {elements} }};")
+    };
     let _ = writeln!(out, " set {name} {{ {definition}{elements} }}");
 }
 
@@ -97,9 +121,19 @@ fn sets(out: &mut String, model: &Model) {
     let ranges = model.desired.ranges();
     set(out, "vpcs", "type ipv4_addr; flags interval;", &list(&ranges));
     let pairs = ranges.iter().map(|range| format!("{range} . {range}"));
-    set(out, "same_vpc", "type ipv4_addr . ipv4_addr; flags interval;", &list(pairs));
+    set(
+        out,
+        "same_vpc",
+        "type ipv4_addr . ipv4_addr; flags interval;",
+        &list(pairs),
+    );
     set(out, "resolvers", "type ipv4_addr;", &list(model.desired.resolvers()));
-    set(out, "hosts", "type ipv4_addr;", &list(model.desired.host_addresses.keys()));
+    set(
+        out,
+        "hosts",
+        "type ipv4_addr;",
+        &list(model.desired.host_addresses.keys()),
+    );
     set(out, "ports", "type ifname . ipv4_addr;", "");
     set(out, "outbound", "type ipv4_addr;", "");
     for group in model.desired.security_groups.keys() {
@@ -113,9 +147,10 @@ fn sets(out: &mut String, model: &Model) {
 fn groups(out: &mut String, model: &Model) {
     let names: BTreeSet<&str> = model.desired.security_groups.keys().map(String::as_str).collect();
     for (id, group) in &model.desired.security_groups {
-        for (prefix, rules, direction) in
-            [("gi", &group.ingress, Direction::Ingress), ("ge", &group.egress, Direction::Egress)]
-        {
+        for (prefix, rules, direction) in [
+            ("gi", &group.ingress, Direction::Ingress),
+            ("ge", &group.egress, Direction::Egress),
+        ] {
             let _ = writeln!(out, " chain {prefix}_{} {{", short(id));
             for line in rules.iter().filter_map(|r| rule(r, direction, &names)) {
                 let _ = writeln!(out, "  {line}");
@@ -215,7 +250,12 @@ fn elements(model: &Model) -> BTreeSet<Element> {
     for port in model.ports.values() {
         let network = &port.network;
         let address = network.address;
-        insert(&mut elements, "ports", Key::Interface(port.interface.clone(), address), Data::None);
+        insert(
+            &mut elements,
+            "ports",
+            Key::Interface(port.interface.clone(), address),
+            Data::None,
+        );
         if network.egress {
             insert(&mut elements, "outbound", Key::Address(address), Data::None);
         }
@@ -241,13 +281,27 @@ fn membership(elements: &mut BTreeSet<Element>, model: &Model, address: Ipv4Addr
     if groups.is_empty() {
         return;
     }
-    insert(elements, "to_addr", Key::Address(address), Data::Jump(ingress_chain(&groups)));
-    insert(elements, "from_addr", Key::Address(address), Data::Jump(egress_chain(&groups)));
+    insert(
+        elements,
+        "to_addr",
+        Key::Address(address),
+        Data::Jump(ingress_chain(&groups)),
+    );
+    insert(
+        elements,
+        "from_addr",
+        Key::Address(address),
+        Data::Jump(egress_chain(&groups)),
+    );
     for group in groups {
         insert(elements, &members(group), Key::Address(address), Data::None);
     }
 }
 
 fn insert(elements: &mut BTreeSet<Element>, set: &str, key: Key, data: Data) {
-    elements.insert(Element { set: set.to_owned(), key, data });
+    elements.insert(Element {
+        set: set.to_owned(),
+        key,
+        data,
+    });
 }

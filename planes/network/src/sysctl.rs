@@ -14,7 +14,9 @@ const MEMORY_DIR: &str = "/run/honmaru";
 /// One file for each network namespace that instances have as their host.
 fn memory() -> Result<PathBuf, NetworkError> {
     let namespace = "/proc/thread-self/ns/net";
-    let inode = fs::metadata(namespace).map_err(|e| NetworkError::file("read", namespace, e))?.ino();
+    let inode = fs::metadata(namespace)
+        .map_err(|e| NetworkError::file("read", namespace, e))?
+        .ino();
     Ok(Path::new(MEMORY_DIR).join(format!("ip_forward.{inode}")))
 }
 

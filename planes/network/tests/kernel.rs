@@ -16,13 +16,22 @@ fn security_groups_are_enforced() {
         network.adopt().await.expect("adopt");
         let anywhere = || cidr("0.0.0.0/0");
         let mut wanted = desired(&[
-            ("sg-web", security_group(vec![tcp(80, anywhere())], vec![all(anywhere())])),
-            ("sg-db", security_group(vec![tcp(5432, group("sg-web"))], vec![all(anywhere())])),
+            (
+                "sg-web",
+                security_group(vec![tcp(80, anywhere())], vec![all(anywhere())]),
+            ),
+            (
+                "sg-db",
+                security_group(vec![tcp(5432, group("sg-web"))], vec![all(anywhere())]),
+            ),
             ("sg-mute", security_group(vec![], vec![tcp(80, cidr("10.31.0.10/32"))])),
             ("sg-extra", security_group(vec![tcp(81, cidr("10.31.0.12/32"))], vec![])),
         ]);
         network.apply(&wanted).await.expect("apply");
-        let web = network.attach("web", &task(10, &["sg-web", "sg-extra"])).await.expect("attach");
+        let web = network
+            .attach("web", &task(10, &["sg-web", "sg-extra"]))
+            .await
+            .expect("attach");
         let db = network.attach("db", &task(11, &["sg-db"])).await.expect("attach");
         let other = network.attach("other", &task(12, &["sg-db"])).await.expect("attach");
         let mute = network.attach("mute", &task(13, &["sg-mute"])).await.expect("attach");
@@ -42,9 +51,15 @@ fn security_groups_are_enforced() {
         blocked(&mute, (address(11), 5432), "mute may talk to nobody else");
         blocked(&web, (address(14), 80), "a task without groups is closed");
         blocked(&naked, (address(10), 80), "a task without groups may not speak");
-        assert_eq!(who_in(&other, (address(10), 80), PATIENCE).expect("an answer"), "10.31.0.12", "no address is changed");
+        assert_eq!(
+            who_in(&other, (address(10), 80), PATIENCE).expect("an answer"),
+            "10.31.0.12",
+            "no address is changed"
+        );
 
-        let mut open = within(&web, || TcpStream::connect((address(11), 5432)).expect("connect")).join().expect("a client");
+        let mut open = within(&web, || TcpStream::connect((address(11), 5432)).expect("connect"))
+            .join()
+            .expect("a client");
         open.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         line(&mut open).expect("the greeting");
         wanted.security_groups.get_mut("sg-db").expect("the group").ingress = vec![tcp(5432, group("sg-db"))];
@@ -52,10 +67,17 @@ fn security_groups_are_enforced() {
         blocked(&web, (address(11), 5432), "the source group was changed");
         allowed(&other, (address(11), 5432), "other is a member of the new source group");
         writeln!(open, "still here").expect("write");
-        assert_eq!(line(&mut open).expect("the echo"), "still here", "an established connection lives on");
+        assert_eq!(
+            line(&mut open).expect("the echo"),
+            "still here",
+            "an established connection lives on"
+        );
 
         // A task's groups change while it runs.
-        network.attach("web", &task(10, &["sg-db"])).await.expect("attach again");
+        network
+            .attach("web", &task(10, &["sg-db"]))
+            .await
+            .expect("attach again");
         blocked(&other, (address(10), 80), "web left sg-web");
         allowed(&web, (address(11), 5432), "web joined sg-db");
         network.destroy().await.expect("destroy");
@@ -72,7 +94,9 @@ fn forged_sources_and_the_host_are_out_of_reach() {
         network.apply(&desired(&[("sg", open)])).await.expect("apply");
         let a = network.attach("a", &task(10, &["sg"])).await.expect("attach");
         let b = network.attach("b", &task(11, &["sg"])).await.expect("attach");
-        let receiver = within(&b, || UdpSocket::bind("0.0.0.0:9000").expect("bind")).join().expect("a socket");
+        let receiver = within(&b, || UdpSocket::bind("0.0.0.0:9000").expect("bind"))
+            .join()
+            .expect("a socket");
         receiver.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         let send = |from: &'static str, text: &'static str| {
             within(&a, move || {
@@ -87,12 +111,26 @@ fn forged_sources_and_the_host_are_out_of_reach() {
         send("10.31.0.10", "honest");
         let mut buffer = [0; 16];
         let (len, from) = receiver.recv_from(&mut buffer).expect("a datagram");
-        assert_eq!((&buffer[..len], from.ip().to_string().as_str()), (&b"honest"[..], "10.31.0.10"));
+        assert_eq!(
+            (&buffer[..len], from.ip().to_string().as_str()),
+            (&b"honest"[..], "10.31.0.10")
+        );
 
         serve(TcpListener::bind("0.0.0.0:7000").expect("bind"));
-        assert!(who("127.0.0.1:7000".parse().expect("an address"), PATIENCE).is_ok(), "the server is there");
-        blocked(&a, (Ipv4Addr::new(169, 254, 1, 1), 7000), "the gateway's address is the host");
-        blocked(&a, (Ipv4Addr::new(10, 31, 0, 2), 7000), "the resolver's address is the host");
+        assert!(
+            who("127.0.0.1:7000".parse().expect("an address"), PATIENCE).is_ok(),
+            "the server is there"
+        );
+        blocked(
+            &a,
+            (Ipv4Addr::new(169, 254, 1, 1), 7000),
+            "the gateway's address is the host",
+        );
+        blocked(
+            &a,
+            (Ipv4Addr::new(10, 31, 0, 2), 7000),
+            "the resolver's address is the host",
+        );
         network.destroy().await.expect("destroy");
     });
 }
@@ -105,11 +143,20 @@ fn load_balancer_addresses_have_groups() {
         network.adopt().await.expect("adopt");
         let anywhere = || cidr("0.0.0.0/0");
         let mut wanted = desired(&[
-            ("sg-lb", security_group(vec![tcp(80, anywhere())], vec![all(anywhere())])),
-            ("sg-task", security_group(vec![tcp(8080, group("sg-lb"))], vec![all(anywhere())])),
+            (
+                "sg-lb",
+                security_group(vec![tcp(80, anywhere())], vec![all(anywhere())]),
+            ),
+            (
+                "sg-task",
+                security_group(vec![tcp(8080, group("sg-lb"))], vec![all(anywhere())]),
+            ),
         ]);
         let lb = address(200);
-        let owner = HostAddress { owner: "arn".to_owned(), security_groups: vec!["sg-lb".to_owned()] };
+        let owner = HostAddress {
+            owner: "arn".to_owned(),
+            security_groups: vec!["sg-lb".to_owned()],
+        };
         wanted.host_addresses.insert(lb, owner);
         network.apply(&wanted).await.expect("apply");
         let task = network.attach("task", &task(10, &["sg-task"])).await.expect("attach");
@@ -118,15 +165,27 @@ fn load_balancer_addresses_have_groups() {
             serve(TcpListener::bind((lb, port)).expect("the address is on the host"));
         }
         let target: SocketAddr = (address(10), 8080).into();
-        assert_eq!(who_from(Some(lb), target, PATIENCE).expect("the balancer reaches its target"), lb.to_string());
-        assert!(who(target, BLOCKED).is_err(), "the host itself is no member of the group");
+        assert_eq!(
+            who_from(Some(lb), target, PATIENCE).expect("the balancer reaches its target"),
+            lb.to_string()
+        );
+        assert!(
+            who(target, BLOCKED).is_err(),
+            "the host itself is no member of the group"
+        );
         allowed(&task, (lb, 80), "the balancer's group opens port 80");
         blocked(&task, (lb, 81), "the balancer's group does not open port 81");
-        assert!(who((lb, 80).into(), PATIENCE).is_ok(), "the host reaches the balancer's port 80");
+        assert!(
+            who((lb, 80).into(), PATIENCE).is_ok(),
+            "the host reaches the balancer's port 80"
+        );
         assert!(who((lb, 81).into(), BLOCKED).is_err(), "but not its port 81");
         wanted.host_addresses.clear();
         network.apply(&wanted).await.expect("apply");
-        assert!(!run("ip", "-4 addr show dev lo").contains("10.31.0.200"), "the address is gone");
+        assert!(
+            !run("ip", "-4 addr show dev lo").contains("10.31.0.200"),
+            "the address is gone"
+        );
         network.destroy().await.expect("destroy");
     });
 }
@@ -141,8 +200,11 @@ fn egress_and_published_ports() {
         network.apply(&desired(&[("sg", open)])).await.expect("apply");
         let mut with_egress = task(10, &["sg"]);
         with_egress.egress = true;
-        with_egress.published =
-            vec![PublishedPort { host_port: 18080, container_port: 80, protocol: Protocol::Tcp }];
+        with_egress.published = vec![PublishedPort {
+            host_port: 18080,
+            container_port: 80,
+            protocol: Protocol::Tcp,
+        }];
         let a = network.attach("a", &with_egress).await.expect("attach");
         let b = network.attach("b", &task(11, &["sg"])).await.expect("attach");
 
@@ -153,7 +215,14 @@ fn egress_and_published_ports() {
         std::thread::spawn(move || {
             nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("unshare");
             let bind = nix::mount::MsFlags::MS_BIND;
-            nix::mount::mount(Some("/proc/thread-self/ns/net"), &target, None::<&str>, bind, None::<&str>).expect("mount");
+            nix::mount::mount(
+                Some("/proc/thread-self/ns/net"),
+                &target,
+                None::<&str>,
+                bind,
+                None::<&str>,
+            )
+            .expect("mount");
         })
         .join()
         .expect("a namespace");
@@ -170,14 +239,25 @@ fn egress_and_published_ports() {
         .expect("ip");
         serve_in(&outside, 443);
         let internet = (Ipv4Addr::new(198, 51, 100, 2), 443);
-        assert_eq!(who_in(&a, internet, PATIENCE).expect("the way out"), "198.51.100.1", "masqueraded");
+        assert_eq!(
+            who_in(&a, internet, PATIENCE).expect("the way out"),
+            "198.51.100.1",
+            "masqueraded"
+        );
         blocked(&b, internet, "a task without egress stays inside");
-        assert_eq!(who_in(&a, (address(11), 1), BLOCKED).map_err(|e| e.kind()), Err(std::io::ErrorKind::ConnectionRefused));
+        assert_eq!(
+            who_in(&a, (address(11), 1), BLOCKED).map_err(|e| e.kind()),
+            Err(std::io::ErrorKind::ConnectionRefused)
+        );
 
         serve_in(&a, 80);
         let published: SocketAddr = "127.0.0.1:18080".parse().expect("an address");
         assert_eq!(who(published, PATIENCE).expect("the published port"), "169.254.1.1");
-        blocked(&outside, (Ipv4Addr::new(198, 51, 100, 1), 18080), "it is published on 127.0.0.1 only");
+        blocked(
+            &outside,
+            (Ipv4Addr::new(198, 51, 100, 1), 18080),
+            "it is published on 127.0.0.1 only",
+        );
         // route_localnet is on for that interface: still the task reaches nothing on the host's 127.0.0.1.
         serve(TcpListener::bind("127.0.0.1:7001").expect("bind"));
         let from_task = within(&a, || {
@@ -186,10 +266,16 @@ fn egress_and_published_ports() {
             std::fs::write("/proc/sys/net/ipv4/conf/eth0/route_localnet", "1").expect("a parameter");
             who("127.0.0.1:7001".parse().expect("an address"), BLOCKED)
         });
-        assert!(from_task.join().expect("a client").is_err(), "the host's loopback is out of reach");
+        assert!(
+            from_task.join().expect("a client").is_err(),
+            "the host's loopback is out of reach"
+        );
         let mut rival = task(12, &["sg"]);
         rival.published = with_egress.published.clone();
-        assert!(network.attach("c", &rival).await.is_err(), "a host port is published once");
+        assert!(
+            network.attach("c", &rival).await.is_err(),
+            "a host port is published once"
+        );
         nix::mount::umount(&outside).expect("umount");
         network.destroy().await.expect("destroy");
     });
@@ -241,7 +327,9 @@ fn metadata_and_dns_are_reachable() {
             let mut stream = TcpStream::connect("10.31.0.2:53").expect("connect");
             stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
             let query = query(1);
-            stream.write_all(&[0, u8::try_from(query.len()).expect("short")]).expect("write");
+            stream
+                .write_all(&[0, u8::try_from(query.len()).expect("short")])
+                .expect("write");
             stream.write_all(&query).expect("write");
             let mut len = [0; 2];
             std::io::Read::read_exact(&mut stream, &mut len).expect("a length");
@@ -299,7 +387,10 @@ fn adoption_and_destruction() {
             network.apply(&changed).await.expect("apply");
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        let count = load.join().expect("the load").expect("no connection fails while the rules change");
+        let count = load
+            .join()
+            .expect("the load")
+            .expect("no connection fails while the rules change");
         assert!(count > 0, "there was load");
         network.detach("b").await.expect("detach");
         network.detach("b").await.expect("detach twice");
@@ -310,11 +401,49 @@ fn adoption_and_destruction() {
     });
 }
 
+// Goal: a task whose combination of groups is known costs set elements only, and leaves none behind.
+#[test]
+fn tasks_are_elements() {
+    host(|lab| async move {
+        let network = lab.network();
+        network.adopt().await.expect("adopt");
+        let open = security_group(vec![tcp(80, group("sg"))], vec![all(cidr("0.0.0.0/0"))]);
+        network.apply(&desired(&[("sg", open)])).await.expect("apply");
+        network.attach("first", &task(10, &["sg"])).await.expect("attach");
+        let (loads, rules) = (network.whole_loads().await, run("nft", "list ruleset"));
+        let mut with_all = task(11, &["sg"]);
+        with_all.egress = true;
+        with_all.published = [(Protocol::Tcp, 1), (Protocol::Udp, 2)]
+            .map(|(protocol, n)| PublishedPort {
+                host_port: 18000 + n,
+                container_port: n,
+                protocol,
+            })
+            .to_vec();
+        network.attach("second", &with_all).await.expect("attach");
+        let text = run("nft", "list ruleset");
+        for wanted in [
+            "18001 : 10.31.0.11 . 1",
+            "18002 : 10.31.0.11 . 2",
+            "10.31.0.11 : jump ci_",
+            "\" . 10.31.0.11",
+        ] {
+            assert!(text.contains(wanted), "{wanted} is not in {text}");
+        }
+        network.detach("second").await.expect("detach");
+        assert_eq!(run("nft", "list ruleset"), rules);
+        assert_eq!(network.whole_loads().await, loads);
+        network.destroy().await.expect("destroy");
+    });
+}
+
 // Goal: two instances on one host do not touch each other.
 #[test]
 fn instances_live_side_by_side() {
     host(|lab| async move {
-        let second = Lab { state: tempfile::tempdir().expect("a directory") };
+        let second = Lab {
+            state: tempfile::tempdir().expect("a directory"),
+        };
         let before = lab.traces();
         let (one, two) = (lab.network(), second.network());
         let open = security_group(vec![tcp(80, cidr("0.0.0.0/0"))], vec![all(cidr("0.0.0.0/0"))]);
@@ -331,10 +460,19 @@ fn instances_live_side_by_side() {
             let listener = network.take_metadata_listener().expect("the listener");
             listener.set_nonblocking(false).expect("blocking");
             serve(listener);
-            allowed(namespace, (Ipv4Addr::new(169, 254, 170, 2), 80), "each has its own metadata");
+            allowed(
+                namespace,
+                (Ipv4Addr::new(169, 254, 170, 2), 80),
+                "each has its own metadata",
+            );
         }
         two.destroy().await.expect("destroy");
-        assert_eq!(std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").expect("a parameter").trim(), "1");
+        assert_eq!(
+            std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward")
+                .expect("a parameter")
+                .trim(),
+            "1"
+        );
         allowed(&a, (Ipv4Addr::new(169, 254, 170, 2), 80), "the first one still works");
         one.destroy().await.expect("destroy");
         assert_eq!(lab.traces(), before);

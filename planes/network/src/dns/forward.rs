@@ -37,7 +37,14 @@ pub(super) async fn forward(query: &[u8], way: Way, ours: &BTreeSet<Ipv4Addr>) -
 
 fn resolvers(text: &str, ours: &BTreeSet<Ipv4Addr>) -> Vec<SocketAddr> {
     text.lines()
-        .filter_map(|line| line.trim().strip_prefix("nameserver")?.split_whitespace().next()?.parse::<IpAddr>().ok())
+        .filter_map(|line| {
+            line.trim()
+                .strip_prefix("nameserver")?
+                .split_whitespace()
+                .next()?
+                .parse::<IpAddr>()
+                .ok()
+        })
         .filter(|address| !matches!(address, IpAddr::V4(v4) if ours.contains(v4)))
         .take(RESOLVERS_MAX)
         .map(|address| SocketAddr::new(address, 53))
@@ -46,7 +53,11 @@ fn resolvers(text: &str, ours: &BTreeSet<Ipv4Addr>) -> Vec<SocketAddr> {
 
 /// The socket is connected, so only the resolver can answer; the port is random, the id checked.
 async fn ask_udp(query: &[u8], resolver: SocketAddr) -> std::io::Result<Vec<u8>> {
-    let any: SocketAddr = if resolver.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+    let any: SocketAddr = if resolver.is_ipv4() {
+        ([0, 0, 0, 0], 0).into()
+    } else {
+        ([0u16; 8], 0).into()
+    };
     let socket = UdpSocket::bind(any).await?;
     socket.connect(resolver).await?;
     socket.send(query).await?;
@@ -76,8 +87,12 @@ mod tests {
     #[test]
     fn reads_resolv_conf_and_leaves_itself_out() {
         let ours = BTreeSet::from([Ipv4Addr::new(172, 31, 0, 2)]);
-        let text = "# nameserver 9.9.9.9\nsearch lan\nnameserver 172.31.0.2\nnameserver 10.0.0.1 # home\nnameserver ::1\n";
+        let text =
+            "# nameserver 9.9.9.9\nsearch lan\nnameserver 172.31.0.2\nnameserver 10.0.0.1 # home\nnameserver ::1\n";
         let found = resolvers(text, &ours);
-        assert_eq!(found, ["10.0.0.1:53".parse().expect("v4"), "[::1]:53".parse().expect("v6")]);
+        assert_eq!(
+            found,
+            ["10.0.0.1:53".parse().expect("v4"), "[::1]:53".parse().expect("v6")]
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! One resolver: UDP and TCP on port 53 of one address.
 
+use super::Zone;
 use super::forward::{Way, forward};
 use super::zone::reply;
-use super::Zone;
 use crate::NetworkError;
 use hickory_proto::op::{Message, ResponseCode};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -53,12 +53,18 @@ impl Resolver {
         let slots = Arc::new(Semaphore::new(QUERIES_MAX));
         let over_udp = tokio::spawn(serve_udp(Arc::new(udp), names.clone(), Arc::clone(&slots)));
         let over_tcp = tokio::spawn(serve_tcp(tcp, names, slots));
-        Ok(Self { tasks: [over_udp, over_tcp] })
+        Ok(Self {
+            tasks: [over_udp, over_tcp],
+        })
     }
 }
 
 fn bind(at: SocketAddr, kind: Type) -> io::Result<Socket> {
-    let protocol = if kind == Type::STREAM { Protocol::TCP } else { Protocol::UDP };
+    let protocol = if kind == Type::STREAM {
+        Protocol::TCP
+    } else {
+        Protocol::UDP
+    };
     let socket = Socket::new(Domain::IPV4, kind, Some(protocol))?;
     socket.set_nonblocking(true)?;
     if kind == Type::STREAM {
@@ -79,7 +85,9 @@ async fn serve_udp(socket: Arc<UdpSocket>, names: watch::Receiver<Names>, slots:
             tokio::task::yield_now().await;
             continue;
         };
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            continue;
+        };
         let query = buffer.get(..len).unwrap_or_default().to_vec();
         let (socket, names) = (Arc::clone(&socket), names.borrow().clone());
         tokio::spawn(async move {
@@ -97,7 +105,9 @@ async fn serve_tcp(listener: TcpListener, names: watch::Receiver<Names>, slots: 
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            continue;
+        };
         let names = names.clone();
         tokio::spawn(async move {
             let _ = serve_client(stream, &names).await;
@@ -112,7 +122,9 @@ async fn serve_client(mut stream: TcpStream, names: &watch::Receiver<Names>) -> 
         let mut query = vec![0; usize::from(len)];
         tokio::time::timeout(IDLE_TIMEOUT, stream.read_exact(&mut query)).await??;
         let current = names.borrow().clone();
-        let Some(answer) = respond(&query, Way::Tcp, &current).await else { return Ok(()) };
+        let Some(answer) = respond(&query, Way::Tcp, &current).await else {
+            return Ok(());
+        };
         let len = u16::try_from(answer.len()).map_err(io::Error::other)?;
         stream.write_all(&[&len.to_be_bytes()[..], &answer].concat()).await?;
     }
@@ -129,7 +141,10 @@ async fn respond(query: &[u8], way: Way, names: &Names) -> Option<Vec<u8>> {
         },
     };
     let bytes = answer.to_vec().ok()?;
-    let limit = message.edns.as_ref().map_or(UDP_BYTES, |edns| usize::from(edns.max_payload()).max(UDP_BYTES));
+    let limit = message
+        .edns
+        .as_ref()
+        .map_or(UDP_BYTES, |edns| usize::from(edns.max_payload()).max(UDP_BYTES));
     match way {
         Way::Udp if bytes.len() > limit => answer.truncate().to_vec().ok(),
         Way::Udp | Way::Tcp => Some(bytes),

@@ -40,7 +40,11 @@ impl Zone {
         answer.metadata.authoritative = true;
         if matches!(question.query_type(), RecordType::A | RecordType::ANY) {
             for address in addresses {
-                answer.add_answer(Record::from_rdata(question.name().clone(), TTL_S, RData::A(A(*address))));
+                answer.add_answer(Record::from_rdata(
+                    question.name().clone(),
+                    TTL_S,
+                    RData::A(A(*address)),
+                ));
             }
         }
         Some(answer)
@@ -68,7 +72,10 @@ mod tests {
     use hickory_proto::rr::Name;
 
     fn ask(name: &str, kind: RecordType) -> Option<(ResponseCode, Vec<Ipv4Addr>)> {
-        let zone = Zone(BTreeMap::from([("web.shop.local".to_owned(), vec![Ipv4Addr::new(10, 1, 0, 9)])]));
+        let zone = Zone(BTreeMap::from([(
+            "web.shop.local".to_owned(),
+            vec![Ipv4Addr::new(10, 1, 0, 9)],
+        )]));
         let mut query = Message::query();
         query.add_query(Query::query(Name::from_ascii(name).expect("a name"), kind));
         let answer = zone.answer(&query)?;
@@ -82,10 +89,22 @@ mod tests {
     #[test]
     fn answers_its_own_names_and_no_others() {
         let address = Ipv4Addr::new(10, 1, 0, 9);
-        assert_eq!(ask("WEB.shop.local.", RecordType::A), Some((ResponseCode::NoError, vec![address])));
-        assert_eq!(ask("web.shop.local.", RecordType::AAAA), Some((ResponseCode::NoError, vec![])));
-        assert_eq!(ask("a.localhost.", RecordType::A), Some((ResponseCode::NoError, vec![Ipv4Addr::LOCALHOST])));
-        assert_eq!(ask("gone.shop.local.", RecordType::A), Some((ResponseCode::NXDomain, vec![])));
+        assert_eq!(
+            ask("WEB.shop.local.", RecordType::A),
+            Some((ResponseCode::NoError, vec![address]))
+        );
+        assert_eq!(
+            ask("web.shop.local.", RecordType::AAAA),
+            Some((ResponseCode::NoError, vec![]))
+        );
+        assert_eq!(
+            ask("a.localhost.", RecordType::A),
+            Some((ResponseCode::NoError, vec![Ipv4Addr::LOCALHOST]))
+        );
+        assert_eq!(
+            ask("gone.shop.local.", RecordType::A),
+            Some((ResponseCode::NXDomain, vec![]))
+        );
         assert_eq!(ask("example.com.", RecordType::A), None);
     }
 

@@ -30,8 +30,14 @@ pub fn host<F: Future<Output = ()>>(test: impl FnOnce(Lab) -> F + Send + 'static
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(None::<&str>, "/", None::<&str>, private, None::<&str>).expect("private mounts");
         ip("link set lo up");
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-        runtime.block_on(test(Lab { state: tempfile::tempdir().expect("a directory") }));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(test(Lab {
+            state: tempfile::tempdir().expect("a directory"),
+        }));
     })
     .join()
     .expect("the test failed");
@@ -39,7 +45,10 @@ pub fn host<F: Future<Output = ()>>(test: impl FnOnce(Lab) -> F + Send + 'static
 
 impl Lab {
     pub fn network(&self) -> Network {
-        Network::new(NetworkConfig { state_dir: self.state.path().to_path_buf() }).expect("a network")
+        Network::new(NetworkConfig {
+            state_dir: self.state.path().to_path_buf(),
+        })
+        .expect("a network")
     }
 
     /// What is left on this host: interfaces, addresses and routes, tables, mounts, parameters.
@@ -59,8 +68,15 @@ impl Lab {
 }
 
 pub fn run(program: &str, args: &str) -> String {
-    let output = Command::new(program).args(args.split_whitespace()).output().expect("a program");
-    assert!(output.status.success(), "{program} {args}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(program)
+        .args(args.split_whitespace())
+        .output()
+        .expect("a program");
+    assert!(
+        output.status.success(),
+        "{program} {args}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -97,7 +113,11 @@ pub fn serve(listener: TcpListener) {
 }
 
 pub fn serve_in(namespace: &Path, port: u16) {
-    within(namespace, move || serve(TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).expect("bind"))).join().expect("serve");
+    within(namespace, move || {
+        serve(TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).expect("bind"))
+    })
+    .join()
+    .expect("serve");
 }
 
 /// Connects and reads the server's line: who it thinks we are.
@@ -143,11 +163,19 @@ pub fn blocked(namespace: &Path, to: (Ipv4Addr, u16), why: &str) {
 }
 
 pub fn tcp(port: u16, peer: Peer) -> SecurityRule {
-    SecurityRule { protocol: Protocol::Tcp, ports: Some((port.into(), port.into())), peer }
+    SecurityRule {
+        protocol: Protocol::Tcp,
+        ports: Some((port.into(), port.into())),
+        peer,
+    }
 }
 
 pub fn all(peer: Peer) -> SecurityRule {
-    SecurityRule { protocol: Protocol::All, ports: None, peer }
+    SecurityRule {
+        protocol: Protocol::All,
+        ports: None,
+        peer,
+    }
 }
 
 pub fn cidr(text: &str) -> Peer {
@@ -159,14 +187,24 @@ pub fn group(text: &str) -> Peer {
 }
 
 pub fn security_group(ingress: Vec<SecurityRule>, egress: Vec<SecurityRule>) -> SecurityGroup {
-    SecurityGroup { vpc_id: "vpc-1".to_owned(), ingress, egress }
+    SecurityGroup {
+        vpc_id: "vpc-1".to_owned(),
+        ingress,
+        egress,
+    }
 }
 
 /// VPC 10.31.0.0/16 with these groups.
 pub fn desired(groups: &[(&str, SecurityGroup)]) -> NetworkDesired {
     NetworkDesired {
         security_groups: groups.iter().map(|(id, g)| ((*id).to_owned(), g.clone())).collect(),
-        vpcs: [("vpc-1".to_owned(), Vpc { cidr: "10.31.0.0/16".to_owned() })].into(),
+        vpcs: [(
+            "vpc-1".to_owned(),
+            Vpc {
+                cidr: "10.31.0.0/16".to_owned(),
+            },
+        )]
+        .into(),
         ..NetworkDesired::default()
     }
 }
