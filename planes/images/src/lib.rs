@@ -1,1 +1,36 @@
-//! Content-addressed store, layers, unpacking.
+//! Images: a content-addressed store of blobs, unpacked layers for the node, and pulls from other registries.
+//!
+//! Not here: the distribution protocol's server side (`registry`), AWS's names and errors (`ecr`), mounting (`runtime`).
+//! Invariants: a blob that has its final name is whole, verified and on disk; an unpacked layer that has its final name
+//! is whole and matches its diff id; nothing that a layer contains can write outside the layer's own directory.
+
+#![forbid(unsafe_code)]
+
+mod blobs;
+mod digest;
+mod fault;
+mod layers;
+mod oci;
+mod remote;
+mod unpack;
+
+pub use blobs::{
+    BlobInfo, BlobStore, BlobWriter, Collected, Damage, Pins, StoreError, StoreLimits, StoreUsage, UploadId, Verified,
+};
+pub use digest::{Algorithm, Digest, DigestError, Hasher};
+pub use layers::{ImageSource, LayerLease, LayerStore, LayerUsage, PreparedImage, PullCause, PullError, Swept};
+pub use oci::{
+    Descriptor, HealthConfig, Image, ImageConfig, MANIFEST_BYTES_MAX, Manifest, ManifestError, Platform, media_type,
+};
+pub use remote::{Reference, ReferenceError, RemoteBlob, RemoteError, RemoteLimits, RemoteManifest, Remotes};
+pub use unpack::{Compression, Expected, UnpackError, UnpackLimits, Unpacked, unpack_layer};
+
+/// Whether a text is a repository's name. Ref: OCI distribution specification 1.1, "Pulling manifests".
+pub fn is_repository_name(name: &str) -> bool {
+    remote::is_repository(name)
+}
+
+/// Whether a text is a tag. Ref: OCI distribution specification 1.1, "Pulling manifests".
+pub fn is_tag(tag: &str) -> bool {
+    remote::is_tag(tag)
+}

@@ -1,0 +1,169 @@
+//! The content-addressed store: `blobs/<algorithm>/<hex>` holds finished blobs, `uploads/` what is on its way.
+//!
+//! Not here: who may see a blob, which repository holds it (the registry's `Repositories`).
+//! Invariants: a file under `blobs/` is whole, matches its name and is on disk (written, hashed, fsync, rename, fsync of
+//! the directory, in this order); a crash at any moment leaves at worst a file under `uploads/`; a blob that is pinned
+//! or was touched within the grace period is never collected.
+
+mod collect;
+mod error;
+mod guard;
+mod read;
+mod upload;
+mod write;
+
+pub use collect::{Collected, Damage, StoreUsage, Verified};
+pub use error::StoreError;
+pub use guard::Pins;
+pub use upload::{BlobWriter, UploadId};
+
+use crate::{Algorithm, Digest};
+pub(crate) use error::at;
+use guard::Guards;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// Limits of a store.
+#[derive(Debug, Clone)]
+pub struct StoreLimits {
+    /// The largest blob, in bytes. Ref: ECR quota "maximum layer size", 52,000 MiB.
+    pub blob_bytes_max: u64,
+    /// All blobs together, in bytes; nothing: as much as the disk holds.
+    pub total_bytes_max: Option<u64>,
+    /// Space that must stay free on the disk, in bytes.
+    pub free_bytes_min: u64,
+    /// Uploads in progress at one time.
+    pub uploads_max: usize,
+}
+
+impl Default for StoreLimits {
+    fn default() -> Self {
+        Self {
+            blob_bytes_max: 52_000 * 1024 * 1024,
+            total_bytes_max: None,
+            free_bytes_min: 256 * 1024 * 1024,
+            uploads_max: 1_000,
+        }
+    }
+}
+
+/// What is known of a blob without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobInfo {
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// The store. Clones share it.
+#[derive(Clone)]
+pub struct BlobStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dir: PathBuf,
+    limits: StoreLimits,
+    read_only: bool,
+    /// Bytes of finished blobs, kept up to date by writers and the collector.
+    used_bytes: AtomicU64,
+    sessions: Mutex<HashMap<UploadId, Arc<upload::Session>>>,
+    guards: Guards,
+}
+
+const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
+
+impl BlobStore {
+    /// Opens a store for reading and writing and makes its directories. One process at a time may do so (the registry).
+    pub fn open(dir: &Path, limits: StoreLimits) -> Result<Self, StoreError> {
+        for algorithm in ALGORITHMS {
+            make_dir(&dir.join("blobs").join(algorithm.name()))?;
+        }
+        make_dir(&dir.join("uploads"))?;
+        let store = Self::new(dir, limits, false);
+        let usage = store.scan()?;
+        store
+            .shared
+            .used_bytes
+            .store(usage.blob_bytes, std::sync::atomic::Ordering::Relaxed);
+        Ok(store)
+    }
+
+    /// Opens a store that another process writes. It need not exist yet: then every blob is absent.
+    pub fn open_read_only(dir: &Path) -> Self {
+        Self::new(dir, StoreLimits::default(), true)
+    }
+
+    fn new(dir: &Path, limits: StoreLimits, read_only: bool) -> Self {
+        let shared = Shared {
+            dir: dir.to_owned(),
+            limits,
+            read_only,
+            used_bytes: AtomicU64::new(0),
+            sessions: Mutex::default(),
+            guards: Guards::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The store's directory.
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    /// Where a finished blob lies, whether or not it is there.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        self.blobs_dir(digest.algorithm()).join(digest.hex())
+    }
+
+    fn blobs_dir(&self, algorithm: Algorithm) -> PathBuf {
+        self.shared.dir.join("blobs").join(algorithm.name())
+    }
+
+    fn uploads_dir(&self) -> PathBuf {
+        self.shared.dir.join("uploads")
+    }
+
+    fn writable(&self) -> Result<(), StoreError> {
+        if self.shared.read_only {
+            Err(StoreError::ReadOnly)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Makes a directory and its parents, durably.
+pub(crate) fn make_dir(dir: &Path) -> Result<(), StoreError> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir).map_err(at("create directory", dir))?;
+    if let Some(parent) = dir.parent() {
+        sync_dir(parent)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+    fs::File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(at("sync directory", dir))
+}
+
+/// Runs file I/O on a thread that may block.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Blocking work is never aborted; only a runtime that shuts down refuses it.
+            Err(error) => panic!("the runtime is shutting down: {error}"),
+        },
+    }
+}

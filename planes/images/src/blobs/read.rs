@@ -1,0 +1,60 @@
+//! Reading blobs.
+
+use super::error::at;
+use super::{BlobInfo, BlobStore, Pins, StoreError, blocking};
+use crate::Digest;
+use bytes::Bytes;
+use std::fs::File;
+use std::io::{self, Read};
+
+impl BlobStore {
+    /// Looks for a blob, and keeps it from the collector for the grace period when it is there.
+    pub fn stat(&self, digest: &Digest) -> Result<Option<BlobInfo>, StoreError> {
+        let path = self.path(digest);
+        match std::fs::metadata(&path) {
+            Ok(meta) if self.shared.read_only || self.shared.guards.touch(digest) => {
+                Ok(Some(BlobInfo { size: meta.len() }))
+            }
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(at("look for blob", &path)(error)),
+        }
+    }
+
+    /// Opens a blob for reading, with its size. An open blob can be read to its end even if it is collected meanwhile.
+    pub fn open_blob(&self, digest: &Digest) -> Result<Option<(File, u64)>, StoreError> {
+        let path = self.path(digest);
+        match File::open(&path) {
+            Ok(file) => {
+                let size = file.metadata().map_err(at("look at blob", &path))?.len();
+                Ok(Some((file, size)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(at("open blob", &path)(error)),
+        }
+    }
+
+    /// Reads a whole blob of at most `bytes_max` bytes.
+    pub async fn read(&self, digest: &Digest, bytes_max: u64) -> Result<Option<Bytes>, StoreError> {
+        let (store, digest) = (self.clone(), digest.clone());
+        blocking(move || {
+            let Some((mut file, size)) = store.open_blob(&digest)? else {
+                return Ok(None);
+            };
+            if size > bytes_max {
+                return Err(StoreError::TooLarge { max: bytes_max });
+            }
+            let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+            file.read_to_end(&mut bytes)
+                .map_err(at("read blob", &store.path(&digest)))?;
+            Ok(Some(bytes.into()))
+        })
+        .await
+    }
+
+    /// Keeps blobs from the collector until the pins are dropped; waits for a removal that is under way.
+    /// Look for them after this, not before.
+    pub async fn pin(&self, digests: Vec<Digest>) -> Pins {
+        self.shared.guards.pin(digests).await
+    }
+}

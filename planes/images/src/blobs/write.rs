@@ -1,0 +1,74 @@
+//! Publishing: from a finished temporary file to a blob's final name.
+
+use super::error::at;
+use super::{BlobStore, StoreError, blocking, sync_dir};
+use crate::{Algorithm, Digest};
+use bytes::Bytes;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+impl BlobStore {
+    /// Stores bytes that are in memory (a manifest) and returns their digest. Durable when it returns.
+    pub async fn put(&self, algorithm: Algorithm, bytes: Bytes) -> Result<Digest, StoreError> {
+        self.writable()?;
+        let digest = Digest::of(algorithm, &bytes);
+        // The pin makes a removal under way end first, and keeps the blob until the caller can name it.
+        let pins = self.pin(vec![digest.clone()]).await;
+        let store = self.clone();
+        blocking(move || {
+            let _pins = pins;
+            if store.stat(&digest)?.is_some() {
+                return Ok(digest);
+            }
+            store.room_for(bytes.len() as u64)?;
+            let path = store.uploads_dir().join(format!("put-{}", uuid::Uuid::new_v4()));
+            let mut file = File::create_new(&path).map_err(at("create", &path))?;
+            let written = file.write_all(&bytes).map_err(at("write", &path));
+            let done = written.and_then(|()| store.publish(&file, &path, &digest, bytes.len() as u64));
+            if done.is_err() {
+                let _ = fs::remove_file(&path);
+            }
+            done.map(|()| digest)
+        })
+        .await
+    }
+
+    /// Gives a whole and verified temporary file its final name. Consumes the file at `path` when it succeeds.
+    pub(super) fn publish(&self, file: &File, path: &Path, digest: &Digest, size: u64) -> Result<(), StoreError> {
+        let target = self.path(digest);
+        if fs::exists(&target).map_err(at("look for blob", &target))? {
+            // Another upload of the same content was first: one copy is enough.
+            fs::remove_file(path).map_err(at("remove", path))?;
+            self.shared.guards.touch(digest);
+            return Ok(());
+        }
+        file.sync_all().map_err(at("sync", path))?;
+        crate::fault::point("blob.synced");
+        fs::rename(path, &target).map_err(at("rename into the store", path))?;
+        crate::fault::point("blob.renamed");
+        sync_dir(&self.blobs_dir(digest.algorithm()))?;
+        self.shared.used_bytes.fetch_add(size, Ordering::Relaxed);
+        self.shared.guards.touch(digest);
+        Ok(())
+    }
+
+    /// Refuses when `more` bytes would pass the quota or the disk's reserve.
+    pub(super) fn room_for(&self, more: u64) -> Result<(), StoreError> {
+        let used = self.shared.used_bytes.load(Ordering::Relaxed);
+        let limits = &self.shared.limits;
+        if limits
+            .total_bytes_max
+            .is_some_and(|max| used.saturating_add(more) > max)
+        {
+            return Err(StoreError::Full { used });
+        }
+        let disk =
+            rustix::fs::statvfs(self.dir()).map_err(|error| at("look at the disk of", self.dir())(error.into()))?;
+        if disk.f_bavail.saturating_mul(disk.f_frsize) < limits.free_bytes_min.saturating_add(more) {
+            return Err(StoreError::Full { used });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,288 @@
+//! Other registries: a small client of the OCI distribution specification, for pulls by the node and pull-through.
+//!
+//! Not here: pushing, storing, unpacking. HTTPS everywhere but for registries on this machine's loopback.
+//! Invariants: what is returned for a digest has that digest (manifests) or is checked by the caller while it streams
+//! (blobs); credentials go only to the registry itself and to the token service that it names.
+
+mod auth;
+mod error;
+mod http;
+mod reference;
+
+pub use error::RemoteError;
+pub use reference::{Reference, ReferenceError};
+pub(crate) use reference::{is_repository, is_tag};
+
+use crate::{Digest, MANIFEST_BYTES_MAX, media_type};
+use ::http::{HeaderValue, StatusCode, header};
+use auth::Tokens;
+use bytes::Bytes;
+use http::{Http, Url};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Limits of pulls from other registries.
+#[derive(Debug, Clone)]
+pub struct RemoteLimits {
+    /// Until a connection stands, TLS included.
+    pub connect_timeout: Duration,
+    /// From a request to the head of its response.
+    pub response_timeout: Duration,
+    /// Without one more byte of a body.
+    pub idle_timeout: Duration,
+}
+
+impl Default for RemoteLimits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            response_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Redirects that are followed for one request.
+const REDIRECTS_MAX: usize = 5;
+/// Of an error's body, for its message.
+const ERROR_BYTES_MAX: usize = 64 * 1024;
+
+/// The client. Clones share its connections and tokens.
+#[derive(Clone)]
+pub struct Remotes {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    http: Http,
+    tokens: Tokens,
+    limits: RemoteLimits,
+}
+
+/// A manifest as another registry holds it.
+#[derive(Debug, Clone)]
+pub struct RemoteManifest {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// `Content-Type`.
+    pub media_type: Option<String>,
+    /// The digest of the bytes.
+    pub digest: Digest,
+}
+
+/// A blob on its way here.
+pub struct RemoteBlob {
+    /// `Content-Length`, where the registry says it.
+    pub size: Option<u64>,
+    body: Incoming,
+    idle_timeout: Duration,
+    host: String,
+}
+
+impl RemoteBlob {
+    /// The next piece; nothing at the end.
+    pub async fn next(&mut self) -> Option<Result<Bytes, RemoteError>> {
+        loop {
+            let frame = match tokio::time::timeout(self.idle_timeout, self.body.frame()).await {
+                Err(_) => {
+                    return Some(Err(RemoteError::Timeout {
+                        host: self.host.clone(),
+                        doing: "read from",
+                    }));
+                }
+                Ok(None) => return None,
+                Ok(Some(Err(source))) => {
+                    return Some(Err(RemoteError::Http {
+                        host: self.host.clone(),
+                        source,
+                    }));
+                }
+                Ok(Some(Ok(frame))) => frame,
+            };
+            if let Ok(data) = frame.into_data()
+                && !data.is_empty()
+            {
+                return Some(Ok(data));
+            }
+        }
+    }
+}
+
+impl Remotes {
+    /// A client without connections or tokens.
+    pub fn new(limits: RemoteLimits) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                http: Http::new(limits.clone()),
+                tokens: Tokens::default(),
+                limits,
+            }),
+        }
+    }
+
+    /// Gets a manifest: the one that `reference` names, or that of `digest` in its repository.
+    /// `credentials` are `user:password`.
+    pub async fn manifest(
+        &self,
+        reference: &Reference,
+        digest: Option<&Digest>,
+        credentials: Option<&str>,
+    ) -> Result<RemoteManifest, RemoteError> {
+        let named = digest.or(reference.digest());
+        let tail = named.map_or_else(|| reference.tag().to_owned(), Digest::to_string);
+        let url = reference.url(&format!("manifests/{tail}"));
+        let response = self.get(reference, url, credentials, true).await?;
+        let kind = response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        // Parameters ("; charset=utf-8") are no part of a manifest's type.
+        let media_type = kind.map(|kind| kind.split(';').next().unwrap_or(kind).trim().to_owned());
+        let said = response
+            .headers()
+            .get("docker-content-digest")
+            .and_then(|value| value.to_str().ok());
+        let said: Option<Digest> = said.and_then(|said| said.parse().ok());
+        let bytes = self
+            .collect(reference.registry(), response.into_body(), MANIFEST_BYTES_MAX)
+            .await?;
+        let expected = named.cloned().or(said);
+        let algorithm = expected.as_ref().map_or(crate::Algorithm::Sha256, Digest::algorithm);
+        let actual = Digest::of(algorithm, &bytes);
+        if let Some(expected) = expected
+            && expected != actual
+        {
+            return Err(RemoteError::Digest { expected, actual });
+        }
+        Ok(RemoteManifest {
+            bytes,
+            media_type,
+            digest: actual,
+        })
+    }
+
+    /// Begins to get a blob of `reference`'s repository. The caller checks its digest.
+    pub async fn blob(
+        &self,
+        reference: &Reference,
+        digest: &Digest,
+        credentials: Option<&str>,
+    ) -> Result<RemoteBlob, RemoteError> {
+        let url = reference.url(&format!("blobs/{digest}"));
+        let response = self.get(reference, url, credentials, false).await?;
+        let length = response
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok());
+        Ok(RemoteBlob {
+            size: length.and_then(|length| length.parse().ok()),
+            body: response.into_body(),
+            idle_timeout: self.shared.limits.idle_timeout,
+            host: reference.registry().to_owned(),
+        })
+    }
+
+    /// A GET with authentication and redirects; only a success is returned.
+    async fn get(
+        &self,
+        reference: &Reference,
+        url: String,
+        credentials: Option<&str>,
+        is_manifest: bool,
+    ) -> Result<::http::Response<Incoming>, RemoteError> {
+        let first = Url::parse(&url)?;
+        let mut url = first.clone();
+        let mut authorization = self.shared.tokens.known(reference, credentials);
+        let mut asked = false;
+        let mut redirects = 0;
+        loop {
+            let mut headers = ::http::HeaderMap::new();
+            if is_manifest {
+                let types = [
+                    media_type::OCI_INDEX,
+                    media_type::OCI_MANIFEST,
+                    media_type::DOCKER_LIST,
+                    media_type::DOCKER_MANIFEST,
+                ];
+                for kind in types {
+                    headers.append(header::ACCEPT, HeaderValue::from_static(kind));
+                }
+            }
+            // What a redirect leads to has its own authorisation in its URL; ours is the registry's alone.
+            if let Some(value) = authorization.as_ref().filter(|_| url.same_origin(&first)) {
+                headers.insert(header::AUTHORIZATION, value.clone());
+            }
+            let response = self.shared.http.get(&url, headers).await?;
+            let status = response.status();
+            match status {
+                status if status.is_success() => return Ok(response),
+                StatusCode::UNAUTHORIZED if !asked && url.same_origin(&first) => {
+                    asked = true;
+                    let challenge = response
+                        .headers()
+                        .get_all(header::WWW_AUTHENTICATE)
+                        .iter()
+                        .cloned()
+                        .collect();
+                    let tokens = &self.shared.tokens;
+                    authorization = Some(
+                        tokens
+                            .obtain(&self.shared.http, reference, challenge, credentials)
+                            .await?,
+                    );
+                }
+                status if status.is_redirection() && redirects < REDIRECTS_MAX => {
+                    redirects += 1;
+                    let target = response
+                        .headers()
+                        .get(header::LOCATION)
+                        .and_then(|value| value.to_str().ok());
+                    url = url.join(target.ok_or(RemoteError::Redirect)?)?;
+                    if first.is_secure() && !url.is_secure() {
+                        return Err(RemoteError::Redirect);
+                    }
+                }
+                status if status.is_redirection() => return Err(RemoteError::Redirect),
+                status => {
+                    let body = self.collect(url.host(), response.into_body(), ERROR_BYTES_MAX).await;
+                    let message = error_message(&body.unwrap_or_default());
+                    return Err(RemoteError::Status {
+                        url: url.shown(),
+                        status: status.as_u16(),
+                        message,
+                    });
+                }
+            }
+        }
+    }
+
+    async fn collect(&self, host: &str, body: Incoming, bytes_max: usize) -> Result<Bytes, RemoteError> {
+        http::collect(host, body, bytes_max, self.shared.limits.idle_timeout).await
+    }
+}
+
+/// The message of a registry's error body, or its beginning.
+fn error_message(body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Errors {
+        errors: Vec<Item>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Item {
+        code: Option<String>,
+        message: Option<String>,
+    }
+    match serde_json::from_slice::<Errors>(body) {
+        Ok(Errors { errors }) => errors
+            .into_iter()
+            .map(|item| match (item.code, item.message) {
+                (Some(code), Some(message)) => format!("{}: {message}", code.to_lowercase()),
+                (code, message) => code.or(message).unwrap_or_default(),
+            })
+            .collect::<Vec<_>>()
+            .join("; "),
+        Err(_) => String::from_utf8_lossy(body).chars().take(200).collect(),
+    }
+}
