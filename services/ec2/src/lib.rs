@@ -6,11 +6,14 @@
 
 #![forbid(unsafe_code)]
 
+mod api;
 mod interface;
 mod model;
 mod security_group;
+pub mod types;
 mod vpc;
 
+pub use api::operations;
 pub use interface::{allocate_interface, release_interface};
 pub use model::{Interface, RulePeer, SecurityGroup, SecurityGroupRule, Subnet, Vpc};
 pub use security_group::{node_security_groups, security_group};

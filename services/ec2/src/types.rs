@@ -57,13 +57,6 @@ pub struct AttributeBooleanValue {
 tree!(AttributeBooleanValue { value: "Value" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct AttributeValue {
-    pub value: Option<String>,
-}
-
-tree!(AttributeValue { value: "Value" });
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct AuthorizeSecurityGroupEgressRequest {
     pub tag_specifications: Option<Vec<TagSpecification>>,
     pub dry_run: Option<bool>,
@@ -263,19 +256,6 @@ tree!(CreateTagsRequest {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct DefaultConnectionTrackingConfiguration {
-    pub default_tcp_established_timeout: Option<i32>,
-    pub default_udp_timeout: Option<i32>,
-    pub default_udp_stream_timeout: Option<i32>,
-}
-
-tree!(DefaultConnectionTrackingConfiguration {
-    default_tcp_established_timeout: "DefaultTcpEstablishedTimeout",
-    default_udp_timeout: "DefaultUdpTimeout",
-    default_udp_stream_timeout: "DefaultUdpStreamTimeout",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteSecurityGroupRequest {
     pub group_id: Option<String>,
     pub group_name: Option<String>,
@@ -359,120 +339,6 @@ tree!(DescribeAvailabilityZonesResult {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeDhcpOptionsRequest {
-    pub dhcp_options_ids: Option<Vec<String>>,
-    pub next_token: Option<String>,
-    pub max_results: Option<i32>,
-    pub dry_run: Option<bool>,
-    pub filters: Option<Vec<Filter>>,
-}
-
-tree!(DescribeDhcpOptionsRequest {
-    dhcp_options_ids: "DhcpOptionsIds",
-    next_token: "NextToken",
-    max_results: "MaxResults",
-    dry_run: "DryRun",
-    filters: "Filters",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeDhcpOptionsResult {
-    pub next_token: Option<String>,
-    pub dhcp_options: Option<Vec<DhcpOptions>>,
-}
-
-tree!(DescribeDhcpOptionsResult {
-    next_token: "NextToken",
-    dhcp_options: "DhcpOptions",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeInstanceTypesRequest {
-    pub dry_run: Option<bool>,
-    pub instance_types: Option<Vec<String>>,
-    pub filters: Option<Vec<Filter>>,
-    pub max_results: Option<i32>,
-    pub next_token: Option<String>,
-    pub include_unsupported_in_region: Option<bool>,
-}
-
-tree!(DescribeInstanceTypesRequest {
-    dry_run: "DryRun",
-    instance_types: "InstanceTypes",
-    filters: "Filters",
-    max_results: "MaxResults",
-    next_token: "NextToken",
-    include_unsupported_in_region: "IncludeUnsupportedInRegion",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeInstanceTypesResult {
-    pub instance_types: Option<Vec<InstanceTypeInfo>>,
-    pub next_token: Option<String>,
-}
-
-tree!(DescribeInstanceTypesResult {
-    instance_types: "InstanceTypes",
-    next_token: "NextToken",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeInternetGatewaysRequest {
-    pub next_token: Option<String>,
-    pub max_results: Option<i32>,
-    pub dry_run: Option<bool>,
-    pub internet_gateway_ids: Option<Vec<String>>,
-    pub filters: Option<Vec<Filter>>,
-}
-
-tree!(DescribeInternetGatewaysRequest {
-    next_token: "NextToken",
-    max_results: "MaxResults",
-    dry_run: "DryRun",
-    internet_gateway_ids: "InternetGatewayIds",
-    filters: "Filters",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeInternetGatewaysResult {
-    pub internet_gateways: Option<Vec<InternetGateway>>,
-    pub next_token: Option<String>,
-}
-
-tree!(DescribeInternetGatewaysResult {
-    internet_gateways: "InternetGateways",
-    next_token: "NextToken",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeNetworkAclsRequest {
-    pub next_token: Option<String>,
-    pub max_results: Option<i32>,
-    pub dry_run: Option<bool>,
-    pub network_acl_ids: Option<Vec<String>>,
-    pub filters: Option<Vec<Filter>>,
-}
-
-tree!(DescribeNetworkAclsRequest {
-    next_token: "NextToken",
-    max_results: "MaxResults",
-    dry_run: "DryRun",
-    network_acl_ids: "NetworkAclIds",
-    filters: "Filters",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeNetworkAclsResult {
-    pub network_acls: Option<Vec<NetworkAcl>>,
-    pub next_token: Option<String>,
-}
-
-tree!(DescribeNetworkAclsResult {
-    network_acls: "NetworkAcls",
-    next_token: "NextToken",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeNetworkInterfacesRequest {
     pub next_token: Option<String>,
     pub max_results: Option<i32>,
@@ -523,34 +389,6 @@ pub struct DescribeRegionsResult {
 }
 
 tree!(DescribeRegionsResult { regions: "Regions" });
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeRouteTablesRequest {
-    pub next_token: Option<String>,
-    pub max_results: Option<i32>,
-    pub dry_run: Option<bool>,
-    pub route_table_ids: Option<Vec<String>>,
-    pub filters: Option<Vec<Filter>>,
-}
-
-tree!(DescribeRouteTablesRequest {
-    next_token: "NextToken",
-    max_results: "MaxResults",
-    dry_run: "DryRun",
-    route_table_ids: "RouteTableIds",
-    filters: "Filters",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeRouteTablesResult {
-    pub route_tables: Option<Vec<RouteTable>>,
-    pub next_token: Option<String>,
-}
-
-tree!(DescribeRouteTablesResult {
-    route_tables: "RouteTables",
-    next_token: "NextToken",
-});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeSecurityGroupRulesRequest {
@@ -721,117 +559,6 @@ tree!(DescribeVpcsResult {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct DhcpConfiguration {
-    pub key: Option<String>,
-    pub values: Option<Vec<AttributeValue>>,
-}
-
-tree!(DhcpConfiguration {
-    key: "Key",
-    values: "Values",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DhcpOptions {
-    pub owner_id: Option<String>,
-    pub tags: Option<Vec<Tag>>,
-    pub dhcp_options_id: Option<String>,
-    pub dhcp_configurations: Option<Vec<DhcpConfiguration>>,
-}
-
-tree!(DhcpOptions {
-    owner_id: "OwnerId",
-    tags: "Tags",
-    dhcp_options_id: "DhcpOptionsId",
-    dhcp_configurations: "DhcpConfigurations",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DiskInfo {
-    pub size_in_gb: Option<i64>,
-    pub count: Option<i32>,
-    pub r#type: Option<String>,
-}
-
-tree!(DiskInfo {
-    size_in_gb: "SizeInGB",
-    count: "Count",
-    r#type: "Type",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct EbsCardInfo {
-    pub ebs_card_index: Option<i32>,
-    pub baseline_bandwidth_in_mbps: Option<i32>,
-    pub baseline_throughput_in_m_bps: Option<f64>,
-    pub baseline_iops: Option<i32>,
-    pub maximum_bandwidth_in_mbps: Option<i32>,
-    pub maximum_throughput_in_m_bps: Option<f64>,
-    pub maximum_iops: Option<i32>,
-}
-
-tree!(EbsCardInfo {
-    ebs_card_index: "EbsCardIndex",
-    baseline_bandwidth_in_mbps: "BaselineBandwidthInMbps",
-    baseline_throughput_in_m_bps: "BaselineThroughputInMBps",
-    baseline_iops: "BaselineIops",
-    maximum_bandwidth_in_mbps: "MaximumBandwidthInMbps",
-    maximum_throughput_in_m_bps: "MaximumThroughputInMBps",
-    maximum_iops: "MaximumIops",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct EbsInfo {
-    pub ebs_optimized_support: Option<String>,
-    pub encryption_support: Option<String>,
-    pub ebs_optimized_info: Option<EbsOptimizedInfo>,
-    pub nvme_support: Option<String>,
-    pub maximum_ebs_attachments: Option<i32>,
-    pub attachment_limit_type: Option<String>,
-    pub maximum_ebs_cards: Option<i32>,
-    pub ebs_cards: Option<Vec<EbsCardInfo>>,
-}
-
-tree!(EbsInfo {
-    ebs_optimized_support: "EbsOptimizedSupport",
-    encryption_support: "EncryptionSupport",
-    ebs_optimized_info: "EbsOptimizedInfo",
-    nvme_support: "NvmeSupport",
-    maximum_ebs_attachments: "MaximumEbsAttachments",
-    attachment_limit_type: "AttachmentLimitType",
-    maximum_ebs_cards: "MaximumEbsCards",
-    ebs_cards: "EbsCards",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct EbsOptimizedInfo {
-    pub baseline_bandwidth_in_mbps: Option<i32>,
-    pub baseline_throughput_in_m_bps: Option<f64>,
-    pub baseline_iops: Option<i32>,
-    pub maximum_bandwidth_in_mbps: Option<i32>,
-    pub maximum_throughput_in_m_bps: Option<f64>,
-    pub maximum_iops: Option<i32>,
-}
-
-tree!(EbsOptimizedInfo {
-    baseline_bandwidth_in_mbps: "BaselineBandwidthInMbps",
-    baseline_throughput_in_m_bps: "BaselineThroughputInMBps",
-    baseline_iops: "BaselineIops",
-    maximum_bandwidth_in_mbps: "MaximumBandwidthInMbps",
-    maximum_throughput_in_m_bps: "MaximumThroughputInMBps",
-    maximum_iops: "MaximumIops",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct EfaInfo {
-    pub maximum_efa_interfaces: Option<i32>,
-}
-
-tree!(EfaInfo {
-    maximum_efa_interfaces: "MaximumEfaInterfaces",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter {
     pub name: Option<String>,
     pub values: Option<Vec<String>>,
@@ -843,82 +570,6 @@ tree!(Filter {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct FpgaDeviceInfo {
-    pub name: Option<String>,
-    pub manufacturer: Option<String>,
-    pub count: Option<i32>,
-    pub memory_info: Option<FpgaDeviceMemoryInfo>,
-}
-
-tree!(FpgaDeviceInfo {
-    name: "Name",
-    manufacturer: "Manufacturer",
-    count: "Count",
-    memory_info: "MemoryInfo",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct FpgaDeviceMemoryInfo {
-    pub size_in_mi_b: Option<i32>,
-}
-
-tree!(FpgaDeviceMemoryInfo {
-    size_in_mi_b: "SizeInMiB",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct FpgaInfo {
-    pub fpgas: Option<Vec<FpgaDeviceInfo>>,
-    pub total_fpga_memory_in_mi_b: Option<i32>,
-}
-
-tree!(FpgaInfo {
-    fpgas: "Fpgas",
-    total_fpga_memory_in_mi_b: "TotalFpgaMemoryInMiB",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct GpuDeviceInfo {
-    pub name: Option<String>,
-    pub manufacturer: Option<String>,
-    pub count: Option<i32>,
-    pub logical_gpu_count: Option<i32>,
-    pub gpu_partition_size: Option<f64>,
-    pub workloads: Option<Vec<String>>,
-    pub memory_info: Option<GpuDeviceMemoryInfo>,
-}
-
-tree!(GpuDeviceInfo {
-    name: "Name",
-    manufacturer: "Manufacturer",
-    count: "Count",
-    logical_gpu_count: "LogicalGpuCount",
-    gpu_partition_size: "GpuPartitionSize",
-    workloads: "Workloads",
-    memory_info: "MemoryInfo",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct GpuDeviceMemoryInfo {
-    pub size_in_mi_b: Option<i32>,
-}
-
-tree!(GpuDeviceMemoryInfo {
-    size_in_mi_b: "SizeInMiB",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct GpuInfo {
-    pub gpus: Option<Vec<GpuDeviceInfo>>,
-    pub total_gpu_memory_in_mi_b: Option<i32>,
-}
-
-tree!(GpuInfo {
-    gpus: "Gpus",
-    total_gpu_memory_in_mi_b: "TotalGpuMemoryInMiB",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct GroupIdentifier {
     pub group_id: Option<String>,
     pub group_name: Option<String>,
@@ -927,164 +578,6 @@ pub struct GroupIdentifier {
 tree!(GroupIdentifier {
     group_id: "GroupId",
     group_name: "GroupName",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct IcmpTypeCode {
-    pub code: Option<i32>,
-    pub r#type: Option<i32>,
-}
-
-tree!(IcmpTypeCode {
-    code: "Code",
-    r#type: "Type",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct InferenceAcceleratorInfo {
-    pub accelerators: Option<Vec<InferenceDeviceInfo>>,
-    pub total_inference_memory_in_mi_b: Option<i32>,
-}
-
-tree!(InferenceAcceleratorInfo {
-    accelerators: "Accelerators",
-    total_inference_memory_in_mi_b: "TotalInferenceMemoryInMiB",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct InferenceDeviceInfo {
-    pub count: Option<i32>,
-    pub name: Option<String>,
-    pub manufacturer: Option<String>,
-    pub memory_info: Option<InferenceDeviceMemoryInfo>,
-}
-
-tree!(InferenceDeviceInfo {
-    count: "Count",
-    name: "Name",
-    manufacturer: "Manufacturer",
-    memory_info: "MemoryInfo",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct InferenceDeviceMemoryInfo {
-    pub size_in_mi_b: Option<i32>,
-}
-
-tree!(InferenceDeviceMemoryInfo {
-    size_in_mi_b: "SizeInMiB",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct InstanceStorageInfo {
-    pub total_size_in_gb: Option<i64>,
-    pub disks: Option<Vec<DiskInfo>>,
-    pub nvme_support: Option<String>,
-    pub encryption_support: Option<String>,
-}
-
-tree!(InstanceStorageInfo {
-    total_size_in_gb: "TotalSizeInGB",
-    disks: "Disks",
-    nvme_support: "NvmeSupport",
-    encryption_support: "EncryptionSupport",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct InstanceTypeInfo {
-    pub instance_type: Option<String>,
-    pub current_generation: Option<bool>,
-    pub free_tier_eligible: Option<bool>,
-    pub supported_usage_classes: Option<Vec<String>>,
-    pub supported_root_device_types: Option<Vec<String>>,
-    pub supported_virtualization_types: Option<Vec<String>>,
-    pub bare_metal: Option<bool>,
-    pub hypervisor: Option<String>,
-    pub processor_info: Option<ProcessorInfo>,
-    pub v_cpu_info: Option<VCpuInfo>,
-    pub memory_info: Option<MemoryInfo>,
-    pub instance_storage_supported: Option<bool>,
-    pub instance_storage_info: Option<InstanceStorageInfo>,
-    pub ebs_info: Option<EbsInfo>,
-    pub network_info: Option<NetworkInfo>,
-    pub gpu_info: Option<GpuInfo>,
-    pub fpga_info: Option<FpgaInfo>,
-    pub placement_group_info: Option<PlacementGroupInfo>,
-    pub inference_accelerator_info: Option<InferenceAcceleratorInfo>,
-    pub hibernation_supported: Option<bool>,
-    pub burstable_performance_supported: Option<bool>,
-    pub dedicated_hosts_supported: Option<bool>,
-    pub auto_recovery_supported: Option<bool>,
-    pub supported_boot_modes: Option<Vec<String>>,
-    pub nitro_enclaves_support: Option<String>,
-    pub nitro_tpm_support: Option<String>,
-    pub nitro_tpm_info: Option<NitroTpmInfo>,
-    pub media_accelerator_info: Option<MediaAcceleratorInfo>,
-    pub neuron_info: Option<NeuronInfo>,
-    pub phc_support: Option<String>,
-    pub reboot_migration_support: Option<String>,
-    pub supported_in_region: Option<bool>,
-}
-
-tree!(InstanceTypeInfo {
-    instance_type: "InstanceType",
-    current_generation: "CurrentGeneration",
-    free_tier_eligible: "FreeTierEligible",
-    supported_usage_classes: "SupportedUsageClasses",
-    supported_root_device_types: "SupportedRootDeviceTypes",
-    supported_virtualization_types: "SupportedVirtualizationTypes",
-    bare_metal: "BareMetal",
-    hypervisor: "Hypervisor",
-    processor_info: "ProcessorInfo",
-    v_cpu_info: "VCpuInfo",
-    memory_info: "MemoryInfo",
-    instance_storage_supported: "InstanceStorageSupported",
-    instance_storage_info: "InstanceStorageInfo",
-    ebs_info: "EbsInfo",
-    network_info: "NetworkInfo",
-    gpu_info: "GpuInfo",
-    fpga_info: "FpgaInfo",
-    placement_group_info: "PlacementGroupInfo",
-    inference_accelerator_info: "InferenceAcceleratorInfo",
-    hibernation_supported: "HibernationSupported",
-    burstable_performance_supported: "BurstablePerformanceSupported",
-    dedicated_hosts_supported: "DedicatedHostsSupported",
-    auto_recovery_supported: "AutoRecoverySupported",
-    supported_boot_modes: "SupportedBootModes",
-    nitro_enclaves_support: "NitroEnclavesSupport",
-    nitro_tpm_support: "NitroTpmSupport",
-    nitro_tpm_info: "NitroTpmInfo",
-    media_accelerator_info: "MediaAcceleratorInfo",
-    neuron_info: "NeuronInfo",
-    phc_support: "PhcSupport",
-    reboot_migration_support: "RebootMigrationSupport",
-    supported_in_region: "SupportedInRegion",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct InternetGateway {
-    pub attachments: Option<Vec<InternetGatewayAttachment>>,
-    pub internet_gateway_id: Option<String>,
-    pub owner_id: Option<String>,
-    pub tags: Option<Vec<Tag>>,
-}
-
-tree!(InternetGateway {
-    attachments: "Attachments",
-    internet_gateway_id: "InternetGatewayId",
-    owner_id: "OwnerId",
-    tags: "Tags",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct InternetGatewayAttachment {
-    pub state: Option<String>,
-    pub vpc_id: Option<String>,
-}
-
-tree!(InternetGatewayAttachment {
-    state: "State",
-    vpc_id: "VpcId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1149,50 +642,6 @@ tree!(Ipv6Range {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct MediaAcceleratorInfo {
-    pub accelerators: Option<Vec<MediaDeviceInfo>>,
-    pub total_media_memory_in_mi_b: Option<i32>,
-}
-
-tree!(MediaAcceleratorInfo {
-    accelerators: "Accelerators",
-    total_media_memory_in_mi_b: "TotalMediaMemoryInMiB",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct MediaDeviceInfo {
-    pub count: Option<i32>,
-    pub name: Option<String>,
-    pub manufacturer: Option<String>,
-    pub memory_info: Option<MediaDeviceMemoryInfo>,
-}
-
-tree!(MediaDeviceInfo {
-    count: "Count",
-    name: "Name",
-    manufacturer: "Manufacturer",
-    memory_info: "MemoryInfo",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct MediaDeviceMemoryInfo {
-    pub size_in_mi_b: Option<i32>,
-}
-
-tree!(MediaDeviceMemoryInfo {
-    size_in_mi_b: "SizeInMiB",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct MemoryInfo {
-    pub size_in_mi_b: Option<i64>,
-}
-
-tree!(MemoryInfo {
-    size_in_mi_b: "SizeInMiB",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModifySecurityGroupRulesRequest {
     pub group_id: String,
     pub security_group_rules: Vec<SecurityGroupRuleUpdate>,
@@ -1211,135 +660,6 @@ pub struct ModifySecurityGroupRulesResult {
 }
 
 tree!(ModifySecurityGroupRulesResult { r#return: "Return" });
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct NetworkAcl {
-    pub associations: Option<Vec<NetworkAclAssociation>>,
-    pub entries: Option<Vec<NetworkAclEntry>>,
-    pub is_default: Option<bool>,
-    pub network_acl_id: Option<String>,
-    pub tags: Option<Vec<Tag>>,
-    pub vpc_id: Option<String>,
-    pub owner_id: Option<String>,
-}
-
-tree!(NetworkAcl {
-    associations: "Associations",
-    entries: "Entries",
-    is_default: "IsDefault",
-    network_acl_id: "NetworkAclId",
-    tags: "Tags",
-    vpc_id: "VpcId",
-    owner_id: "OwnerId",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct NetworkAclAssociation {
-    pub network_acl_association_id: Option<String>,
-    pub network_acl_id: Option<String>,
-    pub subnet_id: Option<String>,
-}
-
-tree!(NetworkAclAssociation {
-    network_acl_association_id: "NetworkAclAssociationId",
-    network_acl_id: "NetworkAclId",
-    subnet_id: "SubnetId",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct NetworkAclEntry {
-    pub cidr_block: Option<String>,
-    pub egress: Option<bool>,
-    pub icmp_type_code: Option<IcmpTypeCode>,
-    pub ipv6_cidr_block: Option<String>,
-    pub port_range: Option<PortRange>,
-    pub protocol: Option<String>,
-    pub rule_action: Option<String>,
-    pub rule_number: Option<i32>,
-}
-
-tree!(NetworkAclEntry {
-    cidr_block: "CidrBlock",
-    egress: "Egress",
-    icmp_type_code: "IcmpTypeCode",
-    ipv6_cidr_block: "Ipv6CidrBlock",
-    port_range: "PortRange",
-    protocol: "Protocol",
-    rule_action: "RuleAction",
-    rule_number: "RuleNumber",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct NetworkCardInfo {
-    pub network_card_index: Option<i32>,
-    pub network_performance: Option<String>,
-    pub maximum_network_interfaces: Option<i32>,
-    pub additional_flexible_network_interfaces: Option<i32>,
-    pub baseline_bandwidth_in_gbps: Option<f64>,
-    pub peak_bandwidth_in_gbps: Option<f64>,
-    pub default_ena_queue_count_per_interface: Option<i32>,
-    pub maximum_ena_queue_count: Option<i32>,
-    pub maximum_ena_queue_count_per_interface: Option<i32>,
-    pub interface_types: Option<Vec<String>>,
-}
-
-tree!(NetworkCardInfo {
-    network_card_index: "NetworkCardIndex",
-    network_performance: "NetworkPerformance",
-    maximum_network_interfaces: "MaximumNetworkInterfaces",
-    additional_flexible_network_interfaces: "AdditionalFlexibleNetworkInterfaces",
-    baseline_bandwidth_in_gbps: "BaselineBandwidthInGbps",
-    peak_bandwidth_in_gbps: "PeakBandwidthInGbps",
-    default_ena_queue_count_per_interface: "DefaultEnaQueueCountPerInterface",
-    maximum_ena_queue_count: "MaximumEnaQueueCount",
-    maximum_ena_queue_count_per_interface: "MaximumEnaQueueCountPerInterface",
-    interface_types: "InterfaceTypes",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct NetworkInfo {
-    pub network_performance: Option<String>,
-    pub maximum_network_interfaces: Option<i32>,
-    pub maximum_network_cards: Option<i32>,
-    pub default_network_card_index: Option<i32>,
-    pub network_cards: Option<Vec<NetworkCardInfo>>,
-    pub ipv4_addresses_per_interface: Option<i32>,
-    pub ipv6_addresses_per_interface: Option<i32>,
-    pub ipv6_supported: Option<bool>,
-    pub ena_support: Option<String>,
-    pub efa_supported: Option<bool>,
-    pub efa_info: Option<EfaInfo>,
-    pub encryption_in_transit_supported: Option<bool>,
-    pub ena_srd_supported: Option<bool>,
-    pub bandwidth_weightings: Option<Vec<String>>,
-    pub flexible_ena_queues_support: Option<String>,
-    pub connection_tracking_configuration: Option<DefaultConnectionTrackingConfiguration>,
-    pub secondary_network_supported: Option<bool>,
-    pub maximum_secondary_network_interfaces: Option<i32>,
-    pub ipv4_addresses_per_secondary_interface: Option<i32>,
-}
-
-tree!(NetworkInfo {
-    network_performance: "NetworkPerformance",
-    maximum_network_interfaces: "MaximumNetworkInterfaces",
-    maximum_network_cards: "MaximumNetworkCards",
-    default_network_card_index: "DefaultNetworkCardIndex",
-    network_cards: "NetworkCards",
-    ipv4_addresses_per_interface: "Ipv4AddressesPerInterface",
-    ipv6_addresses_per_interface: "Ipv6AddressesPerInterface",
-    ipv6_supported: "Ipv6Supported",
-    ena_support: "EnaSupport",
-    efa_supported: "EfaSupported",
-    efa_info: "EfaInfo",
-    encryption_in_transit_supported: "EncryptionInTransitSupported",
-    ena_srd_supported: "EnaSrdSupported",
-    bandwidth_weightings: "BandwidthWeightings",
-    flexible_ena_queues_support: "FlexibleEnaQueuesSupport",
-    connection_tracking_configuration: "ConnectionTrackingConfiguration",
-    secondary_network_supported: "SecondaryNetworkSupported",
-    maximum_secondary_network_interfaces: "MaximumSecondaryNetworkInterfaces",
-    ipv4_addresses_per_secondary_interface: "Ipv4AddressesPerSecondaryInterface",
-});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NetworkInterface {
@@ -1489,61 +809,6 @@ tree!(NetworkInterfacePrivateIpAddress {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct NeuronDeviceCoreInfo {
-    pub count: Option<i32>,
-    pub version: Option<i32>,
-}
-
-tree!(NeuronDeviceCoreInfo {
-    count: "Count",
-    version: "Version",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct NeuronDeviceInfo {
-    pub count: Option<i32>,
-    pub name: Option<String>,
-    pub core_info: Option<NeuronDeviceCoreInfo>,
-    pub memory_info: Option<NeuronDeviceMemoryInfo>,
-}
-
-tree!(NeuronDeviceInfo {
-    count: "Count",
-    name: "Name",
-    core_info: "CoreInfo",
-    memory_info: "MemoryInfo",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct NeuronDeviceMemoryInfo {
-    pub size_in_mi_b: Option<i32>,
-}
-
-tree!(NeuronDeviceMemoryInfo {
-    size_in_mi_b: "SizeInMiB",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct NeuronInfo {
-    pub neuron_devices: Option<Vec<NeuronDeviceInfo>>,
-    pub total_neuron_device_memory_in_mi_b: Option<i32>,
-}
-
-tree!(NeuronInfo {
-    neuron_devices: "NeuronDevices",
-    total_neuron_device_memory_in_mi_b: "TotalNeuronDeviceMemoryInMiB",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct NitroTpmInfo {
-    pub supported_versions: Option<Vec<String>>,
-}
-
-tree!(NitroTpmInfo {
-    supported_versions: "SupportedVersions",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct OperatorResponse {
     pub managed: Option<bool>,
     pub principal: Option<String>,
@@ -1555,23 +820,6 @@ tree!(OperatorResponse {
     principal: "Principal",
     hidden_by_default: "HiddenByDefault",
 });
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct PlacementGroupInfo {
-    pub supported_strategies: Option<Vec<String>>,
-}
-
-tree!(PlacementGroupInfo {
-    supported_strategies: "SupportedStrategies",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct PortRange {
-    pub from: Option<i32>,
-    pub to: Option<i32>,
-}
-
-tree!(PortRange { from: "From", to: "To" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PrefixListId {
@@ -1595,30 +843,6 @@ tree!(PrivateDnsNameOptionsOnLaunch {
     hostname_type: "HostnameType",
     enable_resource_name_dns_a_record: "EnableResourceNameDnsARecord",
     enable_resource_name_dns_aaaa_record: "EnableResourceNameDnsAAAARecord",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ProcessorInfo {
-    pub supported_architectures: Option<Vec<String>>,
-    pub sustained_clock_speed_in_ghz: Option<f64>,
-    pub supported_features: Option<Vec<String>>,
-    pub manufacturer: Option<String>,
-}
-
-tree!(ProcessorInfo {
-    supported_architectures: "SupportedArchitectures",
-    sustained_clock_speed_in_ghz: "SustainedClockSpeedInGhz",
-    supported_features: "SupportedFeatures",
-    manufacturer: "Manufacturer",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct PropagatingVgw {
-    pub gateway_id: Option<String>,
-}
-
-tree!(PropagatingVgw {
-    gateway_id: "GatewayId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1787,102 +1011,6 @@ tree!(RevokedSecurityGroupRule {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Route {
-    pub destination_cidr_block: Option<String>,
-    pub destination_ipv6_cidr_block: Option<String>,
-    pub destination_prefix_list_id: Option<String>,
-    pub egress_only_internet_gateway_id: Option<String>,
-    pub gateway_id: Option<String>,
-    pub instance_id: Option<String>,
-    pub instance_owner_id: Option<String>,
-    pub nat_gateway_id: Option<String>,
-    pub transit_gateway_id: Option<String>,
-    pub local_gateway_id: Option<String>,
-    pub carrier_gateway_id: Option<String>,
-    pub network_interface_id: Option<String>,
-    pub origin: Option<String>,
-    pub state: Option<String>,
-    pub vpc_peering_connection_id: Option<String>,
-    pub core_network_arn: Option<String>,
-    pub odb_network_arn: Option<String>,
-    pub ip_address: Option<String>,
-}
-
-tree!(Route {
-    destination_cidr_block: "DestinationCidrBlock",
-    destination_ipv6_cidr_block: "DestinationIpv6CidrBlock",
-    destination_prefix_list_id: "DestinationPrefixListId",
-    egress_only_internet_gateway_id: "EgressOnlyInternetGatewayId",
-    gateway_id: "GatewayId",
-    instance_id: "InstanceId",
-    instance_owner_id: "InstanceOwnerId",
-    nat_gateway_id: "NatGatewayId",
-    transit_gateway_id: "TransitGatewayId",
-    local_gateway_id: "LocalGatewayId",
-    carrier_gateway_id: "CarrierGatewayId",
-    network_interface_id: "NetworkInterfaceId",
-    origin: "Origin",
-    state: "State",
-    vpc_peering_connection_id: "VpcPeeringConnectionId",
-    core_network_arn: "CoreNetworkArn",
-    odb_network_arn: "OdbNetworkArn",
-    ip_address: "IpAddress",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RouteTable {
-    pub associations: Option<Vec<RouteTableAssociation>>,
-    pub propagating_vgws: Option<Vec<PropagatingVgw>>,
-    pub route_table_id: Option<String>,
-    pub routes: Option<Vec<Route>>,
-    pub tags: Option<Vec<Tag>>,
-    pub vpc_id: Option<String>,
-    pub owner_id: Option<String>,
-}
-
-tree!(RouteTable {
-    associations: "Associations",
-    propagating_vgws: "PropagatingVgws",
-    route_table_id: "RouteTableId",
-    routes: "Routes",
-    tags: "Tags",
-    vpc_id: "VpcId",
-    owner_id: "OwnerId",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RouteTableAssociation {
-    pub main: Option<bool>,
-    pub route_table_association_id: Option<String>,
-    pub route_table_id: Option<String>,
-    pub subnet_id: Option<String>,
-    pub gateway_id: Option<String>,
-    pub public_ipv4_pool: Option<String>,
-    pub association_state: Option<RouteTableAssociationState>,
-}
-
-tree!(RouteTableAssociation {
-    main: "Main",
-    route_table_association_id: "RouteTableAssociationId",
-    route_table_id: "RouteTableId",
-    subnet_id: "SubnetId",
-    gateway_id: "GatewayId",
-    public_ipv4_pool: "PublicIpv4Pool",
-    association_state: "AssociationState",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RouteTableAssociationState {
-    pub state: Option<String>,
-    pub status_message: Option<String>,
-}
-
-tree!(RouteTableAssociationState {
-    state: "State",
-    status_message: "StatusMessage",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SecurityGroup {
     pub group_id: Option<String>,
     pub ip_permissions_egress: Option<Vec<IpPermission>>,
@@ -1940,17 +1068,6 @@ tree!(SecurityGroupRule {
     description: "Description",
     tags: "Tags",
     security_group_rule_arn: "SecurityGroupRuleArn",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct SecurityGroupRuleDescription {
-    pub security_group_rule_id: Option<String>,
-    pub description: Option<String>,
-}
-
-tree!(SecurityGroupRuleDescription {
-    security_group_rule_id: "SecurityGroupRuleId",
-    description: "Description",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2106,54 +1223,6 @@ tree!(TagSpecification {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct UpdateSecurityGroupRuleDescriptionsEgressRequest {
-    pub dry_run: Option<bool>,
-    pub group_id: Option<String>,
-    pub group_name: Option<String>,
-    pub ip_permissions: Option<Vec<IpPermission>>,
-    pub security_group_rule_descriptions: Option<Vec<SecurityGroupRuleDescription>>,
-}
-
-tree!(UpdateSecurityGroupRuleDescriptionsEgressRequest {
-    dry_run: "DryRun",
-    group_id: "GroupId",
-    group_name: "GroupName",
-    ip_permissions: "IpPermissions",
-    security_group_rule_descriptions: "SecurityGroupRuleDescriptions",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct UpdateSecurityGroupRuleDescriptionsEgressResult {
-    pub r#return: Option<bool>,
-}
-
-tree!(UpdateSecurityGroupRuleDescriptionsEgressResult { r#return: "Return" });
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct UpdateSecurityGroupRuleDescriptionsIngressRequest {
-    pub dry_run: Option<bool>,
-    pub group_id: Option<String>,
-    pub group_name: Option<String>,
-    pub ip_permissions: Option<Vec<IpPermission>>,
-    pub security_group_rule_descriptions: Option<Vec<SecurityGroupRuleDescription>>,
-}
-
-tree!(UpdateSecurityGroupRuleDescriptionsIngressRequest {
-    dry_run: "DryRun",
-    group_id: "GroupId",
-    group_name: "GroupName",
-    ip_permissions: "IpPermissions",
-    security_group_rule_descriptions: "SecurityGroupRuleDescriptions",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct UpdateSecurityGroupRuleDescriptionsIngressResult {
-    pub r#return: Option<bool>,
-}
-
-tree!(UpdateSecurityGroupRuleDescriptionsIngressResult { r#return: "Return" });
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct UserIdGroupPair {
     pub description: Option<String>,
     pub user_id: Option<String>,
@@ -2172,23 +1241,6 @@ tree!(UserIdGroupPair {
     vpc_id: "VpcId",
     vpc_peering_connection_id: "VpcPeeringConnectionId",
     peering_status: "PeeringStatus",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct VCpuInfo {
-    pub default_v_cpus: Option<i32>,
-    pub default_cores: Option<i32>,
-    pub default_threads_per_core: Option<i32>,
-    pub valid_cores: Option<Vec<i32>>,
-    pub valid_threads_per_core: Option<Vec<i32>>,
-}
-
-tree!(VCpuInfo {
-    default_v_cpus: "DefaultVCpus",
-    default_cores: "DefaultCores",
-    default_threads_per_core: "DefaultThreadsPerCore",
-    valid_cores: "ValidCores",
-    valid_threads_per_core: "ValidThreadsPerCore",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,3 +1,31 @@
-//! CloudWatch Logs: groups, streams, events.
+//! CloudWatch Logs: groups, streams, and what is asked of their events.
+//!
+//! Not here: the events themselves. They are bulk data and lie in the journal; this crate says which of them are
+//! meant and asks for them through [`Events`].
+//! Invariant: events belong to a stream's id, not to its name, so that a stream made anew has none of the old ones.
 
+#![forbid(unsafe_code)]
+
+mod api;
+mod events;
+mod filter;
+mod machine;
+mod model;
+mod names;
 pub mod types;
+
+pub use api::operations;
+pub use events::{Events, Page, Plan, Query, StoredEvent, StreamStat};
+pub use machine::{cutoff_ms, ensure_group, ensure_stream, group_exists, streams};
+pub use model::{LogGroup, LogStream, StreamRef};
+
+use honmaru_machine::State;
+
+/// The service's name in botocore.
+pub const SERVICE: &str = "logs";
+
+/// Adds this service's tables.
+pub fn register(state: &mut State) {
+    state.register::<LogGroup>();
+    state.register::<LogStream>();
+}

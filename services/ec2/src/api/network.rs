@@ -1,0 +1,362 @@
+//! VPCs, subnets, interfaces, zones, regions: what there is to look at.
+
+use super::filter::passes;
+use super::tags::into_tags;
+use crate::model::{Interface, SecurityGroup, Subnet, Vpc};
+use crate::types;
+use honmaru_base::{ApiError, Arn};
+use honmaru_machine::{Call, State};
+use std::collections::BTreeMap;
+
+/// The regions that DescribeRegions lists: any region's name works, these are the ones open to every account.
+const REGIONS: &[&str] = &[
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-north-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+];
+
+pub(super) fn vpcs(
+    state: &State,
+    call: &Call,
+    input: types::DescribeVpcsRequest,
+) -> Result<types::DescribeVpcsResult, ApiError> {
+    let scope = &call.scope;
+    for id in input.vpc_ids.iter().flatten() {
+        vpc(state, call, id)?;
+    }
+    let mut vpcs = Vec::new();
+    for (id, vpc) in state.list::<Vpc>(scope) {
+        let value_of = |name: &str| {
+            Some(match name {
+                "vpc-id" => vec![id.to_owned()],
+                "cidr" | "cidr-block-association.cidr-block" => vec![vpc.cidr.to_string()],
+                "is-default" | "isDefault" => vec![vpc.is_default.to_string()],
+                "state" => vec!["available".to_owned()],
+                "owner-id" => vec![scope.account.to_string()],
+                _ => return None,
+            })
+        };
+        let asked = input.vpc_ids.as_ref().is_none_or(|ids| ids.iter().any(|i| i == id));
+        if asked && passes(input.filters.as_deref(), &vpc.tags, value_of)? {
+            vpcs.push(types::Vpc {
+                vpc_id: Some(id.to_owned()),
+                cidr_block: Some(vpc.cidr.to_string()),
+                cidr_block_association_set: Some(vec![types::VpcCidrBlockAssociation {
+                    association_id: Some(id.replacen("vpc-", "vpc-cidr-assoc-", 1)),
+                    cidr_block: Some(vpc.cidr.to_string()),
+                    cidr_block_state: Some(types::VpcCidrBlockState {
+                        state: Some("associated".to_owned()),
+                        ..types::VpcCidrBlockState::default()
+                    }),
+                }]),
+                dhcp_options_id: Some("default".to_owned()),
+                instance_tenancy: Some("default".to_owned()),
+                is_default: Some(vpc.is_default),
+                owner_id: Some(scope.account.to_string()),
+                state: Some("available".to_owned()),
+                tags: into_tags(&vpc.tags),
+                ..types::Vpc::default()
+            });
+        }
+    }
+    Ok(types::DescribeVpcsResult {
+        vpcs: Some(vpcs),
+        next_token: None,
+    })
+}
+
+fn vpc<'a>(state: &'a State, call: &Call, id: &str) -> Result<&'a Vpc, ApiError> {
+    let message = || format!("The vpc ID '{id}' does not exist");
+    state
+        .get::<Vpc>(&call.scope, id)
+        .ok_or_else(|| ApiError::new("InvalidVpcID.NotFound", message()))
+}
+
+pub(super) fn vpc_attribute(
+    state: &State,
+    call: &Call,
+    input: types::DescribeVpcAttributeRequest,
+) -> Result<types::DescribeVpcAttributeResult, ApiError> {
+    let vpc = vpc(state, call, &input.vpc_id)?;
+    let mut answer = types::DescribeVpcAttributeResult {
+        vpc_id: Some(vpc.id.clone()),
+        ..Default::default()
+    };
+    let value = |value| Some(types::AttributeBooleanValue { value: Some(value) });
+    match input.attribute.as_str() {
+        "enableDnsSupport" => answer.enable_dns_support = value(true),
+        "enableDnsHostnames" => answer.enable_dns_hostnames = value(true),
+        "enableNetworkAddressUsageMetrics" => answer.enable_network_address_usage_metrics = value(false),
+        other => {
+            let message = format!("Value ({other}) for parameter attribute is invalid. Unknown attribute.");
+            return Err(ApiError::new("InvalidParameterValue", message));
+        }
+    }
+    Ok(answer)
+}
+
+pub(super) fn subnets(
+    state: &State,
+    call: &Call,
+    input: types::DescribeSubnetsRequest,
+) -> Result<types::DescribeSubnetsResult, ApiError> {
+    let scope = &call.scope;
+    for id in input.subnet_ids.iter().flatten() {
+        crate::subnet(state, scope, id)?;
+    }
+    let mut subnets = Vec::new();
+    for (id, subnet) in state.list::<Subnet>(scope) {
+        let value_of = |name: &str| {
+            Some(match name {
+                "subnet-id" => vec![id.to_owned()],
+                "vpc-id" => vec![subnet.vpc_id.clone()],
+                "availability-zone" | "availabilityZone" => vec![subnet.availability_zone.clone()],
+                "availability-zone-id" => vec![subnet.availability_zone_id.clone()],
+                "cidr-block" | "cidrBlock" | "cidr" => vec![subnet.cidr.to_string()],
+                "default-for-az" | "defaultForAz" => vec![subnet.is_default.to_string()],
+                "map-public-ip-on-launch" => vec![subnet.is_default.to_string()],
+                "state" => vec!["available".to_owned()],
+                "owner-id" => vec![scope.account.to_string()],
+                _ => return None,
+            })
+        };
+        let asked = input.subnet_ids.as_ref().is_none_or(|ids| ids.iter().any(|i| i == id));
+        if !asked || !passes(input.filters.as_deref(), &subnet.tags, value_of)? {
+            continue;
+        }
+        let size = 1_i64 << (32 - i64::from(subnet.cidr.prefix_len()));
+        let used = state.find::<Interface>(scope, "subnet", id).count();
+        let free = size - 5 - i64::try_from(used).unwrap_or(size);
+        let arn = Arn::new(
+            "ec2",
+            scope.region.as_str(),
+            scope.account.as_str(),
+            format!("subnet/{id}"),
+        );
+        subnets.push(types::Subnet {
+            subnet_id: Some(id.to_owned()),
+            subnet_arn: Some(arn.to_string()),
+            vpc_id: Some(subnet.vpc_id.clone()),
+            cidr_block: Some(subnet.cidr.to_string()),
+            availability_zone: Some(subnet.availability_zone.clone()),
+            availability_zone_id: Some(subnet.availability_zone_id.clone()),
+            available_ip_address_count: Some(i32::try_from(free).unwrap_or(0)),
+            default_for_az: Some(subnet.is_default),
+            map_public_ip_on_launch: Some(subnet.is_default),
+            assign_ipv6_address_on_creation: Some(false),
+            enable_dns64: Some(false),
+            ipv6_native: Some(false),
+            map_customer_owned_ip_on_launch: Some(false),
+            owner_id: Some(scope.account.to_string()),
+            state: Some("available".to_owned()),
+            tags: into_tags(&subnet.tags),
+            private_dns_name_options_on_launch: Some(types::PrivateDnsNameOptionsOnLaunch {
+                hostname_type: Some("ip-name".to_owned()),
+                enable_resource_name_dns_a_record: Some(false),
+                enable_resource_name_dns_aaaa_record: Some(false),
+            }),
+            ..types::Subnet::default()
+        });
+    }
+    Ok(types::DescribeSubnetsResult {
+        subnets: Some(subnets),
+        next_token: None,
+    })
+}
+
+pub(super) fn interfaces(
+    state: &State,
+    call: &Call,
+    input: types::DescribeNetworkInterfacesRequest,
+) -> Result<types::DescribeNetworkInterfacesResult, ApiError> {
+    let scope = &call.scope;
+    for id in input.network_interface_ids.iter().flatten() {
+        if state.get::<Interface>(scope, id).is_none() {
+            let message = format!("The networkInterface ID '{id}' does not exist");
+            return Err(ApiError::new("InvalidNetworkInterfaceID.NotFound", message));
+        }
+    }
+    let mut interfaces = Vec::new();
+    for (id, interface) in state.list::<Interface>(scope) {
+        let name_of = |id: &String| state.get::<SecurityGroup>(scope, id).map(|group| group.name.clone());
+        let value_of = |name: &str| {
+            Some(match name {
+                "network-interface-id" => vec![id.to_owned()],
+                "subnet-id" => vec![interface.subnet_id.clone()],
+                "vpc-id" => vec![interface.vpc_id.clone()],
+                "group-id" => interface.security_groups.clone(),
+                "group-name" => interface.security_groups.iter().filter_map(name_of).collect(),
+                "private-ip-address" | "addresses.private-ip-address" => vec![interface.private_ip.to_string()],
+                "mac-address" => vec![interface.mac.clone()],
+                "availability-zone" => vec![interface.availability_zone.clone()],
+                "description" => vec![interface.description.clone()],
+                "interface-type" => vec![interface.interface_type.clone()],
+                "status" | "attachment.status" => vec!["in-use".to_owned()],
+                "owner-id" => vec![scope.account.to_string()],
+                // Interfaces here belong to tasks and load balancers, never to an instance.
+                "attachment.instance-id" | "attachment.instance-owner-id" => Vec::new(),
+                _ => return None,
+            })
+        };
+        let asked = input
+            .network_interface_ids
+            .as_ref()
+            .is_none_or(|ids| ids.iter().any(|i| i == id));
+        if !asked || !passes(input.filters.as_deref(), &BTreeMap::new(), value_of)? {
+            continue;
+        }
+        let dns = format!("ip-{}.ec2.internal", interface.private_ip.to_string().replace('.', "-"));
+        interfaces.push(types::NetworkInterface {
+            network_interface_id: Some(id.to_owned()),
+            availability_zone: Some(interface.availability_zone.clone()),
+            description: Some(interface.description.clone()),
+            groups: Some(
+                interface
+                    .security_groups
+                    .iter()
+                    .map(|id| types::GroupIdentifier {
+                        group_id: Some(id.clone()),
+                        group_name: name_of(id),
+                    })
+                    .collect(),
+            ),
+            interface_type: Some(interface.interface_type.clone()),
+            mac_address: Some(interface.mac.clone()),
+            owner_id: Some(scope.account.to_string()),
+            private_dns_name: Some(dns.clone()),
+            private_ip_address: Some(interface.private_ip.to_string()),
+            private_ip_addresses: Some(vec![types::NetworkInterfacePrivateIpAddress {
+                primary: Some(true),
+                private_dns_name: Some(dns),
+                private_ip_address: Some(interface.private_ip.to_string()),
+                ..types::NetworkInterfacePrivateIpAddress::default()
+            }]),
+            requester_managed: Some(true),
+            source_dest_check: Some(true),
+            status: Some("in-use".to_owned()),
+            subnet_id: Some(interface.subnet_id.clone()),
+            vpc_id: Some(interface.vpc_id.clone()),
+            ..types::NetworkInterface::default()
+        });
+    }
+    Ok(types::DescribeNetworkInterfacesResult {
+        network_interfaces: Some(interfaces),
+        next_token: None,
+    })
+}
+
+pub(super) fn availability_zones(
+    state: &State,
+    call: &Call,
+    input: types::DescribeAvailabilityZonesRequest,
+) -> Result<types::DescribeAvailabilityZonesResult, ApiError> {
+    let region = call.scope.region.as_str();
+    let mut zones = Vec::new();
+    for subnet in crate::default_subnets(state, &call.scope) {
+        let (name, id) = (&subnet.availability_zone, &subnet.availability_zone_id);
+        let value_of = |filter: &str| {
+            Some(match filter {
+                "zone-name" => vec![name.clone()],
+                "zone-id" => vec![id.clone()],
+                "region-name" | "group-name" => vec![region.to_owned()],
+                "state" => vec!["available".to_owned()],
+                "opt-in-status" => vec!["opt-in-not-required".to_owned()],
+                "zone-type" => vec!["availability-zone".to_owned()],
+                _ => return None,
+            })
+        };
+        let asked = input.zone_names.as_ref().is_none_or(|names| names.contains(name))
+            && input.zone_ids.as_ref().is_none_or(|ids| ids.contains(id));
+        if asked && passes(input.filters.as_deref(), &BTreeMap::new(), value_of)? {
+            zones.push(types::AvailabilityZone {
+                zone_name: Some(name.clone()),
+                zone_id: Some(id.clone()),
+                region_name: Some(region.to_owned()),
+                group_name: Some(region.to_owned()),
+                network_border_group: Some(region.to_owned()),
+                opt_in_status: Some("opt-in-not-required".to_owned()),
+                zone_type: Some("availability-zone".to_owned()),
+                state: Some("available".to_owned()),
+                messages: Some(Vec::new()),
+                ..types::AvailabilityZone::default()
+            });
+        }
+    }
+    Ok(types::DescribeAvailabilityZonesResult {
+        availability_zones: Some(zones),
+    })
+}
+
+pub(super) fn regions(
+    _: &State,
+    call: &Call,
+    input: types::DescribeRegionsRequest,
+) -> Result<types::DescribeRegionsResult, ApiError> {
+    let mut regions = Vec::new();
+    let here = call.scope.region.as_str();
+    let extra = (!REGIONS.contains(&here)).then_some(here);
+    for name in REGIONS.iter().copied().chain(extra) {
+        let endpoint = format!("ec2.{name}.amazonaws.com");
+        let value_of = |filter: &str| match filter {
+            "region-name" => Some(vec![name.to_owned()]),
+            "endpoint" => Some(vec![endpoint.clone()]),
+            "opt-in-status" => Some(vec!["opt-in-not-required".to_owned()]),
+            _ => None,
+        };
+        let asked = input
+            .region_names
+            .as_ref()
+            .is_none_or(|names| names.iter().any(|n| n == name));
+        if asked && passes(input.filters.as_deref(), &BTreeMap::new(), value_of)? {
+            regions.push(types::Region {
+                region_name: Some(name.to_owned()),
+                endpoint: Some(endpoint),
+                opt_in_status: Some("opt-in-not-required".to_owned()),
+                ..types::Region::default()
+            });
+        }
+    }
+    Ok(types::DescribeRegionsResult { regions: Some(regions) })
+}
+
+pub(super) fn account_attributes(
+    state: &State,
+    call: &Call,
+    input: types::DescribeAccountAttributesRequest,
+) -> Result<types::DescribeAccountAttributesResult, ApiError> {
+    let default_vpc = crate::default_vpc(state, &call.scope).map_or_else(|| "none".to_owned(), |vpc| vpc.id.clone());
+    let all = [("supported-platforms", "VPC".to_owned()), ("default-vpc", default_vpc)];
+    let asked = |name: &str| {
+        input
+            .attribute_names
+            .as_ref()
+            .is_none_or(|names| names.iter().any(|n| n == name))
+    };
+    let attributes = all
+        .into_iter()
+        .filter(|(name, _)| asked(name))
+        .map(|(name, value)| types::AccountAttribute {
+            attribute_name: Some(name.to_owned()),
+            attribute_values: Some(vec![types::AccountAttributeValue {
+                attribute_value: Some(value),
+            }]),
+        })
+        .collect();
+    Ok(types::DescribeAccountAttributesResult {
+        account_attributes: Some(attributes),
+    })
+}

@@ -1,0 +1,189 @@
+//! Log groups.
+
+use super::tags::checked;
+use crate::events::{Events, Plan};
+use crate::machine::{group_exists, stream_ref};
+use crate::model::{LogGroup, LogStream};
+use crate::names::{group_arn, group_of, invalid, no_group};
+use crate::types;
+use honmaru_base::{ApiError, uuid};
+use honmaru_machine::{Call, Tx};
+use honmaru_wire::page;
+use std::sync::Arc;
+
+/// Ref: PutRetentionPolicy, `retentionInDays`.
+const RETENTION_DAYS: &[i32] = &[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+];
+/// Ref: DescribeLogGroups, `limit`: 1 to 50.
+const PAGE_MAX: usize = 50;
+
+pub(super) fn create(tx: &mut Tx<'_>, call: &Call, input: types::CreateLogGroupRequest) -> Result<(), ApiError> {
+    let name = input.log_group_name;
+    if name.starts_with("aws/") {
+        return Err(invalid("Log groups starting with AWS/ are reserved for AWS."));
+    }
+    if input.kms_key_id.is_some() {
+        return Err(invalid("kmsKeyId is not supported: there is no key service yet."));
+    }
+    if group_exists(tx, &call.scope, &name) {
+        return Err(ApiError::new(
+            "ResourceAlreadyExistsException",
+            "The specified log group already exists",
+        ));
+    }
+    let tags = checked(input.tags.unwrap_or_default())?;
+    let row = LogGroup {
+        name: name.clone(),
+        id: uuid(tx.rng()),
+        created_at: tx.now(),
+        retention_days: None,
+        class: input.log_group_class.unwrap_or_else(|| "STANDARD".to_owned()),
+        deletion_protection: input.deletion_protection_enabled.unwrap_or(false),
+        tags,
+    };
+    tx.put(&call.scope, &name, row);
+    Ok(())
+}
+
+pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteLogGroupRequest) -> Result<(), ApiError> {
+    let name = input.log_group_name;
+    let group = tx.get::<LogGroup>(&call.scope, &name).ok_or_else(no_group)?;
+    if group.deletion_protection {
+        let message = "Log group deletion protection is enabled. Disable it before you delete the log group.";
+        return Err(ApiError::new("ValidationException", message));
+    }
+    let prefix = format!("{name}\0");
+    let keys: Vec<String> = tx
+        .prefixed::<LogStream>(&call.scope, &prefix)
+        .map(|(key, _)| key.to_owned())
+        .collect();
+    for key in keys {
+        tx.delete::<LogStream>(&call.scope, &key);
+    }
+    tx.delete::<LogGroup>(&call.scope, &name);
+    Ok(())
+}
+
+fn change(tx: &mut Tx<'_>, call: &Call, name: &str, change: impl FnOnce(&mut LogGroup)) -> Result<(), ApiError> {
+    tx.update::<LogGroup>(&call.scope, name, change)
+        .map(drop)
+        .ok_or_else(no_group)
+}
+
+pub(super) fn put_retention(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::PutRetentionPolicyRequest,
+) -> Result<(), ApiError> {
+    let days = input.retention_in_days;
+    if !RETENTION_DAYS.contains(&days) {
+        let valid: Vec<String> = RETENTION_DAYS.iter().map(i32::to_string).collect();
+        let valid = valid.join(", ");
+        return Err(invalid(format!(
+            "1 validation error detected: Value '{days}' at 'retentionInDays' failed to satisfy constraint: Member must \
+             satisfy enum value set: [{valid}]"
+        )));
+    }
+    change(tx, call, &input.log_group_name, |group| {
+        group.retention_days = Some(days)
+    })
+}
+
+pub(super) fn delete_retention(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::DeleteRetentionPolicyRequest,
+) -> Result<(), ApiError> {
+    change(tx, call, &input.log_group_name, |group| group.retention_days = None)
+}
+
+/// The groups that a call asks for, and for each the bytes of its streams.
+pub(super) async fn describe(
+    events: Arc<dyn Events>,
+    call: Call,
+    input: types::DescribeLogGroupsRequest,
+) -> Result<types::DescribeLogGroupsResponse, ApiError> {
+    let (prefix, pattern) = (input.log_group_name_prefix, input.log_group_name_pattern);
+    if prefix.is_some() && pattern.is_some() {
+        return Err(invalid(
+            "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.",
+        ));
+    }
+    let identifiers = input
+        .log_group_identifiers
+        .map(|all| {
+            all.into_iter()
+                .map(|one| group_of(None, Some(one)))
+                .collect::<Result<Vec<_>, _>>()
+        })
+        .transpose()?;
+    let class = input.log_group_class;
+    let max = input
+        .limit
+        .and_then(|n| usize::try_from(n).ok())
+        .unwrap_or(PAGE_MAX)
+        .min(PAGE_MAX);
+    let token = input.next_token;
+    let scope = call.scope.clone();
+    // The rows are carried out of the look beside the plan: a look answers with streams only.
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    events
+        .look(Box::new(move |state| {
+            let asked = state.list::<LogGroup>(&scope).map(|(_, group)| group).filter(|group| {
+                prefix.as_ref().is_none_or(|prefix| group.name.starts_with(prefix))
+                    && pattern
+                        .as_ref()
+                        .is_none_or(|p| group.name.to_lowercase().contains(&p.to_lowercase()))
+                    && identifiers.as_ref().is_none_or(|names| names.contains(&group.name))
+                    && class.as_ref().is_none_or(|class| group.class == *class)
+            });
+            let page = page(asked.cloned(), |group| &group.name, token.as_deref(), max)
+                .map_err(|_| invalid("The specified nextToken is invalid."))?;
+            let streams: Vec<Vec<_>> = page
+                .items
+                .iter()
+                .map(|group| {
+                    let prefix = format!("{}\0", group.name);
+                    let streams = state.prefixed::<LogStream>(&scope, &prefix);
+                    streams
+                        .filter_map(|(_, s)| stream_ref(state, &scope, &s.group, &s.name))
+                        .collect()
+                })
+                .collect();
+            // The channel has room for the one message that is ever sent.
+            let _ = tell.try_send((page, streams));
+            Ok(Plan::default())
+        }))
+        .await?;
+    let Ok((page, streams)) = told.try_recv() else {
+        return Err(ApiError::new(
+            "ServiceUnavailableException",
+            "The service cannot complete the request.",
+        ));
+    };
+    let mut groups = Vec::new();
+    for (group, streams) in page.items.into_iter().zip(streams) {
+        let mut bytes = 0;
+        for stream in streams {
+            bytes += events.stat(stream).await?.bytes;
+        }
+        let arn = group_arn(&call.scope, &group.name);
+        groups.push(types::LogGroup {
+            arn: Some(format!("{arn}:*")),
+            log_group_arn: Some(arn),
+            creation_time: Some(group.created_at.as_ms()),
+            retention_in_days: group.retention_days,
+            metric_filter_count: Some(0),
+            stored_bytes: Some(i64::try_from(bytes).unwrap_or(i64::MAX)),
+            log_group_class: Some(group.class),
+            deletion_protection_enabled: Some(group.deletion_protection),
+            log_group_name: Some(group.name),
+            ..types::LogGroup::default()
+        });
+    }
+    Ok(types::DescribeLogGroupsResponse {
+        log_groups: Some(groups),
+        next_token: page.next,
+    })
+}

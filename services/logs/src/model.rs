@@ -1,0 +1,64 @@
+//! The rows of this service's tables.
+
+use honmaru_base::{Scope, Time};
+use honmaru_machine::Resource;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A log group; its key is the name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LogGroup {
+    /// Its name.
+    pub name: String,
+    /// Its id, new whenever a group of that name is made.
+    pub id: String,
+    /// When it was made.
+    pub created_at: Time,
+    /// After how many days events go; nothing: never.
+    pub retention_days: Option<i32>,
+    /// `STANDARD` or `INFREQUENT_ACCESS`.
+    pub class: String,
+    /// Whether it may not be deleted.
+    #[serde(default)]
+    pub deletion_protection: bool,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Resource for LogGroup {
+    const KIND: &'static str = "logs.group";
+}
+
+/// A log stream; its key is the group's name, NUL, its own name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LogStream {
+    /// The group's name.
+    pub group: String,
+    /// Its name.
+    pub name: String,
+    /// Its id, new whenever a stream of that name is made.
+    pub id: String,
+    /// When it was made.
+    pub created_at: Time,
+}
+
+impl Resource for LogStream {
+    const KIND: &'static str = "logs.stream";
+}
+
+/// Where a stream's events lie.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamRef {
+    /// Account and region.
+    pub scope: Scope,
+    /// The group's id.
+    pub group_id: String,
+    /// The stream's id.
+    pub stream_id: String,
+    /// The stream's name.
+    pub name: String,
+}
+
+pub(crate) fn stream_key(group: &str, stream: &str) -> String {
+    format!("{group}\0{stream}")
+}
