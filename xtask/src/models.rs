@@ -57,7 +57,6 @@ const SERVICES: &[&str] = &[
 const STRIPPED: &[&str] = &[
     "clientContextParams",
     "contextParam",
-    "deprecated",
     "deprecatedMessage",
     "deprecatedSince",
     "documentation",

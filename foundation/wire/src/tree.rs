@@ -212,7 +212,7 @@ impl Tree for f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::Tree;
+    use super::{Tree, tree};
     use serde_json::json;
 
     #[derive(Debug, Clone, Default, PartialEq)]

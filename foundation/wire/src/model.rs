@@ -1,0 +1,320 @@
+//! A service's model as the engine reads it: an arena of shapes, with every reference resolved to an index.
+//!
+//! Not here: reading botocore's JSON (`model/load.rs`).
+//! Invariant: a [`ShapeId`] made by the loader is within its service's arena.
+
+mod load;
+mod uri;
+
+pub use load::ModelError;
+pub(crate) use uri::UriTemplate;
+
+use crate::pattern::Pattern;
+use std::collections::HashMap;
+use std::fmt;
+
+/// A protocol of AWS's APIs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// JSON in the body, the operation in `X-Amz-Target`; 1.0 and 1.1 differ in the content type only.
+    AwsJson,
+    /// Form in, XML out, the operation in `Action`.
+    AwsQuery,
+    /// Like awsQuery, with its own names and error document.
+    Ec2Query,
+    /// JSON bodies on HTTP paths.
+    RestJson,
+    /// XML bodies on HTTP paths.
+    RestXml,
+    /// Smithy RPC v2: CBOR bodies on `/service/S/operation/O`.
+    RpcV2Cbor,
+}
+
+impl Protocol {
+    /// The protocol of botocore's name for it.
+    pub fn from_botocore(name: &str) -> Option<Self> {
+        Some(match name {
+            "json" => Self::AwsJson,
+            "query" => Self::AwsQuery,
+            "ec2" => Self::Ec2Query,
+            "rest-json" => Self::RestJson,
+            "rest-xml" => Self::RestXml,
+            "smithy-rpc-v2-cbor" => Self::RpcV2Cbor,
+            _ => return None,
+        })
+    }
+
+    /// Whether requests are routed by method and path.
+    pub(crate) fn is_rest(self) -> bool {
+        matches!(self, Self::RestJson | Self::RestXml)
+    }
+}
+
+/// The index of a shape in its service's arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShapeId(u32);
+
+/// Where a member travels in HTTP. Only REST protocols bind anything elsewhere than to the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Location {
+    Body,
+    Header,
+    HeaderMap,
+    Uri,
+    Query,
+    Status,
+}
+
+/// How a timestamp is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimestampFormat {
+    Iso8601,
+    HttpDate,
+    EpochSeconds,
+}
+
+/// An XML namespace, with the prefix that it is declared for.
+#[derive(Debug)]
+pub(crate) struct Namespace {
+    pub prefix: Option<Box<str>>,
+    pub uri: Box<str>,
+}
+
+/// A reference from a structure, list or map to another shape, and its traits there.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub name: Box<str>,
+    pub target: ShapeId,
+    pub location: Location,
+    /// `locationName`, where it differs from the name.
+    pub wire: Option<Box<str>>,
+    /// The name in forms, where it differs from the name.
+    pub form: Option<Box<str>>,
+    pub flattened: bool,
+    pub xml_attribute: bool,
+    pub required: bool,
+    pub json_value: bool,
+    pub timestamp: Option<TimestampFormat>,
+    pub namespace: Option<Box<Namespace>>,
+}
+
+impl Member {
+    pub fn wire(&self) -> &str {
+        self.wire.as_deref().unwrap_or(&self.name)
+    }
+
+    pub fn form(&self) -> &str {
+        self.form.as_deref().unwrap_or(&self.name)
+    }
+}
+
+/// The members of a structure, with an index for each way to name them.
+#[derive(Debug)]
+pub(crate) struct Structure {
+    pub members: Box<[Member]>,
+    by_name: Box<[u16]>,
+    by_wire: Box<[u16]>,
+    by_form: Box<[u16]>,
+    /// The member that is the whole body of a REST message.
+    pub payload: Option<u16>,
+    pub union: bool,
+}
+
+impl Structure {
+    pub fn by_name(&self, name: &str) -> Option<&Member> {
+        self.find(&self.by_name, name, |member| &member.name)
+    }
+
+    pub fn by_wire(&self, name: &str) -> Option<&Member> {
+        self.find(&self.by_wire, name, Member::wire)
+    }
+
+    pub fn by_form(&self, name: &str) -> Option<&Member> {
+        self.find(&self.by_form, name, Member::form)
+    }
+
+    fn find<'s>(&'s self, index: &[u16], name: &str, of: impl Fn(&'s Member) -> &'s str) -> Option<&'s Member> {
+        let at = index
+            .binary_search_by(|at| self.members.get(usize::from(*at)).map_or("", &of).cmp(name))
+            .ok()?;
+        self.members.get(usize::from(*index.get(at)?))
+    }
+
+    pub fn payload(&self) -> Option<&Member> {
+        self.members.get(usize::from(self.payload?))
+    }
+}
+
+/// What a shape is.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Structure(Structure),
+    List(Box<Member>),
+    Map(Box<(Member, Member)>),
+    String,
+    Boolean,
+    Integer,
+    Long,
+    Float,
+    Blob,
+    Timestamp,
+    /// Any JSON.
+    Document,
+}
+
+/// What the model demands of a value.
+#[derive(Debug, Default)]
+pub(crate) struct Constraints {
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+    pub pattern: Option<Pattern>,
+    pub values: Box<[Box<str>]>,
+}
+
+/// What makes a structure an error.
+#[derive(Debug, Default)]
+pub(crate) struct ErrorTrait {
+    pub code: Option<Box<str>>,
+    pub status: Option<u16>,
+    pub fault: bool,
+}
+
+/// One shape of a model.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    pub name: Box<str>,
+    pub kind: Kind,
+    pub constraints: Option<Box<Constraints>>,
+    pub error: Option<Box<ErrorTrait>>,
+    pub flattened: bool,
+    pub sensitive: bool,
+    pub timestamp: Option<TimestampFormat>,
+    pub wire: Option<Box<str>>,
+    pub namespace: Option<Box<Namespace>>,
+}
+
+impl Shape {
+    pub fn structure(&self) -> Option<&Structure> {
+        match &self.kind {
+            Kind::Structure(structure) => Some(structure),
+            _ => None,
+        }
+    }
+}
+
+/// One operation of a service.
+#[derive(Debug)]
+pub struct Op {
+    pub(crate) name: Box<str>,
+    /// The name on the wire, where it differs (`CreateDistribution2020_05_31`).
+    pub(crate) wire: Box<str>,
+    pub(crate) method: Box<str>,
+    pub(crate) uri: UriTemplate,
+    pub(crate) status: u16,
+    pub(crate) input: Option<ShapeId>,
+    pub(crate) output: Option<ShapeId>,
+    pub(crate) result_wrapper: Option<Box<str>>,
+    pub(crate) unsigned: bool,
+    pub(crate) deprecated: bool,
+}
+
+impl Op {
+    /// The operation's name in the model, for example `RunTask`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether a call needs no signature (`authtype: none`), as AssumeRoleWithWebIdentity.
+    pub fn unsigned(&self) -> bool {
+        self.unsigned
+    }
+}
+
+/// A service: its protocols, operations and shapes.
+pub struct Service {
+    pub(crate) name: Box<str>,
+    pub(crate) signing_name: Box<str>,
+    pub(crate) version: Box<str>,
+    pub(crate) protocols: Vec<Protocol>,
+    pub(crate) json_version: Box<str>,
+    pub(crate) target_prefix: Box<str>,
+    pub(crate) namespace: Option<Box<str>>,
+    pub(crate) query_compatible: bool,
+    shapes: Vec<Shape>,
+    ops: Vec<Op>,
+    op_by_name: HashMap<Box<str>, u32>,
+    error_by_code: HashMap<Box<str>, ShapeId>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// botocore's name of the service, for example `elbv2`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name in a signature's credential scope and in IAM actions' requests, for example `elasticloadbalancing`.
+    pub fn signing_name(&self) -> &str {
+        &self.signing_name
+    }
+
+    /// What stands before the dot in `X-Amz-Target`; empty for services without awsJson.
+    pub fn target_prefix(&self) -> &str {
+        &self.target_prefix
+    }
+
+    /// The protocols that the service speaks, the preferred one first.
+    pub fn protocols(&self) -> &[Protocol] {
+        &self.protocols
+    }
+
+    /// All modelled operations.
+    pub fn operations(&self) -> impl Iterator<Item = &Op> {
+        self.ops.iter()
+    }
+
+    /// The operation of that name.
+    pub fn operation(&self, name: &str) -> Option<&Op> {
+        self.ops.get(usize::try_from(*self.op_by_name.get(name)?).ok()?)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = (&str, &Pattern)> {
+        self.shapes
+            .iter()
+            .filter_map(|shape| Some((&*shape.name, shape.constraints.as_ref()?.pattern.as_ref()?)))
+    }
+
+    pub(crate) fn shape(&self, id: ShapeId) -> &Shape {
+        // The loader made the id from this arena.
+        &self.shapes[id.0 as usize]
+    }
+
+    pub(crate) fn target(&self, member: &Member) -> &Shape {
+        self.shape(member.target)
+    }
+
+    /// The error shape of a shape name or of an error code.
+    pub(crate) fn error_shape(&self, code: &str) -> Option<(ShapeId, &Shape)> {
+        self.error_by_code.get(code).map(|id| (*id, self.shape(*id)))
+    }
+
+    /// The element name of a member in XML: a flattened list takes its element's name.
+    pub(crate) fn xml_name<'s>(&'s self, member: &'s Member) -> &'s str {
+        let shape = self.target(member);
+        if let Kind::List(element) = &shape.kind
+            && (member.flattened || shape.flattened)
+            && let Some(name) = &element.wire
+        {
+            return name;
+        }
+        member.wire.as_deref().or(shape.wire.as_deref()).unwrap_or(&member.name)
+    }
+}

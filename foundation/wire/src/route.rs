@@ -1,0 +1,224 @@
+//! Which operation of which service a request is for, and in which protocol it speaks.
+//!
+//! Not here: hosts of data planes (load balancers, the registry) and anything but AWS's APIs.
+
+use crate::catalog::{self, Entry};
+use crate::codec::percent;
+use crate::fault::{Common, WireError};
+use crate::model::{Location, Op, Protocol, Service};
+use crate::request::Request;
+
+/// Where a request is routed to.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// The service.
+    pub service: &'static Service,
+    /// The protocol of the request, and of the answer.
+    pub protocol: Protocol,
+    /// The operation.
+    pub operation: &'static Op,
+}
+
+/// Finds the operation. `scope` is the service in the signature's credential scope, when there is a signature.
+///
+/// The target header or path of an RPC names the service without doubt; the scope tells services of REST and query
+/// apart; then the API version, the host and the path are asked, in that order.
+/// Errors are well-formed in the request's protocol: unknown service, unknown operation.
+pub fn route(request: &Request<'_>, scope: Option<&str>) -> Result<Target, WireError> {
+    let action = Action::of(request);
+    let Some(entry) = find_service(request, &action, scope) else {
+        let common = Common::UnknownOperation;
+        return Err(WireError::unrouted(
+            request.guess(),
+            common,
+            "The request names no service that is known here",
+        ));
+    };
+    let service = entry.service();
+    let protocol = find_protocol(request, &action, service);
+    let operation = match (protocol, &action) {
+        (Protocol::RestJson | Protocol::RestXml, _) => rest_operation(service, request),
+        (Protocol::AwsJson, Action::Target { operation, .. }) => service.operation(operation),
+        (Protocol::RpcV2Cbor, Action::Rpc { operation, .. }) => service.operation(operation),
+        // Another version is another API: the older Elastic Load Balancing has operations of the same names.
+        (Protocol::AwsQuery | Protocol::Ec2Query, Action::Query { action, version })
+            if version.is_empty() || *version == *entry.version =>
+        {
+            service.operation(action)
+        }
+        _ => None,
+    };
+    match operation {
+        Some(operation) => Ok(Target {
+            service,
+            protocol,
+            operation,
+        }),
+        None => Err(unknown_operation(service, protocol, &action)),
+    }
+}
+
+/// How the request names its operation.
+enum Action<'r> {
+    /// `X-Amz-Target: Prefix.Operation`
+    Target { prefix: &'r str, operation: &'r str },
+    /// `/service/Name/operation/Operation`
+    Rpc { service: &'r str, operation: &'r str },
+    /// `Action=Operation&Version=2015-12-01`
+    Query { action: String, version: String },
+    /// By method and path.
+    Path,
+}
+
+impl<'r> Action<'r> {
+    fn of(request: &'r Request<'_>) -> Self {
+        if let Some((prefix, operation)) = request.header("x-amz-target").and_then(|text| text.rsplit_once('.')) {
+            return Self::Target { prefix, operation };
+        }
+        if request.header("smithy-protocol").is_some() {
+            let mut segments = request.path.rsplit('/');
+            if let (Some(operation), Some("operation"), Some(service), Some("service")) =
+                (segments.next(), segments.next(), segments.next(), segments.next())
+            {
+                return Self::Rpc { service, operation };
+            }
+        }
+        let form = match request.content_type().as_str() {
+            "application/x-www-form-urlencoded" => std::str::from_utf8(request.body()).unwrap_or_default(),
+            _ => "",
+        };
+        let find = |key| percent::find(form, key).or_else(|| percent::find(request.query, key));
+        match find("Action") {
+            Some(action) => Self::Query {
+                action: action.into_owned(),
+                version: find("Version").unwrap_or_default().into_owned(),
+            },
+            None => Self::Path,
+        }
+    }
+}
+
+fn find_service(request: &Request<'_>, action: &Action<'_>, scope: Option<&str>) -> Option<&'static Entry> {
+    let find = |wanted: &dyn Fn(&Entry) -> bool| catalog::entries().find(|entry| wanted(entry));
+    match action {
+        Action::Target { prefix, .. } => return find(&|entry| entry.target_prefix == *prefix),
+        Action::Rpc { service, .. } => {
+            // The name in the path is the one before a namespace, if there is one (`com.amazonaws.x#Name`).
+            let service = service.rsplit_once(['.', '#']).map_or(*service, |(_, name)| name);
+            if let Some(entry) = find(&|entry| {
+                let own = entry
+                    .target_prefix
+                    .rsplit_once('.')
+                    .map_or(entry.target_prefix, |(_, name)| name);
+                !own.is_empty() && own == service
+            }) {
+                return Some(entry);
+            }
+        }
+        Action::Query { .. } | Action::Path => {}
+    }
+    let scoped = || scope.and_then(|scope| find(&|entry| entry.signing_name == scope));
+    let query = || match action {
+        // Only query services have an `Action`, and their versions are all different. An older ELB has another one.
+        Action::Query { version, .. } => find(&|entry| entry.version == *version),
+        _ => None,
+    };
+    let host = || {
+        let label = request.header("host")?.split('.').next()?;
+        find(&|entry| entry.endpoint == label || entry.name == label)
+    };
+    let path = || {
+        const PATHS: &[(&str, &str)] = &[
+            ("/2013-04-01/", "route53"),
+            ("/2014-11-13/", "lambda"),
+            ("/2015-03-31/", "lambda"),
+            ("/2020-05-31/", "cloudfront"),
+            ("/v2/apis", "apigatewayv2"),
+        ];
+        let (_, name) = PATHS.iter().find(|(prefix, _)| request.path.starts_with(prefix))?;
+        find(&|entry| entry.name == *name)
+    };
+    // S3 takes what is left when it is signed for it (`scoped`) or presigned; never an unsigned stray request.
+    let presigned = || percent::find(request.query, "X-Amz-Signature").and_then(|_| find(&|entry| entry.name == "s3"));
+    if matches!(action, Action::Query { .. }) {
+        return query().or_else(scoped).or_else(host);
+    }
+    scoped().or_else(host).or_else(path).or_else(presigned)
+}
+
+/// The protocol of the request, if the service declares it; else the service's first one.
+fn find_protocol(request: &Request<'_>, action: &Action<'_>, service: &Service) -> Protocol {
+    let declares = |protocol: &Protocol| service.protocols.contains(protocol);
+    let spoken = match action {
+        Action::Rpc { .. } => [Protocol::RpcV2Cbor, Protocol::RpcV2Cbor],
+        Action::Target { .. } => [Protocol::AwsJson, Protocol::AwsJson],
+        Action::Query { .. } => [Protocol::AwsQuery, Protocol::Ec2Query],
+        Action::Path => [Protocol::RestJson, Protocol::RestXml],
+    };
+    let first = service.protocols.first().copied().unwrap_or(request.guess());
+    spoken
+        .into_iter()
+        .find(declares)
+        .or_else(|| Some(request.guess()).filter(declares))
+        .unwrap_or(first)
+}
+
+fn unknown_operation(service: &'static Service, protocol: Protocol, action: &Action<'_>) -> WireError {
+    let message = match (protocol, action) {
+        (Protocol::Ec2Query, Action::Query { action, .. }) => {
+            format!("The action {action} is not valid for this web service.")
+        }
+        (Protocol::AwsQuery, Action::Query { action, version }) => {
+            format!("Could not find operation {action} for version {version}")
+        }
+        (_, Action::Target { operation, .. } | Action::Rpc { operation, .. }) => {
+            format!("The service {} has no operation {operation}", service.name)
+        }
+        _ => format!("The service {} has no operation at this method and path", service.name),
+    };
+    WireError::of_service(service, protocol, Common::UnknownOperation, &message)
+}
+
+/// The operation of a method and path. Of several that match, the best is the one whose bound query keys and headers
+/// are all there, that has more literal segments, and that binds more of the request: that tells S3's apart.
+fn rest_operation<'s>(service: &'s Service, request: &Request<'_>) -> Option<&'s Op> {
+    let matching = service.operations().filter(|op| *op.method == *request.method);
+    matching
+        .filter_map(|op| Some((rank(service, op, request)?, op)))
+        .max_by_key(|(rank, _)| *rank)
+        .map(|(_, op)| op)
+}
+
+/// How well an operation fits; nothing when it does not.
+fn rank(service: &Service, op: &Op, request: &Request<'_>) -> Option<(bool, usize, usize, usize, bool)> {
+    op.uri.matches(request.path)?;
+    let has = |key: &str| percent::find(request.query, key);
+    for (key, value) in &op.uri.query {
+        let found = has(key)?;
+        if value.as_ref().is_some_and(|value| **value != *found) {
+            return None;
+        }
+    }
+    let mut present = 0;
+    let mut absent = 0;
+    let structure = op.input.and_then(|id| service.shape(id).structure());
+    for member in structure
+        .iter()
+        .flat_map(|structure| structure.members.iter())
+        .filter(|member| member.required)
+    {
+        let found = match member.location {
+            Location::Query => has(member.wire()).is_some(),
+            Location::Header => request.headers.contains_key(member.wire()),
+            _ => continue,
+        };
+        *(if found { &mut present } else { &mut absent }) += 1;
+    }
+    Some((
+        absent == 0,
+        op.uri.query.len(),
+        op.uri.literals(),
+        present,
+        !op.deprecated,
+    ))
+}

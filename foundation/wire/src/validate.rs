@@ -1,0 +1,427 @@
+//! Checks an input against its model: required members, lengths, ranges, patterns, enums, unions.
+//!
+//! Not here: the words of the errors' codes for each service (`dialect`), and what no model says (the services).
+
+use crate::dialect::{self, Words};
+use crate::limits::{SHOWN_CHARS_MAX, VIOLATIONS_MAX};
+use crate::model::{Constraints, Kind, Protocol, Service, Shape};
+use crate::route::Target;
+use honmaru_base::ApiError;
+use serde_json::Value;
+use std::fmt::Write;
+
+/// What a value fails.
+enum Rule<'s> {
+    NotNull,
+    LengthAtLeast(f64),
+    LengthAtMost(f64),
+    AtLeast(f64),
+    AtMost(f64),
+    Pattern(&'s str),
+    Enum(&'s [Box<str>]),
+    Keys(String),
+    Union,
+}
+
+impl Rule<'_> {
+    /// The rule after "Member must".
+    fn text(&self) -> String {
+        match self {
+            Self::NotNull => "not be null".to_owned(),
+            Self::LengthAtLeast(min) => format!("have length greater than or equal to {min}"),
+            Self::LengthAtMost(max) => format!("have length less than or equal to {max}"),
+            Self::AtLeast(min) => format!("have value greater than or equal to {min}"),
+            Self::AtMost(max) => format!("have value less than or equal to {max}"),
+            Self::Pattern(pattern) => format!("satisfy regular expression pattern: {pattern}"),
+            Self::Enum(values) => format!("satisfy enum value set: [{}]", values.join(", ")),
+            Self::Keys(rules) => format!("satisfy constraint: [{rules}]"),
+            Self::Union => "have exactly one member set".to_owned(),
+        }
+    }
+}
+
+/// One broken rule: where, by what value, and which rule.
+struct Violation<'s> {
+    path: String,
+    /// The value as messages show it; empty when it is secret.
+    value: String,
+    rule: Rule<'s>,
+}
+
+/// Checks the input of an operation; the error has the service's own code and words.
+pub fn validate(target: &Target, input: &Value) -> Result<(), ApiError> {
+    let service = target.service;
+    let Some(shape) = target.operation.input else {
+        return Ok(());
+    };
+    let dialect = dialect::dialect(service);
+    let mut checker = Checker {
+        service,
+        enums: dialect.enums,
+        form_names: target.protocol == Protocol::Ec2Query,
+        path: String::new(),
+        found: Vec::new(),
+    };
+    checker.value(service.shape(shape), input);
+    let Some(first) = checker.found.first() else {
+        return Ok(());
+    };
+    let code = dialect::code(&dialect, &target.operation.name, matches!(first.rule, Rule::NotNull));
+    Err(ApiError::new(code, message(dialect.words, first, &checker.found)))
+}
+
+fn message(words: Words, first: &Violation<'_>, all: &[Violation<'_>]) -> String {
+    let Violation { path, value, rule } = first;
+    match (words, rule) {
+        (Words::Ecr, Rule::Pattern(pattern)) => format!(
+            "Invalid parameter at '{path}' failed to satisfy constraint: 'must satisfy regular expression '{pattern}''"
+        ),
+        (Words::Ecr, rule) => {
+            format!(
+                "Invalid parameter at '{path}' failed to satisfy constraint: 'must {}'",
+                rule.text()
+            )
+        }
+        (Words::Ecs, Rule::NotNull) => format!("{} can not be blank.", capitalized(path)),
+        (Words::Ec2, Rule::NotNull) => format!("The request must contain the parameter {path}"),
+        (Words::Ec2, rule) => format!(
+            "Value ({value}) for parameter {path} is invalid. It must {}.",
+            rule.text()
+        ),
+        (Words::Iam, Rule::Pattern(r"[\w+=,.@-]+")) => format!(
+            "The specified value for {path} is invalid. It must contain only alphanumeric characters and/or the \
+             following: +=,.@_-"
+        ),
+        (Words::Coral | Words::Iam | Words::Ecs, _) => {
+            let mut text = match all.len() {
+                1 => "1 validation error detected: ".to_owned(),
+                n => format!("{n} validation errors detected: "),
+            };
+            for (at, violation) in all.iter().enumerate() {
+                let Violation { path, value, rule } = violation;
+                if at > 0 {
+                    text.push_str("; ");
+                }
+                let _ = match (rule, value.as_str()) {
+                    (Rule::NotNull, _) => write!(text, "Value null at '{path}'"),
+                    (_, "") => write!(text, "Value at '{path}'"),
+                    _ => write!(text, "Value {value} at '{path}'"),
+                };
+                let subject = if matches!(rule, Rule::Keys(_)) {
+                    "Map keys"
+                } else {
+                    "Member"
+                };
+                let _ = write!(text, " failed to satisfy constraint: {subject} must {}", rule.text());
+            }
+            text
+        }
+    }
+}
+
+fn capitalized(path: &str) -> String {
+    let mut chars = path.chars();
+    chars
+        .next()
+        .map(|first| first.to_ascii_uppercase())
+        .into_iter()
+        .chain(chars)
+        .collect()
+}
+
+/// A value in quotes, as Java prints it, cut to [`SHOWN_CHARS_MAX`].
+fn shown(value: &Value) -> String {
+    let mut text = String::from("'");
+    plain(value, &mut text);
+    if let Some((end, _)) = text.char_indices().nth(SHOWN_CHARS_MAX) {
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text.push('\'');
+    text
+}
+
+fn plain(value: &Value, out: &mut String) {
+    // What is cut off later need not be written.
+    if out.len() > 4 * SHOWN_CHARS_MAX {
+        return;
+    }
+    match value {
+        Value::String(text) => out.push_str(text),
+        Value::Array(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                out.push_str(if at > 0 { ", " } else { "" });
+                plain(item, out);
+            }
+            out.push(']');
+        }
+        Value::Object(object) => {
+            out.push('{');
+            for (at, (key, value)) in object.iter().enumerate() {
+                out.push_str(if at > 0 { ", " } else { "" });
+                out.push_str(key);
+                out.push('=');
+                plain(value, out);
+            }
+            out.push('}');
+        }
+        other => {
+            let _ = write!(out, "{other}");
+        }
+    }
+}
+
+/// Walks a tree; its depth is bounded by the parsers.
+struct Checker<'s> {
+    service: &'s Service,
+    enums: bool,
+    /// ec2 shows `SecurityGroup.1`, all others `securityGroups.1.member`.
+    form_names: bool,
+    path: String,
+    found: Vec<Violation<'s>>,
+}
+
+impl<'s> Checker<'s> {
+    fn fail(&mut self, shape: Option<&Shape>, value: &Value, rule: Rule<'s>) {
+        let secret = shape.is_some_and(|shape| shape.sensitive);
+        let value = if secret { String::new() } else { shown(value) };
+        self.found.push(Violation {
+            path: self.path.clone(),
+            value,
+            rule,
+        });
+    }
+
+    fn value(&mut self, shape: &'s Shape, value: &Value) {
+        if self.found.len() >= VIOLATIONS_MAX {
+            return;
+        }
+        let service = self.service;
+        let constraints = shape.constraints.as_deref();
+        match (&shape.kind, value) {
+            (Kind::Structure(structure), Value::Object(object)) => {
+                for member in &structure.members {
+                    let given = object.get(&*member.name).filter(|value| !value.is_null());
+                    if given.is_none() && !member.required {
+                        continue;
+                    }
+                    let end = self.path.len();
+                    self.push_member(if self.form_names { member.form() } else { &member.name });
+                    match given {
+                        Some(value) => self.value(service.target(member), value),
+                        None => self.fail(None, &Value::Null, Rule::NotNull),
+                    }
+                    self.path.truncate(end);
+                }
+                if structure.union && object.len() != 1 {
+                    self.fail(Some(shape), value, Rule::Union);
+                }
+            }
+            (Kind::List(element), Value::Array(items)) => {
+                self.length(shape, constraints, items.len(), value);
+                let target = service.target(element);
+                for (at, item) in items.iter().enumerate() {
+                    let end = self.path.len();
+                    let suffix = if self.form_names { "" } else { ".member" };
+                    let _ = write!(self.path, ".{}{suffix}", at + 1);
+                    match item {
+                        Value::Null => self.fail(None, item, Rule::NotNull),
+                        item => self.value(target, item),
+                    }
+                    self.path.truncate(end);
+                }
+            }
+            (Kind::Map(entry), Value::Object(object)) => {
+                self.length(shape, constraints, object.len(), value);
+                let (keys, values) = (service.target(&entry.0), service.target(&entry.1));
+                for (key, below) in object {
+                    self.key(shape, keys, key, value);
+                    let end = self.path.len();
+                    let _ = write!(self.path, ".{key}.member");
+                    match below {
+                        Value::Null => self.fail(None, below, Rule::NotNull),
+                        below => self.value(values, below),
+                    }
+                    self.path.truncate(end);
+                }
+            }
+            (Kind::String, Value::String(text)) => self.text(shape, constraints, text, value),
+            (Kind::Blob, Value::String(text)) => {
+                // base64: three bytes in four characters, less the padding.
+                let bytes = text.trim_end_matches('=').len() * 3 / 4;
+                self.length(shape, constraints, bytes, value);
+            }
+            (Kind::Integer | Kind::Long | Kind::Float, Value::Number(number)) => {
+                let number = number.as_f64().unwrap_or_default();
+                match constraints {
+                    Some(Constraints { min: Some(min), .. }) if number < *min => {
+                        self.fail(Some(shape), value, Rule::AtLeast(*min));
+                    }
+                    Some(Constraints { max: Some(max), .. }) if number > *max => {
+                        self.fail(Some(shape), value, Rule::AtMost(*max));
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The member's name as Coral shows it, with a small first letter; ec2 shows the parameter's own.
+    fn push_member(&mut self, name: &str) {
+        if !self.path.is_empty() {
+            self.path.push('.');
+        }
+        let mut chars = name.chars();
+        if let Some(first) = chars.next() {
+            self.path.push(if self.form_names {
+                first
+            } else {
+                first.to_ascii_lowercase()
+            });
+        }
+        self.path.push_str(chars.as_str());
+    }
+
+    fn length(&mut self, shape: &'s Shape, constraints: Option<&'s Constraints>, length: usize, value: &Value) {
+        let Some(constraints) = constraints else { return };
+        let length = length as f64;
+        if let Some(min) = constraints.min.filter(|min| length < *min) {
+            self.fail(Some(shape), value, Rule::LengthAtLeast(min));
+        } else if let Some(max) = constraints.max.filter(|max| length > *max) {
+            self.fail(Some(shape), value, Rule::LengthAtMost(max));
+        }
+    }
+
+    fn text(&mut self, shape: &'s Shape, constraints: Option<&'s Constraints>, text: &str, value: &Value) {
+        let Some(constraints) = constraints else { return };
+        if constraints.min.is_some() || constraints.max.is_some() {
+            self.length(shape, Some(constraints), text.chars().count(), value);
+        }
+        // A text beyond its length is not worth a pattern's time.
+        let within = constraints.max.is_none_or(|max| text.len() as f64 <= 4.0 * max);
+        if let Some(pattern) = constraints
+            .pattern
+            .as_ref()
+            .filter(|pattern| within && !pattern.matches(text))
+        {
+            self.fail(Some(shape), value, Rule::Pattern(&pattern.text));
+        }
+        let known = constraints.values.is_empty() || constraints.values.iter().any(|known| **known == *text);
+        if self.enums && !known {
+            self.fail(Some(shape), value, Rule::Enum(&constraints.values));
+        }
+    }
+
+    /// A map's key: its violations are told as one of the map.
+    fn key(&mut self, map: &'s Shape, keys: &'s Shape, key: &str, value: &Value) {
+        let Some(constraints) = keys.constraints.as_deref() else {
+            return;
+        };
+        let before = self.found.len();
+        self.text(keys, Some(constraints), key, &Value::Null);
+        let rules: Vec<String> = self
+            .found
+            .drain(before..)
+            .map(|v| format!("Member must {}", v.rule.text()))
+            .collect();
+        if !rules.is_empty() {
+            self.fail(Some(map), value, Rule::Keys(rules.join(", ")));
+        }
+    }
+}
+
+/// What is wrong with an answer, for the tests of a service: a required member that is missing, a member that the
+/// model does not know (it would be left out in silence), a value of another type, a union without exactly one member.
+/// Each text is the path and the flaw; an empty list is a sound answer.
+pub fn flaws_of_output(target: &Target, output: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    match target.operation.output {
+        Some(id) => flaws(target.service, target.service.shape(id), output, "$", &mut found),
+        None if output.as_object().is_none_or(|object| !object.is_empty()) => {
+            found.push("$: the operation has no output".to_owned());
+        }
+        None => {}
+    }
+    found
+}
+
+fn flaws(service: &Service, shape: &Shape, value: &Value, path: &str, found: &mut Vec<String>) {
+    match (&shape.kind, value) {
+        (Kind::Structure(structure), Value::Object(object)) => {
+            for (name, value) in object.iter().filter(|(_, value)| !value.is_null()) {
+                match structure.by_name(name) {
+                    Some(member) => flaws(service, service.target(member), value, &format!("{path}.{name}"), found),
+                    None => found.push(format!("{path}.{name}: the shape {} has no such member", shape.name)),
+                }
+            }
+            for member in structure.members.iter().filter(|member| member.required) {
+                if object.get(&*member.name).is_none_or(Value::is_null) {
+                    found.push(format!("{path}.{}: required, but missing", member.name));
+                }
+            }
+            if structure.union && object.values().filter(|value| !value.is_null()).count() != 1 {
+                found.push(format!("{path}: a union has exactly one member"));
+            }
+        }
+        (Kind::List(element), Value::Array(items)) => {
+            for (at, item) in items.iter().enumerate() {
+                flaws(service, service.target(element), item, &format!("{path}[{at}]"), found);
+            }
+        }
+        (Kind::Map(entry), Value::Object(object)) => {
+            for (key, below) in object {
+                flaws(
+                    service,
+                    service.target(&entry.1),
+                    below,
+                    &format!("{path}[{key}]"),
+                    found,
+                );
+            }
+        }
+        (Kind::Document, _)
+        | (Kind::String | Kind::Blob, Value::String(_))
+        | (Kind::Boolean, Value::Bool(_))
+        | (Kind::Float | Kind::Timestamp, Value::Number(_)) => {}
+        (Kind::Float, Value::String(text)) if matches!(text.as_str(), "NaN" | "Infinity" | "-Infinity") => {}
+        (Kind::Integer, Value::Number(n)) if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => {}
+        (Kind::Long, Value::Number(n)) if n.is_i64() => {}
+        _ => found.push(format!("{path}: {value} does not fit the shape {}", shape.name)),
+    }
+}
+
+/// Replaces what the model marks as sensitive, for logs and the audit trail.
+pub fn redact(target: &Target, input: &mut Value) {
+    if let Some(id) = target.operation.input {
+        redact_value(target.service, target.service.shape(id), input);
+    }
+}
+
+fn redact_value(service: &Service, shape: &Shape, value: &mut Value) {
+    if shape.sensitive {
+        *value = Value::from("***");
+        return;
+    }
+    match (&shape.kind, value) {
+        (Kind::Structure(structure), Value::Object(object)) => {
+            for (name, value) in object.iter_mut() {
+                if let Some(member) = structure.by_name(name) {
+                    redact_value(service, service.target(member), value);
+                }
+            }
+        }
+        (Kind::List(element), Value::Array(items)) => {
+            for item in items {
+                redact_value(service, service.target(element), item);
+            }
+        }
+        (Kind::Map(entry), Value::Object(object)) => {
+            for (_, value) in object.iter_mut() {
+                redact_value(service, service.target(&entry.1), value);
+            }
+        }
+        _ => {}
+    }
+}
