@@ -1,3 +1,71 @@
 //! Amazon ECS: clusters, task definitions, tasks, services.
+//!
+//! Not here: interfaces, images, target groups and log groups. They belong to other services; `honmaru-cloud` joins
+//! them with the functions below ([`provisioned`], [`activated`], [`drained`], [`deprovisioned`]).
+//!
+//! Invariants: a task's `last_status` only grows. A node is told to run a task exactly while [`task_spec`] gives one.
 
-pub mod types;
+#![forbid(unsafe_code)]
+
+mod api;
+mod error;
+mod input;
+mod machine;
+mod model;
+mod names;
+mod reconcile;
+
+pub use api::{
+    create_service, delete_service, operations, register_task_definition, run_task, start_task, update_service,
+};
+pub use machine::{
+    CPU_OVERSUBSCRIPTION, LogGroupWanted, activated, deprovisioned, drained, fail_provisioning, log_groups,
+    node_task_versions, node_tasks, observe_node, observe_task, provisioned, service_event, stop_task,
+    target_deregistered, target_registered, task_spec,
+};
+pub use model::{
+    AwsVpcConfiguration, Cluster, ContainerDefinition, ContainerState, Deployment, Interface, LastStatus, LoadBalancer,
+    Node, RolloutState, Service, ServiceEvent, ServiceStatus, Session, Stop, StopCode, Task, TaskDefinition,
+    TaskTarget, node_scope,
+};
+pub use names::{cluster_arn, service_arn, service_key, task_arn, task_definition_arn, task_definition_key};
+pub use reconcile::{HealthFn, TargetState, reconcilers};
+
+use honmaru_base::Scope;
+use honmaru_machine::State;
+
+/// botocore's name of this service.
+pub const SERVICE: &str = "ecs";
+
+/// Adds this service's tables.
+pub fn register(state: &mut State) {
+    state.register::<model::Cluster>();
+    state.register::<model::AccountSetting>();
+    state.register::<model::Family>();
+    state.register::<model::TaskDefinition>();
+    state.register::<model::Task>();
+    state.register::<model::Service>();
+    state.register::<model::ServiceEvent>();
+    state.register::<model::ServiceDeployment>();
+    state.register::<model::ServiceRevision>();
+    state.register::<model::Node>();
+    state.register::<model::Session>();
+    state.register::<model::IdempotentCall>();
+}
+
+/// The exec session of that id, with the scope that it belongs to. Whoever opens its data channel must compare the
+/// token.
+pub fn find_session<'a>(state: &'a State, id: &str) -> Option<(&'a Scope, &'a Session)> {
+    state
+        .all::<Session>()
+        .find(|(_, key, _)| *key == id)
+        .map(|(scope, _, session)| (scope, session))
+}
+
+/// The task of that id in any scope.
+pub fn find_task<'a>(state: &'a State, id: &str) -> Option<(&'a Scope, &'a Task)> {
+    state
+        .all::<Task>()
+        .find(|(_, key, _)| *key == id)
+        .map(|(scope, _, task)| (scope, task))
+}

@@ -1,0 +1,94 @@
+//! Finding what a caller names, with AWS's error when it is not there.
+
+use crate::error::{client, cluster_not_found, invalid, service_not_found};
+use crate::input::Input;
+use crate::model::{Cluster, Family, Revision, Service, Task, TaskDefinition};
+use crate::names::{DEFAULT_CLUSTER, family_and_revision, service_key, short_name, task_definition_key};
+use honmaru_base::{ApiError, Scope};
+use honmaru_machine::{Call, State};
+
+/// The name of the cluster that member `cluster` means.
+pub(super) fn cluster_name(input: &Input) -> &str {
+    input
+        .text("cluster")
+        .filter(|text| !text.is_empty())
+        .map_or(DEFAULT_CLUSTER, short_name)
+}
+
+/// The cluster that member `cluster` means, active or not: `ClusterNotFoundException`.
+pub(super) fn any_cluster<'a>(state: &'a State, call: &Call, input: &Input) -> Result<&'a Cluster, ApiError> {
+    state
+        .get::<Cluster>(&call.scope, cluster_name(input))
+        .ok_or_else(cluster_not_found)
+}
+
+/// The active cluster that member `cluster` means: `ClusterNotFoundException`.
+pub(super) fn cluster<'a>(state: &'a State, call: &Call, input: &Input) -> Result<&'a Cluster, ApiError> {
+    let cluster = any_cluster(state, call, input)?;
+    if cluster.active {
+        Ok(cluster)
+    } else {
+        Err(ApiError::new(
+            "ClusterNotFoundException",
+            "The referenced cluster was inactive.",
+        ))
+    }
+}
+
+/// A service of a cluster, whatever its status: `ServiceNotFoundException`.
+pub(super) fn service<'a>(state: &'a State, scope: &Scope, cluster: &str, name: &str) -> Result<&'a Service, ApiError> {
+    state
+        .get::<Service>(scope, &service_key(cluster, short_name(name)))
+        .ok_or_else(service_not_found)
+}
+
+/// A task of a cluster by id or ARN.
+pub(super) fn task<'a>(state: &'a State, scope: &Scope, cluster: &str, name: &str) -> Option<&'a Task> {
+    state
+        .get::<Task>(scope, short_name(name))
+        .filter(|task| task.cluster == cluster)
+}
+
+/// A task definition by ARN, `family:revision` or `family` (its newest active revision), whatever its status.
+pub(super) fn definition<'a>(state: &'a State, scope: &Scope, name: &str) -> Option<&'a TaskDefinition> {
+    match family_and_revision(name) {
+        (family, Some(revision)) => {
+            state.get::<TaskDefinition>(scope, &task_definition_key(family, revision.parse().ok()?))
+        }
+        (family, None) => {
+            state.get::<Family>(scope, family)?;
+            let prefix = format!("{family}:");
+            // The key is built here, so the iterator may not outlive this block.
+            let key = state
+                .prefixed::<TaskDefinition>(scope, &prefix)
+                .rev()
+                .find(|(_, d)| d.status == Revision::Active)
+                .map(|(key, _)| key.to_owned())?;
+            state.get::<TaskDefinition>(scope, &key)
+        }
+    }
+}
+
+/// A task definition that may be run: `ClientException` when it is missing or inactive.
+pub(super) fn active_definition<'a>(
+    state: &'a State,
+    scope: &Scope,
+    name: &str,
+) -> Result<&'a TaskDefinition, ApiError> {
+    let definition = definition(state, scope, name).ok_or_else(|| client("TaskDefinition not found."))?;
+    match definition.status {
+        Revision::Active => Ok(definition),
+        Revision::Inactive | Revision::DeleteInProgress => Err(client("TaskDefinition is inactive")),
+    }
+}
+
+/// Fails when a list of names is empty or has more than `max` members.
+pub(super) fn check_count(names: &[String], what: &str, max: usize) -> Result<(), ApiError> {
+    if names.is_empty() {
+        return Err(invalid(format!("{what} cannot be empty.")));
+    }
+    if names.len() > max {
+        return Err(invalid(format!("{what} can have at most {max} items.")));
+    }
+    Ok(())
+}

@@ -1,0 +1,450 @@
+//! What a task definition must be. `ClientException` with AWS's text where it is known.
+
+use super::fargate::is_fargate_size;
+use crate::error::{client, unsupported};
+use crate::input::Input;
+use crate::model::{ContainerDefinition, TaskDefinition};
+use crate::names::is_name;
+use honmaru_base::ApiError;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Members of a container definition that nothing here carries out.
+const CONTAINER_REFUSED: [&str; 16] = [
+    "repositoryCredentials",
+    "links",
+    "environmentFiles",
+    "secrets",
+    "hostname",
+    "disableNetworking",
+    "privileged",
+    "dnsServers",
+    "dnsSearchDomains",
+    "extraHosts",
+    "dockerSecurityOptions",
+    "resourceRequirements",
+    "firelensConfiguration",
+    "credentialSpecs",
+    "gpuIds",
+    "inferenceAccelerators",
+];
+
+/// Ref: ECS quotas: containers in a task definition.
+const CONTAINERS_MAX: usize = 10;
+/// The longest image name that AWS takes.
+const IMAGE_BYTES_MAX: usize = 255;
+/// Ref: ECS `ContainerDefinition.stopTimeout` on Fargate, in seconds.
+const STOP_TIMEOUT_FARGATE_S_MAX: u32 = 120;
+/// Ref: ECS task definition quotas: bytes of a task definition.
+const DEFINITION_BYTES_MAX: usize = 64 * 1_024;
+
+/// Refuses, by name, the members of a raw container definition that are not carried out.
+pub(super) fn refuse_unsupported(containers: &Value) -> Result<(), ApiError> {
+    if containers.to_string().len() > DEFINITION_BYTES_MAX {
+        return Err(client("The task definition is larger than 64 KiB."));
+    }
+    for container in containers.as_array().into_iter().flatten() {
+        let raw = Input::new(container.clone());
+        if raw
+            .value("secrets")
+            .is_some_and(|s| s.as_array().is_some_and(|s| !s.is_empty()))
+        {
+            return Err(unsupported(
+                "Container.secrets (Secrets Manager and Systems Manager parameters)",
+            ));
+        }
+        raw.refuse(&CONTAINER_REFUSED)?;
+        if let Some(linux) = raw.value("linuxParameters") {
+            Input::new(linux.clone()).refuse(&["devices", "maxSwap", "swappiness"])?;
+        }
+        for port in raw
+            .value("portMappings")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            Input::new(port.clone()).refuse(&["containerPortRange"])?;
+        }
+        if let Some(log) = raw.value("logConfiguration") {
+            Input::new(log.clone()).refuse(&["secretOptions"])?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks a task definition whose defaults are filled in.
+pub(super) fn check(definition: &TaskDefinition) -> Result<(), ApiError> {
+    if !is_name(&definition.family) {
+        return Err(client("Family contains invalid characters."));
+    }
+    if definition.containers.is_empty() {
+        return Err(client("Container list cannot be empty."));
+    }
+    if definition.containers.len() > CONTAINERS_MAX {
+        return Err(client("A task definition can have at most 10 containers."));
+    }
+    let mut names = BTreeSet::new();
+    for container in &definition.containers {
+        if !names.insert(container.name.as_str()) {
+            return Err(client(format!(
+                "Container.name must be unique in a task definition: {}",
+                container.name
+            )));
+        }
+    }
+    if !definition.containers.iter().any(ContainerDefinition::is_essential) {
+        return Err(client(
+            "At least one essential container must be specified in the task definition.",
+        ));
+    }
+    let fargate = definition.requires_compatibilities.iter().any(|c| c == "FARGATE");
+    for container in &definition.containers {
+        check_container(definition, container, fargate)?;
+    }
+    check_dependencies(&definition.containers)?;
+    check_volumes(definition)?;
+    check_size(definition, fargate)?;
+    if fargate {
+        check_fargate(definition)?;
+    }
+    check_platform(definition)
+}
+
+fn check_container(
+    definition: &TaskDefinition,
+    container: &ContainerDefinition,
+    fargate: bool,
+) -> Result<(), ApiError> {
+    let name = &container.name;
+    if name.is_empty() {
+        return Err(client("Container.name should not be null or empty."));
+    }
+    if !is_name(name) {
+        return Err(client("Container.name contains invalid characters."));
+    }
+    if container.image.is_empty() {
+        return Err(client("Container.image should not be null or empty."));
+    }
+    if container.image.len() > IMAGE_BYTES_MAX || container.image.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(client("Container.image contains invalid characters."));
+    }
+    if let (Some(memory), Some(reservation)) = (container.memory, container.memory_reservation)
+        && memory < reservation
+    {
+        return Err(client(format!(
+            "Invalid setting for container '{name}'. 'memory' must be greater than or equal to 'memoryReservation'."
+        )));
+    }
+    if container
+        .memory
+        .into_iter()
+        .chain(container.memory_reservation)
+        .any(|mib| mib < 4)
+    {
+        return Err(client(format!(
+            "Invalid setting for container '{name}'. The minimum memory is 4 MiB."
+        )));
+    }
+    if definition.memory.is_none() && container.memory.is_none() && container.memory_reservation.is_none() {
+        return Err(client(format!(
+            "Invalid setting for container '{name}'. At least one of 'memory' or 'memoryReservation' must be specified."
+        )));
+    }
+    check_ports(definition, container)?;
+    if let Some(limit) = container.stop_timeout
+        && fargate
+        && limit > STOP_TIMEOUT_FARGATE_S_MAX
+    {
+        return Err(client("Container.stopTimeout can be at most 120 seconds on Fargate."));
+    }
+    if let Some(check) = &container.health_check {
+        let within = |value: Option<u32>, min: u32, max: u32| value.is_none_or(|v| (min..=max).contains(&v));
+        match check.command.split_first() {
+            Some((kind, rest)) if (kind == "CMD" || kind == "CMD-SHELL") && !rest.is_empty() => {}
+            Some((kind, [])) if kind == "NONE" => {}
+            _ => {
+                return Err(client(
+                    "Container.healthCheck.command must start with CMD or CMD-SHELL.",
+                ));
+            }
+        }
+        if !within(check.interval, 5, 300)
+            || !within(check.timeout, 2, 60)
+            || !within(check.retries, 1, 10)
+            || !within(check.start_period, 0, 300)
+        {
+            return Err(client(
+                "Container.healthCheck: interval is 5 to 300, timeout 2 to 60, retries 1 to 10, startPeriod 0 to 300.",
+            ));
+        }
+    }
+    if let Some(restart) = &container.restart_policy {
+        if restart
+            .restart_attempt_period
+            .is_some_and(|s| !(60..=1_800).contains(&s))
+        {
+            return Err(client(
+                "Container.restartPolicy.restartAttemptPeriod must be between 60 and 1800.",
+            ));
+        }
+        if restart.ignored_exit_codes.len() > 50 {
+            return Err(client(
+                "Container.restartPolicy.ignoredExitCodes can have at most 50 items.",
+            ));
+        }
+    }
+    for limit in container.ulimits.iter().flatten() {
+        if limit.soft_limit > limit.hard_limit && limit.hard_limit >= 0 {
+            return Err(client(format!(
+                "Container.ulimits: the soft limit of {} is above its hard limit.",
+                limit.name
+            )));
+        }
+    }
+    check_log(container, fargate)
+}
+
+fn check_ports(definition: &TaskDefinition, container: &ContainerDefinition) -> Result<(), ApiError> {
+    let mut seen = BTreeSet::new();
+    for mapping in &container.port_mappings {
+        let port = mapping.container_port.unwrap_or(0);
+        let host = mapping.host_port.unwrap_or(port);
+        if !(1..=65_535).contains(&port) || !(0..=65_535).contains(&host) {
+            return Err(client(
+                "Port mappings: a container port is 1 to 65535, a host port 0 to 65535.",
+            ));
+        }
+        if definition.is_awsvpc() && host != port {
+            return Err(client(
+                "When networkMode=awsvpc, the host ports and container ports in port mappings must match.",
+            ));
+        }
+        if !seen.insert((port, mapping.protocol.as_deref().unwrap_or("tcp"))) {
+            return Err(client(format!(
+                "Port mappings of container '{}' contain port {port} twice.",
+                container.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_log(container: &ContainerDefinition, fargate: bool) -> Result<(), ApiError> {
+    let Some(log) = &container.log_configuration else {
+        return Ok(());
+    };
+    if log.log_driver != "awslogs" {
+        return Err(client(format!(
+            "Log driver {} is not supported by Honmaru. Supported log drivers: awslogs.",
+            log.log_driver
+        )));
+    }
+    let missing: Vec<&str> = ["awslogs-group", "awslogs-region"]
+        .into_iter()
+        .filter(|name| log.options.get(*name).is_none_or(String::is_empty))
+        .collect();
+    if !missing.is_empty() {
+        return Err(client(format!(
+            "Log driver awslogs requires options: {}",
+            missing.join(", ")
+        )));
+    }
+    if fargate && log.options.get("awslogs-stream-prefix").is_none_or(String::is_empty) {
+        return Err(client(
+            "Log driver awslogs requires option 'awslogs-stream-prefix' for Fargate.",
+        ));
+    }
+    let known = [
+        "awslogs-group",
+        "awslogs-region",
+        "awslogs-stream-prefix",
+        "awslogs-create-group",
+        // How the driver buffers: the node keeps every line on disk first, so that both modes behave alike.
+        "mode",
+        "max-buffer-size",
+    ];
+    match log.options.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(unsupported(&format!("Log option '{name}'"))),
+        None => Ok(()),
+    }
+}
+
+fn check_dependencies(containers: &[ContainerDefinition]) -> Result<(), ApiError> {
+    for container in containers {
+        for dependency in container.depends_on.iter().flatten() {
+            let Some(other) = containers.iter().find(|c| c.name == dependency.container_name) else {
+                return Err(client(format!(
+                    "Container '{}' depends on container '{}', which is not in the task definition.",
+                    container.name, dependency.container_name
+                )));
+            };
+            if dependency.condition == "HEALTHY" && other.health_check.is_none() {
+                return Err(client(format!(
+                    "Container '{}' waits for '{}' to be HEALTHY, but that one has no health check.",
+                    container.name, other.name
+                )));
+            }
+            if ["COMPLETE", "SUCCESS"].contains(&dependency.condition.as_str()) && other.is_essential() {
+                return Err(client(format!(
+                    "Container '{}' waits for the end of '{}', which must not be essential then.",
+                    container.name, other.name
+                )));
+            }
+        }
+        for from in &container.volumes_from {
+            if !containers
+                .iter()
+                .any(|c| c.name == from.source_container && c.name != container.name)
+            {
+                return Err(client(format!(
+                    "Container '{}': unknown container in volumesFrom.",
+                    container.name
+                )));
+            }
+        }
+    }
+    // Peel off what depends on nothing that is left; what cannot be peeled off is a cycle.
+    let mut left: Vec<&ContainerDefinition> = containers.iter().collect();
+    while !left.is_empty() {
+        let names: BTreeSet<&str> = left.iter().map(|c| c.name.as_str()).collect();
+        let before = left.len();
+        left.retain(|c| {
+            c.depends_on
+                .iter()
+                .flatten()
+                .any(|d| names.contains(d.container_name.as_str()))
+        });
+        if left.len() == before {
+            return Err(client("Container dependencies contain a cycle."));
+        }
+    }
+    Ok(())
+}
+
+fn check_volumes(definition: &TaskDefinition) -> Result<(), ApiError> {
+    let mut names = BTreeSet::new();
+    for volume in &definition.volumes {
+        if !is_name(&volume.name) {
+            return Err(client(
+                "Volume.name should not be null or empty, and has letters, numbers, - and _ only.",
+            ));
+        }
+        if !names.insert(volume.name.as_str()) {
+            return Err(client(format!("Volume name '{}' is used twice.", volume.name)));
+        }
+        let path = volume
+            .host
+            .as_ref()
+            .and_then(|h| h.source_path.as_deref())
+            .unwrap_or_default();
+        if !path.is_empty() && !path.starts_with('/') {
+            return Err(client(format!(
+                "Volume '{}': host.sourcePath must be absolute.",
+                volume.name
+            )));
+        }
+    }
+    for container in &definition.containers {
+        for mount in &container.mount_points {
+            if !names.contains(mount.source_volume.as_str()) {
+                return Err(client(format!("Unknown volume '{}'.", mount.source_volume)));
+            }
+            if !mount.container_path.starts_with('/') {
+                return Err(client(format!(
+                    "Container '{}': containerPath must be absolute.",
+                    container.name
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_size(definition: &TaskDefinition, fargate: bool) -> Result<(), ApiError> {
+    if let Some(cpu) = definition.cpu {
+        let sum: u64 = definition.containers.iter().map(|c| u64::from(c.cpu)).sum();
+        if sum > u64::from(cpu) {
+            return Err(client(
+                "The sum of the containers' 'cpu' must not be greater than the task's 'cpu'.",
+            ));
+        }
+    }
+    if let Some(memory) = definition.memory {
+        let hard = definition
+            .containers
+            .iter()
+            .find(|c| c.memory.is_some_and(|mib| mib > memory));
+        if let Some(container) = hard {
+            return Err(client(format!(
+                "Invalid setting for container '{}'. 'memory' must not be greater than the task's 'memory'.",
+                container.name
+            )));
+        }
+        let reserved = definition
+            .containers
+            .iter()
+            .map(|c| u64::from(c.memory_reservation.or(c.memory).unwrap_or(0)));
+        if reserved.sum::<u64>() > u64::from(memory) {
+            return Err(client(
+                "The memory reserved by all containers must not be greater than the task's 'memory'.",
+            ));
+        }
+    }
+    if fargate {
+        let cpu = definition
+            .cpu
+            .ok_or_else(|| client("Fargate requires that 'cpu' be defined at the task level."))?;
+        let memory = definition
+            .memory
+            .ok_or_else(|| client("Fargate requires that 'memory' be defined at the task level."))?;
+        if !is_fargate_size(cpu, memory) {
+            return Err(client("No Fargate configuration exists for given values."));
+        }
+    }
+    Ok(())
+}
+
+fn check_fargate(definition: &TaskDefinition) -> Result<(), ApiError> {
+    if !definition.is_awsvpc() {
+        return Err(client("Fargate only supports network mode \u{2018}awsvpc\u{2019}."));
+    }
+    if let Some(volume) = definition
+        .volumes
+        .iter()
+        .find(|v| v.host.as_ref().is_some_and(|h| h.source_path.is_some()))
+    {
+        return Err(client(format!(
+            "Fargate does not support host.sourcePath of volume '{}'.",
+            volume.name
+        )));
+    }
+    if definition.execution_role_arn.is_none() {
+        if definition.containers.iter().any(|c| c.log_configuration.is_some()) {
+            return Err(client(
+                "Fargate requires task definition to have execution role ARN to support log driver awslogs.",
+            ));
+        }
+        if definition.containers.iter().any(|c| c.image.contains(".dkr.ecr.")) {
+            return Err(client(
+                "Fargate requires task definition to have execution role ARN to support ECR images.",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_platform(definition: &TaskDefinition) -> Result<(), ApiError> {
+    let Some(platform) = &definition.runtime_platform else {
+        return Ok(());
+    };
+    let of = |name: &str| platform.get(name).and_then(Value::as_str);
+    if let Some(family) = of("operatingSystemFamily").filter(|family| *family != "LINUX") {
+        return Err(unsupported(&format!("operatingSystemFamily {family}")));
+    }
+    if let Some(storage) = definition.ephemeral_storage_gib
+        && !(20..=200).contains(&storage)
+    {
+        return Err(client("Ephemeral storage size must be between 21 GiB and 200 GiB."));
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Tags of clusters, task definitions, services and tasks.
+
+use crate::error::{invalid, resource_not_found};
+use crate::input::Input;
+use crate::model::{Cluster, Service, Tag, Task, TaskDefinition};
+use crate::names::{service_key, task_definition_key};
+use honmaru_base::{ApiError, Arn};
+use honmaru_machine::{Call, State, Tx};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Ref: ECS `Tags`: 50 a resource, keys of 128 and values of 256 characters.
+const TAGS_MAX: usize = 50;
+const KEY_CHARS_MAX: usize = 128;
+const VALUE_CHARS_MAX: usize = 256;
+
+/// The rules of tags.
+pub(super) fn check_tags(tags: &[Tag]) -> Result<(), ApiError> {
+    if tags.len() > TAGS_MAX {
+        return Err(invalid("Too many tags: a resource has at most 50."));
+    }
+    let mut keys = BTreeSet::new();
+    for tag in tags {
+        if tag.key.is_empty() || tag.key.chars().count() > KEY_CHARS_MAX {
+            return Err(invalid("A tag key has 1 to 128 characters."));
+        }
+        if tag.value.chars().count() > VALUE_CHARS_MAX {
+            return Err(invalid("A tag value has at most 256 characters."));
+        }
+        if tag.key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(invalid("Tag keys can not start with 'aws:'."));
+        }
+        if !keys.insert(&tag.key) {
+            return Err(invalid(format!("Duplicate tag key: {}", tag.key)));
+        }
+    }
+    Ok(())
+}
+
+/// Tags as the API shows them.
+pub(super) fn tags_answer(tags: &[Tag]) -> Value {
+    tags.iter()
+        .map(|tag| json!({ "key": tag.key, "value": tag.value }))
+        .collect()
+}
+
+/// A resource that can be tagged.
+enum Target {
+    Cluster(String),
+    Definition(String),
+    Service(String),
+    Task(String),
+}
+
+/// TagResource.
+pub(super) fn tag(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
+    let input = Input::new(input);
+    let new: Vec<Tag> = input.parse_or_default("tags")?;
+    check_tags(&new)?;
+    let target = target(call, input.required("resourceArn")?)?;
+    let mut tags = tags_of(tx, call, &target)?;
+    for tag in new {
+        match tags.iter_mut().find(|known| known.key == tag.key) {
+            Some(known) => known.value = tag.value,
+            None => tags.push(tag),
+        }
+    }
+    if tags.len() > TAGS_MAX {
+        return Err(invalid("Too many tags: a resource has at most 50."));
+    }
+    set_tags(tx, call, &target, tags);
+    Ok(json!({}))
+}
+
+/// UntagResource.
+pub(super) fn untag(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
+    let input = Input::new(input);
+    let gone = input.texts("tagKeys");
+    let target = target(call, input.required("resourceArn")?)?;
+    let mut tags = tags_of(tx, call, &target)?;
+    tags.retain(|tag| !gone.contains(&tag.key));
+    set_tags(tx, call, &target, tags);
+    Ok(json!({}))
+}
+
+/// ListTagsForResource.
+pub(super) fn list(state: &State, call: &Call, input: Value) -> Result<Value, ApiError> {
+    let input = Input::new(input);
+    let target = target(call, input.required("resourceArn")?)?;
+    Ok(json!({ "tags": tags_answer(&tags_of(state, call, &target)?) }))
+}
+
+fn target(call: &Call, text: &str) -> Result<Target, ApiError> {
+    let bad = || {
+        invalid(format!(
+            "Invalid identifier: Identifier is for an unknown resource. Your ARN is {text}"
+        ))
+    };
+    let arn: Arn = text.parse().map_err(|_| bad())?;
+    if arn.service != "ecs" || arn.account != call.scope.account.as_str() || arn.region != call.scope.region.as_str() {
+        return Err(bad());
+    }
+    let parts: Vec<&str> = arn.resource.split('/').collect();
+    match parts[..] {
+        ["cluster", name] => Ok(Target::Cluster(name.to_owned())),
+        ["service", cluster, name] => Ok(Target::Service(service_key(cluster, name))),
+        ["task", _, id] => Ok(Target::Task(id.to_owned())),
+        ["task-definition", name] => {
+            let (family, revision) = name.split_once(':').ok_or_else(bad)?;
+            Ok(Target::Definition(task_definition_key(
+                family,
+                revision.parse().map_err(|_| bad())?,
+            )))
+        }
+        _ => Err(bad()),
+    }
+}
+
+fn tags_of(state: &State, call: &Call, target: &Target) -> Result<Vec<Tag>, ApiError> {
+    let scope = &call.scope;
+    let found = match target {
+        Target::Cluster(key) => state
+            .get::<Cluster>(scope, key)
+            .filter(|c| c.active)
+            .map(|row| row.tags.clone()),
+        Target::Definition(key) => state.get::<TaskDefinition>(scope, key).map(|row| row.tags.clone()),
+        Target::Service(key) => state.get::<Service>(scope, key).map(|row| row.tags.clone()),
+        Target::Task(key) => state.get::<Task>(scope, key).map(|row| row.tags.clone()),
+    };
+    found.ok_or_else(|| match target {
+        Target::Cluster(_) => crate::error::cluster_not_found(),
+        Target::Definition(_) | Target::Service(_) | Target::Task(_) => {
+            resource_not_found("The specified resource wasn't found.")
+        }
+    })
+}
+
+fn set_tags(tx: &mut Tx<'_>, call: &Call, target: &Target, tags: Vec<Tag>) {
+    let scope = &call.scope;
+    match target {
+        Target::Cluster(key) => drop(tx.update::<Cluster>(scope, key, |row| row.tags = tags)),
+        Target::Definition(key) => drop(tx.update::<TaskDefinition>(scope, key, |row| row.tags = tags)),
+        Target::Service(key) => drop(tx.update::<Service>(scope, key, |row| row.tags = tags)),
+        Target::Task(key) => drop(tx.update::<Task>(scope, key, |row| {
+            row.tags = tags;
+            row.spec_version += 1;
+        })),
+    }
+}
