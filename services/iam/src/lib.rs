@@ -1,3 +1,45 @@
-//! AWS IAM: users, roles, policies, access keys.
+//! AWS IAM: users, groups, roles, policies, access keys, and the decision about every call.
+//!
+//! Not here: signatures and the policy language (`foundation/identity`), sessions (`services/sts`).
+//! Invariant: everything lives under [`honmaru_base::Scope::global`] of its account, whatever region a call names.
 
+#![forbid(unsafe_code)]
+
+mod api;
+mod authorize;
+mod errors;
+mod machine;
+mod managed;
+mod model;
 pub mod types;
+
+pub use api::operations;
+pub use authorize::{CallerParts, authorize, caller_parts};
+pub use machine::{
+    ADMINISTRATOR, KeyOwner, PolicySources, access_key, document_of, ensure_administrator, identity_policies,
+    note_access_key_use, role_by_arn, role_of_name, user_principal,
+};
+pub use managed::{AwsManaged, aws_managed};
+pub use model::{AccessKey, Entity, Group, InstanceProfile, ManagedPolicy, OidcProvider, Role, User};
+
+use honmaru_machine::State;
+
+/// botocore's name of the service.
+pub const SERVICE: &str = "iam";
+
+/// Adds IAM's tables.
+pub fn register(state: &mut State) {
+    state.register::<model::User>();
+    state.register::<model::Group>();
+    state.register::<model::Role>();
+    state.register::<model::AccessKey>();
+    state.register::<model::AccessKeyUse>();
+    state.register::<model::ManagedPolicy>();
+    state.register::<model::InstanceProfile>();
+    state.register::<model::OidcProvider>();
+    state.register::<model::AccountAlias>();
+    state.register::<model::RoleDeletion>();
+}
+
+#[cfg(test)]
+mod tests;

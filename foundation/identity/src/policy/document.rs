@@ -1,0 +1,372 @@
+//! Policy documents: JSON text to statements, strictly. Ref: IAM User Guide, "Grammar of the IAM JSON policy language".
+
+use crate::policy::condition::Condition;
+use crate::policy::pattern::{ArnPattern, Pattern};
+use crate::policy::principal::PrincipalEntry;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// The longest document that is parsed at all, in bytes. Each API has a smaller limit of its own.
+pub const POLICY_DOCUMENT_BYTES_MAX: usize = 131_072;
+
+/// A document that is no policy; the text is for `MalformedPolicyDocument`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PolicyError(pub String);
+
+/// What a document is attached to, which decides about the elements that it must and must not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// On a user, group or role, or a boundary, or a session policy: no Principal.
+    Identity,
+    /// On a resource: with a Principal.
+    Resource,
+    /// A role's trust policy: with a Principal, without Resource, STS actions only.
+    Trust,
+    /// A stored document that was checked when it was written.
+    Stored,
+}
+
+/// Allow or Deny.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Allow.
+    Allow,
+    /// Deny, which always wins.
+    Deny,
+}
+
+/// A list that is matched, or whose complement is (`NotAction`, ...).
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OneOf<T> {
+    pub(crate) negated: bool,
+    pub(crate) entries: Vec<T>,
+}
+
+impl<T> OneOf<T> {
+    pub(crate) fn matches(&self, matches: impl Fn(&T) -> bool) -> bool {
+        self.entries.iter().any(matches) != self.negated
+    }
+}
+
+/// One statement, compiled.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Statement {
+    pub(crate) sid: Option<String>,
+    pub(crate) effect: Effect,
+    pub(crate) principals: Option<OneOf<PrincipalEntry>>,
+    /// Patterns in lower case.
+    pub(crate) actions: OneOf<Pattern>,
+    pub(crate) resources: Option<OneOf<ArnPattern>>,
+    pub(crate) conditions: Vec<Condition>,
+}
+
+/// A compiled policy document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    pub(crate) statements: Vec<Statement>,
+}
+
+/// JSON without duplicate keys.
+enum Json {
+    Object(Vec<(String, Json)>),
+    Array(Vec<Json>),
+    Text(String),
+    Other(String),
+}
+
+impl Policy {
+    /// Parses a document. Errors: whatever `MalformedPolicyDocument` answers for.
+    pub fn parse(text: &str, kind: PolicyKind) -> Result<Self, PolicyError> {
+        if text.len() > POLICY_DOCUMENT_BYTES_MAX {
+            return malformed("The policy document is too long.");
+        }
+        let json: Json =
+            serde_json::from_str(text).map_err(|error| match error.classify() {
+                serde_json::error::Category::Data => PolicyError(trim_position(&error.to_string())),
+                _ => PolicyError(format!("Syntax error at position ({},{})", error.line(), error.column())),
+            })?;
+        let Json::Object(members) = json else {
+            return malformed("Syntax errors in policy.");
+        };
+        let (mut version_2012, mut statements) = (false, None);
+        for (name, value) in members {
+            match (name.as_str(), value) {
+                ("Version", Json::Text(version)) if version == "2012-10-17" => version_2012 = true,
+                ("Version", Json::Text(version)) if version == "2008-10-17" => {}
+                ("Version", _) => return malformed("Policy document must be version 2012-10-17 or greater."),
+                ("Id", Json::Text(_)) => {}
+                ("Statement", Json::Array(list)) => statements = Some(list),
+                ("Statement", one @ Json::Object(_)) => statements = Some(vec![one]),
+                _ => return malformed("Syntax errors in policy."),
+            }
+        }
+        let Some(statements) = statements else {
+            return malformed("Syntax errors in policy.");
+        };
+        let statements: Vec<Statement> = statements
+            .into_iter()
+            .map(|statement| statement_of(statement, kind, version_2012))
+            .collect::<Result<_, _>>()?;
+        let mut sids = BTreeSet::new();
+        if statements.iter().filter_map(|s| s.sid.as_deref()).any(|sid| !sids.insert(sid)) {
+            return malformed("Statement IDs (SID) in a single policy must be unique.");
+        }
+        Ok(Self { statements })
+    }
+
+    /// The condition keys and variables that the document uses, lower-case, each once.
+    pub fn context_keys(&self) -> BTreeSet<String> {
+        let mut keys = BTreeSet::new();
+        for statement in &self.statements {
+            keys.extend(statement.conditions.iter().flat_map(Condition::keys).map(str::to_owned));
+            if let Some(resources) = &statement.resources {
+                keys.extend(resources.entries.iter().flat_map(ArnPattern::variables).map(str::to_owned));
+            }
+        }
+        keys
+    }
+
+    /// The ARNs of users and roles that the document names as principals.
+    pub fn principal_arns(&self) -> impl Iterator<Item = &str> {
+        self.statements.iter().filter_map(|s| s.principals.as_ref()).flat_map(|p| &p.entries).filter_map(|entry| {
+            match entry {
+                PrincipalEntry::Arn(arn) => Some(arn.as_str()),
+                PrincipalEntry::Anyone
+                | PrincipalEntry::Account(_)
+                | PrincipalEntry::Service(_)
+                | PrincipalEntry::Federated(_)
+                | PrincipalEntry::Canonical => None,
+            }
+        })
+    }
+}
+
+fn malformed<T>(text: impl Into<String>) -> Result<T, PolicyError> {
+    Err(PolicyError(text.into()))
+}
+
+fn trim_position(text: &str) -> String {
+    text.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Statement, PolicyError> {
+    let Json::Object(members) = json else {
+        return malformed("Syntax errors in policy.");
+    };
+    let (mut sid, mut effect) = (None, None);
+    let (mut principals, mut actions, mut resources) = (None, None, None);
+    let mut conditions = Vec::new();
+    for (name, value) in members {
+        let negated = name.starts_with("Not");
+        match name.as_str() {
+            "Sid" => {
+                let Json::Text(text) = value else { return malformed("Syntax errors in policy.") };
+                let plain = kind != PolicyKind::Identity || text.bytes().all(|b| b.is_ascii_alphanumeric());
+                if !plain {
+                    return malformed("Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*");
+                }
+                sid = Some(text).filter(|text| !text.is_empty());
+            }
+            "Effect" => {
+                effect = match value {
+                    Json::Text(text) if text == "Allow" => Some(Effect::Allow),
+                    Json::Text(text) if text == "Deny" => Some(Effect::Deny),
+                    Json::Text(text) => return malformed(format!("Invalid effect: {text}")),
+                    _ => return malformed("Syntax errors in policy."),
+                };
+            }
+            "Principal" | "NotPrincipal" => {
+                if principals.is_some() {
+                    return malformed("Statement/policy cannot have both Principal and NotPrincipal.");
+                }
+                principals = Some(OneOf { negated, entries: principals_of(value)? });
+            }
+            "Action" | "NotAction" => {
+                if actions.is_some() {
+                    return malformed("Statement/policy cannot have both Action and NotAction.");
+                }
+                let entries =
+                    texts(value)?.iter().map(|text| action_of(text, kind)).collect::<Result<Vec<_>, _>>()?;
+                actions = Some(OneOf { negated, entries });
+            }
+            "Resource" | "NotResource" => {
+                if resources.is_some() {
+                    return malformed("Statement/policy cannot have both Resource and NotResource.");
+                }
+                let entries = texts(value)?
+                    .iter()
+                    .map(|text| resource_of(text, kind, variables))
+                    .collect::<Result<Vec<_>, _>>()?;
+                resources = Some(OneOf { negated, entries });
+            }
+            "Condition" => conditions = conditions_of(value, variables)?,
+            _ => return malformed("Syntax errors in policy."),
+        }
+    }
+    let Some(effect) = effect else { return malformed("Missing required field Effect") };
+    let Some(actions) = actions else {
+        return malformed(match kind {
+            PolicyKind::Trust => "Missing required field Action",
+            _ => "Policy statement must contain actions.",
+        });
+    };
+    match kind {
+        PolicyKind::Identity if principals.is_some() => {
+            return malformed("Policy document should not specify a principal.");
+        }
+        PolicyKind::Identity if resources.is_none() => {
+            return malformed("Policy statement must contain resources.");
+        }
+        PolicyKind::Resource | PolicyKind::Trust if principals.is_none() => {
+            return malformed("Missing required field Principal");
+        }
+        PolicyKind::Trust if resources.is_some() => return malformed("Has prohibited field Resource"),
+        PolicyKind::Identity | PolicyKind::Resource | PolicyKind::Trust | PolicyKind::Stored => {}
+    }
+    Ok(Statement { sid, effect, principals, actions, resources, conditions })
+}
+
+fn texts(json: Json) -> Result<Vec<String>, PolicyError> {
+    match json {
+        Json::Text(text) => Ok(vec![text]),
+        Json::Array(list) => list
+            .into_iter()
+            .map(|item| match item {
+                Json::Text(text) => Ok(text),
+                Json::Object(_) | Json::Array(_) | Json::Other(_) => malformed("Syntax errors in policy."),
+            })
+            .collect(),
+        Json::Object(_) | Json::Other(_) => malformed("Syntax errors in policy."),
+    }
+}
+
+fn action_of(text: &str, kind: PolicyKind) -> Result<Pattern, PolicyError> {
+    if text != "*" {
+        let Some((vendor, name)) = text.split_once(':') else {
+            return malformed("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.");
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if vendor.is_empty() || !vendor.chars().all(plain) {
+            return malformed(format!("Vendor {vendor} is not valid"));
+        }
+        if name.is_empty() || !name.chars().all(|c| plain(c) || c == '*' || c == '?') {
+            return malformed("Actions/Condition can contain only one colon.");
+        }
+        if kind == PolicyKind::Trust && !vendor.eq_ignore_ascii_case("sts") {
+            return malformed("AssumeRole policy may only specify STS AssumeRole actions.");
+        }
+    } else if kind == PolicyKind::Trust {
+        return malformed("AssumeRole policy may only specify STS AssumeRole actions.");
+    }
+    Ok(Pattern::literal(&text.to_ascii_lowercase()))
+}
+
+fn resource_of(text: &str, kind: PolicyKind, variables: bool) -> Result<ArnPattern, PolicyError> {
+    let pattern = ArnPattern::compile(text, variables);
+    if kind == PolicyKind::Identity && text != "*" {
+        if !text.starts_with("arn:") {
+            return malformed(format!("Resource {text} must be in ARN format or \"*\"."));
+        }
+        if Pattern::compile(text, variables, true).split_colons(6).len() < 6 {
+            return malformed("The policy failed legacy parsing");
+        }
+    }
+    Ok(pattern)
+}
+
+fn principals_of(json: Json) -> Result<Vec<PrincipalEntry>, PolicyError> {
+    match json {
+        Json::Text(text) if text == "*" => Ok(vec![PrincipalEntry::Anyone]),
+        Json::Object(kinds) => {
+            let mut entries = Vec::new();
+            for (kind, value) in kinds {
+                for text in texts(value)? {
+                    entries.push(PrincipalEntry::parse(&kind, &text).map_err(PolicyError)?);
+                }
+            }
+            if entries.is_empty() {
+                return malformed("Missing required field Principal cannot be empty!");
+            }
+            Ok(entries)
+        }
+        Json::Text(text) => malformed(format!("Invalid principal in policy: \"{text}\"")),
+        Json::Array(_) | Json::Other(_) => malformed("Syntax errors in policy."),
+    }
+}
+
+fn conditions_of(json: Json, variables: bool) -> Result<Vec<Condition>, PolicyError> {
+    let Json::Object(operators) = json else { return malformed("Syntax errors in policy.") };
+    let mut conditions = Vec::new();
+    for (operator, keys) in operators {
+        let Json::Object(keys) = keys else { return malformed("Syntax errors in policy.") };
+        for (key, values) in keys {
+            // Numbers and booleans may stand without quotes.
+            let values = match values {
+                Json::Array(list) => list,
+                one => vec![one],
+            };
+            let values = values
+                .into_iter()
+                .map(|value| match value {
+                    Json::Text(text) | Json::Other(text) => Ok(text),
+                    Json::Object(_) | Json::Array(_) => malformed("Syntax errors in policy."),
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            conditions.push(Condition::compile(&operator, &key, &values, variables).map_err(PolicyError)?);
+        }
+    }
+    Ok(conditions)
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Json;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+            fn visit_bool<E>(self, v: bool) -> Result<Json, E> {
+                Ok(Json::Other(v.to_string()))
+            }
+            fn visit_i64<E>(self, v: i64) -> Result<Json, E> {
+                Ok(Json::Other(v.to_string()))
+            }
+            fn visit_u64<E>(self, v: u64) -> Result<Json, E> {
+                Ok(Json::Other(v.to_string()))
+            }
+            fn visit_f64<E>(self, v: f64) -> Result<Json, E> {
+                Ok(Json::Other(v.to_string()))
+            }
+            fn visit_unit<E: serde::de::Error>(self) -> Result<Json, E> {
+                Err(E::custom("Syntax errors in policy."))
+            }
+            fn visit_str<E>(self, v: &str) -> Result<Json, E> {
+                Ok(Json::Text(v.to_owned()))
+            }
+            fn visit_string<E>(self, v: String) -> Result<Json, E> {
+                Ok(Json::Text(v))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = seq.next_element()? {
+                    list.push(item);
+                }
+                Ok(Json::Array(list))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+                let (mut members, mut names) = (Vec::new(), BTreeSet::new());
+                while let Some((name, value)) = map.next_entry::<String, Json>()? {
+                    if !names.insert(name.clone()) {
+                        return Err(A::Error::custom("Syntax errors in policy."));
+                    }
+                    members.push((name, value));
+                }
+                Ok(Json::Object(members))
+            }
+        }
+        deserializer.deserialize_any(Visit)
+    }
+}

@@ -1,0 +1,91 @@
+//! The Principal and NotPrincipal elements. Ref: IAM User Guide, "AWS JSON policy elements: Principal".
+
+use crate::policy::{Caller, CallerKind};
+
+/// One entry of a Principal element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PrincipalEntry {
+    /// `"*"` or `{"AWS": "*"}`.
+    Anyone,
+    /// An account, by its id or by `arn:aws:iam::ID:root`.
+    Account(String),
+    /// A user, role or role session, by its ARN.
+    Arn(String),
+    /// A service.
+    Service(String),
+    /// An identity provider.
+    Federated(String),
+    /// A canonical user id of s3; nobody here has one.
+    Canonical,
+}
+
+/// How directly an entry names a caller. The order is the order of strength.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Grant {
+    /// Not at all.
+    None,
+    /// Its account: the account's own policies decide further.
+    Account,
+    /// Everyone, or its role: boundaries and session policies still limit a session.
+    Role,
+    /// The user or the session itself.
+    Direct,
+}
+
+impl PrincipalEntry {
+    /// An entry `text` under `kind` (`AWS`, `Service`, ...). An error is the text that IAM answers.
+    pub(crate) fn parse(kind: &str, text: &str) -> Result<Self, String> {
+        let invalid = || format!("Invalid principal in policy: \"{kind}\":\"{text}\"");
+        match kind {
+            "AWS" if text == "*" => Ok(Self::Anyone),
+            "AWS" if is_account(text) => Ok(Self::Account(text.to_owned())),
+            "AWS" => {
+                let parts: Vec<&str> = text.splitn(6, ':').collect();
+                match parts[..] {
+                    ["arn", _, "iam", "", account, "root"] if is_account(account) => {
+                        Ok(Self::Account(account.to_owned()))
+                    }
+                    ["arn", _, "iam" | "sts", "", account, name]
+                        if is_account(account)
+                            && ["user/", "role/", "assumed-role/", "federated-user/"]
+                                .iter()
+                                .any(|kind| name.strip_prefix(kind).is_some_and(|name| !name.is_empty()))
+                            && !name.contains(['*', '?']) =>
+                    {
+                        Ok(Self::Arn(text.to_owned()))
+                    }
+                    // A unique id stands where the user or role was deleted.
+                    [id] if id.len() == 21 && (id.starts_with("AIDA") || id.starts_with("AROA")) => {
+                        Ok(Self::Arn(text.to_owned()))
+                    }
+                    _ => Err(invalid()),
+                }
+            }
+            "Service" if !text.is_empty() && !text.contains(['*', '?']) => Ok(Self::Service(text.to_owned())),
+            "Federated" if !text.is_empty() => Ok(Self::Federated(text.to_owned())),
+            "CanonicalUser" if !text.is_empty() => Ok(Self::Canonical),
+            "Service" | "Federated" | "CanonicalUser" => Err(invalid()),
+            kind => Err(format!("Unsupported principal type: {kind}")),
+        }
+    }
+
+    pub(crate) fn grant(&self, caller: &Caller<'_>) -> Grant {
+        match (self, caller.kind) {
+            (Self::Anyone, _) => Grant::Role,
+            (Self::Account(id), CallerKind::Root) if id == caller.account => Grant::Direct,
+            (Self::Account(id), CallerKind::User | CallerKind::AssumedRole) if id == caller.account => Grant::Account,
+            (Self::Arn(arn), CallerKind::User | CallerKind::AssumedRole) if arn == caller.arn => Grant::Direct,
+            (Self::Arn(arn), CallerKind::AssumedRole) if Some(arn.as_str()) == caller.role_arn => Grant::Role,
+            (Self::Service(name), CallerKind::Service) if name == caller.arn => Grant::Direct,
+            (Self::Federated(name), CallerKind::Federated) if name == caller.arn => Grant::Direct,
+            (
+                Self::Account(_) | Self::Arn(_) | Self::Service(_) | Self::Federated(_) | Self::Canonical,
+                _,
+            ) => Grant::None,
+        }
+    }
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+}

@@ -1,0 +1,143 @@
+//! IAM's operations: names, what each needs, and its handler.
+
+mod access;
+mod account;
+mod common;
+mod groups;
+mod holders;
+mod keys;
+mod oidc;
+mod policies;
+mod profiles;
+mod roles;
+mod simulate;
+mod users;
+
+use access::{Target, access};
+use common::Done;
+use honmaru_machine::{Handler, Operation};
+use honmaru_wire::tree::Tree;
+
+macro_rules! read {
+    ($name:literal, $target:ident, $handler:path) => {
+        Operation {
+            name: $name,
+            access: |state, call, input| access(state, call, input, concat!("iam:", $name), Target::$target),
+            handler: Handler::Read(|state, call, input| {
+                $handler(state, call, Tree::from_tree(input)).map(Tree::into_tree)
+            }),
+        }
+    };
+}
+
+macro_rules! write {
+    ($name:literal, $target:ident, $handler:path) => {
+        Operation {
+            name: $name,
+            access: |state, call, input| access(state, call, input, concat!("iam:", $name), Target::$target),
+            handler: Handler::Write(|tx, call, input| {
+                $handler(tx, call, Tree::from_tree(input)).map(Tree::into_tree)
+            }),
+        }
+    };
+}
+
+/// Every operation that is implemented.
+pub fn operations() -> Vec<Operation> {
+    vec![
+        write!("CreateUser", User, users::create),
+        read!("GetUser", User, users::get),
+        write!("UpdateUser", User, users::update),
+        read!("ListUsers", Any, users::list),
+        write!("DeleteUser", User, users::delete),
+        write!("CreateAccessKey", User, keys::create),
+        read!("ListAccessKeys", User, keys::list),
+        write!("UpdateAccessKey", User, keys::update),
+        write!("DeleteAccessKey", User, keys::delete),
+        read!("GetAccessKeyLastUsed", KeyOwner, keys::last_used),
+        write!("PutUserPermissionsBoundary", User, users::put_boundary),
+        write!("DeleteUserPermissionsBoundary", User, users::delete_boundary),
+        write!("AttachUserPolicy", User, holders::user::attach),
+        write!("DetachUserPolicy", User, holders::user::detach),
+        read!("ListAttachedUserPolicies", User, holders::user::list_attached),
+        write!("PutUserPolicy", User, holders::user::put_inline),
+        read!("GetUserPolicy", User, holders::user::get_inline),
+        read!("ListUserPolicies", User, holders::user::list_inline),
+        write!("DeleteUserPolicy", User, holders::user::delete_inline),
+        write!("TagUser", User, users::tag),
+        write!("UntagUser", User, users::untag),
+        read!("ListUserTags", User, users::list_tags),
+        write!("CreateGroup", Group, groups::create),
+        read!("GetGroup", Group, groups::get),
+        write!("UpdateGroup", Group, groups::update),
+        read!("ListGroups", Any, groups::list),
+        write!("DeleteGroup", Group, groups::delete),
+        write!("AddUserToGroup", Group, groups::add_user),
+        write!("RemoveUserFromGroup", Group, groups::remove_user),
+        read!("ListGroupsForUser", User, groups::list_for_user),
+        write!("AttachGroupPolicy", Group, holders::group::attach),
+        write!("DetachGroupPolicy", Group, holders::group::detach),
+        read!("ListAttachedGroupPolicies", Group, holders::group::list_attached),
+        write!("PutGroupPolicy", Group, holders::group::put_inline),
+        read!("GetGroupPolicy", Group, holders::group::get_inline),
+        read!("ListGroupPolicies", Group, holders::group::list_inline),
+        write!("DeleteGroupPolicy", Group, holders::group::delete_inline),
+        write!("CreateRole", Role, roles::create),
+        read!("GetRole", Role, roles::get),
+        write!("UpdateRole", Role, roles::update),
+        write!("UpdateRoleDescription", Role, roles::update_description),
+        write!("UpdateAssumeRolePolicy", Role, roles::update_trust),
+        read!("ListRoles", Any, roles::list),
+        write!("DeleteRole", Role, roles::delete),
+        write!("PutRolePermissionsBoundary", Role, roles::put_boundary),
+        write!("DeleteRolePermissionsBoundary", Role, roles::delete_boundary),
+        write!("AttachRolePolicy", Role, holders::role::attach),
+        write!("DetachRolePolicy", Role, holders::role::detach),
+        read!("ListAttachedRolePolicies", Role, holders::role::list_attached),
+        write!("PutRolePolicy", Role, holders::role::put_inline),
+        read!("GetRolePolicy", Role, holders::role::get_inline),
+        read!("ListRolePolicies", Role, holders::role::list_inline),
+        write!("DeleteRolePolicy", Role, holders::role::delete_inline),
+        write!("TagRole", Role, roles::tag),
+        write!("UntagRole", Role, roles::untag),
+        read!("ListRoleTags", Role, roles::list_tags),
+        write!("CreateServiceLinkedRole", ServiceLinkedRole, roles::create_service_linked),
+        write!("DeleteServiceLinkedRole", Role, roles::delete_service_linked),
+        read!("GetServiceLinkedRoleDeletionStatus", Any, roles::deletion_status),
+        write!("CreatePolicy", Policy, policies::create),
+        read!("GetPolicy", Policy, policies::get),
+        read!("ListPolicies", Any, policies::list),
+        write!("DeletePolicy", Policy, policies::delete),
+        write!("CreatePolicyVersion", Policy, policies::create_version),
+        read!("GetPolicyVersion", Policy, policies::get_version),
+        read!("ListPolicyVersions", Policy, policies::list_versions),
+        write!("DeletePolicyVersion", Policy, policies::delete_version),
+        write!("SetDefaultPolicyVersion", Policy, policies::set_default),
+        read!("ListEntitiesForPolicy", Policy, policies::list_entities),
+        write!("TagPolicy", Policy, policies::tag),
+        write!("UntagPolicy", Policy, policies::untag),
+        read!("ListPolicyTags", Policy, policies::list_tags),
+        write!("CreateInstanceProfile", InstanceProfile, profiles::create),
+        read!("GetInstanceProfile", InstanceProfile, profiles::get),
+        read!("ListInstanceProfiles", Any, profiles::list),
+        write!("DeleteInstanceProfile", InstanceProfile, profiles::delete),
+        write!("AddRoleToInstanceProfile", InstanceProfile, profiles::add_role),
+        write!("RemoveRoleFromInstanceProfile", InstanceProfile, profiles::remove_role),
+        read!("ListInstanceProfilesForRole", Role, profiles::list_for_role),
+        write!("CreateOpenIDConnectProvider", NewOidc, oidc::create),
+        read!("GetOpenIDConnectProvider", Oidc, oidc::get),
+        read!("ListOpenIDConnectProviders", Any, oidc::list),
+        write!("DeleteOpenIDConnectProvider", Oidc, oidc::delete),
+        write!("UpdateOpenIDConnectProviderThumbprint", Oidc, oidc::update_thumbprint),
+        write!("AddClientIDToOpenIDConnectProvider", Oidc, oidc::add_client_id),
+        write!("RemoveClientIDFromOpenIDConnectProvider", Oidc, oidc::remove_client_id),
+        read!("SimulatePrincipalPolicy", PolicySource, simulate::principal),
+        read!("SimulateCustomPolicy", Any, simulate::custom),
+        read!("GetContextKeysForPrincipalPolicy", PolicySource, simulate::keys_of_principal),
+        read!("GetContextKeysForCustomPolicy", Any, simulate::keys_of_custom),
+        read!("GetAccountSummary", Any, account::summary),
+        read!("ListAccountAliases", Any, account::list_aliases),
+        write!("CreateAccountAlias", Any, account::create_alias),
+        write!("DeleteAccountAlias", Any, account::delete_alias),
+    ]
+}

@@ -1,0 +1,300 @@
+//! The policy simulator. Ref: IAM API Reference, SimulatePrincipalPolicy, SimulateCustomPolicy.
+
+use super::common::{Answer, page};
+use crate::errors::{invalid_input, no_such_entity};
+use crate::machine::{document_of, role_by_arn, scope_of};
+use crate::model::{Entity, Group, User, key_of};
+use crate::types;
+use honmaru_identity::{
+    Caller, CallerKind, Context, Decision, Effect, Layer, Policies, Policy, PolicyKind, Request, evaluate,
+};
+use honmaru_machine::{Call, State};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The most results of one call: actions times resources.
+const RESULTS_MAX: usize = 10_000;
+
+/// One policy that takes part, with the name and type that MatchedStatements shows.
+struct Source {
+    id: String,
+    kind: &'static str,
+    policy: Arc<Policy>,
+}
+
+/// Everything that the two simulations have in common.
+struct Simulation {
+    identity: Vec<Source>,
+    boundary: Option<Arc<Policy>>,
+    resource: Option<Arc<Policy>>,
+    actions: Vec<String>,
+    resources: Vec<String>,
+    context: BTreeMap<String, Vec<String>>,
+    caller_arn: String,
+    resource_owner: Option<String>,
+}
+
+fn parse(document: &str, kind: PolicyKind) -> Answer<Arc<Policy>> {
+    Policy::parse(document, kind).map(Arc::new).map_err(|error| invalid_input(error.to_string()))
+}
+
+fn inputs(list: Option<Vec<String>>) -> Answer<Vec<Source>> {
+    let sources = list.unwrap_or_default().into_iter().enumerate().map(|(i, document)| {
+        let policy = parse(&document, PolicyKind::Identity)?;
+        Ok(Source { id: format!("PolicyInputList.{}", i + 1), kind: "IAM Policy", policy })
+    });
+    sources.collect()
+}
+
+fn context(entries: Option<Vec<types::ContextEntry>>) -> BTreeMap<String, Vec<String>> {
+    let entries = entries.unwrap_or_default().into_iter();
+    entries
+        .filter_map(|e| Some((e.context_key_name?.to_lowercase(), e.context_key_values.unwrap_or_default())))
+        .collect()
+}
+
+fn entity_sources(state: &State, noun: &str, entity: &Entity, out: &mut Vec<Source>) -> Answer<()> {
+    for (name, document) in &entity.inline {
+        let id = format!("{noun}_{}_{name}", entity.name);
+        out.push(Source { id, kind: "IAM Policy", policy: parse(document, PolicyKind::Stored)? });
+    }
+    for arn in &entity.attached {
+        if let Some(document) = document_of(state, arn) {
+            let id = arn.rsplit('/').next().unwrap_or(arn).to_owned();
+            out.push(Source { id, kind: "IAM Policy", policy: parse(document, PolicyKind::Stored)? });
+        }
+    }
+    Ok(())
+}
+
+/// The policies, the boundary and the ARN of a user, group or role.
+fn source_of(state: &State, call: &Call, arn: &str) -> Answer<(Vec<Source>, Option<String>)> {
+    let missing = || no_such_entity(format!("The entity {arn} cannot be found."));
+    let mut sources = Vec::new();
+    let scope = scope_of(&call.scope.account);
+    let mut parts = arn.splitn(6, ':').skip(4);
+    let (account, resource) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    if account != call.scope.account.as_str() {
+        return Err(missing());
+    }
+    let (kind, name) = resource.split_once('/').ok_or_else(missing)?;
+    let key = key_of(name.rsplit('/').next().unwrap_or_default());
+    match kind {
+        "user" => {
+            let user = state.get::<User>(&scope, &key).ok_or_else(missing)?;
+            entity_sources(state, "user", &user.entity, &mut sources)?;
+            for group in user.groups.iter().filter_map(|key| state.get::<Group>(&scope, key)) {
+                entity_sources(state, "group", &group.entity, &mut sources)?;
+            }
+            Ok((sources, user.entity.boundary.clone()))
+        }
+        "group" => {
+            let group = state.get::<Group>(&scope, &key).ok_or_else(missing)?;
+            entity_sources(state, "group", &group.entity, &mut sources)?;
+            Ok((sources, None))
+        }
+        "role" => {
+            let (_, role) = role_by_arn(state, arn).ok_or_else(missing)?;
+            entity_sources(state, "role", &role.entity, &mut sources)?;
+            Ok((sources, role.entity.boundary.clone()))
+        }
+        _ => Err(invalid_input(format!("Invalid Entity Arn: {arn} does not clearly define entity type and name."))),
+    }
+}
+
+pub(super) fn principal(
+    state: &State,
+    call: &Call,
+    input: types::SimulatePrincipalPolicyRequest,
+) -> Answer<types::SimulatePolicyResponse> {
+    let (mut identity, boundary) = source_of(state, call, &input.policy_source_arn)?;
+    identity.extend(inputs(input.policy_input_list)?);
+    let given = input.permissions_boundary_policy_input_list.and_then(|list| list.into_iter().next());
+    let document = given.or_else(|| boundary.and_then(|arn| document_of(state, &arn).map(str::to_owned)));
+    let simulation = Simulation {
+        identity,
+        boundary: document.map(|document| parse(&document, PolicyKind::Stored)).transpose()?,
+        resource: input.resource_policy.map(|document| parse(&document, PolicyKind::Resource)).transpose()?,
+        actions: input.action_names,
+        resources: input.resource_arns.unwrap_or_default(),
+        context: context(input.context_entries),
+        caller_arn: input.caller_arn.unwrap_or(input.policy_source_arn),
+        resource_owner: input.resource_owner,
+    };
+    run(call, &simulation, input.marker.as_deref(), input.max_items)
+}
+
+pub(super) fn custom(
+    _state: &State,
+    call: &Call,
+    input: types::SimulateCustomPolicyRequest,
+) -> Answer<types::SimulatePolicyResponse> {
+    let boundary = input.permissions_boundary_policy_input_list.and_then(|list| list.into_iter().next());
+    let simulation = Simulation {
+        identity: inputs(Some(input.policy_input_list))?,
+        boundary: boundary.map(|document| parse(&document, PolicyKind::Identity)).transpose()?,
+        resource: input.resource_policy.map(|document| parse(&document, PolicyKind::Resource)).transpose()?,
+        actions: input.action_names,
+        resources: input.resource_arns.unwrap_or_default(),
+        context: context(input.context_entries),
+        caller_arn: input.caller_arn.unwrap_or_else(|| call.principal.arn.clone()),
+        resource_owner: input.resource_owner,
+    };
+    run(call, &simulation, input.marker.as_deref(), input.max_items)
+}
+
+/// What a request's context holds: the entries, and what follows from the caller.
+struct Entries<'a> {
+    given: &'a BTreeMap<String, Vec<String>>,
+    caller: &'a Caller<'a>,
+}
+
+impl Context for Entries<'_> {
+    fn values(&self, key: &str) -> Option<Vec<String>> {
+        self.given.get(key).cloned().or_else(|| match key {
+            "aws:username" => self.caller.user_name.map(|name| vec![name.to_owned()]),
+            "aws:principalarn" => Some(vec![self.caller.arn.to_owned()]),
+            "aws:principalaccount" => Some(vec![self.caller.account.to_owned()]),
+            _ => None,
+        })
+    }
+}
+
+fn run(
+    call: &Call,
+    simulation: &Simulation,
+    marker: Option<&str>,
+    max_items: Option<i32>,
+) -> Answer<types::SimulatePolicyResponse> {
+    let everything = vec!["*".to_owned()];
+    let resources = if simulation.resources.is_empty() { &everything } else { &simulation.resources };
+    if simulation.actions.len().saturating_mul(resources.len()) > RESULTS_MAX {
+        return Err(invalid_input(format!("At most {RESULTS_MAX} results can be simulated at once.")));
+    }
+    let arn = &simulation.caller_arn;
+    let user_name = arn.split_once(":user/").and_then(|(_, name)| name.rsplit('/').next());
+    let caller = Caller {
+        kind: if user_name.is_some() { CallerKind::User } else { CallerKind::AssumedRole },
+        account: call.scope.account.as_str(),
+        arn,
+        role_arn: Some(arn.as_str()).filter(|_| user_name.is_none()),
+        user_name,
+        ..Caller::anonymous()
+    };
+    let context = Entries { given: &simulation.context, caller: &caller };
+    let policies = Policies {
+        identity: simulation.identity.iter().map(|source| source.policy.clone()).collect(),
+        boundary: simulation.boundary.clone(),
+        session: Vec::new(),
+        resource: simulation.resource.clone(),
+    };
+    let missing = missing_keys(simulation, &context);
+    let mut rows = Vec::new();
+    for action in &simulation.actions {
+        if action != "*" && !action.contains(':') {
+            return Err(invalid_input(format!("Invalid action: {action}")));
+        }
+        for resource in resources {
+            let owner = simulation.resource_owner.as_deref().and_then(|owner| owner.split(':').nth(4));
+            let request = Request {
+                caller: &caller,
+                action,
+                resource,
+                resource_account: owner.unwrap_or_default(),
+                context: &context,
+                resource_policy_required: false,
+            };
+            let result = result_of(simulation, &policies, &request, &missing);
+            rows.push((format!("{:06}", rows.len()), result));
+        }
+    }
+    let page = page(rows.into_iter(), marker, max_items)?;
+    Ok(types::SimulatePolicyResponse {
+        evaluation_results: Some(page.items),
+        is_truncated: page.is_truncated,
+        marker: page.marker,
+    })
+}
+
+/// Keys that the policies ask for and the request does not have.
+fn missing_keys(simulation: &Simulation, context: &dyn Context) -> Vec<String> {
+    let policies = simulation.identity.iter().map(|s| &s.policy).chain(&simulation.boundary).chain(&simulation.resource);
+    let keys: BTreeSet<String> = policies.flat_map(|policy| policy.context_keys()).collect();
+    keys.into_iter().filter(|key| context.values(key).is_none()).collect()
+}
+
+fn result_of(
+    simulation: &Simulation,
+    policies: &Policies,
+    request: &Request<'_>,
+    missing: &[String],
+) -> types::EvaluationResult {
+    let decision = evaluate(request, policies);
+    let wanted = match decision {
+        Decision::Allow => Some(Effect::Allow),
+        Decision::ExplicitDeny(_) => Some(Effect::Deny),
+        Decision::ImplicitDeny(_) => None,
+    };
+    let matched = simulation.identity.iter().filter(|source| {
+        wanted.is_some() && source.policy.effect(request) == wanted
+    });
+    let mut matched: Vec<types::Statement> = matched
+        .map(|source| types::Statement {
+            source_policy_id: Some(source.id.clone()),
+            source_policy_type: Some(source.kind.to_owned()),
+            ..Default::default()
+        })
+        .collect();
+    if let Some(policy) = &simulation.resource
+        && wanted.is_some()
+        && policy.effect(request) == wanted
+    {
+        matched.push(types::Statement {
+            source_policy_id: Some("ResourcePolicy".to_owned()),
+            source_policy_type: Some("Resource Policy".to_owned()),
+            ..Default::default()
+        });
+    }
+    let boundary = simulation.boundary.as_ref().map(|policy| types::PermissionsBoundaryDecisionDetail {
+        allowed_by_permissions_boundary: Some(policy.effect(request) == Some(Effect::Allow)),
+    });
+    types::EvaluationResult {
+        eval_action_name: request.action.to_owned(),
+        eval_resource_name: Some(request.resource.to_owned()),
+        eval_decision: match decision {
+            Decision::Allow => "allowed",
+            Decision::ExplicitDeny(_) => "explicitDeny",
+            Decision::ImplicitDeny(Layer::Identity | Layer::Resource | Layer::Boundary | Layer::Session) => {
+                "implicitDeny"
+            }
+        }
+        .to_owned(),
+        matched_statements: Some(matched),
+        missing_context_values: Some(missing.to_vec()),
+        permissions_boundary_decision_detail: boundary,
+        ..Default::default()
+    }
+}
+
+fn keys(sources: &[Source]) -> types::GetContextKeysForPolicyResponse {
+    let keys: BTreeSet<String> = sources.iter().flat_map(|source| source.policy.context_keys()).collect();
+    types::GetContextKeysForPolicyResponse { context_key_names: Some(keys.into_iter().collect()) }
+}
+
+pub(super) fn keys_of_custom(
+    _state: &State,
+    _call: &Call,
+    input: types::GetContextKeysForCustomPolicyRequest,
+) -> Answer<types::GetContextKeysForPolicyResponse> {
+    Ok(keys(&inputs(Some(input.policy_input_list))?))
+}
+
+pub(super) fn keys_of_principal(
+    state: &State,
+    call: &Call,
+    input: types::GetContextKeysForPrincipalPolicyRequest,
+) -> Answer<types::GetContextKeysForPolicyResponse> {
+    let (mut sources, _) = source_of(state, call, &input.policy_source_arn)?;
+    sources.extend(inputs(input.policy_input_list)?);
+    Ok(keys(&sources))
+}

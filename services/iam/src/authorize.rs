@@ -1,0 +1,133 @@
+//! Whether a call is allowed: the principal's policies, the resource's and the session's, evaluated on every call.
+
+use crate::machine::{identity_policies, role_of_name};
+use honmaru_base::ApiError;
+use honmaru_identity::{
+    CallContext, Caller, CallerKind, Decision, Denied, Layer, Policies, ProtocolFamily, Request, cached_policy,
+    evaluate,
+};
+use honmaru_machine::{Access, Call, Principal, PrincipalKind, State};
+
+/// A principal as policies see it; [`CallerParts::caller`] borrows from it.
+#[derive(Debug, Clone)]
+pub struct CallerParts<'a> {
+    principal: &'a Principal,
+    role_arn: Option<&'a str>,
+}
+
+/// Looks up what policies must know about a principal beyond the principal itself.
+pub fn caller_parts<'a>(state: &'a State, principal: &'a Principal) -> CallerParts<'a> {
+    let role_arn = match &principal.kind {
+        PrincipalKind::AssumedRole { role, .. } => {
+            role_of_name(state, &principal.account, role).map(|role| role.entity.arn.as_str())
+        }
+        PrincipalKind::Root | PrincipalKind::User { .. } | PrincipalKind::Anonymous => None,
+    };
+    CallerParts { principal, role_arn }
+}
+
+impl CallerParts<'_> {
+    /// The caller.
+    pub fn caller(&self) -> Caller<'_> {
+        let principal = self.principal;
+        let (kind, user_name) = match &principal.kind {
+            PrincipalKind::Root => (CallerKind::Root, None),
+            PrincipalKind::User { name } => (CallerKind::User, Some(name.as_str())),
+            PrincipalKind::AssumedRole { .. } => (CallerKind::AssumedRole, None),
+            PrincipalKind::Anonymous => return Caller::anonymous(),
+        };
+        Caller {
+            kind,
+            account: principal.account.as_str(),
+            arn: &principal.arn,
+            role_arn: self.role_arn,
+            user_id: &principal.user_id,
+            user_name,
+            tags: &principal.tags,
+            source_identity: None,
+            is_temporary: principal.access_key_id.starts_with("ASIA"),
+        }
+    }
+}
+
+/// Checks every action on every resource that an operation needs. The error is the protocol's access denied, with
+/// AWS's text.
+pub fn authorize(state: &State, call: &Call, accesses: &[Access], family: ProtocolFamily) -> Result<(), ApiError> {
+    if accesses.is_empty() {
+        return Ok(());
+    }
+    let parts = caller_parts(state, &call.principal);
+    let caller = parts.caller();
+    let denied = |access: &Access, resource: &str, decision| {
+        let denied = Denied {
+            caller: call.principal.arn.clone(),
+            action: access.action.clone(),
+            resource: resource.to_owned(),
+            decision,
+        };
+        denied.to_api_error(family)
+    };
+    let first = |access: &Access| access.resources.first().cloned().unwrap_or_else(|| "*".to_owned());
+    let mut policies = Policies::default();
+    let compiled = identity_policies(state, &call.principal).and_then(|sources| {
+        let session = call.principal.session_policies.iter().map(|text| cached_policy(text));
+        Ok((sources, session.collect::<Result<Vec<_>, _>>()?))
+    });
+    match compiled {
+        Ok((sources, session)) => {
+            policies.identity = sources.identity;
+            policies.boundary = sources.boundary;
+            policies.session = session;
+        }
+        // A document that cannot be read may hold a Deny.
+        Err(_) => {
+            let access = &accesses[0];
+            return Err(denied(access, &first(access), Decision::ExplicitDeny(Layer::Identity)));
+        }
+    }
+    for access in accesses {
+        policies.resource = match access.resource_policy.as_deref().map(cached_policy).transpose() {
+            Ok(policy) => policy,
+            Err(_) => return Err(denied(access, &first(access), Decision::ExplicitDeny(Layer::Resource))),
+        };
+        for resource in &access.resources {
+            let resource_account = owner_of(resource, caller.account);
+            let context = CallContext {
+                caller: &caller,
+                now: call.now,
+                source_ip: call.source_ip,
+                user_agent: &call.user_agent,
+                secure: call.secure,
+                region: call.scope.region.as_str(),
+                resource_account,
+                extra: &access.context,
+            };
+            let request = Request {
+                caller: &caller,
+                action: &access.action,
+                resource,
+                resource_account,
+                context: &context,
+                // Only the trust policy lets anybody become a role.
+                resource_policy_required: is_role_session(&access.action),
+            };
+            match evaluate(&request, &policies) {
+                Decision::Allow => {}
+                decision @ (Decision::ExplicitDeny(_) | Decision::ImplicitDeny(_)) => {
+                    return Err(denied(access, resource, decision));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_role_session(action: &str) -> bool {
+    matches!(action, "sts:AssumeRole" | "sts:TagSession" | "sts:SetSourceIdentity")
+}
+
+/// The account in an ARN. What nobody owns (`*`, AWS's managed policies) counts as the caller's.
+fn owner_of<'a>(resource: &'a str, caller_account: &'a str) -> &'a str {
+    let account = resource.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(3)).unwrap_or_default();
+    if account.len() == 12 { account } else { caller_account }
+}

@@ -1,0 +1,1 @@
+//! IAM as its callers see it: operations by name over trees, and the decision about calls.
