@@ -1,0 +1,99 @@
+//! Listeners at load balancers' own addresses: opened, changed and closed while traffic flows.
+
+use crate::connection;
+use crate::edge::Edge;
+use crate::plan::{Listener, Plan};
+use crate::sockets;
+use arc_swap::ArcSwap;
+use std::collections::HashMap;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+/// An open address with the listener that it serves now.
+pub(crate) struct Endpoint {
+    /// Distinguishes endpoints; never [`crate::entry::NUMBER`].
+    pub(crate) number: u64,
+    current: ArcSwap<Listener>,
+}
+
+impl Endpoint {
+    /// The listener as it is configured now.
+    pub(crate) fn listener(&self) -> Arc<Listener> {
+        self.current.load_full()
+    }
+}
+
+struct Open {
+    endpoint: Arc<Endpoint>,
+    accepting: JoinHandle<()>,
+}
+
+/// All open addresses.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    open: HashMap<SocketAddrV4, Open>,
+    last_number: u64,
+}
+
+impl Listeners {
+    /// Opens and closes what the plan asks for and gives open addresses their new listeners. Returns what could not
+    /// be opened: listener ARN, cause. Addresses that are open are not touched, so that no connection is lost.
+    pub(crate) fn follow(&mut self, edge: &Arc<Edge>, plan: &Plan) -> Vec<(String, String)> {
+        let mut wanted: HashMap<SocketAddrV4, &Arc<Listener>> = HashMap::new();
+        for (listener, addresses) in &plan.listeners {
+            for address in addresses {
+                wanted.insert(SocketAddrV4::new(*address, listener.port), listener);
+            }
+        }
+        self.open.retain(|address, open| {
+            let stays = wanted.contains_key(address);
+            if !stays {
+                open.accepting.abort();
+                edge.connections.close(Some(open.endpoint.number));
+            }
+            stays
+        });
+        let mut failed = plan.refused.clone();
+        for (address, listener) in wanted {
+            match self.open.get(&address) {
+                Some(open) => open.endpoint.current.store(listener.clone()),
+                None => {
+                    if let Err(error) = self.start(edge, address, listener) {
+                        failed.push((listener.arn.clone(), format!("failed to listen on {address}: {error}")));
+                    }
+                }
+            }
+        }
+        failed.sort();
+        failed.dedup();
+        failed
+    }
+
+    fn start(&mut self, edge: &Arc<Edge>, address: SocketAddrV4, listener: &Arc<Listener>) -> std::io::Result<()> {
+        let socket = sockets::listen(SocketAddr::V4(address))?;
+        self.last_number += 1;
+        let endpoint = Arc::new(Endpoint {
+            number: self.last_number,
+            current: ArcSwap::new(listener.clone()),
+        });
+        let accepting = {
+            let (edge, endpoint) = (edge.clone(), endpoint.clone());
+            tokio::spawn(async move {
+                loop {
+                    let (stream, peer) = sockets::accept(&socket).await;
+                    tokio::spawn(connection::serve_own(edge.clone(), endpoint.clone(), stream, peer));
+                }
+            })
+        };
+        self.open.insert(address, Open { endpoint, accepting });
+        Ok(())
+    }
+
+    /// Stops accepting everywhere.
+    pub(crate) fn close_all(&mut self) {
+        for (_, open) in self.open.drain() {
+            open.accepting.abort();
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The configuration in the form that requests use: everything is parsed, compiled and linked.
+
+use crate::condition::Condition;
+use crate::counters::LoadBalancerNumbers;
+use crate::firewall::Wall;
+use crate::group::Group;
+use http::HeaderValue;
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+/// What to do with X-Forwarded-For. Ref: attribute `routing.http.xff_header_processing.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ForwardedMode {
+    Append,
+    Preserve,
+    Remove,
+}
+
+/// A load balancer's attributes that requests need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) idle_timeout_s: u32,
+    pub(crate) client_keep_alive_s: u32,
+    pub(crate) drop_invalid_headers: bool,
+    pub(crate) preserve_host: bool,
+    pub(crate) tls_headers: bool,
+    pub(crate) forwarded_port: bool,
+    pub(crate) forwarded_mode: ForwardedMode,
+    pub(crate) http2: bool,
+    pub(crate) fail_open: bool,
+}
+
+/// A load balancer.
+pub(crate) struct Balancer {
+    pub(crate) arn: String,
+    pub(crate) name: String,
+    pub(crate) settings: Settings,
+    /// Where connections to targets come from.
+    pub(crate) source: Option<Ipv4Addr>,
+    pub(crate) wall: Option<Arc<Wall>>,
+    pub(crate) numbers: Arc<LoadBalancerNumbers>,
+}
+
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http,
+    Https,
+    Tcp,
+    Tls,
+}
+
+/// A listener.
+pub(crate) struct Listener {
+    pub(crate) arn: String,
+    pub(crate) balancer: Arc<Balancer>,
+    pub(crate) protocol: Protocol,
+    pub(crate) port: u16,
+    /// The port as the value of X-Forwarded-Port.
+    pub(crate) port_value: HeaderValue,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// A rule.
+pub(crate) struct Rule {
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) action: Action,
+}
+
+/// What a rule does.
+pub(crate) enum Action {
+    Forward {
+        groups: Vec<(Arc<Group>, u32)>,
+        stickiness_s: Option<u32>,
+    },
+    Redirect(Redirect),
+    Fixed {
+        status: u16,
+        content_type: Option<String>,
+        body: bytes::Bytes,
+    },
+}
+
+/// A redirect with its placeholders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Redirect {
+    pub(crate) status: u16,
+    pub(crate) protocol: String,
+    pub(crate) host: String,
+    pub(crate) port: String,
+    pub(crate) path: String,
+    pub(crate) query: String,
+}
+
+/// The listeners that a host name of the shared entry stands for.
+#[derive(Clone, Default)]
+pub(crate) struct Named {
+    pub(crate) http: Option<Arc<Listener>>,
+    pub(crate) https: Option<Arc<Listener>>,
+}
+
+/// The whole configuration.
+#[derive(Default)]
+pub(crate) struct Plan {
+    pub(crate) generation: u64,
+    pub(crate) groups: HashMap<Arc<str>, Arc<Group>>,
+    pub(crate) balancers: Vec<Arc<Balancer>>,
+    /// Listeners with the addresses that they bind.
+    pub(crate) listeners: Vec<(Arc<Listener>, Vec<Ipv4Addr>)>,
+    /// Listeners that cannot be served: ARN, cause.
+    pub(crate) refused: Vec<(String, String)>,
+    /// Host names of the shared entry, lower case.
+    pub(crate) hosts: HashMap<String, Named>,
+    /// The web ACLs by ARN.
+    pub(crate) walls: HashMap<String, Arc<Wall>>,
+}
