@@ -1,0 +1,546 @@
+//! Goal: the API answers as AWS does. Method: calls through the operations, as the wire makes them.
+
+mod lab;
+
+use honmaru_contract::node::{Health, ImageSource, StopReason, TaskGoal, TaskPhase};
+use honmaru_ecs::{LastStatus, Task};
+use lab::{Lab, definition, network};
+use serde_json::{Value, json};
+
+#[test]
+fn clusters_live_and_die() {
+    let mut lab = Lab::empty();
+    assert_eq!(
+        lab.ok("DescribeClusters", json!({}))["failures"][0]["reason"],
+        "MISSING"
+    );
+    let not_found = ("ClusterNotFoundException".to_owned(), "Cluster not found.".to_owned());
+    assert_eq!(lab.err("ListTasks", json!({})), not_found);
+    let cluster = lab.ok(
+        "CreateCluster",
+        json!({ "clusterName": "blue", "tags": [{ "key": "a", "value": "b" }] }),
+    );
+    assert_eq!(
+        cluster["cluster"]["clusterArn"],
+        "arn:aws:ecs:us-east-1:000000000000:cluster/blue"
+    );
+    assert_eq!(
+        lab.ok("CreateCluster", json!({ "clusterName": "blue" }))["cluster"]["tags"][0]["key"],
+        "a"
+    );
+    assert_eq!(
+        lab.err("CreateCluster", json!({ "clusterName": "no spaces" })).0,
+        "InvalidParameterException"
+    );
+    assert_eq!(
+        lab.ok("ListClusters", json!({}))["clusterArns"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
+    let gone = lab.ok("DeleteCluster", json!({ "cluster": "blue" }));
+    assert_eq!(gone["cluster"]["status"], "INACTIVE");
+    assert_eq!(lab.ok("ListClusters", json!({}))["clusterArns"], json!([]));
+    assert_eq!(
+        lab.ok("DescribeClusters", json!({ "clusters": ["blue"] }))["clusters"][0]["status"],
+        "INACTIVE"
+    );
+}
+
+#[test]
+fn a_cluster_with_services_or_tasks_cannot_be_deleted() {
+    let mut lab = Lab::new();
+    lab.register("web");
+    lab.ok(
+        "RunTask",
+        json!({ "taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network() }),
+    );
+    assert_eq!(
+        lab.err("DeleteCluster", json!({ "cluster": "default" })).0,
+        "ClusterContainsTasksException"
+    );
+    lab.ok("CreateService", lab::balanced("s", "web", 0));
+    assert_eq!(
+        lab.err("DeleteCluster", json!({ "cluster": "default" })).0,
+        "ClusterContainsServicesException"
+    );
+}
+
+/// Changes one member of the container, or of the definition when the path starts at its root.
+fn with(path: &str, value: Value) -> Value {
+    let mut input = definition("web");
+    let target = input
+        .pointer_mut(path.rsplit_once('/').map_or("", |(parent, _)| parent))
+        .expect("the parent is there");
+    let name = path.rsplit('/').next().expect("a name");
+    target
+        .as_object_mut()
+        .expect("a structure")
+        .insert(name.to_owned(), value);
+    input
+}
+
+#[test]
+fn task_definitions_are_checked() {
+    let mut lab = Lab::new();
+    let c = "/containerDefinitions/0";
+    let cases: Vec<(Value, &str)> = vec![
+        (
+            with("/memory", json!("4096")),
+            "No Fargate configuration exists for given values.",
+        ),
+        (
+            with("/networkMode", json!("bridge")),
+            "Fargate only supports network mode",
+        ),
+        (with("/family", json!("a b")), "Family contains invalid characters."),
+        (
+            with("/containerDefinitions", json!([])),
+            "Container list cannot be empty.",
+        ),
+        (
+            with(&format!("{c}/essential"), json!(false)),
+            "At least one essential container",
+        ),
+        (
+            with(&format!("{c}/image"), json!("")),
+            "Container.image should not be null or empty.",
+        ),
+        (with(&format!("{c}/cpu"), json!(512)), "sum of the containers' 'cpu'"),
+        (
+            with(&format!("{c}/memory"), json!(1024)),
+            "must not be greater than the task's 'memory'",
+        ),
+        (
+            with(&format!("{c}/secrets"), json!([{ "name": "A", "valueFrom": "arn" }])),
+            "Container.secrets",
+        ),
+        (
+            with(&format!("{c}/privileged"), json!(true)),
+            "'privileged' is not supported",
+        ),
+        (
+            with(&format!("{c}/logConfiguration"), json!({ "logDriver": "splunk" })),
+            "Supported log drivers: awslogs.",
+        ),
+        (
+            with(
+                &format!("{c}/logConfiguration"),
+                json!({ "logDriver": "awslogs", "options": {} }),
+            ),
+            "Log driver awslogs requires options: awslogs-group, awslogs-region",
+        ),
+        (
+            with(
+                &format!("{c}/logConfiguration"),
+                json!({ "logDriver": "awslogs", "options": {
+                    "awslogs-group": "g", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "p" } }),
+            ),
+            "execution role ARN to support log driver awslogs",
+        ),
+        (
+            with(
+                &format!("{c}/dependsOn"),
+                json!([{ "containerName": "web", "condition": "START" }]),
+            ),
+            "Container dependencies contain a cycle.",
+        ),
+        (
+            with(
+                &format!("{c}/portMappings"),
+                json!([{ "containerPort": 80, "hostPort": 81 }]),
+            ),
+            "must match",
+        ),
+        (
+            with(
+                &format!("{c}/mountPoints"),
+                json!([{ "sourceVolume": "v", "containerPath": "/v" }]),
+            ),
+            "Unknown volume",
+        ),
+        (
+            with(&format!("{c}/healthCheck"), json!({ "command": ["curl"] })),
+            "must start with CMD or CMD-SHELL",
+        ),
+        (
+            with(
+                "/runtimePlatform",
+                json!({ "operatingSystemFamily": "WINDOWS_SERVER_2022_CORE" }),
+            ),
+            "not supported",
+        ),
+    ];
+    for (input, text) in cases {
+        let (code, message) = lab.err("RegisterTaskDefinition", input);
+        assert_eq!(code, "ClientException", "{message}");
+        assert!(message.contains(text), "`{message}` does not contain `{text}`");
+    }
+    assert_eq!(
+        lab.ok("ListTaskDefinitions", json!({}))["taskDefinitionArns"],
+        json!([]),
+        "nothing is half done"
+    );
+}
+
+#[test]
+fn revisions_are_numbered_described_and_deleted() {
+    let mut lab = Lab::new();
+    let first = lab.ok("RegisterTaskDefinition", definition("web"));
+    assert_eq!(first["taskDefinition"]["revision"], 1);
+    assert_eq!(first["taskDefinition"]["compatibilities"], json!(["EC2", "FARGATE"]));
+    assert_eq!(
+        first["taskDefinition"]["containerDefinitions"][0]["portMappings"][0]["hostPort"],
+        80
+    );
+    lab.register("web");
+    assert_eq!(
+        lab.ok("DescribeTaskDefinition", json!({ "taskDefinition": "web" }))["taskDefinition"]["revision"],
+        2
+    );
+    lab.ok("DeregisterTaskDefinition", json!({ "taskDefinition": "web:2" }));
+    assert_eq!(
+        lab.ok("DescribeTaskDefinition", json!({ "taskDefinition": "web" }))["taskDefinition"]["revision"],
+        1
+    );
+    let inactive = lab.ok("DescribeTaskDefinition", json!({ "taskDefinition": "web:2" }));
+    assert_eq!(inactive["taskDefinition"]["status"], "INACTIVE");
+    let unknown = (
+        "ClientException".to_owned(),
+        "Unable to describe task definition.".to_owned(),
+    );
+    assert_eq!(
+        lab.err("DescribeTaskDefinition", json!({ "taskDefinition": "web:9" })),
+        unknown
+    );
+    let deleted = lab.ok(
+        "DeleteTaskDefinitions",
+        json!({ "taskDefinitions": ["web:1", "web:2"] }),
+    );
+    assert_eq!(deleted["failures"][0]["reason"], "ACTIVE");
+    lab.settle();
+    assert_eq!(
+        lab.err("DescribeTaskDefinition", json!({ "taskDefinition": "web:2" })),
+        unknown
+    );
+    lab.register("web");
+    let next = lab.ok("DescribeTaskDefinition", json!({ "taskDefinition": "web" }));
+    assert_eq!(next["taskDefinition"]["revision"], 3, "a number is never used again");
+}
+
+#[test]
+fn run_task_says_what_is_wrong() {
+    let mut lab = Lab::new();
+    lab.register("web");
+    lab.ok(
+        "RegisterTaskDefinition",
+        json!({
+            "family": "old", "containerDefinitions": [{ "name": "a", "image": "b", "memory": 64 }],
+        }),
+    );
+    let run = |extra: Value| {
+        let mut input = json!({ "taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network() });
+        input
+            .as_object_mut()
+            .expect("a structure")
+            .extend(extra.as_object().expect("a structure").clone());
+        input
+    };
+    let cases = [
+        (
+            run(json!({ "taskDefinition": "none" })),
+            "ClientException",
+            "TaskDefinition not found.",
+        ),
+        (
+            run(json!({ "count": 11 })),
+            "InvalidParameterException",
+            "between 1 and 10",
+        ),
+        (
+            run(json!({ "cluster": "none" })),
+            "ClusterNotFoundException",
+            "Cluster not found.",
+        ),
+        (
+            run(json!({ "taskDefinition": "old" })),
+            "InvalidParameterException",
+            "does not support launch_type FARGATE",
+        ),
+        (
+            run(json!({ "networkConfiguration": null })),
+            "InvalidParameterException",
+            "Network Configuration must be",
+        ),
+        (
+            run(json!({ "taskDefinition": "old", "launchType": "EC2" })),
+            "ClientException",
+            "Network mode 'bridge'",
+        ),
+        (
+            run(json!({ "platformVersion": "0.1" })),
+            "PlatformUnknownException",
+            "does not exist",
+        ),
+        (
+            run(json!({ "overrides": { "containerOverrides": [{ "name": "nope" }] } })),
+            "InvalidParameterException",
+            "Override for container named nope is not a container in the TaskDefinition.",
+        ),
+        (
+            run(json!({ "capacityProviderStrategy": [{ "capacityProvider": "FARGATE", "weight": 1 }] })),
+            "InvalidParameterException",
+            "Specifying both a launch type and capacity provider strategy",
+        ),
+    ];
+    for (input, code, text) in cases {
+        let (found, message) = lab.err("RunTask", input);
+        assert_eq!(found, code, "{message}");
+        assert!(message.contains(text), "`{message}` does not contain `{text}`");
+    }
+    assert_eq!(lab.state.list::<Task>(&Lab::scope()).count(), 0, "nothing is half done");
+}
+
+#[test]
+fn memory_is_not_promised_twice() {
+    let mut lab = Lab::new();
+    let mut big = definition("big");
+    big["cpu"] = json!("1024");
+    big["memory"] = json!("3072");
+    lab.ok("RegisterTaskDefinition", big);
+    let run =
+        json!({ "taskDefinition": "big", "count": 4, "launchType": "FARGATE", "networkConfiguration": network() });
+    let answer = lab.ok("RunTask", run);
+    assert_eq!(
+        answer["tasks"].as_array().map(Vec::len),
+        Some(2),
+        "8 GiB hold two tasks of 3 GiB"
+    );
+    assert_eq!(answer["failures"][1]["reason"], "RESOURCE:MEMORY");
+}
+
+#[test]
+fn a_client_token_runs_tasks_once() {
+    let mut lab = Lab::new();
+    lab.register("web");
+    let run = json!({ "taskDefinition": "web", "count": 2, "clientToken": "t", "launchType": "FARGATE",
+        "networkConfiguration": network() });
+    let first = lab.ok("RunTask", run.clone());
+    assert_eq!(
+        lab.ok("RunTask", run.clone())["tasks"][0]["taskArn"],
+        first["tasks"][0]["taskArn"]
+    );
+    let mut other = run;
+    other["count"] = json!(1);
+    assert_eq!(lab.err("RunTask", other).0, "ConflictException");
+    assert_eq!(lab.state.list::<Task>(&Lab::scope()).count(), 2);
+}
+
+#[test]
+fn a_task_lives_its_life() {
+    let mut lab = Lab::new();
+    let mut input = definition("job");
+    input["containerDefinitions"][0]["environment"] =
+        json!([{ "name": "A", "value": "1" }, { "name": "B", "value": "2" }]);
+    lab.ok("RegisterTaskDefinition", input);
+    let run = lab.ok(
+        "RunTask",
+        json!({
+            "taskDefinition": "job", "launchType": "FARGATE", "networkConfiguration": network(), "startedBy": "me",
+            "overrides": { "containerOverrides": [{ "name": "web", "command": ["sh"],
+                "environment": [{ "name": "B", "value": "3" }, { "name": "C", "value": "4" }] }] },
+        }),
+    );
+    let arn = run["tasks"][0]["taskArn"].clone();
+    let id = arn
+        .as_str()
+        .and_then(|arn| arn.rsplit('/').next())
+        .expect("an id")
+        .to_owned();
+    assert_eq!(run["tasks"][0]["lastStatus"], "PROVISIONING");
+    let describe = |lab: &mut Lab| lab.ok("DescribeTasks", json!({ "tasks": [arn.clone()] }))["tasks"][0].clone();
+
+    lab.settle();
+    let task = describe(&mut lab);
+    assert_eq!(task["lastStatus"], "PENDING");
+    assert_eq!(task["attachments"][0]["details"][4]["value"], "172.31.0.4");
+    let spec = honmaru_ecs::node_tasks(&lab.state, lab::NODE)
+        .remove(&id)
+        .expect("the node must run it");
+    assert_eq!(
+        (spec.goal, spec.cpu_units, spec.memory_mib),
+        (TaskGoal::Run, Some(256), Some(512))
+    );
+    let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    assert_eq!(
+        spec.containers[0].environment,
+        [pair("A", "1"), pair("B", "3"), pair("C", "4")]
+    );
+    assert_eq!(spec.containers[0].command, Some(vec!["sh".to_owned()]));
+    assert!(matches!(spec.containers[0].source, ImageSource::Remote { .. }));
+
+    lab.report(&id, TaskPhase::Preparing, Health::Unknown);
+    assert_eq!(describe(&mut lab)["lastStatus"], "PENDING");
+    lab.report(&id, TaskPhase::Running, Health::Unknown);
+    assert_eq!(describe(&mut lab)["lastStatus"], "RUNNING");
+    assert_eq!(
+        lab.ok("ListTasks", json!({ "startedBy": "me" }))["taskArns"],
+        json!([arn])
+    );
+
+    let stopped = lab.ok("StopTask", json!({ "task": id, "reason": "enough" }));
+    assert_eq!(stopped["task"]["desiredStatus"], "STOPPED");
+    let spec = honmaru_ecs::node_tasks(&lab.state, lab::NODE)
+        .remove(&id)
+        .expect("the node must stop it");
+    assert_eq!(spec.goal, TaskGoal::Stop);
+    lab.report(
+        &id,
+        TaskPhase::Stopped {
+            reason: StopReason::Asked,
+        },
+        Health::Unknown,
+    );
+    let task = describe(&mut lab);
+    assert_eq!(
+        (&task["lastStatus"], &task["stopCode"]),
+        (&json!("STOPPED"), &json!("UserInitiated"))
+    );
+    assert_eq!(
+        (&task["stoppedReason"], &task["containers"][0]["exitCode"]),
+        (&json!("enough"), &json!(143))
+    );
+    assert!(honmaru_ecs::node_tasks(&lab.state, lab::NODE).is_empty());
+    assert_eq!(lab.ok("ListTasks", json!({}))["taskArns"], json!([]));
+    assert_eq!(
+        lab.ok("ListTasks", json!({ "desiredStatus": "STOPPED" }))["taskArns"],
+        json!([arn])
+    );
+
+    lab.now = lab.now.plus_s(3_601);
+    lab.settle();
+    assert_eq!(
+        lab.ok("DescribeTasks", json!({ "tasks": [arn.clone()] }))["failures"][0]["reason"],
+        "MISSING"
+    );
+}
+
+#[test]
+fn a_restarted_node_loses_what_it_ran_and_nothing_else() {
+    let mut lab = Lab::new();
+    lab.register("web");
+    let run = |lab: &mut Lab| {
+        let input = json!({ "taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network() });
+        let answer = lab.ok("RunTask", input);
+        let id = answer["tasks"][0]["taskArn"]
+            .as_str()
+            .and_then(|arn| arn.rsplit('/').next())
+            .map(str::to_owned);
+        lab.settle();
+        id.expect("an id")
+    };
+    let running = run(&mut lab);
+    lab.report(&running, TaskPhase::Running, Health::Unknown);
+    let waiting = run(&mut lab);
+    lab.observe_node(4_096, 8_192, "boot-2", Vec::new());
+    let task = |lab: &Lab, id: &str| lab.state.get::<Task>(&Lab::scope(), id).expect("it is kept").clone();
+    assert_eq!(task(&lab, &running).last_status, LastStatus::Stopped);
+    assert!(
+        task(&lab, &running)
+            .stop
+            .expect("a reason")
+            .reason
+            .contains("was restarted")
+    );
+    assert_eq!(
+        task(&lab, &waiting).last_status,
+        LastStatus::Pending,
+        "it never was on the node: it starts now"
+    );
+}
+
+#[test]
+fn execute_command_needs_its_flag_and_a_running_container() {
+    let mut lab = Lab::new();
+    lab.register("web");
+    let run = |lab: &mut Lab, execute: bool| {
+        let answer = lab.ok(
+            "RunTask",
+            json!({ "taskDefinition": "web", "launchType": "FARGATE",
+            "networkConfiguration": network(), "enableExecuteCommand": execute }),
+        );
+        lab.settle();
+        answer["tasks"][0]["taskArn"]
+            .as_str()
+            .and_then(|arn| arn.rsplit('/').next())
+            .expect("an id")
+            .to_owned()
+    };
+    let without = run(&mut lab, false);
+    lab.report(&without, TaskPhase::Running, Health::Unknown);
+    let command = |id: &str| json!({ "task": id, "command": "sh", "interactive": true });
+    assert!(
+        lab.err("ExecuteCommand", command(&without))
+            .1
+            .contains("execute command was not enabled")
+    );
+    let with = run(&mut lab, true);
+    assert_eq!(
+        lab.err("ExecuteCommand", command(&with)).0,
+        "TargetNotConnectedException"
+    );
+    lab.report(&with, TaskPhase::Running, Health::Unknown);
+    let answer = lab.ok("ExecuteCommand", command(&with));
+    let id = answer["session"]["sessionId"].as_str().expect("an id").to_owned();
+    assert_eq!(
+        answer["session"]["streamUrl"],
+        format!("ws://localhost:4566/v1/data-channel/{id}")
+    );
+    let (_, session) = honmaru_ecs::find_session(&lab.state, &id).expect("the lead must find it");
+    assert_eq!(answer["session"]["tokenValue"], session.token);
+    assert!(
+        !lab.records.iter().any(|r| r.kind == "ecs.session"),
+        "a token is never written to the log"
+    );
+    lab.now = lab.now.plus_s(601);
+    lab.settle();
+    assert!(honmaru_ecs::find_session(&lab.state, &id).is_none());
+}
+
+#[test]
+fn pages_and_tags_work() {
+    let mut lab = Lab::new();
+    for family in ["a", "b", "c"] {
+        lab.register(family);
+    }
+    let page = lab.ok("ListTaskDefinitionFamilies", json!({ "maxResults": 2 }));
+    assert_eq!(page["families"], json!(["a", "b"]));
+    let rest = lab.ok(
+        "ListTaskDefinitionFamilies",
+        json!({ "maxResults": 2, "nextToken": page["nextToken"] }),
+    );
+    assert_eq!((&rest["families"], rest.get("nextToken")), (&json!(["c"]), None));
+    assert_eq!(
+        lab.err("ListTaskDefinitionFamilies", json!({ "nextToken": "x" })).1,
+        "Invalid token."
+    );
+    let arn = "arn:aws:ecs:us-east-1:000000000000:cluster/default";
+    lab.ok(
+        "TagResource",
+        json!({ "resourceArn": arn, "tags": [{ "key": "k", "value": "v" }] }),
+    );
+    assert_eq!(
+        lab.ok("ListTagsForResource", json!({ "resourceArn": arn }))["tags"],
+        json!([{ "key": "k", "value": "v" }])
+    );
+    lab.ok("UntagResource", json!({ "resourceArn": arn, "tagKeys": ["k"] }));
+    assert_eq!(
+        lab.ok("ListTagsForResource", json!({ "resourceArn": arn }))["tags"],
+        json!([])
+    );
+    assert_eq!(
+        lab.err("TagResource", json!({ "resourceArn": "nonsense", "tags": [] }))
+            .0,
+        "InvalidParameterException"
+    );
+}
