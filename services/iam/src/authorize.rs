@@ -8,6 +8,12 @@ use honmaru_identity::{
 };
 use honmaru_machine::{Access, Call, Principal, PrincipalKind, State};
 
+/// The key under which [`Principal::tags`] carries a session's source identity. No caller can set a tag of that name,
+/// as `aws:` is reserved.
+pub const SOURCE_IDENTITY: &str = "aws:SourceIdentity";
+/// The key under which [`Principal::tags`] carries the keys of transitive session tags, joined by line feeds.
+pub const TRANSITIVE_TAG_KEYS: &str = "aws:TransitiveTagKeys";
+
 /// A principal as policies see it; [`CallerParts::caller`] borrows from it.
 #[derive(Debug, Clone)]
 pub struct CallerParts<'a> {
@@ -44,7 +50,11 @@ impl CallerParts<'_> {
             user_id: &principal.user_id,
             user_name,
             tags: &principal.tags,
-            source_identity: None,
+            source_identity: principal
+                .tags
+                .iter()
+                .find(|(key, _)| key == SOURCE_IDENTITY)
+                .map(|(_, value)| value.as_str()),
             is_temporary: principal.access_key_id.starts_with("ASIA"),
         }
     }

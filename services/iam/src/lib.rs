@@ -14,10 +14,10 @@ mod model;
 pub mod types;
 
 pub use api::operations;
-pub use authorize::{CallerParts, authorize, caller_parts};
+pub use authorize::{CallerParts, SOURCE_IDENTITY, TRANSITIVE_TAG_KEYS, authorize, caller_parts};
 pub use machine::{
     ADMINISTRATOR, KeyOwner, PolicySources, access_key, document_of, ensure_administrator, identity_policies,
-    note_access_key_use, role_by_arn, role_of_name, user_principal,
+    note_access_key_use, oidc_provider, role_by_arn, role_of_name, user_of_name, user_principal,
 };
 pub use managed::{AwsManaged, aws_managed};
 pub use model::{AccessKey, Entity, Group, InstanceProfile, ManagedPolicy, OidcProvider, Role, User};

@@ -1,7 +1,7 @@
 //! What others ask of IAM: whose key, which policies, which role; and the administrator of the first start.
 
 use crate::managed::aws_managed;
-use crate::model::{AccessKey, AccessKeyUse, ARN, Entity, Group, Holder, ManagedPolicy, Role, USER, User, iam_arn, key_of};
+use crate::model::{AccessKey, AccessKeyUse, ARN, Entity, Group, Holder, ManagedPolicy, OidcProvider, Role, USER, User, iam_arn, key_of};
 use honmaru_base::{AccountId, Arn, Scope};
 use honmaru_identity::{
     KeyKind, Policy, PolicyError, access_key_id, account_of_access_key_id, cached_policy, secret_access_key, unique_id,
@@ -54,6 +54,16 @@ pub fn user_principal(account: &AccountId, user: &User, access_key_id: &str) -> 
 /// The role of a name in an account.
 pub fn role_of_name<'a>(state: &'a State, account: &AccountId, name: &str) -> Option<&'a Role> {
     state.get(&scope_of(account), &key_of(name))
+}
+
+/// The user of a name in an account.
+pub fn user_of_name<'a>(state: &'a State, account: &AccountId, name: &str) -> Option<&'a User> {
+    state.get(&scope_of(account), &key_of(name))
+}
+
+/// The OIDC provider of an issuer (its URL without `https://`) in an account.
+pub fn oidc_provider<'a>(state: &'a State, account: &AccountId, url: &str) -> Option<&'a OidcProvider> {
+    state.get(&scope_of(account), url)
 }
 
 /// The role that an ARN names, in whichever account.

@@ -154,6 +154,13 @@ pub struct AccessKey {
     pub created_at: Time,
 }
 
+impl AccessKey {
+    /// Whether the key may be used.
+    pub fn is_active(&self) -> bool {
+        self.active
+    }
+}
+
 impl std::fmt::Debug for AccessKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AccessKey").field("id", &self.id).field("active", &self.active).finish_non_exhaustive()

@@ -1,0 +1,138 @@
+//! Web identity tokens: JWTs of an OIDC issuer, verified with its keys, which somebody else fetches.
+//! Ref: RFC 7515, 7517, 7518, 7519; IAM User Guide, "Create an OpenID Connect (OIDC) identity provider in IAM".
+
+use crate::key::installation;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use honmaru_base::Time;
+use honmaru_machine::{Resource, State, Tx};
+use ring::signature;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The largest key set that is kept, in bytes. Ref: IAM, an issuer has at most 100 keys.
+pub const JWKS_BYTES_MAX: usize = 262_144;
+const KEYS_MAX: usize = 100;
+
+/// An issuer's key set (JWKS), by its URL without scheme. An observation: it is fetched again after a restart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IssuerKeys {
+    /// The document.
+    pub jwks: String,
+    /// When it was fetched.
+    pub fetched_at: Time,
+}
+
+impl Resource for IssuerKeys {
+    const KIND: &'static str = "sts.issuer_keys";
+    const DURABLE: bool = false;
+}
+
+/// Keeps an issuer's key set. Returns whether it was taken: it must be no longer than [`JWKS_BYTES_MAX`].
+pub fn put_issuer_keys(tx: &mut Tx<'_>, issuer_url: &str, jwks: &str) -> bool {
+    if jwks.len() > JWKS_BYTES_MAX {
+        return false;
+    }
+    let fetched_at = tx.now();
+    tx.put(&installation(), key_of(issuer_url), IssuerKeys { jwks: jwks.to_owned(), fetched_at });
+    true
+}
+
+/// An issuer's URL as IAM keeps it.
+pub(crate) fn key_of(issuer_url: &str) -> &str {
+    issuer_url.strip_prefix("https://").unwrap_or(issuer_url).trim_end_matches('/')
+}
+
+/// Why a token is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum JwtError {
+    #[error("The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)")]
+    Malformed,
+    #[error("Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements")]
+    NoKey,
+    #[error("Provided Token is not a Login With Amazon token or its signature algorithm is not supported")]
+    Algorithm,
+    #[error("Provided Token has an invalid signature")]
+    Signature,
+}
+
+/// A token's claims before its signature was verified; good for nothing but finding the issuer.
+pub(crate) struct Unverified<'a> {
+    signed: &'a str,
+    signature: Vec<u8>,
+    header: Value,
+    claims: Value,
+}
+
+fn part(text: &str) -> Option<Value> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+}
+
+impl<'a> Unverified<'a> {
+    pub(crate) fn parse(token: &'a str) -> Result<Self, JwtError> {
+        let (signed, signature) = token.rsplit_once('.').ok_or(JwtError::Malformed)?;
+        let (header, claims) = signed.split_once('.').ok_or(JwtError::Malformed)?;
+        let (Some(header), Some(claims), Ok(signature)) =
+            (part(header), part(claims), URL_SAFE_NO_PAD.decode(signature))
+        else {
+            return Err(JwtError::Malformed);
+        };
+        Ok(Self { signed, signature, header, claims })
+    }
+
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.claims.get("iss").and_then(Value::as_str)
+    }
+
+    /// The claims, once a key of the issuer's verified them.
+    pub(crate) fn verify(self, state: &State) -> Result<Value, JwtError> {
+        let issuer = self.issuer().ok_or(JwtError::Malformed)?;
+        let row = state.get::<IssuerKeys>(&installation(), key_of(issuer)).ok_or(JwtError::NoKey)?;
+        let jwks: Value = serde_json::from_str(&row.jwks).map_err(|_| JwtError::NoKey)?;
+        let keys = jwks.get("keys").and_then(Value::as_array).ok_or(JwtError::NoKey)?;
+        let algorithm = self.header.get("alg").and_then(Value::as_str).ok_or(JwtError::Malformed)?;
+        let kid = self.header.get("kid").and_then(Value::as_str);
+        let mut tried = false;
+        for key in keys.iter().take(KEYS_MAX) {
+            if kid.is_some() && key.get("kid").and_then(Value::as_str) != kid {
+                continue;
+            }
+            tried = true;
+            if verified(algorithm, key, self.signed.as_bytes(), &self.signature)? {
+                return Ok(self.claims);
+            }
+        }
+        Err(if tried { JwtError::Signature } else { JwtError::NoKey })
+    }
+}
+
+/// Whether `key` verifies the signature. The algorithm is the header's, but the key must be of its kind: a token
+/// cannot choose another.
+fn verified(algorithm: &str, key: &Value, message: &[u8], signature: &[u8]) -> Result<bool, JwtError> {
+    let text = |name: &str| key.get(name).and_then(Value::as_str);
+    let bytes = |name: &str| text(name).and_then(|value| URL_SAFE_NO_PAD.decode(value).ok());
+    let rsa: Option<&signature::RsaParameters> = match algorithm {
+        "RS256" => Some(&signature::RSA_PKCS1_2048_8192_SHA256),
+        "RS384" => Some(&signature::RSA_PKCS1_2048_8192_SHA384),
+        "RS512" => Some(&signature::RSA_PKCS1_2048_8192_SHA512),
+        _ => None,
+    };
+    if let Some(parameters) = rsa {
+        let (Some("RSA"), Some(n), Some(e)) = (text("kty"), bytes("n"), bytes("e")) else { return Ok(false) };
+        let key = signature::RsaPublicKeyComponents { n: n.as_slice(), e: e.as_slice() };
+        return Ok(key.verify(parameters, message, signature).is_ok());
+    }
+    let (curve, ecdsa): (&str, &dyn signature::VerificationAlgorithm) = match algorithm {
+        "ES256" => ("P-256", &signature::ECDSA_P256_SHA256_FIXED),
+        "ES384" => ("P-384", &signature::ECDSA_P384_SHA384_FIXED),
+        _ => return Err(JwtError::Algorithm),
+    };
+    let (Some("EC"), Some(crv), Some(x), Some(y)) = (text("kty"), text("crv"), bytes("x"), bytes("y")) else {
+        return Ok(false);
+    };
+    if crv != curve {
+        return Ok(false);
+    }
+    let point = [&[4], x.as_slice(), y.as_slice()].concat();
+    Ok(signature::UnparsedPublicKey::new(ecdsa, point).verify(message, signature).is_ok())
+}

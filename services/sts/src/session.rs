@@ -1,0 +1,88 @@
+//! Sessions: from a role or a user to a sealed token, and from a token back to a principal.
+
+use crate::key::sealer;
+use honmaru_base::{ApiError, Rng, Time};
+use honmaru_iam::{SOURCE_IDENTITY, TRANSITIVE_TAG_KEYS, document_of, role_by_arn};
+use honmaru_identity::{AuthError, KeyCache, Presented, Session, verify};
+use honmaru_machine::{Principal, PrincipalKind, State};
+
+/// A policy that allows nothing: what stands for a session policy that is gone.
+const NOTHING: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
+
+/// Verifies a signature and finds the principal behind it. Errors: an unknown or inactive key, a token that is not
+/// ours, that belongs to another key or has expired, a signature that does not match or is not of now.
+pub fn authenticate(
+    state: &State,
+    presented: &Presented,
+    now: Time,
+    keys: &KeyCache,
+) -> Result<Principal, AuthError> {
+    let Some(token) = &presented.session_token else {
+        let owner = honmaru_iam::access_key(state, &presented.access_key_id)
+            .filter(|owner| owner.key.is_active())
+            .ok_or_else(AuthError::unknown_key)?;
+        verify(presented, &owner.key.secret, now, keys)?;
+        return Ok(honmaru_iam::user_principal(&owner.account, owner.user, &presented.access_key_id));
+    };
+    let session = sealer(state).and_then(|sealer| sealer.open(token).ok()).ok_or_else(AuthError::unknown_key)?;
+    if session.access_key_id != presented.access_key_id {
+        return Err(AuthError::unknown_key());
+    }
+    verify(presented, &session.secret_access_key, now, keys)?;
+    if session.expires_at <= now {
+        return Err(AuthError::expired_token());
+    }
+    session_principal(state, &session).ok_or_else(AuthError::unknown_key)
+}
+
+/// The principal of a session; nothing when its role or user is gone, even if another has its name by now.
+pub fn session_principal(state: &State, session: &Session) -> Option<Principal> {
+    let policies = session.policies.iter().cloned();
+    let managed = session.policy_arns.iter().map(|arn| document_of(state, arn).unwrap_or(NOTHING).to_owned());
+    let session_policies = policies.chain(managed).collect();
+    let (kind, tags) = match (&session.role_arn, &session.session_name, &session.user_name) {
+        (Some(role_arn), Some(name), _) => {
+            let (_, role) = role_by_arn(state, role_arn)?;
+            if session.user_id.split(':').next() != Some(role.entity.id.as_str()) {
+                return None;
+            }
+            // Session tags stand above the role's own. Ref: IAM User Guide, "Pass session tags in AWS STS".
+            let mut tags = session.tags.clone();
+            let covered = |key: &str| session.tags.iter().any(|(tag, _)| tag.eq_ignore_ascii_case(key));
+            tags.extend(role.entity.tags.iter().filter(|(key, _)| !covered(key)).cloned());
+            if let Some(identity) = &session.source_identity {
+                tags.push((SOURCE_IDENTITY.to_owned(), identity.clone()));
+            }
+            if !session.transitive_tag_keys.is_empty() {
+                tags.push((TRANSITIVE_TAG_KEYS.to_owned(), session.transitive_tag_keys.join("\n")));
+            }
+            (PrincipalKind::AssumedRole { role: role.entity.name.clone(), session: name.clone() }, tags)
+        }
+        (None, _, Some(name)) => {
+            let user = honmaru_iam::user_of_name(state, &session.account, name)?;
+            if user.entity.id != session.user_id {
+                return None;
+            }
+            (PrincipalKind::User { name: user.entity.name.clone() }, user.entity.tags.clone())
+        }
+        (None, _, None) | (Some(_), None, _) => return None,
+    };
+    Some(Principal {
+        account: session.account.clone(),
+        arn: session.arn.clone(),
+        user_id: session.user_id.clone(),
+        kind,
+        access_key_id: session.access_key_id.clone(),
+        tags,
+        session_policies,
+    })
+}
+
+/// Seals a session. An error means that it is too large for a token, or that no sealing key was drawn.
+pub(crate) fn seal(state: &State, session: &Session, rng: &mut dyn Rng) -> Result<String, ApiError> {
+    let sealer =
+        sealer(state).ok_or_else(|| ApiError::new("ServiceUnavailable", "STS is not ready yet").with_status(503))?;
+    sealer.seal(session, rng).ok_or_else(|| {
+        ApiError::new("PackedPolicyTooLargeException", "Packed policy consumes more than 100% of allotted space.")
+    })
+}

@@ -1,0 +1,117 @@
+//! Credentials for tasks: what the container credentials endpoint serves. Ref: ECS Developer Guide, "Task IAM role".
+
+use crate::session::seal;
+use honmaru_base::{AccountId, ApiError, Rng, Time};
+use honmaru_iam::{Role, role_by_arn};
+use honmaru_identity::{
+    CallContext, Caller, Credentials, Decision, KeyKind, Policies, Request, Session, access_key_id, cached_policy,
+    evaluate, secret_access_key,
+};
+use honmaru_machine::State;
+
+/// How long a task's credentials last, in seconds; six hours, as on ECS. The endpoint asks again well before.
+const TASK_SESSION_S: i64 = 6 * 3_600;
+const TASK_SERVICE: &str = "ecs-tasks.amazonaws.com";
+
+/// Credentials of a task's role.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskCredentials {
+    /// Key, secret and token.
+    pub credentials: Credentials,
+    /// The role's ARN.
+    pub role_arn: String,
+    /// When they end.
+    pub expires_at: Time,
+}
+
+/// Credentials of `role_arn` for a task, given by its id or its ARN (the ARN also fills `aws:SourceArn`).
+/// `ClientException` when there is no such role or its trust policy does not allow `ecs-tasks.amazonaws.com`.
+pub fn task_credentials(
+    state: &State,
+    role_arn: &str,
+    task: &str,
+    now: Time,
+    rng: &mut dyn Rng,
+) -> Result<TaskCredentials, ApiError> {
+    let refused = || {
+        let text = format!(
+            "ECS was unable to assume the role '{role_arn}' that was provided for this task. Please verify that the \
+             role being passed has the proper trust relationship and permissions and that your IAM user has \
+             permissions to pass this role."
+        );
+        ApiError::new("ClientException", text)
+    };
+    let (account, role) = role_by_arn(state, role_arn).ok_or_else(refused)?;
+    if !trusts_tasks(role, &account, task, now) {
+        return Err(refused());
+    }
+    let name = task.rsplit('/').next().unwrap_or(task);
+    let session = role_session(role, &account, name, now, now.plus_s(TASK_SESSION_S), rng);
+    let token = seal(state, &session, rng)?;
+    Ok(TaskCredentials {
+        credentials: Credentials {
+            access_key_id: session.access_key_id,
+            secret_access_key: session.secret_access_key,
+            session_token: Some(token),
+        },
+        role_arn: role.entity.arn.clone(),
+        expires_at: session.expires_at,
+    })
+}
+
+fn trusts_tasks(role: &Role, account: &AccountId, task: &str, now: Time) -> bool {
+    let Ok(trust) = cached_policy(&role.trust) else { return false };
+    let caller = Caller::service(TASK_SERVICE);
+    let mut extra = vec![("aws:SourceAccount".to_owned(), vec![account.to_string()])];
+    if task.starts_with("arn:") {
+        extra.push(("aws:SourceArn".to_owned(), vec![task.to_owned()]));
+    }
+    let context = CallContext {
+        caller: &caller,
+        now,
+        source_ip: None,
+        user_agent: TASK_SERVICE,
+        secure: true,
+        region: task.split(':').nth(3).unwrap_or("us-east-1"),
+        resource_account: account.as_str(),
+        extra: &extra,
+    };
+    let request = Request {
+        caller: &caller,
+        action: "sts:AssumeRole",
+        resource: &role.entity.arn,
+        resource_account: account.as_str(),
+        context: &context,
+        resource_policy_required: true,
+    };
+    evaluate(&request, &Policies { resource: Some(trust), ..Policies::default() }) == Decision::Allow
+}
+
+/// A session of a role, without tags and policies.
+pub(crate) fn role_session(
+    role: &Role,
+    account: &AccountId,
+    name: &str,
+    issued_at: Time,
+    expires_at: Time,
+    rng: &mut dyn Rng,
+) -> Session {
+    Session {
+        access_key_id: access_key_id(KeyKind::Temporary, account, rng),
+        secret_access_key: secret_access_key(rng),
+        account: account.clone(),
+        arn: format!("arn:aws:sts::{account}:assumed-role/{}/{name}", role.entity.name),
+        user_id: format!("{}:{name}", role.entity.id),
+        role_arn: Some(role.entity.arn.clone()),
+        session_name: Some(name.to_owned()),
+        user_name: None,
+        tags: Vec::new(),
+        transitive_tag_keys: Vec::new(),
+        policies: Vec::new(),
+        policy_arns: Vec::new(),
+        source_identity: None,
+        federated_provider: None,
+        issued_at,
+        expires_at,
+    }
+}

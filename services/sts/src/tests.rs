@@ -1,0 +1,1 @@
+//! STS as its callers see it.
