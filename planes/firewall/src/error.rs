@@ -33,15 +33,27 @@ fn prefix(rule: &Option<String>) -> String {
 
 impl CompileError {
     pub(crate) fn invalid(field: &'static str, parameter: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { rule: None, field, parameter: parameter.into(), reason: reason.into(), kind: CompileErrorKind::Invalid }
+        Self {
+            rule: None,
+            field,
+            parameter: parameter.into(),
+            reason: reason.into(),
+            kind: CompileErrorKind::Invalid,
+        }
     }
 
     pub(crate) fn unsupported(field: &'static str, parameter: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { kind: CompileErrorKind::Unsupported, ..Self::invalid(field, parameter, reason) }
+        Self {
+            kind: CompileErrorKind::Unsupported,
+            ..Self::invalid(field, parameter, reason)
+        }
     }
 
     pub(crate) fn missing(field: &'static str, parameter: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { kind: CompileErrorKind::Missing, ..Self::invalid(field, parameter, reason) }
+        Self {
+            kind: CompileErrorKind::Missing,
+            ..Self::invalid(field, parameter, reason)
+        }
     }
 
     pub(crate) fn in_rule(mut self, rule: &str) -> Self {

@@ -37,7 +37,11 @@ pub struct RequestView<'a> {
 impl<'a> RequestView<'a> {
     /// The first header of that name, in any case. `host` falls back to the authority.
     pub(crate) fn header(&self, name: &str) -> Option<&'a [u8]> {
-        let found = self.headers.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| *value);
+        let found = self
+            .headers
+            .iter()
+            .find(|(have, _)| have.eq_ignore_ascii_case(name))
+            .map(|(_, value)| *value);
         match found {
             None if name.eq_ignore_ascii_case("host") && !self.host.is_empty() => Some(self.host.as_bytes()),
             found => found,
