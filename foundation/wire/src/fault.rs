@@ -1,8 +1,8 @@
 //! Errors: an [`ApiError`] to its HTTP answer, and the errors that every service has.
 
 use crate::codec::{cbor, json, xml};
-use crate::model::{Protocol, Service, Shape};
-use crate::respond::{Reply, bind, in_body};
+use crate::model::{Member, Protocol, Service, Shape};
+use crate::respond::{Reply, bind};
 use crate::route::Target;
 use honmaru_base::ApiError;
 use serde_json::{Map, Value};
@@ -260,7 +260,7 @@ impl Parts<'_> {
                     shape,
                     None,
                     &Value::Object(self.members.clone()),
-                    &in_body,
+                    &Member::in_response_body,
                     &mut inner,
                 );
             }

@@ -106,6 +106,11 @@ impl Member {
     pub fn form(&self) -> &str {
         self.form.as_deref().unwrap_or(&self.name)
     }
+
+    /// Whether an answer has the member in its body: also when requests bind it to the path or the query.
+    pub fn in_response_body(&self) -> bool {
+        matches!(self.location, Location::Body | Location::Uri | Location::Query)
+    }
 }
 
 /// The members of a structure, with an index for each way to name them.
@@ -306,15 +311,9 @@ impl Service {
         self.error_by_code.get(code).map(|id| (*id, self.shape(*id)))
     }
 
-    /// The element name of a member in XML: a flattened list takes its element's name.
+    /// The element name of a member in XML.
     pub(crate) fn xml_name<'s>(&'s self, member: &'s Member) -> &'s str {
         let shape = self.target(member);
-        if let Kind::List(element) = &shape.kind
-            && (member.flattened || shape.flattened)
-            && let Some(name) = &element.wire
-        {
-            return name;
-        }
         member.wire.as_deref().or(shape.wire.as_deref()).unwrap_or(&member.name)
     }
 }

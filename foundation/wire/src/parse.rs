@@ -205,6 +205,9 @@ impl Rest<'_> {
 
 /// Splits a header list at every `commas`-th comma that is not quoted; quotes and backslashes are taken away.
 fn split_header(text: &str, commas: usize) -> Vec<String> {
+    if text.trim().is_empty() {
+        return vec![];
+    }
     let mut parts = vec![];
     let mut part = String::new();
     let (mut quoted, mut escaped, mut seen) = (false, false, 0);

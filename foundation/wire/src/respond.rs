@@ -194,11 +194,6 @@ fn header_text(service: &Service, member: &Member, value: &Value) -> String {
     }
 }
 
-/// Whether a member of an answer is written in the body: also those that only requests bind elsewhere.
-pub(crate) fn in_body(member: &Member) -> bool {
-    matches!(member.location, Location::Body | Location::Uri | Location::Query)
-}
-
 fn rest_body(
     service: &Service,
     protocol: Protocol,
@@ -242,8 +237,8 @@ fn rest_body(
             }
         }
     } else if json {
-        json::encode(service, shape, None, output, &in_body, &mut reply.body);
-    } else if structure.members.iter().any(|member| member.location == Location::Body) {
+        json::encode(service, shape, None, output, &Member::in_response_body, &mut reply.body);
+    } else if structure.members.iter().any(Member::in_response_body) {
         let mut out = xml::DECLARATION.to_owned();
         let name = shape.wire.as_deref().unwrap_or(&shape.name);
         let own = shape.namespace.as_deref();

@@ -185,7 +185,7 @@ fn rest_operation<'s>(service: &'s Service, request: &Request<'_>) -> Option<&'s
     let matching = service.operations().filter(|op| *op.method == *request.method);
     matching
         .filter_map(|op| Some((rank(service, op, request)?, op)))
-        .max_by_key(|(rank, _)| *rank)
+        .min_by_key(|(rank, _)| std::cmp::Reverse(*rank))
         .map(|(_, op)| op)
 }
 

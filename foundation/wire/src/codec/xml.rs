@@ -288,7 +288,7 @@ impl Encoder<'_> {
     pub fn members(&self, structure: &Structure, object: &Map<String, Value>, out: &mut String) {
         for (name, value) in object {
             if let Some(member) = structure.by_name(name)
-                && member.location == Location::Body
+                && member.in_response_body()
                 && !member.xml_attribute
             {
                 self.value(

@@ -184,21 +184,12 @@ impl Loader<'_> {
             .ok_or_else(|| ModelError::Shape(reference.shape.clone()))
     }
 
-    /// The name of a member in a form. ec2: `queryName`, else the name with a capital. query: the name, or for a
-    /// flattened list its element's.
+    /// The name of a member in a form: `locationName` or the name; in ec2 `queryName`, or those with a capital.
     fn form_name(&self, name: &str, reference: &RawRef) -> Option<Box<str>> {
         let wire = reference.location_name.as_deref().unwrap_or(name);
         if self.ec2 {
             let form = reference.query_name.clone().unwrap_or_else(|| capitalized(wire));
             return differing(name, Some(&form));
-        }
-        let target = self.shapes.get(&reference.shape)?;
-        if target.r#type == "list" && (reference.flattened || target.flattened) {
-            let element = target
-                .member
-                .as_ref()
-                .and_then(|element| element.location_name.as_deref());
-            return differing(name, Some(element.unwrap_or(wire)));
         }
         differing(name, Some(wire))
     }

@@ -1,0 +1,143 @@
+"""botocore's own protocol suites, used backwards.
+
+input cases:  the serialized request goes to the wire's parser; the tree must equal the case's params.
+output cases: the wire serializes the case's result or error; botocore's parser must read it back.
+
+usage: suites.py ORACLE_BINARY BOTOCORE_SOURCE   (the unpacked source archive of the installed botocore's version)
+Exceptions are in exceptions.json, each with its reason. Ends with 1 on any other miss, and when an exception passes.
+"""
+
+import base64
+import collections
+import copy
+import glob
+import json
+import os
+import sys
+
+from botocore.awsrequest import HeadersDict
+from botocore.model import OperationModel, ServiceModel
+from botocore.parsers import PROTOCOL_PARSERS
+from botocore.utils import parse_timestamp
+
+from oracle import Oracle, plain, tree
+
+oracle = Oracle(sys.argv[1])
+SUITES = os.path.join(sys.argv[2], "tests/unit/protocols")
+with open(os.path.join(os.path.dirname(__file__), "exceptions.json")) as f:
+    EXCEPTIONS = json.load(f)["suites"]
+REASONS = {case: reason["reason"] for reason in EXCEPTIONS for case in reason["cases"]}
+
+
+def seconds(value):
+    return parse_timestamp(value).timestamp()
+
+
+def model_of(suite, case):
+    model = copy.deepcopy(suite)
+    model["operations"] = {case["given"]["name"]: copy.deepcopy(case["given"])}
+    model.pop("cases")
+    return model
+
+
+def check_input(suite, case, name):
+    model = model_of(suite, case)
+    operation = OperationModel(case["given"], ServiceModel(copy.deepcopy(model)))
+    serialized = case["serialized"]
+    body = serialized.get("body") or ""
+    raw = base64.b64decode(body) if "cbor" in name else body.encode()
+    request = {
+        "method": serialized.get("method", "POST"),
+        "uri": serialized["uri"],
+        "headers": {key: str(value) for key, value in serialized.get("headers", {}).items()},
+        "body": base64.b64encode(raw).decode(),
+    }
+    answer = oracle.ask(kind="parse", model=model, op=case["given"]["name"],
+                        protocol=suite["metadata"]["protocol"], request=request)
+    expected = plain(tree(operation.input_shape, case["params"])) if operation.input_shape else {}
+    return plain(answer.get("ok", answer)), expected
+
+
+def response(answer):
+    return {
+        "status_code": answer["status"],
+        "headers": HeadersDict(dict(answer["headers"])),
+        "body": base64.b64decode(answer["body"]),
+        "context": {},
+    }
+
+
+def check_output(suite, case):
+    model = model_of(suite, case)
+    service = ServiceModel(copy.deepcopy(model))
+    operation = OperationModel(copy.deepcopy(case["given"]), service)
+    protocol = suite["metadata"]["protocol"]
+    shape = operation.output_shape
+    if protocol == "query" and shape and shape.members:
+        shape.serialization["resultWrapper"] = case["given"]["name"] + "Result"
+    result = tree(shape, case["result"]) if shape else {}
+    answer = oracle.ask(kind="ok", model=model, op=case["given"]["name"], protocol=protocol, output=result)
+    parsed = PROTOCOL_PARSERS[protocol](timestamp_parser=seconds).parse(response(answer), shape)
+    parsed.pop("ResponseMetadata", None)
+    return plain(parsed), plain(case["result"])
+
+
+def check_error(suite, case):
+    model = model_of(suite, case)
+    service = ServiceModel(copy.deepcopy(model))
+    protocol = suite["metadata"]["protocol"]
+    code = case.get("errorCode", "")
+    by_code = [name for name, shape in model["shapes"].items() if shape.get("error", {}).get("code") == code]
+    name = by_code[0] if by_code else code
+    shape = service.shape_for(name) if name in model["shapes"] else None
+    answer = oracle.ask(kind="error", model=model, op=case["given"]["name"], protocol=protocol, code=name,
+                        message=case.get("errorMessage", ""), fields=tree(shape, case["error"]) if shape else {})
+    parser = PROTOCOL_PARSERS[protocol](timestamp_parser=seconds)
+    got = {"Error": parser.parse(response(answer), None)["Error"], "status": answer["status"]}
+    got["Error"] = {key: got["Error"].get(key) for key in ("Code", "Message")}
+    if shape:
+        parsed = parser.parse(response(answer), shape)
+        got.update({key: value for key, value in parsed.items() if key in shape.members})
+    expected = {"Error": {"Code": code, "Message": case.get("errorMessage", "")}, **case["error"],
+                "status": case["response"]["status_code"]}
+    got, expected = plain(got), plain(expected)
+    # A message that only the generic part of the case names is a member as well.
+    for key in ("Message", "message"):
+        if key not in expected:
+            got.pop(key, None)
+    return got, expected
+
+
+passed = collections.Counter()
+total = collections.Counter()
+misses = []
+for direction in ("input", "output"):
+    for path in sorted(glob.glob(f"{SUITES}/{direction}/*.json")):
+        name = os.path.basename(path)[:-5]
+        with open(path) as f:
+            suites = json.load(f)
+        for suite in suites:
+            for case in suite["cases"]:
+                key = f"{direction}/{name}/{case['id']}"
+                try:
+                    if direction == "input":
+                        got, expected = check_input(suite, case, name)
+                    elif "error" in case:
+                        got, expected = check_error(suite, case)
+                    else:
+                        got, expected = check_output(suite, case)
+                except Exception as error:  # botocore's parser refuses the answer: a miss like any other
+                    got, expected = repr(error), case.get("result", case.get("error"))
+                total[f"{direction} {name}"] += 1
+                if got == expected:
+                    passed[f"{direction} {name}"] += 1
+                if (got == expected) == (key in REASONS):
+                    misses.append((key, expected, got))
+
+for key in total:
+    print(f"{key:40} {passed[key]}/{total[key]}")
+print(f"{'total':40} {sum(passed.values())}/{sum(total.values())}, {len(REASONS)} exceptions with a reason")
+for key, expected, got in misses:
+    print(f"MISS {key}{' passes, but is an exception' if key in REASONS else ''}")
+    print(f"  expected {json.dumps(expected)[:600]}\n  got      {json.dumps(got, default=str)[:600]}")
+sys.exit(1 if misses or not total else 0)
