@@ -32,7 +32,6 @@ pub(super) struct Entry {
     pub(super) gid: u64,
     pub(super) mtime_s: i64,
     pub(super) mtime_ns: u32,
-    pub(super) size: u64,
     pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -145,7 +144,6 @@ impl<'s, 'l, R: Read> Tar<'s, 'l, R> {
             gid: ext.gid.or_else(|| field(116..124)).ok_or_else(malformed)?,
             mtime_s,
             mtime_ns,
-            size,
             xattrs: ext.xattrs,
         })
     }

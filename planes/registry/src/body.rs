@@ -1,0 +1,119 @@
+//! The bodies of answers: bytes in memory, or a part of a blob, read as the connection takes it.
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::task::JoinHandle;
+
+/// Read and handed to the connection at a time.
+const CHUNK_BYTES: u64 = 256 * 1024;
+
+/// The body of an answer.
+pub struct RegistryBody(Kind);
+
+enum Kind {
+    Full(Option<Bytes>),
+    Blob(BlobPart),
+}
+
+struct BlobPart {
+    file: Arc<File>,
+    offset: u64,
+    end: u64,
+    /// Whether the file system can say "not in memory" instead of waiting for the disk.
+    try_nowait: bool,
+    pending: Option<JoinHandle<io::Result<Bytes>>>,
+}
+
+impl RegistryBody {
+    /// Nothing.
+    pub fn empty() -> Self {
+        Self(Kind::Full(None))
+    }
+
+    /// Bytes that are in memory.
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self(Kind::Full((!bytes.is_empty()).then_some(bytes)))
+    }
+
+    /// The bytes from `start` to before `end` of a blob.
+    pub(crate) fn blob(file: File, start: u64, end: u64) -> Self {
+        Self(Kind::Blob(BlobPart {
+            file: Arc::new(file),
+            offset: start,
+            end,
+            try_nowait: true,
+            pending: None,
+        }))
+    }
+}
+
+impl BlobPart {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        loop {
+            if let Some(pending) = &mut self.pending {
+                let read = std::task::ready!(Pin::new(pending).poll(cx));
+                self.pending = None;
+                let read = read.unwrap_or_else(|error| Err(io::Error::other(error)));
+                return Poll::Ready(Some(read.inspect(|bytes| self.offset += bytes.len() as u64)));
+            }
+            let length = (self.end - self.offset).min(CHUNK_BYTES) as usize;
+            if length == 0 {
+                return Poll::Ready(None);
+            }
+            // What lies in the page cache is copied here and now: a thread's wake-up costs more than the copy.
+            if self.try_nowait {
+                let mut buffer = vec![0; length];
+                let flags = rustix::io::ReadWriteFlags::NOWAIT;
+                match rustix::io::preadv2(&self.file, &mut [IoSliceMut::new(&mut buffer)], self.offset, flags) {
+                    Ok(n @ 1..) => {
+                        buffer.truncate(n);
+                        self.offset += n as u64;
+                        return Poll::Ready(Some(Ok(buffer.into())));
+                    }
+                    Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+                    Ok(_) => return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
+                    Err(_) => self.try_nowait = false,
+                }
+            }
+            let (file, offset) = (self.file.clone(), self.offset);
+            self.pending = Some(tokio::task::spawn_blocking(move || {
+                let mut buffer = vec![0; length];
+                file.read_exact_at(&mut buffer, offset)?;
+                Ok(buffer.into())
+            }));
+        }
+    }
+}
+
+impl Body for RegistryBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match &mut self.0 {
+            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Blob(part) => part.poll(cx).map(|next| next.map(|read| read.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Full(bytes) => bytes.is_none(),
+            Kind::Blob(part) => part.offset == part.end && part.pending.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Blob(part) => SizeHint::with_exact(part.end - part.offset),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The errors of the distribution specification, as JSON.
+//! Ref: OCI distribution specification 1.1, "Error Codes".
+
+use crate::RegistryBody;
+use honmaru_images::{DigestError, ManifestError, StoreError};
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+/// The specification's error codes, and the registered ones of the distribution project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// A blob is not known to the repository.
+    BlobUnknown,
+    /// An upload could not be completed.
+    BlobUploadInvalid,
+    /// An upload is not known.
+    BlobUploadUnknown,
+    /// The digest does not match, or is malformed.
+    DigestInvalid,
+    /// A manifest names a blob that is not there.
+    ManifestBlobUnknown,
+    /// A manifest is malformed.
+    ManifestInvalid,
+    /// A manifest is not known to the repository.
+    ManifestUnknown,
+    /// A repository's name is malformed.
+    NameInvalid,
+    /// A repository is not known.
+    NameUnknown,
+    /// A length does not match.
+    SizeInvalid,
+    /// Authentication is needed.
+    Unauthorized,
+    /// The caller may not.
+    Denied,
+    /// The operation is not supported.
+    Unsupported,
+    /// Too many requests.
+    TooManyRequests,
+    /// A tag is malformed, or cannot be changed.
+    TagInvalid,
+    /// A number of results is malformed. Ref: distribution project.
+    PaginationNumberInvalid,
+    /// A range does not fit. Ref: distribution project.
+    RangeInvalid,
+    /// Our fault.
+    Unknown,
+}
+
+impl ErrorCode {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::BlobUnknown => "BLOB_UNKNOWN",
+            Self::BlobUploadInvalid => "BLOB_UPLOAD_INVALID",
+            Self::BlobUploadUnknown => "BLOB_UPLOAD_UNKNOWN",
+            Self::DigestInvalid => "DIGEST_INVALID",
+            Self::ManifestBlobUnknown => "MANIFEST_BLOB_UNKNOWN",
+            Self::ManifestInvalid => "MANIFEST_INVALID",
+            Self::ManifestUnknown => "MANIFEST_UNKNOWN",
+            Self::NameInvalid => "NAME_INVALID",
+            Self::NameUnknown => "NAME_UNKNOWN",
+            Self::SizeInvalid => "SIZE_INVALID",
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::Denied => "DENIED",
+            Self::Unsupported => "UNSUPPORTED",
+            Self::TooManyRequests => "TOOMANYREQUESTS",
+            Self::TagInvalid => "TAG_INVALID",
+            Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
+            Self::RangeInvalid => "RANGE_INVALID",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::BlobUnknown
+            | Self::BlobUploadUnknown
+            | Self::ManifestUnknown
+            | Self::NameUnknown
+            // Ref: specification, "Pushing Manifests": 404 when a blob that the manifest names is missing.
+            | Self::ManifestBlobUnknown => StatusCode::NOT_FOUND,
+            Self::BlobUploadInvalid
+            | Self::DigestInvalid
+            | Self::ManifestInvalid
+            | Self::NameInvalid
+            | Self::SizeInvalid
+            | Self::TagInvalid
+            | Self::PaginationNumberInvalid => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Denied => StatusCode::FORBIDDEN,
+            Self::Unsupported => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Self::RangeInvalid => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// Why a request is refused. The caller sees code, message and detail; the operator sees the cause in the log.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{}: {message}", code.text())]
+pub struct RegistryError {
+    /// The code.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: String,
+    /// For programs; often nothing.
+    pub detail: Value,
+    /// The status where it is not the code's usual one.
+    pub status: Option<StatusCode>,
+    /// Where to go on with an upload: `Location` and the offset for `Range`.
+    pub(crate) resume: Option<(String, u64)>,
+}
+
+impl RegistryError {
+    /// An error with its code's usual status.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            detail: Value::Null,
+            status: None,
+            resume: None,
+        }
+    }
+
+    /// The same with a status of its own.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// The same with a detail for programs.
+    #[must_use]
+    pub fn with_detail(mut self, detail: Value) -> Self {
+        self.detail = detail;
+        self
+    }
+
+    /// Our fault: the cause goes to the log, not to the caller.
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(err = %honmaru_base::chain(error), "registry request failed");
+        Self::new(ErrorCode::Unknown, "the registry could not do this; its log says why")
+    }
+
+    /// The answer to a request.
+    pub fn response(&self) -> Response<RegistryBody> {
+        let body = json!({"errors": [{"code": self.code.text(), "message": self.message, "detail": self.detail}]});
+        let mut response = Response::new(RegistryBody::full(body.to_string()));
+        *response.status_mut() = self.status.unwrap_or(self.code.status());
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some((location, offset)) = &self.resume {
+            crate::response::set_progress(response.headers_mut(), location, *offset);
+        }
+        response
+    }
+}
+
+impl From<DigestError> for RegistryError {
+    fn from(error: DigestError) -> Self {
+        Self::new(ErrorCode::DigestInvalid, error.to_string())
+    }
+}
+
+impl From<ManifestError> for RegistryError {
+    fn from(error: ManifestError) -> Self {
+        let refused = Self::new(ErrorCode::ManifestInvalid, honmaru_base::chain(&error));
+        match error {
+            ManifestError::TooLarge(_) => refused.with_status(StatusCode::PAYLOAD_TOO_LARGE),
+            _ => refused,
+        }
+    }
+}
+
+impl From<StoreError> for RegistryError {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Io { .. } | StoreError::ReadOnly | StoreError::Live(_) => Self::internal(&error),
+            StoreError::UploadUnknown => Self::new(ErrorCode::BlobUploadUnknown, error.to_string()),
+            StoreError::UploadBusy => {
+                Self::new(ErrorCode::BlobUploadInvalid, error.to_string()).with_status(StatusCode::CONFLICT)
+            }
+            StoreError::DigestMismatch { .. } => Self::new(ErrorCode::DigestInvalid, error.to_string()),
+            StoreError::SizeMismatch { .. } => Self::new(ErrorCode::SizeInvalid, error.to_string()),
+            StoreError::TooLarge { .. } => {
+                Self::new(ErrorCode::SizeInvalid, error.to_string()).with_status(StatusCode::PAYLOAD_TOO_LARGE)
+            }
+            StoreError::Full { .. } => {
+                tracing::warn!(err = %honmaru_base::chain(&error), "an upload was refused");
+                Self::new(ErrorCode::Denied, "the registry's storage is full")
+                    .with_status(StatusCode::INSUFFICIENT_STORAGE)
+            }
+            StoreError::TooManyUploads { .. } => Self::new(ErrorCode::TooManyRequests, error.to_string()),
+        }
+    }
+}
+
+/// The answer to a request without valid credentials: 401 with a challenge for Basic authentication.
+/// Ref: RFC 7617; ECR's registry answers so.
+pub fn unauthorized(realm: &str, service: &str, message: &str) -> Response<RegistryBody> {
+    let mut response = RegistryError::new(ErrorCode::Unauthorized, message).response();
+    let clean = |text: &str| text.replace(['"', '\\', '\r', '\n'], "");
+    let challenge = format!("Basic realm=\"{}\",service=\"{}\"", clean(realm), clean(service));
+    if let Ok(value) = HeaderValue::from_str(&challenge) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+    }
+    crate::response::finish(response)
+}

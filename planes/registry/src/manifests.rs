@@ -1,0 +1,245 @@
+//! Manifests: reading, writing, deleting. Ref: specification, "Pulling manifests", "Pushing Manifests".
+
+use crate::blobs::matches;
+use crate::registry::{InRepository, Registry};
+use crate::response::{empty, set, set_digest};
+use crate::route::manifest_ref;
+use crate::{ErrorCode, ManifestRef, NewManifest, RegistryBody, RegistryError, Repositories, Resolved};
+use bytes::{Bytes, BytesMut};
+use honmaru_images::{Algorithm, Digest, MANIFEST_BYTES_MAX, Manifest, ManifestError, Platform, media_type};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::body::Body;
+use serde_json::json;
+use tokio::time::timeout;
+
+/// Says that the registry indexes `subject`, so that the client need not. Ref: specification, "Pushing Manifests with
+/// Subject".
+const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+/// Configurations that are read for their platform; larger ones are stored all the same.
+const CONFIG_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+fn unknown(reference: &ManifestRef) -> RegistryError {
+    let detail = match reference {
+        ManifestRef::Tag(tag) => json!({"tag": tag}),
+        ManifestRef::Digest(digest) => json!({"digest": digest}),
+    };
+    RegistryError::new(ErrorCode::ManifestUnknown, "manifest unknown").with_detail(detail)
+}
+
+impl<R: Repositories> Registry<R> {
+    pub(crate) async fn get_manifest<B>(
+        &self,
+        at: InRepository<'_, R::Caller, B>,
+        reference: &str,
+    ) -> Result<Response<RegistryBody>, RegistryError> {
+        let reference = manifest_ref(reference)?;
+        let found = self.resolve(at.caller, at.repository, &reference).await?;
+        let Resolved { digest, media_type } = found.ok_or_else(|| unknown(&reference))?;
+        let etag = format!("\"{digest}\"");
+        if matches(at.request.headers(), header::IF_NONE_MATCH, &etag) {
+            return Ok(empty(StatusCode::NOT_MODIFIED));
+        }
+        let bytes = self.manifest_bytes(&digest).await?.ok_or_else(|| unknown(&reference))?;
+        let length = bytes.len();
+        let mut response = Response::new(RegistryBody::full(bytes));
+        let headers = response.headers_mut();
+        set(headers, header::CONTENT_TYPE, &media_type);
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        set(headers, header::ETAG, &etag);
+        set_digest(headers, &digest);
+        Ok(response)
+    }
+
+    /// What the repository has, or what its upstream gave it just now.
+    async fn resolve(
+        &self,
+        caller: &R::Caller,
+        repository: &str,
+        reference: &ManifestRef,
+    ) -> Result<Option<Resolved>, RegistryError> {
+        let repositories = &self.shared.repositories;
+        if let Some(found) = repositories.resolve(caller, repository, reference).await? {
+            return Ok(Some(found));
+        }
+        if !self.fetch_upstream_manifest(caller, repository, reference).await? {
+            return Ok(None);
+        }
+        repositories.resolve(caller, repository, reference).await
+    }
+
+    pub(crate) async fn manifest_bytes(&self, digest: &Digest) -> Result<Option<Bytes>, RegistryError> {
+        if let Some(bytes) = self.shared.manifests.get(digest) {
+            return Ok(Some(bytes));
+        }
+        let bytes = self.shared.store.read(digest, MANIFEST_BYTES_MAX as u64).await?;
+        if let Some(bytes) = &bytes {
+            self.shared.manifests.put(digest, bytes);
+        }
+        Ok(bytes)
+    }
+
+    pub(crate) async fn put_manifest<B>(
+        &self,
+        at: InRepository<'_, R::Caller, B>,
+        reference: &str,
+    ) -> Result<Response<RegistryBody>, RegistryError>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let InRepository {
+            caller,
+            repository,
+            request,
+        } = at;
+        let reference = manifest_ref(reference)?;
+        let declared = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        let declared = declared.map(|kind| kind.split(';').next().unwrap_or(kind).trim().to_owned());
+        let bytes = self.manifest_body(request.into_body()).await?;
+        let (digest, manifest) = self
+            .store_manifest(caller, repository, &reference, bytes, declared.as_deref())
+            .await?;
+        let mut response = empty(StatusCode::CREATED);
+        let headers = response.headers_mut();
+        set(
+            headers,
+            header::LOCATION,
+            &format!("/v2/{repository}/manifests/{digest}"),
+        );
+        set_digest(headers, &digest);
+        if let Some(subject) = &manifest.subject {
+            set(headers, SUBJECT, subject.digest.as_str());
+        }
+        Ok(response)
+    }
+
+    /// Validates, stores and records a manifest. Everything that it names is pinned from before it is looked for until
+    /// the entry is durable: the collector never comes between. Also for APIs beside the protocol (ECR's PutImage).
+    pub async fn store_manifest(
+        &self,
+        caller: &R::Caller,
+        repository: &str,
+        reference: &ManifestRef,
+        bytes: Bytes,
+        declared: Option<&str>,
+    ) -> Result<(Digest, Manifest), RegistryError> {
+        let manifest = Manifest::parse(&bytes, declared)?;
+        let (algorithm, tag) = match reference {
+            ManifestRef::Tag(tag) => (Algorithm::Sha256, Some(tag.clone())),
+            ManifestRef::Digest(digest) => (digest.algorithm(), None),
+        };
+        let digest = Digest::of(algorithm, &bytes);
+        if let ManifestRef::Digest(expected) = reference
+            && *expected != digest
+        {
+            let message = format!("manifest has digest {digest}, not {expected}");
+            return Err(RegistryError::new(ErrorCode::DigestInvalid, message));
+        }
+        let blobs: Vec<Digest> = manifest.blobs().map(|blob| blob.digest.clone()).collect();
+        let mut pinned = blobs.clone();
+        pinned.push(digest.clone());
+        let _pins = self.shared.store.pin(pinned).await;
+        self.check_blobs(caller, repository, &manifest, &blobs).await?;
+        let platform = self.platform(&manifest).await?;
+        self.shared.store.put(algorithm, bytes.clone()).await?;
+        let new = NewManifest {
+            digest: digest.clone(),
+            size: bytes.len() as u64,
+            tag,
+            manifest: manifest.clone(),
+            platform,
+        };
+        self.shared.repositories.put_manifest(caller, repository, new).await?;
+        self.shared.manifests.put(&digest, &bytes);
+        Ok((digest, manifest))
+    }
+
+    /// Every blob that the manifest names must be the repository's, in the store, and as long as it says.
+    async fn check_blobs(
+        &self,
+        caller: &R::Caller,
+        repository: &str,
+        manifest: &Manifest,
+        blobs: &[Digest],
+    ) -> Result<(), RegistryError> {
+        let linked = self.shared.repositories.has_blobs(caller, repository, blobs).await?;
+        for (blob, linked) in manifest.blobs().zip(linked) {
+            let info = if linked {
+                self.shared.store.stat(&blob.digest)?
+            } else {
+                None
+            };
+            let Some(info) = info else {
+                let message = "manifest blob unknown to registry";
+                return Err(RegistryError::new(ErrorCode::ManifestBlobUnknown, message)
+                    .with_detail(json!({"digest": blob.digest})));
+            };
+            if u64::try_from(blob.size) != Ok(info.size) {
+                let message = format!("blob {} has {} bytes, not {}", blob.digest, info.size, blob.size);
+                return Err(RegistryError::new(ErrorCode::ManifestInvalid, message));
+            }
+        }
+        Ok(())
+    }
+
+    async fn platform(&self, manifest: &Manifest) -> Result<Option<Platform>, RegistryError> {
+        let is_image = |kind: &str| matches!(kind, media_type::OCI_CONFIG | media_type::DOCKER_CONFIG);
+        let Some(config) = manifest.config.as_ref().filter(|config| is_image(&config.media_type)) else {
+            return Ok(None);
+        };
+        match self.shared.store.read(&config.digest, CONFIG_BYTES_MAX).await {
+            // What a configuration says is the client's word: one that says nothing is stored all the same.
+            Ok(Some(bytes)) => Ok(serde_json::from_slice(&bytes).ok()),
+            Ok(None) | Err(honmaru_images::StoreError::TooLarge { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn manifest_body<B>(&self, mut body: B) -> Result<Bytes, RegistryError>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let mut bytes = BytesMut::new();
+        if body.size_hint().lower() > MANIFEST_BYTES_MAX as u64 {
+            let length = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+            return Err(ManifestError::TooLarge(length).into());
+        }
+        loop {
+            let frame = timeout(self.shared.limits.body_idle_timeout, body.frame()).await;
+            let early = || RegistryError::new(ErrorCode::ManifestInvalid, "the body ended early");
+            let frame = match frame {
+                Err(_) => return Err(early().with_status(StatusCode::REQUEST_TIMEOUT)),
+                Ok(None) => return Ok(bytes.freeze()),
+                Ok(Some(frame)) => frame.map_err(|_| early())?,
+            };
+            if let Ok(data) = frame.into_data() {
+                if bytes.len() + data.len() > MANIFEST_BYTES_MAX {
+                    return Err(ManifestError::TooLarge(bytes.len() + data.len()).into());
+                }
+                bytes.extend_from_slice(&data);
+            }
+        }
+    }
+
+    pub(crate) async fn delete_manifest<B>(
+        &self,
+        at: InRepository<'_, R::Caller, B>,
+        reference: &str,
+    ) -> Result<Response<RegistryBody>, RegistryError> {
+        let reference = manifest_ref(reference)?;
+        match self
+            .shared
+            .repositories
+            .delete_manifest(at.caller, at.repository, &reference)
+            .await?
+        {
+            true => Ok(empty(StatusCode::ACCEPTED)),
+            false => Err(unknown(&reference)),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The registry: one request in, one answer out.
+
+use crate::cache::ManifestCache;
+use crate::route::{Route, Target};
+use crate::{Action, ErrorCode, RegistryBody, RegistryError, Repositories, response};
+use bytes::Bytes;
+use honmaru_images::{BlobStore, RemoteLimits, Remotes};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Body;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Limits of the registry, beside the store's own.
+#[derive(Debug, Clone)]
+pub struct RegistryLimits {
+    /// Manifests kept in memory, in bytes.
+    pub manifest_cache_bytes_max: usize,
+    /// An upload's connection may be silent for so long.
+    pub body_idle_timeout: Duration,
+}
+
+impl Default for RegistryLimits {
+    fn default() -> Self {
+        Self {
+            manifest_cache_bytes_max: 16 * 1024 * 1024,
+            body_idle_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The registry. Clones share it.
+pub struct Registry<R> {
+    pub(crate) shared: Arc<Shared<R>>,
+}
+
+impl<R> Clone for Registry<R> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+pub(crate) struct Shared<R> {
+    pub(crate) store: BlobStore,
+    pub(crate) repositories: R,
+    pub(crate) manifests: ManifestCache,
+    pub(crate) limits: RegistryLimits,
+    pub(crate) remotes: Remotes,
+}
+
+/// A request in a repository.
+pub(crate) struct InRepository<'a, C, B> {
+    pub(crate) caller: &'a C,
+    pub(crate) repository: &'a str,
+    pub(crate) request: Request<B>,
+}
+
+impl<R: Repositories> Registry<R> {
+    /// A registry over a store.
+    pub fn new(store: BlobStore, repositories: R, limits: RegistryLimits) -> Self {
+        let manifests = ManifestCache::new(limits.manifest_cache_bytes_max);
+        let remotes = Remotes::new(RemoteLimits::default());
+        Self {
+            shared: Arc::new(Shared {
+                store,
+                repositories,
+                manifests,
+                limits,
+                remotes,
+            }),
+        }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &BlobStore {
+        &self.shared.store
+    }
+
+    /// What the registry was told to ask.
+    pub fn repositories(&self) -> &R {
+        &self.shared.repositories
+    }
+
+    /// Answers one request whose path begins with `/v2`. Authentication lies behind the caller: see
+    /// [`crate::unauthorized`] for the answer to one without credentials.
+    pub async fn handle<B>(&self, request: Request<B>, caller: R::Caller) -> Response<RegistryBody>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let is_head = request.method() == Method::HEAD;
+        let mut answer = self
+            .dispatch(request, &caller)
+            .await
+            .unwrap_or_else(|error| error.response());
+        if is_head {
+            // A length that we set stays; the body of an answer to HEAD does not.
+            *answer.body_mut() = RegistryBody::empty();
+        }
+        response::finish(answer)
+    }
+
+    async fn dispatch<B>(
+        &self,
+        request: Request<B>,
+        caller: &R::Caller,
+    ) -> Result<Response<RegistryBody>, RegistryError>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let method = request.method().clone();
+        let is_read = matches!(method, Method::GET | Method::HEAD);
+        let route = Route::parse(request.uri().path())?;
+        let Route::In { repository, target } = &route else {
+            self.shared.repositories.admit(caller, Action::Ping, None).await?;
+            return if is_read {
+                Ok(response::json(&serde_json::json!({}), "application/json"))
+            } else {
+                unsupported()
+            };
+        };
+        let action = match (target, &method) {
+            (Target::Blob(_), &Method::GET) => Action::BlobRead,
+            (Target::Blob(_), &Method::HEAD) => Action::BlobCheck,
+            (Target::Blob(_), &Method::DELETE) => Action::BlobDelete,
+            (Target::Uploads, &Method::POST) => Action::UploadBegin,
+            (Target::Upload(_), &Method::PATCH | &Method::GET | &Method::HEAD | &Method::DELETE) => Action::UploadPart,
+            (Target::Upload(_), &Method::PUT) => Action::UploadComplete,
+            (Target::Manifest(_), &Method::GET | &Method::HEAD) => Action::ManifestRead,
+            (Target::Manifest(_), &Method::PUT) => Action::ManifestWrite,
+            (Target::Manifest(_), &Method::DELETE) => Action::ManifestDelete,
+            (Target::Tags, _) if is_read => Action::TagList,
+            (Target::Referrers(_), _) if is_read => Action::ReferrerList,
+            _ => return unsupported(),
+        };
+        self.shared
+            .repositories
+            .admit(caller, action.clone(), Some(repository))
+            .await?;
+        let at = InRepository {
+            caller,
+            repository,
+            request,
+        };
+        match (target, action) {
+            (Target::Blob(digest), Action::BlobDelete) => self.delete_blob(at, digest).await,
+            (Target::Blob(digest), _) => self.get_blob(at, digest).await,
+            (Target::Uploads, _) => self.begin_upload(at).await,
+            (Target::Upload(id), Action::UploadComplete) => self.complete_upload(at, id).await,
+            (Target::Upload(id), _) if method == Method::PATCH => self.append_upload(at, id).await,
+            (Target::Upload(id), _) if method == Method::DELETE => self.cancel_upload(at, id).await,
+            (Target::Upload(id), _) => self.upload_status(at, id).await,
+            (Target::Manifest(reference), Action::ManifestWrite) => self.put_manifest(at, reference).await,
+            (Target::Manifest(reference), Action::ManifestDelete) => self.delete_manifest(at, reference).await,
+            (Target::Manifest(reference), _) => self.get_manifest(at, reference).await,
+            (Target::Tags, _) => self.list_tags(at).await,
+            (Target::Referrers(digest), _) => self.list_referrers(at, digest).await,
+        }
+    }
+}
+
+fn unsupported() -> Result<Response<RegistryBody>, RegistryError> {
+    Err(
+        RegistryError::new(ErrorCode::Unsupported, "the operation is unsupported")
+            .with_status(StatusCode::METHOD_NOT_ALLOWED),
+    )
+}
+
+/// A parameter of the query.
+pub(crate) fn parameter<B>(request: &Request<B>, name: &str) -> Option<String> {
+    let query = request.uri().query()?;
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+}

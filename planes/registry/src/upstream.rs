@@ -1,0 +1,145 @@
+//! Pull-through: what a repository lacks is fetched from the registry that it mirrors, verified, kept.
+//! Ref: ECR "pull through cache rules".
+
+use crate::{ErrorCode, ManifestRef, Registry, RegistryError, Repositories, Upstream};
+use honmaru_images::{Descriptor, Digest, Manifest, Reference, RemoteError};
+
+/// Blobs of one image that are fetched at a time.
+const FETCHES_MAX: usize = 4;
+
+impl<R: Repositories> Registry<R> {
+    /// Fetches a manifest and all that it names. False when the repository has no upstream or that has no such image.
+    pub(crate) async fn fetch_upstream_manifest(
+        &self,
+        caller: &R::Caller,
+        repository: &str,
+        reference: &ManifestRef,
+    ) -> Result<bool, RegistryError> {
+        let Some(upstream) = self.shared.repositories.upstream(caller, repository).await? else {
+            return Ok(false);
+        };
+        let named = match reference {
+            ManifestRef::Tag(tag) => format!("{}:{tag}", upstream.repository),
+            ManifestRef::Digest(digest) => format!("{}@{digest}", upstream.repository),
+        };
+        let named: Reference = named.parse().map_err(|error| failed(&RemoteError::Reference(error)))?;
+        let credentials = upstream.credentials.as_deref();
+        let found = match self.shared.remotes.manifest(&named, None, credentials).await {
+            Ok(found) => found,
+            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) => return Err(failed(&error)),
+        };
+        let manifest = Manifest::parse(&found.bytes, found.media_type.as_deref())?;
+        self.fetch_blobs(caller, repository, &upstream, &named, &manifest)
+            .await?;
+        // An index is recorded before its manifests: they are fetched when somebody asks for one of them.
+        self.store_manifest(caller, repository, reference, found.bytes, found.media_type.as_deref())
+            .await?;
+        Ok(true)
+    }
+
+    /// Fetches one blob. False when the repository has no upstream or that has no such blob.
+    pub(crate) async fn fetch_upstream_blob(
+        &self,
+        caller: &R::Caller,
+        repository: &str,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError> {
+        let Some(upstream) = self.shared.repositories.upstream(caller, repository).await? else {
+            return Ok(false);
+        };
+        let named: Reference = upstream
+            .repository
+            .parse()
+            .map_err(|error| failed(&RemoteError::Reference(error)))?;
+        self.fetch_blob(caller, repository, &upstream, &named, digest).await
+    }
+
+    async fn fetch_blobs(
+        &self,
+        caller: &R::Caller,
+        repository: &str,
+        upstream: &Upstream,
+        named: &Reference,
+        manifest: &Manifest,
+    ) -> Result<(), RegistryError> {
+        let wanted: Vec<&Descriptor> = manifest.blobs().collect();
+        for few in wanted.chunks(FETCHES_MAX) {
+            let fetches = few
+                .iter()
+                .map(|blob| self.fetch_blob(caller, repository, upstream, named, &blob.digest));
+            for (blob, fetched) in few.iter().zip(join_all(fetches).await) {
+                if !fetched? {
+                    let message = format!("the upstream registry lacks blob {}", blob.digest);
+                    return Err(RegistryError::new(ErrorCode::ManifestBlobUnknown, message));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn fetch_blob(
+        &self,
+        caller: &R::Caller,
+        repository: &str,
+        upstream: &Upstream,
+        named: &Reference,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError> {
+        let store = &self.shared.store;
+        let _pins = store.pin(vec![digest.clone()]).await;
+        let repositories = &self.shared.repositories;
+        if repositories
+            .has_blobs(caller, repository, std::slice::from_ref(digest))
+            .await?
+            == [true]
+            && store.stat(digest)?.is_some()
+        {
+            return Ok(true);
+        }
+        // Even if the store has these bytes for somebody else: only who can show them may have them.
+        let credentials = upstream.credentials.as_deref();
+        let mut blob = match self.shared.remotes.blob(named, digest, credentials).await {
+            Ok(blob) => blob,
+            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) => return Err(failed(&error)),
+        };
+        let mut writer = store.begin_upload(named.repository(), digest.algorithm()).await?;
+        while let Some(piece) = blob.next().await {
+            writer.write(piece.map_err(|error| failed(&error))?).await?;
+        }
+        let size = writer.commit(digest.clone()).await?.size;
+        repositories.link_blob(caller, repository, digest, size).await?;
+        Ok(true)
+    }
+}
+
+/// All futures at once; they are few.
+async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut waiting: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|cx| {
+        for (future, done) in waiting.iter_mut().filter(|(_, done)| done.is_none()) {
+            if let std::task::Poll::Ready(value) = future.as_mut().poll(cx) {
+                *done = Some(value);
+            }
+        }
+        if waiting.iter().all(|(_, done)| done.is_some()) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    waiting.into_iter().filter_map(|(_, done)| done).collect()
+}
+
+fn failed(error: &RemoteError) -> RegistryError {
+    tracing::warn!(err = %honmaru_base::chain(error), "the upstream registry failed");
+    let code = if error.is_denied() {
+        ErrorCode::Denied
+    } else {
+        ErrorCode::Unknown
+    };
+    RegistryError::new(code, "the upstream registry could not give the image")
+        .with_status(http::StatusCode::BAD_GATEWAY)
+}

@@ -1,0 +1,324 @@
+//! A registry on a loopback port with repositories in memory, and a small HTTP client.
+
+#![allow(dead_code, missing_docs, reason = "each test file uses its part")]
+
+use bytes::Bytes;
+use honmaru_images::{BlobStore, Digest, StoreLimits};
+use honmaru_registry::{
+    Action, ErrorCode, ManifestRef, NewManifest, Referrer, Registry, RegistryError, RegistryLimits, Repositories,
+    Resolved, TagPage, Unlinked, Upstream,
+};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+#[derive(Default)]
+pub struct Repo {
+    pub blobs: BTreeSet<Digest>,
+    pub manifests: BTreeMap<Digest, NewManifest>,
+    pub tags: BTreeMap<String, Digest>,
+}
+
+/// Repositories in memory: they come to be when something is pushed; `missing/...` never exists, `denied/...` is
+/// denied.
+#[derive(Clone, Default)]
+pub struct Memory {
+    pub repos: Arc<Mutex<BTreeMap<String, Repo>>>,
+    pub upstream: Arc<Mutex<Option<String>>>,
+}
+
+impl Memory {
+    fn with<T>(&self, name: &str, work: impl FnOnce(&mut Repo) -> T) -> T {
+        work(self.repos.lock().unwrap().entry(name.to_owned()).or_default())
+    }
+}
+
+impl Repositories for Memory {
+    type Caller = ();
+
+    fn namespace(&self, (): &()) -> String {
+        "test".to_owned()
+    }
+
+    async fn admit(&self, (): &(), action: Action, repository: Option<&str>) -> Result<(), RegistryError> {
+        let Some(name) = repository else { return Ok(()) };
+        if name.starts_with("denied/") {
+            return Err(RegistryError::new(ErrorCode::Denied, "you may not"));
+        }
+        let pushes = matches!(action, Action::UploadBegin | Action::ManifestWrite);
+        let mirrors = self.upstream.lock().unwrap().is_some();
+        let exists = pushes || mirrors || self.repos.lock().unwrap().contains_key(name);
+        if name.starts_with("missing/") || !exists {
+            return Err(RegistryError::new(ErrorCode::NameUnknown, "no such repository"));
+        }
+        self.with(name, |_| ());
+        Ok(())
+    }
+
+    async fn has_blobs(&self, (): &(), name: &str, digests: &[Digest]) -> Result<Vec<bool>, RegistryError> {
+        Ok(self.with(name, |repo| {
+            digests.iter().map(|digest| repo.blobs.contains(digest)).collect()
+        }))
+    }
+
+    async fn link_blob(&self, (): &(), name: &str, digest: &Digest, _size: u64) -> Result<(), RegistryError> {
+        self.with(name, |repo| repo.blobs.insert(digest.clone()));
+        Ok(())
+    }
+
+    async fn unlink_blob(&self, (): &(), name: &str, digest: &Digest) -> Result<Unlinked, RegistryError> {
+        Ok(self.with(name, |repo| {
+            let used = repo
+                .manifests
+                .values()
+                .any(|new| new.manifest.blobs().any(|blob| blob.digest == *digest));
+            match (used, repo.blobs.contains(digest)) {
+                (true, _) => Unlinked::InUse,
+                (_, false) => Unlinked::Unknown,
+                _ => {
+                    repo.blobs.remove(digest);
+                    Unlinked::Done
+                }
+            }
+        }))
+    }
+
+    async fn resolve(&self, (): &(), name: &str, to: &ManifestRef) -> Result<Option<Resolved>, RegistryError> {
+        Ok(self.with(name, |repo| {
+            let digest = match to {
+                ManifestRef::Tag(tag) => repo.tags.get(tag)?.clone(),
+                ManifestRef::Digest(digest) => digest.clone(),
+            };
+            let new = repo.manifests.get(&digest)?;
+            Some(Resolved {
+                digest,
+                media_type: new.manifest.media_type.clone(),
+            })
+        }))
+    }
+
+    async fn put_manifest(&self, (): &(), name: &str, new: NewManifest) -> Result<(), RegistryError> {
+        self.with(name, |repo| {
+            if let Some(tag) = &new.tag {
+                repo.tags.insert(tag.clone(), new.digest.clone());
+            }
+            repo.manifests.insert(new.digest.clone(), new);
+        });
+        Ok(())
+    }
+
+    async fn delete_manifest(&self, (): &(), name: &str, to: &ManifestRef) -> Result<bool, RegistryError> {
+        Ok(self.with(name, |repo| match to {
+            ManifestRef::Tag(tag) => repo.tags.remove(tag).is_some(),
+            ManifestRef::Digest(digest) => {
+                repo.tags.retain(|_, of| of != digest);
+                repo.manifests.remove(digest).is_some()
+            }
+        }))
+    }
+
+    async fn tags(&self, (): &(), name: &str, last: Option<&str>, n: usize) -> Result<TagPage, RegistryError> {
+        Ok(self.with(name, |repo| {
+            let mut after = repo
+                .tags
+                .keys()
+                .filter(|tag| last.is_none_or(|last| tag.as_str() > last))
+                .cloned();
+            let tags = after.by_ref().take(n).collect();
+            TagPage {
+                tags,
+                more: after.next().is_some(),
+            }
+        }))
+    }
+
+    async fn referrers(&self, (): &(), name: &str, digest: &Digest) -> Result<Vec<Referrer>, RegistryError> {
+        Ok(self.with(name, |repo| {
+            let of = |new: &NewManifest| Referrer::of(&new.digest, new.size, &new.manifest);
+            repo.manifests
+                .values()
+                .filter_map(of)
+                .filter(|(subject, _)| subject == digest)
+                .map(|(_, r)| r)
+                .collect()
+        }))
+    }
+
+    async fn upstream(&self, (): &(), name: &str) -> Result<Option<Upstream>, RegistryError> {
+        let host = self.upstream.lock().unwrap().clone();
+        Ok(host.map(|host| Upstream {
+            repository: format!("{host}/{name}"),
+            credentials: None,
+        }))
+    }
+
+    async fn are_live(&self, digests: &[Digest]) -> Result<Vec<bool>, RegistryError> {
+        let repos = self.repos.lock().unwrap();
+        let live = |digest: &Digest| {
+            repos
+                .values()
+                .any(|repo| repo.blobs.contains(digest) || repo.manifests.contains_key(digest))
+        };
+        Ok(digests.iter().map(live).collect())
+    }
+}
+
+pub struct Server {
+    pub address: SocketAddr,
+    pub registry: Registry<Memory>,
+    pub memory: Memory,
+    pub dir: tempfile::TempDir,
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        Self::with(StoreLimits {
+            free_bytes_min: 0,
+            ..StoreLimits::default()
+        })
+        .await
+    }
+
+    pub async fn with(limits: StoreLimits) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(&dir.path().join("images"), limits).unwrap();
+        let memory = Memory::default();
+        let registry = Registry::new(store, memory.clone(), RegistryLimits::default());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = registry.clone();
+        tokio::spawn(async move {
+            loop {
+                let Ok((stream, _)) = listener.accept().await else {
+                    return;
+                };
+                let registry = serving.clone();
+                tokio::spawn(async move {
+                    let service = service_fn(move |request| {
+                        let registry = registry.clone();
+                        async move { Ok::<_, std::convert::Infallible>(registry.handle(request, ()).await) }
+                    });
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        Self {
+            address,
+            registry,
+            memory,
+            dir,
+        }
+    }
+
+    pub fn upload_files(&self) -> usize {
+        std::fs::read_dir(self.dir.path().join("images/uploads"))
+            .unwrap()
+            .count()
+    }
+
+    pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build_http();
+        let mut request =
+            Request::builder()
+                .method(method.parse::<Method>().unwrap())
+                .uri(if path.starts_with("http") {
+                    path.to_owned()
+                } else {
+                    format!("http://{}{path}", self.address)
+                });
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
+        let response = client.request(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+        }
+    }
+
+    /// Uploads a blob by POST and PUT.
+    pub async fn push_blob(&self, name: &str, content: &[u8]) -> Digest {
+        let digest = Digest::sha256(content);
+        let begun = self.call("POST", &format!("/v2/{name}/blobs/uploads/"), &[], b"").await;
+        assert_eq!(begun.status, 202);
+        let done = self
+            .call(
+                "PUT",
+                &format!("{}?digest={digest}", begun.header("location")),
+                &[],
+                content,
+            )
+            .await;
+        assert_eq!(done.status, 201, "{}", done.text());
+        digest
+    }
+
+    /// Pushes an image of one layer under a tag; returns the manifest's bytes.
+    pub async fn push_image(&self, name: &str, tag: &str, layer: &[u8]) -> Vec<u8> {
+        self.push_blob(name, b"{}").await;
+        self.push_blob(name, layer).await;
+        let manifest = manifest(layer, "");
+        let done = self.put_manifest(name, tag, &manifest).await;
+        assert_eq!(done.status, 201, "{}", done.text());
+        manifest
+    }
+
+    pub async fn put_manifest(&self, name: &str, reference: &str, manifest: &[u8]) -> Answer {
+        let kind = "application/vnd.oci.image.manifest.v1+json";
+        self.call(
+            "PUT",
+            &format!("/v2/{name}/manifests/{reference}"),
+            &[("content-type", kind)],
+            manifest,
+        )
+        .await
+    }
+}
+
+/// A manifest with an empty configuration and one layer; `extra` are further members, each with a comma before it.
+pub fn manifest(layer: &[u8], extra: &str) -> Vec<u8> {
+    let (config, digest, size) = (Digest::sha256(b"{}"), Digest::sha256(layer), layer.len());
+    format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.empty.v1+json","digest":"{config}","size":2}},"layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{digest}","size":{size}}}]{extra}}}"#
+    )
+    .into_bytes()
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .unwrap_or_else(|| panic!("no {name} in {:?}", self.headers))
+            .to_str()
+            .unwrap()
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn code(&self) -> String {
+        let body: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
+        body["errors"][0]["code"].as_str().unwrap().to_owned()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
