@@ -82,7 +82,7 @@ impl Runtime {
         let tasks = tasks_dir(&config.state_dir);
         fs::DirBuilder::new()
             .recursive(true)
-            .mode(0o711)
+            .mode(0o700)
             .create(&tasks)
             .at("create", &tasks)?;
         let state_dir = config.state_dir.canonicalize().at("resolve", &config.state_dir)?;
@@ -112,7 +112,7 @@ impl Runtime {
             return Err(StartError::Invalid { task_id, problem });
         }
         let task = self.handle(&task_id);
-        match fs::DirBuilder::new().mode(0o711).create(&task.dir.0) {
+        match fs::DirBuilder::new().mode(0o700).create(&task.dir.0) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(StartError::Exists { task_id }),
             Err(source) => {
