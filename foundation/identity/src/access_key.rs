@@ -27,7 +27,9 @@ impl KeyKind {
 
     /// The kind of an access key id, by its prefix.
     pub fn of(access_key_id: &str) -> Option<Self> {
-        [KeyKind::LongTerm, KeyKind::Temporary].into_iter().find(|kind| access_key_id.starts_with(kind.prefix()))
+        [KeyKind::LongTerm, KeyKind::Temporary]
+            .into_iter()
+            .find(|kind| access_key_id.starts_with(kind.prefix()))
     }
 }
 
@@ -39,7 +41,9 @@ pub fn access_key_id(kind: KeyKind, account: &AccountId, rng: &mut dyn Rng) -> S
     rng.fill(&mut random);
     let random = u128::from(u64::from_le_bytes(random) >> 25);
     let bits: u128 = 1 << 79 | u128::from(account) << 39 | random;
-    let text: String = (0..16).map(|i| BASE32[(bits >> (75 - 5 * i) & 31) as usize] as char).collect();
+    let text: String = (0..16)
+        .map(|i| BASE32[(bits >> (75 - 5 * i) & 31) as usize] as char)
+        .collect();
     format!("{}{text}", kind.prefix())
 }
 

@@ -15,7 +15,11 @@ pub struct Bounded<K, V> {
 impl<K: Eq + Hash, V: Clone> Bounded<K, V> {
     /// An empty map of at most `limit` entries; at least 2.
     pub fn new(limit: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), limit: limit.max(2) }
+        Self {
+            young: HashMap::new(),
+            old: HashMap::new(),
+            limit: limit.max(2),
+        }
     }
 
     /// The value of `key`; using it keeps it.

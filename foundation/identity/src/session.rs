@@ -67,7 +67,10 @@ pub struct Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("arn", &self.arn).field("expires_at", &self.expires_at).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("arn", &self.arn)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
     }
 }
 
@@ -91,7 +94,16 @@ impl Sealer {
         let mut nonce = [0; NONCE_BYTES];
         rng.fill(&mut nonce);
         let plain = serde_json::to_vec(session).ok()?;
-        let sealed = self.0.encrypt(XNonce::from_slice(&nonce), Payload { msg: &plain, aad: CONTEXT }).ok()?;
+        let sealed = self
+            .0
+            .encrypt(
+                XNonce::from_slice(&nonce),
+                Payload {
+                    msg: &plain,
+                    aad: CONTEXT,
+                },
+            )
+            .ok()?;
         let mut token = Vec::with_capacity(1 + NONCE_BYTES + sealed.len());
         token.push(VERSION);
         token.extend_from_slice(&nonce);
@@ -112,7 +124,13 @@ impl Sealer {
         let (nonce, sealed) = rest.split_at(NONCE_BYTES);
         let plain = self
             .0
-            .decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: CONTEXT })
+            .decrypt(
+                XNonce::from_slice(nonce),
+                Payload {
+                    msg: sealed,
+                    aad: CONTEXT,
+                },
+            )
             .map_err(|_| SessionError)?;
         serde_json::from_slice(&plain).map_err(|_| SessionError)
     }

@@ -138,6 +138,9 @@ fn is_role_session(action: &str) -> bool {
 
 /// The account in an ARN. What nobody owns (`*`, AWS's managed policies) counts as the caller's.
 fn owner_of<'a>(resource: &'a str, caller_account: &'a str) -> &'a str {
-    let account = resource.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(3)).unwrap_or_default();
+    let account = resource
+        .strip_prefix("arn:")
+        .and_then(|rest| rest.split(':').nth(3))
+        .unwrap_or_default();
     if account.len() == 12 { account } else { caller_account }
 }

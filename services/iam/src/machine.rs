@@ -1,7 +1,9 @@
 //! What others ask of IAM: whose key, which policies, which role; and the administrator of the first start.
 
 use crate::managed::aws_managed;
-use crate::model::{AccessKey, AccessKeyUse, ARN, Entity, Group, Holder, ManagedPolicy, OidcProvider, Role, USER, User, iam_arn, key_of};
+use crate::model::{
+    ARN, AccessKey, AccessKeyUse, Entity, Group, Holder, ManagedPolicy, OidcProvider, Role, USER, User, iam_arn, key_of,
+};
 use honmaru_base::{AccountId, Arn, Scope};
 use honmaru_identity::{
     KeyKind, Policy, PolicyError, access_key_id, account_of_access_key_id, cached_policy, secret_access_key, unique_id,
@@ -15,7 +17,11 @@ const ADMINISTRATOR_POLICY: &str = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 /// IAM's scope in an account.
 pub(crate) fn scope_of(account: &AccountId) -> Scope {
-    Scope { account: account.clone(), region: "us-east-1".parse().expect("a valid region") }.global()
+    Scope {
+        account: account.clone(),
+        region: "us-east-1".parse().expect("a valid region"),
+    }
+    .global()
 }
 
 /// A long-term access key and whose it is.
@@ -44,7 +50,9 @@ pub fn user_principal(account: &AccountId, user: &User, access_key_id: &str) -> 
         account: account.clone(),
         arn: user.entity.arn.clone(),
         user_id: user.entity.id.clone(),
-        kind: PrincipalKind::User { name: user.entity.name.clone() },
+        kind: PrincipalKind::User {
+            name: user.entity.name.clone(),
+        },
         access_key_id: access_key_id.to_owned(),
         tags: user.entity.tags.clone(),
         session_policies: Vec::new(),
@@ -90,7 +98,10 @@ pub fn document_of<'a>(state: &'a State, arn: &str) -> Option<&'a str> {
 pub(crate) fn customer_policy<'a>(state: &'a State, arn: &str) -> Option<&'a ManagedPolicy> {
     let account: AccountId = arn.split(':').nth(4)?.parse().ok()?;
     let scope = scope_of(&account);
-    let key = state.find::<ManagedPolicy>(&scope, ARN, arn).next().map(|(key, _)| key.to_owned())?;
+    let key = state
+        .find::<ManagedPolicy>(&scope, ARN, arn)
+        .next()
+        .map(|(key, _)| key.to_owned())?;
     state.get(&scope, &key)
 }
 
@@ -145,7 +156,11 @@ fn collect(state: &State, entity: &Entity, sources: &mut PolicySources) -> Resul
 /// Remembers when a key was used; not durable.
 pub fn note_access_key_use(tx: &mut Tx<'_>, account: &AccountId, access_key_id: &str, service: &str, region: &str) {
     let at = tx.now();
-    let row = AccessKeyUse { at, service: service.to_owned(), region: region.to_owned() };
+    let row = AccessKeyUse {
+        at,
+        service: service.to_owned(),
+        region: region.to_owned(),
+    };
     tx.put(&scope_of(account), access_key_id, row);
 }
 
@@ -154,7 +169,13 @@ pub(crate) fn new_access_key(tx: &mut Tx<'_>, account: &AccountId, user: &str) -
     let created_at = tx.now();
     let id = access_key_id(KeyKind::LongTerm, account, tx.rng());
     let secret = secret_access_key(tx.rng());
-    let key = AccessKey { id: id.clone(), secret, user: user.to_owned(), active: true, created_at };
+    let key = AccessKey {
+        id: id.clone(),
+        secret,
+        user: user.to_owned(),
+        active: true,
+        created_at,
+    };
     tx.put(&scope_of(account), &id, key.clone());
     key
 }
@@ -183,9 +204,20 @@ pub fn ensure_administrator(tx: &mut Tx<'_>, account: &AccountId) -> (String, St
     if tx.get::<User>(&scope, &row_key).is_none() {
         let mut entity = new_entity::<User>(tx, account, "/", ADMINISTRATOR);
         entity.attached.insert(ADMINISTRATOR_POLICY.to_owned());
-        tx.put(&scope, &row_key, User { entity, groups: Default::default() });
+        tx.put(
+            &scope,
+            &row_key,
+            User {
+                entity,
+                groups: Default::default(),
+            },
+        );
     }
-    let existing = tx.find::<AccessKey>(&scope, USER, &row_key).map(|(_, key)| key).find(|key| key.active).cloned();
+    let existing = tx
+        .find::<AccessKey>(&scope, USER, &row_key)
+        .map(|(_, key)| key)
+        .find(|key| key.active)
+        .cloned();
     let key = existing.unwrap_or_else(|| new_access_key(tx, account, &row_key));
     (key.id, key.secret)
 }

@@ -28,7 +28,8 @@ impl AwsManaged {
 /// The AWS managed policy of an ARN.
 pub fn aws_managed(arn: &str) -> Option<&'static AwsManaged> {
     let name = arn.strip_prefix("arn:aws:iam::aws:policy/")?;
-    ALL.iter().find(|policy| policy.arn.strip_prefix("arn:aws:iam::aws:policy/") == Some(name))
+    ALL.iter()
+        .find(|policy| policy.arn.strip_prefix("arn:aws:iam::aws:policy/") == Some(name))
 }
 
 /// All of them, in the order of their ARNs.

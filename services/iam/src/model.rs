@@ -163,7 +163,10 @@ impl AccessKey {
 
 impl std::fmt::Debug for AccessKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AccessKey").field("id", &self.id).field("active", &self.active).finish_non_exhaustive()
+        f.debug_struct("AccessKey")
+            .field("id", &self.id)
+            .field("active", &self.active)
+            .finish_non_exhaustive()
     }
 }
 
@@ -233,7 +236,10 @@ pub struct ManagedPolicy {
 impl ManagedPolicy {
     /// The document of the default version.
     pub fn document(&self) -> Option<&str> {
-        self.versions.iter().find(|v| v.number == self.default_version).map(|v| v.document.as_str())
+        self.versions
+            .iter()
+            .find(|v| v.number == self.default_version)
+            .map(|v| v.document.as_str())
     }
 }
 

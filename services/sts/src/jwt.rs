@@ -34,13 +34,23 @@ pub fn put_issuer_keys(tx: &mut Tx<'_>, issuer_url: &str, jwks: &str) -> bool {
         return false;
     }
     let fetched_at = tx.now();
-    tx.put(&installation(), key_of(issuer_url), IssuerKeys { jwks: jwks.to_owned(), fetched_at });
+    tx.put(
+        &installation(),
+        key_of(issuer_url),
+        IssuerKeys {
+            jwks: jwks.to_owned(),
+            fetched_at,
+        },
+    );
     true
 }
 
 /// An issuer's URL as IAM keeps it.
 pub(crate) fn key_of(issuer_url: &str) -> &str {
-    issuer_url.strip_prefix("https://").unwrap_or(issuer_url).trim_end_matches('/')
+    issuer_url
+        .strip_prefix("https://")
+        .unwrap_or(issuer_url)
+        .trim_end_matches('/')
 }
 
 /// Why a token is refused.
@@ -48,7 +58,9 @@ pub(crate) fn key_of(issuer_url: &str) -> &str {
 pub(crate) enum JwtError {
     #[error("The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)")]
     Malformed,
-    #[error("Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements")]
+    #[error(
+        "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements"
+    )]
     NoKey,
     #[error("Provided Token is not a Login With Amazon token or its signature algorithm is not supported")]
     Algorithm,
@@ -77,7 +89,12 @@ impl<'a> Unverified<'a> {
         else {
             return Err(JwtError::Malformed);
         };
-        Ok(Self { signed, signature, header, claims })
+        Ok(Self {
+            signed,
+            signature,
+            header,
+            claims,
+        })
     }
 
     pub(crate) fn issuer(&self) -> Option<&str> {
@@ -87,10 +104,16 @@ impl<'a> Unverified<'a> {
     /// The claims, once a key of the issuer's verified them.
     pub(crate) fn verify(self, state: &State) -> Result<Value, JwtError> {
         let issuer = self.issuer().ok_or(JwtError::Malformed)?;
-        let row = state.get::<IssuerKeys>(&installation(), key_of(issuer)).ok_or(JwtError::NoKey)?;
+        let row = state
+            .get::<IssuerKeys>(&installation(), key_of(issuer))
+            .ok_or(JwtError::NoKey)?;
         let jwks: Value = serde_json::from_str(&row.jwks).map_err(|_| JwtError::NoKey)?;
         let keys = jwks.get("keys").and_then(Value::as_array).ok_or(JwtError::NoKey)?;
-        let algorithm = self.header.get("alg").and_then(Value::as_str).ok_or(JwtError::Malformed)?;
+        let algorithm = self
+            .header
+            .get("alg")
+            .and_then(Value::as_str)
+            .ok_or(JwtError::Malformed)?;
         let kid = self.header.get("kid").and_then(Value::as_str);
         let mut tried = false;
         for key in keys.iter().take(KEYS_MAX) {
@@ -118,8 +141,13 @@ fn verified(algorithm: &str, key: &Value, message: &[u8], signature: &[u8]) -> R
         _ => None,
     };
     if let Some(parameters) = rsa {
-        let (Some("RSA"), Some(n), Some(e)) = (text("kty"), bytes("n"), bytes("e")) else { return Ok(false) };
-        let key = signature::RsaPublicKeyComponents { n: n.as_slice(), e: e.as_slice() };
+        let (Some("RSA"), Some(n), Some(e)) = (text("kty"), bytes("n"), bytes("e")) else {
+            return Ok(false);
+        };
+        let key = signature::RsaPublicKeyComponents {
+            n: n.as_slice(),
+            e: e.as_slice(),
+        };
         return Ok(key.verify(parameters, message, signature).is_ok());
     }
     let (curve, ecdsa): (&str, &dyn signature::VerificationAlgorithm) = match algorithm {
@@ -134,5 +162,7 @@ fn verified(algorithm: &str, key: &Value, message: &[u8], signature: &[u8]) -> R
         return Ok(false);
     }
     let point = [&[4], x.as_slice(), y.as_slice()].concat();
-    Ok(signature::UnparsedPublicKey::new(ecdsa, point).verify(message, signature).is_ok())
+    Ok(signature::UnparsedPublicKey::new(ecdsa, point)
+        .verify(message, signature)
+        .is_ok())
 }

@@ -25,7 +25,9 @@ const ROW: &str = "sealing";
 
 /// Where rows of the whole installation live.
 pub(crate) fn installation() -> Scope {
-    Scope::new("000000000000", "us-east-1").expect("a valid account and region").global()
+    Scope::new("000000000000", "us-east-1")
+        .expect("a valid account and region")
+        .global()
 }
 
 /// Draws the sealing key on the first start, and returns it.
@@ -42,5 +44,7 @@ pub fn ensure_key(tx: &mut Tx<'_>) -> [u8; SEALING_KEY_BYTES] {
 
 /// The sealer of this installation; nothing before [`ensure_key`].
 pub fn sealer(state: &State) -> Option<Sealer> {
-    state.get::<SealingKey>(&installation(), ROW).map(|row| Sealer::new(&row.key))
+    state
+        .get::<SealingKey>(&installation(), ROW)
+        .map(|row| Sealer::new(&row.key))
 }

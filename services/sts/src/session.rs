@@ -11,20 +11,21 @@ const NOTHING: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
 
 /// Verifies a signature and finds the principal behind it. Errors: an unknown or inactive key, a token that is not
 /// ours, that belongs to another key or has expired, a signature that does not match or is not of now.
-pub fn authenticate(
-    state: &State,
-    presented: &Presented,
-    now: Time,
-    keys: &KeyCache,
-) -> Result<Principal, AuthError> {
+pub fn authenticate(state: &State, presented: &Presented, now: Time, keys: &KeyCache) -> Result<Principal, AuthError> {
     let Some(token) = &presented.session_token else {
         let owner = honmaru_iam::access_key(state, &presented.access_key_id)
             .filter(|owner| owner.key.is_active())
             .ok_or_else(AuthError::unknown_key)?;
         verify(presented, &owner.key.secret, now, keys)?;
-        return Ok(honmaru_iam::user_principal(&owner.account, owner.user, &presented.access_key_id));
+        return Ok(honmaru_iam::user_principal(
+            &owner.account,
+            owner.user,
+            &presented.access_key_id,
+        ));
     };
-    let session = sealer(state).and_then(|sealer| sealer.open(token).ok()).ok_or_else(AuthError::unknown_key)?;
+    let session = sealer(state)
+        .and_then(|sealer| sealer.open(token).ok())
+        .ok_or_else(AuthError::unknown_key)?;
     if session.access_key_id != presented.access_key_id {
         return Err(AuthError::unknown_key());
     }
@@ -38,7 +39,10 @@ pub fn authenticate(
 /// The principal of a session; nothing when its role or user is gone, even if another has its name by now.
 pub fn session_principal(state: &State, session: &Session) -> Option<Principal> {
     let policies = session.policies.iter().cloned();
-    let managed = session.policy_arns.iter().map(|arn| document_of(state, arn).unwrap_or(NOTHING).to_owned());
+    let managed = session
+        .policy_arns
+        .iter()
+        .map(|arn| document_of(state, arn).unwrap_or(NOTHING).to_owned());
     let session_policies = policies.chain(managed).collect();
     let (kind, tags) = match (&session.role_arn, &session.session_name, &session.user_name) {
         (Some(role_arn), Some(name), _) => {
@@ -56,14 +60,25 @@ pub fn session_principal(state: &State, session: &Session) -> Option<Principal> 
             if !session.transitive_tag_keys.is_empty() {
                 tags.push((TRANSITIVE_TAG_KEYS.to_owned(), session.transitive_tag_keys.join("\n")));
             }
-            (PrincipalKind::AssumedRole { role: role.entity.name.clone(), session: name.clone() }, tags)
+            (
+                PrincipalKind::AssumedRole {
+                    role: role.entity.name.clone(),
+                    session: name.clone(),
+                },
+                tags,
+            )
         }
         (None, _, Some(name)) => {
             let user = honmaru_iam::user_of_name(state, &session.account, name)?;
             if user.entity.id != session.user_id {
                 return None;
             }
-            (PrincipalKind::User { name: user.entity.name.clone() }, user.entity.tags.clone())
+            (
+                PrincipalKind::User {
+                    name: user.entity.name.clone(),
+                },
+                user.entity.tags.clone(),
+            )
         }
         (None, _, None) | (Some(_), None, _) => return None,
     };
@@ -83,6 +98,9 @@ pub(crate) fn seal(state: &State, session: &Session, rng: &mut dyn Rng) -> Resul
     let sealer =
         sealer(state).ok_or_else(|| ApiError::new("ServiceUnavailable", "STS is not ready yet").with_status(503))?;
     sealer.seal(session, rng).ok_or_else(|| {
-        ApiError::new("PackedPolicyTooLargeException", "Packed policy consumes more than 100% of allotted space.")
+        ApiError::new(
+            "PackedPolicyTooLargeException",
+            "Packed policy consumes more than 100% of allotted space.",
+        )
     })
 }

@@ -60,7 +60,9 @@ pub fn task_credentials(
 }
 
 fn trusts_tasks(role: &Role, account: &AccountId, task: &str, now: Time) -> bool {
-    let Ok(trust) = cached_policy(&role.trust) else { return false };
+    let Ok(trust) = cached_policy(&role.trust) else {
+        return false;
+    };
     let caller = Caller::service(TASK_SERVICE);
     let mut extra = vec![("aws:SourceAccount".to_owned(), vec![account.to_string()])];
     if task.starts_with("arn:") {
@@ -84,7 +86,13 @@ fn trusts_tasks(role: &Role, account: &AccountId, task: &str, now: Time) -> bool
         context: &context,
         resource_policy_required: true,
     };
-    evaluate(&request, &Policies { resource: Some(trust), ..Policies::default() }) == Decision::Allow
+    evaluate(
+        &request,
+        &Policies {
+            resource: Some(trust),
+            ..Policies::default()
+        },
+    ) == Decision::Allow
 }
 
 /// A session of a role, without tags and policies.

@@ -62,56 +62,6 @@ tree!(AssumeRoleResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct AssumeRoleWithSAMLRequest {
-    pub role_arn: String,
-    pub principal_arn: String,
-    pub saml_assertion: String,
-    pub policy_arns: Option<Vec<PolicyDescriptorType>>,
-    pub policy: Option<String>,
-    pub duration_seconds: Option<i32>,
-    pub minimum_session_token_size: Option<i32>,
-}
-
-tree!(AssumeRoleWithSAMLRequest {
-    role_arn: "RoleArn",
-    principal_arn: "PrincipalArn",
-    saml_assertion: "SAMLAssertion",
-    policy_arns: "PolicyArns",
-    policy: "Policy",
-    duration_seconds: "DurationSeconds",
-    minimum_session_token_size: "MinimumSessionTokenSize",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct AssumeRoleWithSAMLResponse {
-    pub credentials: Option<Credentials>,
-    pub assumed_role_user: Option<AssumedRoleUser>,
-    pub packed_policy_size: Option<i32>,
-    pub subject: Option<String>,
-    pub subject_type: Option<String>,
-    pub issuer: Option<String>,
-    pub audience: Option<String>,
-    pub name_qualifier: Option<String>,
-    pub source_identity: Option<String>,
-    pub session_token_utilization: Option<i32>,
-    pub session_token_size: Option<i32>,
-}
-
-tree!(AssumeRoleWithSAMLResponse {
-    credentials: "Credentials",
-    assumed_role_user: "AssumedRoleUser",
-    packed_policy_size: "PackedPolicySize",
-    subject: "Subject",
-    subject_type: "SubjectType",
-    issuer: "Issuer",
-    audience: "Audience",
-    name_qualifier: "NameQualifier",
-    source_identity: "SourceIdentity",
-    session_token_utilization: "SessionTokenUtilization",
-    session_token_size: "SessionTokenSize",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct AssumeRoleWithWebIdentityRequest {
     pub role_arn: String,
     pub role_session_name: String,
@@ -160,36 +110,6 @@ tree!(AssumeRoleWithWebIdentityResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct AssumeRootRequest {
-    pub target_principal: String,
-    pub task_policy_arn: PolicyDescriptorType,
-    pub duration_seconds: Option<i32>,
-    pub minimum_session_token_size: Option<i32>,
-}
-
-tree!(AssumeRootRequest {
-    target_principal: "TargetPrincipal",
-    task_policy_arn: "TaskPolicyArn",
-    duration_seconds: "DurationSeconds",
-    minimum_session_token_size: "MinimumSessionTokenSize",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct AssumeRootResponse {
-    pub credentials: Option<Credentials>,
-    pub source_identity: Option<String>,
-    pub session_token_utilization: Option<i32>,
-    pub session_token_size: Option<i32>,
-}
-
-tree!(AssumeRootResponse {
-    credentials: "Credentials",
-    source_identity: "SourceIdentity",
-    session_token_utilization: "SessionTokenUtilization",
-    session_token_size: "SessionTokenSize",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct AssumedRoleUser {
     pub assumed_role_id: String,
     pub arn: String,
@@ -213,35 +133,6 @@ tree!(Credentials {
     secret_access_key: "SecretAccessKey",
     session_token: "SessionToken",
     expiration: "Expiration",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DecodeAuthorizationMessageRequest {
-    pub encoded_message: String,
-}
-
-tree!(DecodeAuthorizationMessageRequest {
-    encoded_message: "EncodedMessage",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DecodeAuthorizationMessageResponse {
-    pub decoded_message: Option<String>,
-}
-
-tree!(DecodeAuthorizationMessageResponse {
-    decoded_message: "DecodedMessage",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct FederatedUser {
-    pub federated_user_id: String,
-    pub arn: String,
-}
-
-tree!(FederatedUser {
-    federated_user_id: "FederatedUserId",
-    arn: "Arn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -279,64 +170,6 @@ tree!(GetCallerIdentityResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct GetDelegatedAccessTokenRequest {
-    pub trade_in_token: String,
-}
-
-tree!(GetDelegatedAccessTokenRequest {
-    trade_in_token: "TradeInToken",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct GetDelegatedAccessTokenResponse {
-    pub credentials: Option<Credentials>,
-    pub packed_policy_size: Option<i32>,
-    pub assumed_principal: Option<String>,
-}
-
-tree!(GetDelegatedAccessTokenResponse {
-    credentials: "Credentials",
-    packed_policy_size: "PackedPolicySize",
-    assumed_principal: "AssumedPrincipal",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct GetFederationTokenRequest {
-    pub name: String,
-    pub policy: Option<String>,
-    pub policy_arns: Option<Vec<PolicyDescriptorType>>,
-    pub duration_seconds: Option<i32>,
-    pub tags: Option<Vec<Tag>>,
-    pub minimum_session_token_size: Option<i32>,
-}
-
-tree!(GetFederationTokenRequest {
-    name: "Name",
-    policy: "Policy",
-    policy_arns: "PolicyArns",
-    duration_seconds: "DurationSeconds",
-    tags: "Tags",
-    minimum_session_token_size: "MinimumSessionTokenSize",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct GetFederationTokenResponse {
-    pub credentials: Option<Credentials>,
-    pub federated_user: Option<FederatedUser>,
-    pub packed_policy_size: Option<i32>,
-    pub session_token_utilization: Option<i32>,
-    pub session_token_size: Option<i32>,
-}
-
-tree!(GetFederationTokenResponse {
-    credentials: "Credentials",
-    federated_user: "FederatedUser",
-    packed_policy_size: "PackedPolicySize",
-    session_token_utilization: "SessionTokenUtilization",
-    session_token_size: "SessionTokenSize",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetSessionTokenRequest {
     pub duration_seconds: Option<i32>,
     pub serial_number: Option<String>,
@@ -362,32 +195,6 @@ tree!(GetSessionTokenResponse {
     credentials: "Credentials",
     session_token_utilization: "SessionTokenUtilization",
     session_token_size: "SessionTokenSize",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct GetWebIdentityTokenRequest {
-    pub audience: Vec<String>,
-    pub duration_seconds: Option<i32>,
-    pub signing_algorithm: String,
-    pub tags: Option<Vec<Tag>>,
-}
-
-tree!(GetWebIdentityTokenRequest {
-    audience: "Audience",
-    duration_seconds: "DurationSeconds",
-    signing_algorithm: "SigningAlgorithm",
-    tags: "Tags",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct GetWebIdentityTokenResponse {
-    pub web_identity_token: Option<String>,
-    pub expiration: Option<f64>,
-}
-
-tree!(GetWebIdentityTokenResponse {
-    web_identity_token: "WebIdentityToken",
-    expiration: "Expiration",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -17,6 +17,9 @@ pub fn cached_policy(text: &str) -> Result<Arc<Policy>, PolicyError> {
         return Ok(policy);
     }
     let policy = Arc::new(Policy::parse(text, PolicyKind::Stored)?);
-    CACHE.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned(), policy.clone());
+    CACHE
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(text.to_owned(), policy.clone());
     Ok(policy)
 }

@@ -57,12 +57,21 @@ pub struct Caller<'a> {
 impl<'a> Caller<'a> {
     /// A service, for example `ecs-tasks.amazonaws.com`.
     pub fn service(name: &'a str) -> Self {
-        Self { kind: CallerKind::Service, arn: name, ..Self::anonymous() }
+        Self {
+            kind: CallerKind::Service,
+            arn: name,
+            ..Self::anonymous()
+        }
     }
 
     /// A web identity of the OIDC provider with that ARN.
     pub fn federated(provider_arn: &'a str) -> Self {
-        Self { kind: CallerKind::Federated, arn: provider_arn, is_temporary: true, ..Self::anonymous() }
+        Self {
+            kind: CallerKind::Federated,
+            arn: provider_arn,
+            is_temporary: true,
+            ..Self::anonymous()
+        }
     }
 
     /// Nobody that is known.

@@ -128,7 +128,9 @@ impl Condition {
             return Err(format!("Invalid Condition type : {name}"));
         }
         if !key.contains(':') {
-            return Err(format!("Condition key {key} must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."));
+            return Err(format!(
+                "Condition key {key} must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."
+            ));
         }
         let expected = values
             .iter()
@@ -137,7 +139,14 @@ impl Condition {
                     .ok_or_else(|| format!("Value {value} is not valid for the condition {name} of {key}."))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { quantifier, test, negated, if_exists, key: key.to_ascii_lowercase(), expected })
+        Ok(Self {
+            quantifier,
+            test,
+            negated,
+            if_exists,
+            key: key.to_ascii_lowercase(),
+            expected,
+        })
     }
 
     /// The keys that it looks at, its own first.
@@ -167,7 +176,11 @@ impl Condition {
                 Quantifier::One => self.if_exists || self.negated,
             };
         };
-        let matches = |value: &String| self.expected.iter().any(|expected| self.compare(value, expected, context));
+        let matches = |value: &String| {
+            self.expected
+                .iter()
+                .any(|expected| self.compare(value, expected, context))
+        };
         match (self.quantifier, self.negated) {
             (Quantifier::One | Quantifier::Any, PLAIN) => values.iter().any(matches),
             (Quantifier::All, PLAIN) => values.iter().all(matches),
@@ -179,14 +192,14 @@ impl Condition {
     fn compare(&self, value: &str, expected: &Expected, context: &dyn Context) -> bool {
         match (expected, self.test) {
             (Expected::Text(pattern), Test::Text) => pattern.expand(context).is_some_and(|text| text == value),
-            (Expected::Text(pattern), Test::TextIgnoreCase) => {
-                pattern.expand(context).is_some_and(|text| text.to_lowercase() == value.to_lowercase())
-            }
+            (Expected::Text(pattern), Test::TextIgnoreCase) => pattern
+                .expand(context)
+                .is_some_and(|text| text.to_lowercase() == value.to_lowercase()),
             (Expected::Text(pattern), _) => pattern.matches_in(value, context),
             (Expected::Arn(pattern), _) => pattern.matches(value, context),
-            (Expected::Number(expected), Test::Number(order)) => {
-                number(value).and_then(|value| value.partial_cmp(expected)).is_some_and(|o| order.holds(o))
-            }
+            (Expected::Number(expected), Test::Number(order)) => number(value)
+                .and_then(|value| value.partial_cmp(expected))
+                .is_some_and(|o| order.holds(o)),
             (Expected::Date(expected), Test::Date(order)) => {
                 date_ms(value).is_some_and(|value| order.holds(value.cmp(expected)))
             }
@@ -208,7 +221,9 @@ fn compile_value(test: Test, value: &str, variables: bool) -> Option<Expected> {
         Test::Bool | Test::Null => Expected::Bool(boolean(value)?),
         Test::Binary => Expected::Binary(STANDARD.decode(value).ok()?),
         Test::Ip => {
-            let (ip, prefix) = value.split_once('/').map_or((value, None), |(ip, prefix)| (ip, Some(prefix)));
+            let (ip, prefix) = value
+                .split_once('/')
+                .map_or((value, None), |(ip, prefix)| (ip, Some(prefix)));
             let ip: IpAddr = ip.parse().ok()?;
             let bits = if ip.is_ipv4() { 32 } else { 128 };
             let prefix = prefix.map_or(Some(bits), |prefix| prefix.parse().ok().filter(|p| *p <= bits))?;

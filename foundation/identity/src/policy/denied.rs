@@ -21,7 +21,12 @@ pub struct Denied {
 impl Denied {
     /// AWS's text: who, what, on what, and which kind of policy is the reason.
     pub fn message(&self) -> String {
-        let Self { caller, action, resource, decision } = self;
+        let Self {
+            caller,
+            action,
+            resource,
+            decision,
+        } = self;
         let reason = match decision {
             Decision::ExplicitDeny(Layer::Identity) => "with an explicit deny in an identity-based policy".to_owned(),
             Decision::ExplicitDeny(Layer::Resource) => "with an explicit deny in a resource-based policy".to_owned(),

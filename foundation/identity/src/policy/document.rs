@@ -82,11 +82,14 @@ impl Policy {
         if text.len() > POLICY_DOCUMENT_BYTES_MAX {
             return malformed("The policy document is too long.");
         }
-        let json: Json =
-            serde_json::from_str(text).map_err(|error| match error.classify() {
-                serde_json::error::Category::Data => PolicyError(trim_position(&error.to_string())),
-                _ => PolicyError(format!("Syntax error at position ({},{})", error.line(), error.column())),
-            })?;
+        let json: Json = serde_json::from_str(text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => PolicyError(trim_position(&error.to_string())),
+            _ => PolicyError(format!(
+                "Syntax error at position ({},{})",
+                error.line(),
+                error.column()
+            )),
+        })?;
         let Json::Object(members) = json else {
             return malformed("Syntax errors in policy.");
         };
@@ -110,7 +113,11 @@ impl Policy {
             .map(|statement| statement_of(statement, kind, version_2012))
             .collect::<Result<_, _>>()?;
         let mut sids = BTreeSet::new();
-        if statements.iter().filter_map(|s| s.sid.as_deref()).any(|sid| !sids.insert(sid)) {
+        if statements
+            .iter()
+            .filter_map(|s| s.sid.as_deref())
+            .any(|sid| !sids.insert(sid))
+        {
             return malformed("Statement IDs (SID) in a single policy must be unique.");
         }
         Ok(Self { statements })
@@ -122,7 +129,13 @@ impl Policy {
         for statement in &self.statements {
             keys.extend(statement.conditions.iter().flat_map(Condition::keys).map(str::to_owned));
             if let Some(resources) = &statement.resources {
-                keys.extend(resources.entries.iter().flat_map(ArnPattern::variables).map(str::to_owned));
+                keys.extend(
+                    resources
+                        .entries
+                        .iter()
+                        .flat_map(ArnPattern::variables)
+                        .map(str::to_owned),
+                );
             }
         }
         keys
@@ -130,16 +143,18 @@ impl Policy {
 
     /// The ARNs of users and roles that the document names as principals.
     pub fn principal_arns(&self) -> impl Iterator<Item = &str> {
-        self.statements.iter().filter_map(|s| s.principals.as_ref()).flat_map(|p| &p.entries).filter_map(|entry| {
-            match entry {
+        self.statements
+            .iter()
+            .filter_map(|s| s.principals.as_ref())
+            .flat_map(|p| &p.entries)
+            .filter_map(|entry| match entry {
                 PrincipalEntry::Arn(arn) => Some(arn.as_str()),
                 PrincipalEntry::Anyone
                 | PrincipalEntry::Account(_)
                 | PrincipalEntry::Service(_)
                 | PrincipalEntry::Federated(_)
                 | PrincipalEntry::Canonical => None,
-            }
-        })
+            })
     }
 }
 
@@ -162,10 +177,14 @@ fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Stateme
         let negated = name.starts_with("Not");
         match name.as_str() {
             "Sid" => {
-                let Json::Text(text) = value else { return malformed("Syntax errors in policy.") };
+                let Json::Text(text) = value else {
+                    return malformed("Syntax errors in policy.");
+                };
                 let plain = kind != PolicyKind::Identity || text.bytes().all(|b| b.is_ascii_alphanumeric());
                 if !plain {
-                    return malformed("Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*");
+                    return malformed(
+                        "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*",
+                    );
                 }
                 sid = Some(text).filter(|text| !text.is_empty());
             }
@@ -181,14 +200,19 @@ fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Stateme
                 if principals.is_some() {
                     return malformed("Statement/policy cannot have both Principal and NotPrincipal.");
                 }
-                principals = Some(OneOf { negated, entries: principals_of(value)? });
+                principals = Some(OneOf {
+                    negated,
+                    entries: principals_of(value)?,
+                });
             }
             "Action" | "NotAction" => {
                 if actions.is_some() {
                     return malformed("Statement/policy cannot have both Action and NotAction.");
                 }
-                let entries =
-                    texts(value)?.iter().map(|text| action_of(text, kind)).collect::<Result<Vec<_>, _>>()?;
+                let entries = texts(value)?
+                    .iter()
+                    .map(|text| action_of(text, kind))
+                    .collect::<Result<Vec<_>, _>>()?;
                 actions = Some(OneOf { negated, entries });
             }
             "Resource" | "NotResource" => {
@@ -205,7 +229,9 @@ fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Stateme
             _ => return malformed("Syntax errors in policy."),
         }
     }
-    let Some(effect) = effect else { return malformed("Missing required field Effect") };
+    let Some(effect) = effect else {
+        return malformed("Missing required field Effect");
+    };
     let Some(actions) = actions else {
         return malformed(match kind {
             PolicyKind::Trust => "Missing required field Action",
@@ -225,7 +251,14 @@ fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Stateme
         PolicyKind::Trust if resources.is_some() => return malformed("Has prohibited field Resource"),
         PolicyKind::Identity | PolicyKind::Resource | PolicyKind::Trust | PolicyKind::Stored => {}
     }
-    Ok(Statement { sid, effect, principals, actions, resources, conditions })
+    Ok(Statement {
+        sid,
+        effect,
+        principals,
+        actions,
+        resources,
+        conditions,
+    })
 }
 
 fn texts(json: Json) -> Result<Vec<String>, PolicyError> {
@@ -297,10 +330,14 @@ fn principals_of(json: Json) -> Result<Vec<PrincipalEntry>, PolicyError> {
 }
 
 fn conditions_of(json: Json, variables: bool) -> Result<Vec<Condition>, PolicyError> {
-    let Json::Object(operators) = json else { return malformed("Syntax errors in policy.") };
+    let Json::Object(operators) = json else {
+        return malformed("Syntax errors in policy.");
+    };
     let mut conditions = Vec::new();
     for (operator, keys) in operators {
-        let Json::Object(keys) = keys else { return malformed("Syntax errors in policy.") };
+        let Json::Object(keys) = keys else {
+            return malformed("Syntax errors in policy.");
+        };
         for (key, values) in keys {
             // Numbers and booleans may stand without quotes.
             let values = match values {

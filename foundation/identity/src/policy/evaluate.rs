@@ -99,8 +99,15 @@ impl Statement {
 
     /// How directly the statement names the caller. Without a Principal it is the caller's own.
     fn grant(&self, caller: &Caller<'_>) -> Grant {
-        let Some(principals) = &self.principals else { return Grant::Direct };
-        let grant = principals.entries.iter().map(|entry| entry.grant(caller)).max().unwrap_or(Grant::None);
+        let Some(principals) = &self.principals else {
+            return Grant::Direct;
+        };
+        let grant = principals
+            .entries
+            .iter()
+            .map(|entry| entry.grant(caller))
+            .max()
+            .unwrap_or(Grant::None);
         match (principals.negated, grant) {
             (false, grant) => grant,
             (true, Grant::None) => Grant::Role,
@@ -113,7 +120,12 @@ impl Statement {
     fn denies(&self, caller: &Caller<'_>) -> bool {
         match &self.principals {
             Some(principals) if principals.negated => {
-                let named = principals.entries.iter().map(|entry| entry.grant(caller)).max().unwrap_or(Grant::None);
+                let named = principals
+                    .entries
+                    .iter()
+                    .map(|entry| entry.grant(caller))
+                    .max()
+                    .unwrap_or(Grant::None);
                 named <= Grant::Account
             }
             Some(_) | None => self.grant(caller) > Grant::None,
@@ -183,7 +195,11 @@ pub fn evaluate(request: &Request<'_>, policies: &Policies) -> Decision {
     match caller.kind {
         // Services and strangers have no policies of their own.
         CallerKind::Service | CallerKind::Federated | CallerKind::Anonymous => {
-            return if granted > Grant::None { Decision::Allow } else { Decision::ImplicitDeny(Layer::Resource) };
+            return if granted > Grant::None {
+                Decision::Allow
+            } else {
+                Decision::ImplicitDeny(Layer::Resource)
+            };
         }
         CallerKind::Root | CallerKind::User | CallerKind::AssumedRole => {}
     }
@@ -194,7 +210,11 @@ pub fn evaluate(request: &Request<'_>, policies: &Policies) -> Decision {
             return Decision::ImplicitDeny(Layer::Resource);
         }
         if !same_account {
-            return if identity_allows { limits() } else { Decision::ImplicitDeny(Layer::Identity) };
+            return if identity_allows {
+                limits()
+            } else {
+                Decision::ImplicitDeny(Layer::Identity)
+            };
         }
     }
     // Within one account a grant by the resource is enough; how far it reaches depends on whom it names.

@@ -90,7 +90,10 @@ impl Pattern {
 
     /// Splits at the first `count - 1` colons outside of variables.
     pub(crate) fn split_colons(&self, count: usize) -> Vec<Pattern> {
-        let mut parts = vec![Pattern { pieces: Vec::new(), has_variables: false }];
+        let mut parts = vec![Pattern {
+            pieces: Vec::new(),
+            has_variables: false,
+        }];
         for piece in &self.pieces {
             let mut rest: Piece<'static> = piece.clone();
             while let Piece::Text(text) = &rest
@@ -103,7 +106,10 @@ impl Pattern {
                 {
                     last.pieces.push(Piece::Text(Cow::Owned(before)));
                 }
-                parts.push(Pattern { pieces: Vec::new(), has_variables: false });
+                parts.push(Pattern {
+                    pieces: Vec::new(),
+                    has_variables: false,
+                });
                 rest = Piece::Text(Cow::Owned(after));
             }
             if matches!(&rest, Piece::Text(text) if text.is_empty()) {
@@ -219,7 +225,7 @@ fn skip_char(text: &str) -> Option<&str> {
 /// before the resource part. Ref: "IAM JSON policy elements: Condition operators", ARN condition operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ArnPattern {
-    /// The whole text, where it has fewer than six parts (`*`).
+    /// The whole text. With fewer than six parts it is no ARN; of those, `*` alone matches anything.
     whole: Pattern,
     parts: Vec<Pattern>,
 }
@@ -228,7 +234,10 @@ impl ArnPattern {
     pub(crate) fn compile(text: &str, variables: bool) -> Self {
         let whole = Pattern::compile(text, variables, true);
         let parts = whole.split_colons(6);
-        Self { whole, parts: if parts.len() == 6 { parts } else { Vec::new() } }
+        Self {
+            whole,
+            parts: if parts.len() == 6 { parts } else { Vec::new() },
+        }
     }
 
     pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
@@ -237,10 +246,12 @@ impl ArnPattern {
 
     pub(crate) fn matches(&self, arn: &str, context: &dyn Context) -> bool {
         if self.parts.is_empty() {
-            return self.whole.is_any() || self.whole.matches_in(arn, context);
+            return self.whole.is_any();
         }
         let mut texts = arn.splitn(6, ':');
-        self.parts.iter().all(|part| texts.next().is_some_and(|text| part.matches_in(text, context)))
+        self.parts
+            .iter()
+            .all(|part| texts.next().is_some_and(|text| part.matches_in(text, context)))
             && texts.next().is_none()
     }
 }
@@ -274,8 +285,14 @@ mod tests {
     fn a_star_does_not_cross_a_colon_before_the_resource() {
         let context: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let check = |pattern: &str, arn: &str| ArnPattern::compile(pattern, true).matches(arn, &context);
-        assert!(check("arn:aws:ecs:*:*:cluster/*", "arn:aws:ecs:us-east-1:123456789012:cluster/a/b:c"));
-        assert!(!check("arn:aws:ecs:*:cluster/*", "arn:aws:ecs:us-east-1:123456789012:cluster/a"));
+        assert!(check(
+            "arn:aws:ecs:*:*:cluster/*",
+            "arn:aws:ecs:us-east-1:123456789012:cluster/a/b:c"
+        ));
+        assert!(!check(
+            "arn:aws:ecs:*:cluster/*",
+            "arn:aws:ecs:us-east-1:123456789012:cluster/a"
+        ));
         assert!(!check("arn:aws:s3:*:::x", "arn:aws:s3:a:b:c:x"));
         assert!(check("*", "arn:aws:ecs:us-east-1:123456789012:cluster/a"));
     }

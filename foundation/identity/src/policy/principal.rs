@@ -78,10 +78,9 @@ impl PrincipalEntry {
             (Self::Arn(arn), CallerKind::AssumedRole) if Some(arn.as_str()) == caller.role_arn => Grant::Role,
             (Self::Service(name), CallerKind::Service) if name == caller.arn => Grant::Direct,
             (Self::Federated(name), CallerKind::Federated) if name == caller.arn => Grant::Direct,
-            (
-                Self::Account(_) | Self::Arn(_) | Self::Service(_) | Self::Federated(_) | Self::Canonical,
-                _,
-            ) => Grant::None,
+            (Self::Account(_) | Self::Arn(_) | Self::Service(_) | Self::Federated(_) | Self::Canonical, _) => {
+                Grant::None
+            }
         }
     }
 }

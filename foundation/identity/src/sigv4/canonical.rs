@@ -22,12 +22,18 @@ pub struct Signed<'a> {
 impl<'a> Signed<'a> {
     /// All values of a header; its name is given in lower case.
     pub(crate) fn header_values(&self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + use<'a, '_> {
-        self.headers.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|&(_, value)| value)
+        self.headers
+            .iter()
+            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|&(_, value)| value)
     }
 
     /// The first value of a header as text.
     pub(crate) fn header(&self, name: &'a str) -> Option<&'a str> {
-        self.header_values(name).next().and_then(|value| std::str::from_utf8(value).ok()).map(str::trim)
+        self.header_values(name)
+            .next()
+            .and_then(|value| std::str::from_utf8(value).ok())
+            .map(str::trim)
     }
 }
 
@@ -56,12 +62,14 @@ pub fn canonical_request(
 }
 
 /// Every service but s3 removes dot segments and repeated slashes and encodes what is already encoded once more.
+/// s3 keeps the path as it is; only its encoding is made AWS's. A slash that came encoded stays so.
 fn path(raw: &str, service: &str, out: &mut Vec<u8>) {
     if is_s3(service) {
-        return match raw {
-            "" => out.push(b'/'),
-            raw => encode(&decode(raw.as_bytes()), true, out),
-        };
+        for segment in raw.strip_prefix('/').unwrap_or(raw).split('/') {
+            out.push(b'/');
+            encode(&decode(segment.as_bytes()), out);
+        }
+        return;
     }
     let mut segments: Vec<&str> = Vec::new();
     for segment in raw.split('/') {
@@ -75,7 +83,7 @@ fn path(raw: &str, service: &str, out: &mut Vec<u8>) {
     }
     for segment in &segments {
         out.push(b'/');
-        encode(segment.as_bytes(), false, out);
+        encode(segment.as_bytes(), out);
     }
     if segments.is_empty() || raw.ends_with('/') {
         out.push(b'/');
@@ -108,7 +116,7 @@ fn query(raw: &str, presigned: bool, out: &mut Vec<u8>) {
 
 fn normal(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
-    encode(&decode(text.as_bytes()), false, &mut out);
+    encode(&decode(text.as_bytes()), &mut out);
     out
 }
 
@@ -143,11 +151,11 @@ fn fold(value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// AWS's UriEncode: all but A-Z a-z 0-9 - . _ ~ becomes %XX, upper-case; `/` stays where `keep_slash`.
-pub(crate) fn encode(bytes: &[u8], keep_slash: bool, out: &mut Vec<u8>) {
+/// AWS's UriEncode: all but A-Z a-z 0-9 - . _ ~ becomes %XX, upper-case.
+pub(crate) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for &b in bytes {
-        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) || (keep_slash && b == b'/') {
+        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
             out.push(b);
         } else {
             out.extend_from_slice(&[b'%', HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]);

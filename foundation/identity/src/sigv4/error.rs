@@ -50,7 +50,10 @@ pub struct AuthError {
 
 impl AuthError {
     pub(crate) fn new(kind: AuthErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self {
+            kind,
+            message: message.into(),
+        }
     }
 
     /// The error of a request without any signature.
@@ -60,12 +63,18 @@ impl AuthError {
 
     /// The error of an access key that nobody has, that is inactive, or whose session token is invalid.
     pub fn unknown_key() -> Self {
-        Self::new(AuthErrorKind::UnknownKey, "The security token included in the request is invalid.")
+        Self::new(
+            AuthErrorKind::UnknownKey,
+            "The security token included in the request is invalid.",
+        )
     }
 
     /// The error of a session that is over.
     pub fn expired_token() -> Self {
-        Self::new(AuthErrorKind::ExpiredToken, "The security token included in the request is expired")
+        Self::new(
+            AuthErrorKind::ExpiredToken,
+            "The security token included in the request is expired",
+        )
     }
 
     pub(crate) fn mismatch() -> Self {

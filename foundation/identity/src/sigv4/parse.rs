@@ -1,7 +1,9 @@
 //! Takes a signed request apart: the `Authorization` header, or the `X-Amz-...` parameters of a presigned query.
 
 use crate::sigv4::canonical::{decode, encode};
-use crate::sigv4::{ALGORITHM, AuthError, AuthErrorKind, Signed, TERMINATOR, UNSIGNED_PAYLOAD, canonical_request, is_s3};
+use crate::sigv4::{
+    ALGORITHM, AuthError, AuthErrorKind, Signed, TERMINATOR, UNSIGNED_PAYLOAD, canonical_request, is_s3,
+};
 use base64::Engine;
 use honmaru_base::Time;
 use sha2::{Digest, Sha256};
@@ -69,7 +71,11 @@ pub fn parse(request: &Signed<'_>) -> Result<Option<Presented>, AuthError> {
     if authorizations.next().is_some() {
         return Err(incomplete("Authorization header must not be repeated."));
     }
-    let query = if request.raw_query.contains("X-Amz-") { presigned(request.raw_query)? } else { None };
+    let query = if request.raw_query.contains("X-Amz-") {
+        presigned(request.raw_query)?
+    } else {
+        None
+    };
     let parts = match (header, query) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => {
@@ -95,7 +101,10 @@ fn wrong(message: impl Into<String>) -> AuthError {
 fn from_header(request: &Signed<'_>, header: &[u8]) -> Result<Parts, AuthError> {
     // AWS names a malformed header by its digest, because it may hold secrets.
     let digest = || base64::engine::general_purpose::STANDARD.encode(Sha256::digest(header));
-    let text = std::str::from_utf8(header).ok().map(str::trim).filter(|text| text.len() <= AUTHORIZATION_BYTES_MAX);
+    let text = std::str::from_utf8(header)
+        .ok()
+        .map(str::trim)
+        .filter(|text| text.len() <= AUTHORIZATION_BYTES_MAX);
     let Some(text) = text else {
         return Err(incomplete(format!(
             "Authorization header (hashed with SHA-256 and encoded with Base64) is not readable: '{}'.",
@@ -106,7 +115,12 @@ fn from_header(request: &Signed<'_>, header: &[u8]) -> Result<Parts, AuthError> 
     match algorithm {
         ALGORITHM => {}
         "AWS4-ECDSA-P256-SHA256" => return Err(unsupported("SigV4A signatures")),
-        _ => return Err(incomplete(format!("Unsupported AWS 'algorithm': '{}'.", printable(algorithm)))),
+        _ => {
+            return Err(incomplete(format!(
+                "Unsupported AWS 'algorithm': '{}'.",
+                printable(algorithm)
+            )));
+        }
     }
     let (mut credential, mut signed_headers, mut signature) = (None, None, None);
     for pair in rest.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
@@ -127,11 +141,16 @@ fn from_header(request: &Signed<'_>, header: &[u8]) -> Result<Parts, AuthError> 
             return Err(incomplete(format!("Authorization header repeats '{}'.", name.trim())));
         }
     }
-    let timestamp = request.header("x-amz-date").or_else(|| request.header("date")).map(str::to_owned);
+    let timestamp = request
+        .header("x-amz-date")
+        .or_else(|| request.header("date"))
+        .map(str::to_owned);
     let mut missing = String::new();
-    for (name, absent) in
-        [("Credential", &credential), ("Signature", &signature), ("SignedHeaders", &signed_headers)]
-    {
+    for (name, absent) in [
+        ("Credential", &credential),
+        ("Signature", &signature),
+        ("SignedHeaders", &signed_headers),
+    ] {
         if absent.as_ref().is_none_or(String::is_empty) {
             missing.push_str(&format!("Authorization header requires '{name}' parameter. "));
         }
@@ -184,7 +203,15 @@ fn presigned(raw_query: &str) -> Result<Option<Parts>, AuthError> {
             }
         }
     }
-    let [algorithm, credential, signed_headers, signature, timestamp, expires, token] = found;
+    let [
+        algorithm,
+        credential,
+        signed_headers,
+        signature,
+        timestamp,
+        expires,
+        token,
+    ] = found;
     if algorithm.is_none() && signature.is_none() && credential.is_none() {
         return Ok(None);
     }
@@ -192,7 +219,10 @@ fn presigned(raw_query: &str) -> Result<Option<Parts>, AuthError> {
         Some(ALGORITHM) => {}
         Some("AWS4-ECDSA-P256-SHA256") => return Err(unsupported("SigV4A signatures")),
         other => {
-            return Err(incomplete(format!("Unsupported AWS 'algorithm': '{}'.", printable(other.unwrap_or_default()))));
+            return Err(incomplete(format!(
+                "Unsupported AWS 'algorithm': '{}'.",
+                printable(other.unwrap_or_default())
+            )));
         }
     }
     let mut missing = String::new();
@@ -215,7 +245,9 @@ fn presigned(raw_query: &str) -> Result<Option<Parts>, AuthError> {
         Some(text) => match text.parse::<i64>() {
             Ok(s) if (1..=EXPIRES_S_MAX).contains(&s) => s,
             Ok(s) if s > EXPIRES_S_MAX => {
-                return Err(incomplete("X-Amz-Expires must be less than a week (in seconds) that is 604800"));
+                return Err(incomplete(
+                    "X-Amz-Expires must be less than a week (in seconds) that is 604800",
+                ));
             }
             Ok(_) => return Err(incomplete("X-Amz-Expires must be non-negative")),
             Err(_) => return Err(incomplete("X-Amz-Expires should be a number")),
@@ -244,7 +276,9 @@ fn present(request: &Signed<'_>, parts: Parts) -> Result<Presented, AuthError> {
         )));
     };
     if access_key_id.is_empty() || access_key_id.len() > 128 {
-        return Err(incomplete("Credential must start with an access key id of 1 to 128 characters"));
+        return Err(incomplete(
+            "Credential must start with an access key id of 1 to 128 characters",
+        ));
     }
     if terminator != TERMINATOR {
         return Err(wrong(format!(
@@ -279,11 +313,17 @@ fn present(request: &Signed<'_>, parts: Parts) -> Result<Presented, AuthError> {
     let presigned = matches!(parts.placement, Placement::Query { .. });
     let canonical = canonical_request(request, service, &signed_headers, &payload, presigned);
     let string_to_sign = string_to_sign(&timestamp, date, region, service, &canonical);
-    if parts.token.as_ref().is_some_and(|token| token.len() > SESSION_TOKEN_BYTES_MAX) {
+    if parts
+        .token
+        .as_ref()
+        .is_some_and(|token| token.len() > SESSION_TOKEN_BYTES_MAX)
+    {
         return Err(AuthError::unknown_key());
     }
     let mut signature = [0; 32];
-    let signature = hex::decode_to_slice(&parts.signature, &mut signature).ok().map(|()| signature);
+    let signature = hex::decode_to_slice(&parts.signature, &mut signature)
+        .ok()
+        .map(|()| signature);
     Ok(Presented {
         access_key_id: access_key_id.to_owned(),
         date: date.to_owned(),
@@ -303,20 +343,26 @@ fn present(request: &Signed<'_>, parts: Parts) -> Result<Presented, AuthError> {
 fn signed_headers(request: &Signed<'_>, text: &str) -> Result<Vec<String>, AuthError> {
     let mut names: Vec<String> = text.split(';').map(|name| name.trim().to_ascii_lowercase()).collect();
     if names.len() > SIGNED_HEADERS_MAX {
-        return Err(incomplete(format!("SignedHeaders must not have more than {SIGNED_HEADERS_MAX} names.")));
+        return Err(incomplete(format!(
+            "SignedHeaders must not have more than {SIGNED_HEADERS_MAX} names."
+        )));
     }
     names.sort();
     names.dedup();
     let signed = |name: &str| names.binary_search_by(|n| n.as_str().cmp(name)).is_ok();
     if !signed("host") && !signed(":authority") {
-        return Err(wrong("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."));
+        return Err(wrong(
+            "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
+        ));
     }
     for (name, _) in request.headers {
         let lower = name.to_ascii_lowercase();
         // The token is bound to the access key by its seal; the user agent means nothing.
         let free = matches!(lower.as_str(), "x-amz-security-token" | "x-amz-user-agent");
         if lower.starts_with("x-amz-") && !free && !signed(&lower) {
-            return Err(wrong(format!("'{lower}' must be a 'SignedHeader' in the AWS Authorization.")));
+            return Err(wrong(format!(
+                "'{lower}' must be a 'SignedHeader' in the AWS Authorization."
+            )));
         }
     }
     Ok(names)
@@ -330,9 +376,9 @@ fn payload_hash(request: &Signed<'_>, service: &str, placement: Placement) -> Re
     }
     match (request.header("x-amz-content-sha256"), placement) {
         (None, Placement::Query { .. }) => Ok(UNSIGNED_PAYLOAD.to_owned()),
-        (None, Placement::Header) => {
-            Err(incomplete("Missing required header for this request: x-amz-content-sha256"))
-        }
+        (None, Placement::Header) => Err(incomplete(
+            "Missing required header for this request: x-amz-content-sha256",
+        )),
         (Some(UNSIGNED_PAYLOAD), _) => Ok(UNSIGNED_PAYLOAD.to_owned()),
         (Some(text), _) if text.starts_with("STREAMING-") => Err(unsupported("chunked signatures")),
         (Some(text), _) if text == of_body() => Ok(text.to_owned()),
@@ -356,7 +402,9 @@ fn timestamp_of(text: &str) -> Option<Time> {
         Some(at) => at,
         None => OffsetDateTime::parse(text, &Rfc2822).ok()?.to_offset(UtcOffset::UTC),
     };
-    (1..=9_999).contains(&at.year()).then(|| Time::from_ms(at.unix_timestamp() * 1_000))
+    (1..=9_999)
+        .contains(&at.year())
+        .then(|| Time::from_ms(at.unix_timestamp() * 1_000))
 }
 
 fn basic_parts(text: &str) -> Option<OffsetDateTime> {
@@ -366,7 +414,11 @@ fn basic_parts(text: &str) -> Option<OffsetDateTime> {
     }
     let digits = |from: usize, to: usize| -> Option<u16> {
         let part = text.get(from..to)?;
-        if part.bytes().all(|b| b.is_ascii_digit()) { part.parse().ok() } else { None }
+        if part.bytes().all(|b| b.is_ascii_digit()) {
+            part.parse().ok()
+        } else {
+            None
+        }
     };
     let two = |from: usize| digits(from, from + 2).and_then(|n| u8::try_from(n).ok());
     let date = Date::from_calendar_date(i32::from(digits(0, 4)?), Month::try_from(two(4)?).ok()?, two(6)?).ok()?;
@@ -396,6 +448,6 @@ fn printable(text: &str) -> String {
 /// `text` as it stands in a query.
 pub(crate) fn query_text(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
-    encode(text.as_bytes(), false, &mut out);
+    encode(text.as_bytes(), &mut out);
     out.into_iter().map(char::from).collect()
 }

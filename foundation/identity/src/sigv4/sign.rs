@@ -20,13 +20,21 @@ pub struct Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
     }
 }
 
 /// Headers that proxies change or that are the signature's own.
-const UNSIGNABLE: [&str; 6] =
-    ["authorization", "connection", "expect", "transfer-encoding", "user-agent", "x-amzn-trace-id"];
+const UNSIGNABLE: [&str; 6] = [
+    "authorization",
+    "connection",
+    "expect",
+    "transfer-encoding",
+    "user-agent",
+    "x-amzn-trace-id",
+];
 
 /// Signs a request: the headers to add to it (`X-Amz-Date`, `Authorization`, and where needed
 /// `X-Amz-Security-Token` and `x-amz-content-sha256`). The request's headers must hold `host`.
@@ -48,7 +56,10 @@ pub fn sign(
     }
     let mut headers = request.headers.to_vec();
     headers.extend(added.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
-    let request = Signed { headers: &headers, ..*request };
+    let request = Signed {
+        headers: &headers,
+        ..*request
+    };
     let names = signable(&request);
     let canonical = canonical_request(&request, service, &names, &payload, false);
     let (date, signature) = signature(credentials, &timestamp, region, service, &canonical);
@@ -87,9 +98,15 @@ pub fn presign(
     if let Some(token) = &credentials.session_token {
         query.push_str(&format!("&X-Amz-Security-Token={}", query_text(token)));
     }
-    let payload =
-        if is_s3(service) { UNSIGNED_PAYLOAD.to_owned() } else { hex::encode(Sha256::digest(request.body)) };
-    let request = Signed { raw_query: &query, ..*request };
+    let payload = if is_s3(service) {
+        UNSIGNED_PAYLOAD.to_owned()
+    } else {
+        hex::encode(Sha256::digest(request.body))
+    };
+    let request = Signed {
+        raw_query: &query,
+        ..*request
+    };
     let canonical = canonical_request(&request, service, &names, &payload, true);
     let (_, signature) = signature(credentials, &timestamp, region, service, &canonical);
     query.push_str(&format!("&X-Amz-Signature={signature}"));
@@ -97,7 +114,11 @@ pub fn presign(
 }
 
 fn signable(request: &Signed<'_>) -> Vec<String> {
-    let mut names: Vec<String> = request.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    let mut names: Vec<String> = request
+        .headers
+        .iter()
+        .map(|(name, _)| name.to_ascii_lowercase())
+        .collect();
     names.retain(|name| !UNSIGNABLE.contains(&name.as_str()));
     names.sort();
     names.dedup();

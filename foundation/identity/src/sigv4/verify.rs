@@ -13,12 +13,16 @@ const SKEW_S3_MIN_MAX: i64 = 15;
 /// Verifies a signature at the moment `now`. The signature comes first: only who has the secret learns about skew.
 /// Errors: [`AuthErrorKind::Mismatch`] and [`AuthErrorKind::Skewed`].
 pub fn verify(presented: &Presented, secret: &str, now: Time, cache: &KeyCache) -> Result<(), AuthError> {
-    let Presented { date, region, service, .. } = presented;
+    let Presented {
+        date, region, service, ..
+    } = presented;
     let scope = (secret.to_owned(), date.clone(), region.clone(), service.clone());
     let cached = cache.get(&scope);
     let key = cached.unwrap_or_else(|| derive(secret, date, region, service));
     let expected = hmac(&key, presented.string_to_sign.as_bytes());
-    let matches = presented.signature.is_some_and(|signature| bool::from(signature.ct_eq(&expected)));
+    let matches = presented
+        .signature
+        .is_some_and(|signature| bool::from(signature.ct_eq(&expected)));
     if !matches {
         return Err(AuthError::mismatch());
     }
@@ -29,7 +33,11 @@ pub fn verify(presented: &Presented, secret: &str, now: Time, cache: &KeyCache) 
 }
 
 fn in_time(presented: &Presented, now: Time) -> Result<(), AuthError> {
-    let skew_min = if is_s3(&presented.service) { SKEW_S3_MIN_MAX } else { SKEW_MIN_MAX };
+    let skew_min = if is_s3(&presented.service) {
+        SKEW_S3_MIN_MAX
+    } else {
+        SKEW_MIN_MAX
+    };
     let at = presented.at;
     let skewed = |message: String| Err(AuthError::new(AuthErrorKind::Skewed, message));
     if at > now.plus_s(60 * skew_min) {

@@ -49,10 +49,16 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
         Target::Role => holder::<Role>(state, call, text(input, "RoleName").unwrap_or("*"), path),
         Target::Policy => match text(input, "PolicyArn") {
             Some(arn) => {
-                let tags = customer_policy(state, arn).map(|policy| policy.tags.clone()).unwrap_or_default();
+                let tags = customer_policy(state, arn)
+                    .map(|policy| policy.tags.clone())
+                    .unwrap_or_default();
                 (arn.to_owned(), None, tags)
             }
-            None => (named("policy", text(input, "PolicyName").unwrap_or("*")), None, Vec::new()),
+            None => (
+                named("policy", text(input, "PolicyName").unwrap_or("*")),
+                None,
+                Vec::new(),
+            ),
         },
         Target::InstanceProfile => {
             let name = text(input, "InstanceProfileName").unwrap_or("*");
@@ -62,7 +68,11 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
                 None => (named("instance-profile", name), None, Vec::new()),
             }
         }
-        Target::Oidc => (text(input, "OpenIDConnectProviderArn").unwrap_or("*").to_owned(), None, Vec::new()),
+        Target::Oidc => (
+            text(input, "OpenIDConnectProviderArn").unwrap_or("*").to_owned(),
+            None,
+            Vec::new(),
+        ),
         Target::NewOidc => {
             let url = text(input, "Url").unwrap_or("*");
             let host = url.strip_prefix("https://").unwrap_or(url);
@@ -70,9 +80,17 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
         }
         Target::ServiceLinkedRole => {
             let service = text(input, "AWSServiceName").unwrap_or("*");
-            (iam_arn(account, "role", &format!("/aws-service-role/{service}/"), "*"), None, Vec::new())
+            (
+                iam_arn(account, "role", &format!("/aws-service-role/{service}/"), "*"),
+                None,
+                Vec::new(),
+            )
         }
-        Target::PolicySource => (text(input, "PolicySourceArn").unwrap_or("*").to_owned(), None, Vec::new()),
+        Target::PolicySource => (
+            text(input, "PolicySourceArn").unwrap_or("*").to_owned(),
+            None,
+            Vec::new(),
+        ),
     };
     let mut access = Access::new(action, vec![arn]);
     for (member, key) in [("PolicyArn", "iam:PolicyARN"), ("AWSServiceName", "iam:AWSServiceName")] {

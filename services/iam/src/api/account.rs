@@ -24,7 +24,10 @@ impl Tree for Nothing {
 
 pub(super) fn summary(state: &State, call: &Call, _: Nothing) -> Answer<types::GetAccountSummaryResponse> {
     let scope = scope(call);
-    let versions = state.list::<ManagedPolicy>(&scope).map(|(_, policy)| policy.versions.len()).sum::<usize>();
+    let versions = state
+        .list::<ManagedPolicy>(&scope)
+        .map(|(_, policy)| policy.versions.len())
+        .sum::<usize>();
     // Ref: "IAM and AWS STS quotas", and IAM API Reference, GetAccountSummary.
     let entries = [
         ("Users", state.list::<User>(&scope).count()),
@@ -58,8 +61,12 @@ pub(super) fn summary(state: &State, call: &Call, _: Nothing) -> Answer<types::G
         ("AccountAccessKeysPresent", 0),
         ("AccountSigningCertificatesPresent", 0),
     ];
-    let map = entries.into_iter().map(|(name, n)| (name.to_owned(), i32::try_from(n).unwrap_or(i32::MAX)));
-    Ok(types::GetAccountSummaryResponse { summary_map: Some(map.collect()) })
+    let map = entries
+        .into_iter()
+        .map(|(name, n)| (name.to_owned(), i32::try_from(n).unwrap_or(i32::MAX)));
+    Ok(types::GetAccountSummaryResponse {
+        summary_map: Some(map.collect()),
+    })
 }
 
 pub(super) fn list_aliases(
@@ -68,7 +75,9 @@ pub(super) fn list_aliases(
     input: types::ListAccountAliasesRequest,
 ) -> Answer<types::ListAccountAliasesResponse> {
     let scope = scope(call);
-    let rows = state.list::<AccountAlias>(&scope).map(|(key, row)| (key.to_owned(), row.alias.clone()));
+    let rows = state
+        .list::<AccountAlias>(&scope)
+        .map(|(key, row)| (key.to_owned(), row.alias.clone()));
     let page = page(rows, input.marker.as_deref(), input.max_items)?;
     Ok(types::ListAccountAliasesResponse {
         account_aliases: page.items,
@@ -79,7 +88,10 @@ pub(super) fn list_aliases(
 
 pub(super) fn create_alias(tx: &mut Tx<'_>, call: &Call, input: types::CreateAccountAliasRequest) -> Answer<Done> {
     let alias = input.account_alias;
-    if tx.all::<AccountAlias>().any(|(owner, key, _)| key == alias && owner.account != call.scope.account) {
+    if tx
+        .all::<AccountAlias>()
+        .any(|(owner, key, _)| key == alias && owner.account != call.scope.account)
+    {
         return Err(already_exists(format!("The account alias {alias} already exists.")));
     }
     let scope = scope(call);
@@ -95,6 +107,9 @@ pub(super) fn create_alias(tx: &mut Tx<'_>, call: &Call, input: types::CreateAcc
 pub(super) fn delete_alias(tx: &mut Tx<'_>, call: &Call, input: types::DeleteAccountAliasRequest) -> Answer<Done> {
     match tx.delete::<AccountAlias>(&scope(call), &input.account_alias) {
         Some(_) => Ok(Done),
-        None => Err(no_such_entity(format!("The account alias {} cannot be found.", input.account_alias))),
+        None => Err(no_such_entity(format!(
+            "The account alias {} cannot be found.",
+            input.account_alias
+        ))),
     }
 }

@@ -40,18 +40,17 @@ pub(super) fn scope(call: &Call) -> Scope {
 
 /// The row of a user, group or role; `NoSuchEntity` otherwise.
 pub(super) fn holder<'a, H: Holder>(state: &'a State, call: &Call, name: &str) -> Answer<&'a H> {
-    state.get::<H>(&scope(call), &key_of(name)).ok_or_else(|| not_found(H::NOUN, name))
+    state
+        .get::<H>(&scope(call), &key_of(name))
+        .ok_or_else(|| not_found(H::NOUN, name))
 }
 
 /// Changes a user, group or role; service-linked roles are AWS's alone.
-pub(super) fn change<H: Holder>(
-    tx: &mut Tx<'_>,
-    call: &Call,
-    name: &str,
-    change: impl FnOnce(&mut H),
-) -> Answer<()> {
+pub(super) fn change<H: Holder>(tx: &mut Tx<'_>, call: &Call, name: &str, change: impl FnOnce(&mut H)) -> Answer<()> {
     let scope = scope(call);
-    tx.update::<H>(&scope, &key_of(name), change).map(|_| ()).ok_or_else(|| not_found(H::NOUN, name))
+    tx.update::<H>(&scope, &key_of(name), change)
+        .map(|_| ())
+        .ok_or_else(|| not_found(H::NOUN, name))
 }
 
 /// Refuses to change a service-linked role.
@@ -85,12 +84,21 @@ pub(super) fn page<T>(
     let after = match marker {
         None => None,
         Some(marker) => {
-            let bytes = URL_SAFE_NO_PAD.decode(marker).map_err(|_| validation("Invalid Marker."))?;
+            let bytes = URL_SAFE_NO_PAD
+                .decode(marker)
+                .map_err(|_| validation("Invalid Marker."))?;
             Some(String::from_utf8(bytes).map_err(|_| validation("Invalid Marker."))?)
         }
     };
-    let max = max_items.and_then(|n| usize::try_from(n).ok()).unwrap_or(PAGE_ITEMS).clamp(1, 1_000);
-    let mut page = Page { items: Vec::new(), is_truncated: Some(false), marker: None };
+    let max = max_items
+        .and_then(|n| usize::try_from(n).ok())
+        .unwrap_or(PAGE_ITEMS)
+        .clamp(1, 1_000);
+    let mut page = Page {
+        items: Vec::new(),
+        is_truncated: Some(false),
+        marker: None,
+    };
     let mut last = String::new();
     for (key, item) in items.filter(|(key, _)| after.as_ref().is_none_or(|after| key > after)) {
         if page.items.len() == max {
@@ -124,16 +132,23 @@ pub(super) fn size_of(document: &str) -> usize {
 
 /// Checks an identity policy's document.
 pub(super) fn check_document(document: &str) -> Answer<()> {
-    Policy::parse(document, PolicyKind::Identity).map(|_| ()).map_err(|error| malformed(error.to_string()))
+    Policy::parse(document, PolicyKind::Identity)
+        .map(|_| ())
+        .map_err(|error| malformed(error.to_string()))
 }
 
 /// Checks a managed policy's ARN before it is attached.
 pub(super) fn attachable(state: &State, call: &Call, arn: &str) -> Answer<()> {
-    let own = arn.split(':').nth(4).is_some_and(|owner| owner == "aws" || owner == call.scope.account.as_str());
+    let own = arn
+        .split(':')
+        .nth(4)
+        .is_some_and(|owner| owner == "aws" || owner == call.scope.account.as_str());
     if own && document_of(state, arn).is_some() {
         return Ok(());
     }
-    Err(no_such_entity(format!("Policy {arn} does not exist or is not attachable.")))
+    Err(no_such_entity(format!(
+        "Policy {arn} does not exist or is not attachable."
+    )))
 }
 
 pub(super) fn boundary_of(arn: Option<&String>) -> Option<AttachedPermissionsBoundary> {
@@ -156,7 +171,12 @@ pub(super) fn check_path(path: Option<String>) -> Answer<String> {
 }
 
 pub(super) fn tags_out(tags: &[(String, String)]) -> Vec<Tag> {
-    tags.iter().map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect()
+    tags.iter()
+        .map(|(key, value)| Tag {
+            key: key.clone(),
+            value: value.clone(),
+        })
+        .collect()
 }
 
 /// Sets tags over those that are there; keys are equal without regard to case.
@@ -165,7 +185,9 @@ pub(super) fn set_tags(existing: &mut Vec<(String, String)>, tags: Vec<Tag>) -> 
     for Tag { key, value } in tags {
         let lower = key.to_lowercase();
         if lower.starts_with("aws:") {
-            return Err(invalid_input("Tag keys starting with 'aws:' are reserved for system use"));
+            return Err(invalid_input(
+                "Tag keys starting with 'aws:' are reserved for system use",
+            ));
         }
         if seen.contains(&lower) {
             return Err(invalid_input(
@@ -177,7 +199,9 @@ pub(super) fn set_tags(existing: &mut Vec<(String, String)>, tags: Vec<Tag>) -> 
         seen.push(lower);
     }
     if existing.len() > TAGS_MAX {
-        return Err(limit_exceeded(format!("The number of tags has reached the maximum limit: {TAGS_MAX}")));
+        return Err(limit_exceeded(format!(
+            "The number of tags has reached the maximum limit: {TAGS_MAX}"
+        )));
     }
     existing.sort();
     Ok(())
@@ -203,7 +227,9 @@ pub(super) fn user_name(call: &Call, given: Option<String>) -> Answer<String> {
     match (given, &call.principal.kind) {
         (Some(name), _) => Ok(name),
         (None, honmaru_machine::PrincipalKind::User { name }) => Ok(name.clone()),
-        (None, _) => Err(validation("Must specify userName when calling with non-User credentials")),
+        (None, _) => Err(validation(
+            "Must specify userName when calling with non-User credentials",
+        )),
     }
 }
 

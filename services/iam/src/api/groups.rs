@@ -29,10 +29,15 @@ pub(super) fn create(
 ) -> Answer<types::CreateGroupResponse> {
     let (scope, key) = (scope(call), key_of(&input.group_name));
     if tx.get::<Group>(&scope, &key).is_some() {
-        return Err(already_exists(format!("Group with name {} already exists.", input.group_name)));
+        return Err(already_exists(format!(
+            "Group with name {} already exists.",
+            input.group_name
+        )));
     }
     let path = check_path(input.path)?;
-    let group = Group { entity: new_entity::<Group>(tx, &call.scope.account, &path, &input.group_name) };
+    let group = Group {
+        entity: new_entity::<Group>(tx, &call.scope.account, &path, &input.group_name),
+    };
     let answer = types::CreateGroupResponse { group: shape(&group) };
     tx.put(&scope, &key, group);
     Ok(answer)
@@ -80,7 +85,10 @@ pub(super) fn update(tx: &mut Tx<'_>, call: &Call, input: types::UpdateGroupRequ
     tx.put(&scope, &new_key, group);
     if new_key != old_key {
         tx.delete::<Group>(&scope, &old_key);
-        let members: Vec<String> = tx.find::<User>(&scope, GROUP, &old_key).map(|(key, _)| key.to_owned()).collect();
+        let members: Vec<String> = tx
+            .find::<User>(&scope, GROUP, &old_key)
+            .map(|(key, _)| key.to_owned())
+            .collect();
         for member in members {
             tx.update::<User>(&scope, &member, |user| {
                 user.groups.remove(&old_key);
@@ -95,14 +103,20 @@ pub(super) fn list(state: &State, call: &Call, input: types::ListGroupsRequest) 
     let at = scope(call);
     let rows = under_path::<Group>(state, &at, input.path_prefix.as_deref()).map(|(k, row)| (k, shape(row)));
     let page = page(rows, input.marker.as_deref(), input.max_items)?;
-    Ok(types::ListGroupsResponse { groups: page.items, is_truncated: page.is_truncated, marker: page.marker })
+    Ok(types::ListGroupsResponse {
+        groups: page.items,
+        is_truncated: page.is_truncated,
+        marker: page.marker,
+    })
 }
 
 pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteGroupRequest) -> Answer<Done> {
     let (scope, key) = (scope(call), key_of(&input.group_name));
     deletable(holder::<Group>(tx, call, &input.group_name)?)?;
     if tx.find::<User>(&scope, GROUP, &key).next().is_some() {
-        return Err(delete_conflict("Cannot delete entity, must remove users from group first."));
+        return Err(delete_conflict(
+            "Cannot delete entity, must remove users from group first.",
+        ));
     }
     tx.delete::<Group>(&scope, &key);
     Ok(Done)
@@ -113,7 +127,9 @@ pub(super) fn add_user(tx: &mut Tx<'_>, call: &Call, input: types::AddUserToGrou
     let groups = &holder::<User>(tx, call, &input.user_name)?.groups;
     let key = key_of(&input.group_name);
     if groups.len() >= GROUPS_PER_USER_MAX && !groups.contains(&key) {
-        return Err(limit_exceeded(format!("Cannot exceed quota for GroupsPerUser: {GROUPS_PER_USER_MAX}")));
+        return Err(limit_exceeded(format!(
+            "Cannot exceed quota for GroupsPerUser: {GROUPS_PER_USER_MAX}"
+        )));
     }
     change::<User>(tx, call, &input.user_name, |user| {
         user.groups.insert(key);
@@ -125,7 +141,10 @@ pub(super) fn remove_user(tx: &mut Tx<'_>, call: &Call, input: types::RemoveUser
     holder::<Group>(tx, call, &input.group_name)?;
     let key = key_of(&input.group_name);
     if !holder::<User>(tx, call, &input.user_name)?.groups.contains(&key) {
-        return Err(no_such_entity(format!("User {} is not in group {}.", input.user_name, input.group_name)));
+        return Err(no_such_entity(format!(
+            "User {} is not in group {}.",
+            input.user_name, input.group_name
+        )));
     }
     change::<User>(tx, call, &input.user_name, |user| {
         user.groups.remove(&key);
@@ -140,7 +159,14 @@ pub(super) fn list_for_user(
 ) -> Answer<types::ListGroupsForUserResponse> {
     let scope = scope(call);
     let user = holder::<User>(state, call, &input.user_name)?;
-    let rows = user.groups.iter().filter_map(|key| Some((key.clone(), shape(state.get::<Group>(&scope, key)?))));
+    let rows = user
+        .groups
+        .iter()
+        .filter_map(|key| Some((key.clone(), shape(state.get::<Group>(&scope, key)?))));
     let page = page(rows, input.marker.as_deref(), input.max_items)?;
-    Ok(types::ListGroupsForUserResponse { groups: page.items, is_truncated: page.is_truncated, marker: page.marker })
+    Ok(types::ListGroupsForUserResponse {
+        groups: page.items,
+        is_truncated: page.is_truncated,
+        marker: page.marker,
+    })
 }

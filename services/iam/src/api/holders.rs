@@ -1,6 +1,8 @@
 //! Inline and attached policies, which users, groups and roles hold alike.
 
-use super::common::{Answer, ATTACHED_MAX, attachable, change, check_document, encoded, holder, modifiable, page, size_of};
+use super::common::{
+    ATTACHED_MAX, Answer, attachable, change, check_document, encoded, holder, modifiable, page, size_of,
+};
 use crate::errors::{limit_exceeded, no_such_entity};
 use crate::model::{Group, Holder, Role, User};
 use crate::types;
@@ -12,7 +14,9 @@ fn attach<H: Holder>(tx: &mut Tx<'_>, call: &Call, name: &str, arn: String) -> A
     if attached.len() >= ATTACHED_MAX && !attached.contains(&arn) {
         let mut noun = H::NOUN.to_owned();
         noun[..1].make_ascii_uppercase();
-        return Err(limit_exceeded(format!("Cannot exceed quota for PoliciesPer{noun}: {ATTACHED_MAX}")));
+        return Err(limit_exceeded(format!(
+            "Cannot exceed quota for PoliciesPer{noun}: {ATTACHED_MAX}"
+        )));
     }
     attachable(tx, call, &arn)?;
     change::<H>(tx, call, name, |row| {
@@ -32,10 +36,18 @@ fn detach<H: Holder>(tx: &mut Tx<'_>, call: &Call, name: &str, arn: &str) -> Ans
 fn put_inline<H: Holder>(tx: &mut Tx<'_>, call: &Call, name: &str, policy: String, document: String) -> Answer<()> {
     let entity = holder::<H>(tx, call, name)?.entity();
     check_document(&document)?;
-    let others = entity.inline.iter().filter(|(other, _)| **other != policy).map(|(_, text)| size_of(text)).sum::<usize>();
+    let others = entity
+        .inline
+        .iter()
+        .filter(|(other, _)| **other != policy)
+        .map(|(_, text)| size_of(text))
+        .sum::<usize>();
     if others + size_of(&document) > H::INLINE_BYTES_MAX {
         let max = H::INLINE_BYTES_MAX;
-        return Err(limit_exceeded(format!("Maximum policy size of {max} bytes exceeded for {} {name}", H::NOUN)));
+        return Err(limit_exceeded(format!(
+            "Maximum policy size of {max} bytes exceeded for {} {name}",
+            H::NOUN
+        )));
     }
     change::<H>(tx, call, name, |row| {
         row.entity_mut().inline.insert(policy, document);
@@ -48,7 +60,11 @@ fn no_inline<H: Holder>(policy: &str) -> ApiError {
 
 fn inline_of<H: Holder>(state: &State, call: &Call, name: &str, policy: &str) -> Answer<String> {
     let entity = holder::<H>(state, call, name)?.entity();
-    entity.inline.get(policy).map(|document| encoded(document)).ok_or_else(|| no_inline::<H>(policy))
+    entity
+        .inline
+        .get(policy)
+        .map(|document| encoded(document))
+        .ok_or_else(|| no_inline::<H>(policy))
 }
 
 fn delete_inline<H: Holder>(tx: &mut Tx<'_>, call: &Call, name: &str, policy: &str) -> Answer<()> {
@@ -87,13 +103,17 @@ macro_rules! operations {
             ) -> Answer<types::$attached> {
                 let entity = holder::<$row>(state, call, &input.$name)?.entity();
                 let prefix = input.path_prefix.as_deref().unwrap_or("/");
-                let rows = entity.attached.iter().filter(|arn| path_of(arn).starts_with(prefix)).map(|arn| {
-                    let item = types::AttachedPolicy {
-                        policy_name: arn.rsplit('/').next().map(str::to_owned),
-                        policy_arn: Some(arn.clone()),
-                    };
-                    (arn.clone(), item)
-                });
+                let rows = entity
+                    .attached
+                    .iter()
+                    .filter(|arn| path_of(arn).starts_with(prefix))
+                    .map(|arn| {
+                        let item = types::AttachedPolicy {
+                            policy_name: arn.rsplit('/').next().map(str::to_owned),
+                            policy_arn: Some(arn.clone()),
+                        };
+                        (arn.clone(), item)
+                    });
                 let page = page(rows, input.marker.as_deref(), input.max_items)?;
                 Ok(types::$attached {
                     attached_policies: Some(page.items),
@@ -108,13 +128,13 @@ macro_rules! operations {
                 Ok(Done)
             }
 
-            pub(in crate::api) fn get_inline(
-                state: &State,
-                call: &Call,
-                input: types::$get,
-            ) -> Answer<types::$got> {
+            pub(in crate::api) fn get_inline(state: &State, call: &Call, input: types::$get) -> Answer<types::$got> {
                 let policy_document = inline_of::<$row>(state, call, &input.$name, &input.policy_name)?;
-                Ok(types::$got { $name: input.$name, policy_name: input.policy_name, policy_document })
+                Ok(types::$got {
+                    $name: input.$name,
+                    policy_name: input.policy_name,
+                    policy_document,
+                })
             }
 
             pub(in crate::api) fn list_inline(
@@ -132,11 +152,7 @@ macro_rules! operations {
                 })
             }
 
-            pub(in crate::api) fn delete_inline(
-                tx: &mut Tx<'_>,
-                call: &Call,
-                input: types::$delete,
-            ) -> Answer<Done> {
+            pub(in crate::api) fn delete_inline(tx: &mut Tx<'_>, call: &Call, input: types::$delete) -> Answer<Done> {
                 modifiable_holder::<$row>(tx, call, &input.$name)?;
                 super::delete_inline::<$row>(tx, call, &input.$name, &input.policy_name)?;
                 Ok(Done)
@@ -147,7 +163,11 @@ macro_rules! operations {
 
 /// Service-linked roles are AWS's to change; users and groups are always the customer's.
 fn modifiable_holder<H: Holder>(state: &State, call: &Call, name: &str) -> Answer<()> {
-    if H::NOUN == Role::NOUN { modifiable(state, call, name) } else { Ok(()) }
+    if H::NOUN == Role::NOUN {
+        modifiable(state, call, name)
+    } else {
+        Ok(())
+    }
 }
 
 /// The path in a policy's ARN: `/service-role/` in `arn:aws:iam::aws:policy/service-role/X`.

@@ -31,7 +31,9 @@ pub(super) fn create(
     let name = user_name(call, input.user_name)?;
     let user_name = holder::<User>(tx, call, &name)?.entity.name.clone();
     if tx.find::<AccessKey>(&scope(call), USER, &key_of(&name)).count() >= KEYS_MAX {
-        return Err(limit_exceeded(format!("Cannot exceed quota for AccessKeysPerUser: {KEYS_MAX}")));
+        return Err(limit_exceeded(format!(
+            "Cannot exceed quota for AccessKeysPerUser: {KEYS_MAX}"
+        )));
     }
     let key = new_access_key(tx, &call.scope.account, &key_of(&name));
     Ok(types::CreateAccessKeyResponse {
@@ -109,9 +111,11 @@ pub(super) fn last_used(
             service_name: last.service.clone(),
             region: last.region.clone(),
         },
-        None => {
-            types::AccessKeyLastUsed { last_used_date: None, service_name: "N/A".to_owned(), region: "N/A".to_owned() }
-        }
+        None => types::AccessKeyLastUsed {
+            last_used_date: None,
+            service_name: "N/A".to_owned(),
+            region: "N/A".to_owned(),
+        },
     };
     Ok(types::GetAccessKeyLastUsedResponse {
         user_name: Some(user.entity.name.clone()),

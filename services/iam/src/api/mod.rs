@@ -35,9 +35,7 @@ macro_rules! write {
         Operation {
             name: $name,
             access: |state, call, input| access(state, call, input, concat!("iam:", $name), Target::$target),
-            handler: Handler::Write(|tx, call, input| {
-                $handler(tx, call, Tree::from_tree(input)).map(Tree::into_tree)
-            }),
+            handler: Handler::Write(|tx, call, input| $handler(tx, call, Tree::from_tree(input)).map(Tree::into_tree)),
         }
     };
 }
@@ -101,7 +99,11 @@ pub fn operations() -> Vec<Operation> {
         write!("TagRole", Role, roles::tag),
         write!("UntagRole", Role, roles::untag),
         read!("ListRoleTags", Role, roles::list_tags),
-        write!("CreateServiceLinkedRole", ServiceLinkedRole, roles::create_service_linked),
+        write!(
+            "CreateServiceLinkedRole",
+            ServiceLinkedRole,
+            roles::create_service_linked
+        ),
         write!("DeleteServiceLinkedRole", Role, roles::delete_service_linked),
         read!("GetServiceLinkedRoleDeletionStatus", Any, roles::deletion_status),
         write!("CreatePolicy", Policy, policies::create),
@@ -133,7 +135,11 @@ pub fn operations() -> Vec<Operation> {
         write!("RemoveClientIDFromOpenIDConnectProvider", Oidc, oidc::remove_client_id),
         read!("SimulatePrincipalPolicy", PolicySource, simulate::principal),
         read!("SimulateCustomPolicy", Any, simulate::custom),
-        read!("GetContextKeysForPrincipalPolicy", PolicySource, simulate::keys_of_principal),
+        read!(
+            "GetContextKeysForPrincipalPolicy",
+            PolicySource,
+            simulate::keys_of_principal
+        ),
         read!("GetContextKeysForCustomPolicy", Any, simulate::keys_of_custom),
         read!("GetAccountSummary", Any, account::summary),
         read!("ListAccountAliases", Any, account::list_aliases),

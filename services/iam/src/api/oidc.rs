@@ -26,7 +26,10 @@ fn check_thumbprints(thumbprints: &[String]) -> Answer<()> {
     if thumbprints.len() > THUMBPRINTS_MAX {
         return Err(invalid_input("Thumbprint list must contain fewer than 5 entries."));
     }
-    if thumbprints.iter().all(|t| t.len() == 40 && t.bytes().all(|b| b.is_ascii_hexdigit())) {
+    if thumbprints
+        .iter()
+        .all(|t| t.len() == 40 && t.bytes().all(|b| b.is_ascii_hexdigit()))
+    {
         Ok(())
     } else {
         Err(validation("Thumbprint must be 40 hexadecimal digits."))
@@ -38,7 +41,11 @@ pub(super) fn create(
     call: &Call,
     input: types::CreateOpenIDConnectProviderRequest,
 ) -> Answer<types::CreateOpenIDConnectProviderResponse> {
-    let Some(url) = input.url.strip_prefix("https://").map(|url| url.trim_end_matches('/').to_owned()) else {
+    let Some(url) = input
+        .url
+        .strip_prefix("https://")
+        .map(|url| url.trim_end_matches('/').to_owned())
+    else {
         return Err(validation("Invalid Open ID Connect Provider URL"));
     };
     if url.is_empty() || url.contains(['?', '#']) {
@@ -46,21 +53,36 @@ pub(super) fn create(
     }
     let scope = scope(call);
     if tx.get::<OidcProvider>(&scope, &url).is_some() {
-        return Err(already_exists(format!("Provider with url {} already exists.", input.url)));
+        return Err(already_exists(format!(
+            "Provider with url {} already exists.",
+            input.url
+        )));
     }
     let client_ids = input.client_id_list.unwrap_or_default();
     if client_ids.len() > CLIENT_IDS_MAX {
-        return Err(limit_exceeded(format!("Cannot exceed quota for ClientIdsPerOpenIdConnectProvider: {CLIENT_IDS_MAX}")));
+        return Err(limit_exceeded(format!(
+            "Cannot exceed quota for ClientIdsPerOpenIdConnectProvider: {CLIENT_IDS_MAX}"
+        )));
     }
     let thumbprints = input.thumbprint_list.unwrap_or_default();
     check_thumbprints(&thumbprints)?;
     let mut tags = Vec::new();
     set_tags(&mut tags, input.tags.unwrap_or_default())?;
     let arn = iam_arn(&call.scope.account, "oidc-provider", "/", &url);
-    let row = OidcProvider { url: url.clone(), arn: arn.clone(), client_ids, thumbprints, created_at: tx.now(), tags };
+    let row = OidcProvider {
+        url: url.clone(),
+        arn: arn.clone(),
+        client_ids,
+        thumbprints,
+        created_at: tx.now(),
+        tags,
+    };
     let tags = tags_out(&row.tags);
     tx.put(&scope, &url, row);
-    Ok(types::CreateOpenIDConnectProviderResponse { open_id_connect_provider_arn: Some(arn), tags: Some(tags) })
+    Ok(types::CreateOpenIDConnectProviderResponse {
+        open_id_connect_provider_arn: Some(arn),
+        tags: Some(tags),
+    })
 }
 
 pub(super) fn get(
@@ -85,15 +107,17 @@ pub(super) fn list(
 ) -> Answer<types::ListOpenIDConnectProvidersResponse> {
     let scope = scope(call);
     let rows = state.list::<OidcProvider>(&scope);
-    let list = rows.map(|(_, row)| types::OpenIDConnectProviderListEntry { arn: Some(row.arn.clone()) }).collect();
-    Ok(types::ListOpenIDConnectProvidersResponse { open_id_connect_provider_list: Some(list) })
+    let list = rows
+        .map(|(_, row)| types::OpenIDConnectProviderListEntry {
+            arn: Some(row.arn.clone()),
+        })
+        .collect();
+    Ok(types::ListOpenIDConnectProvidersResponse {
+        open_id_connect_provider_list: Some(list),
+    })
 }
 
-pub(super) fn delete(
-    tx: &mut Tx<'_>,
-    call: &Call,
-    input: types::DeleteOpenIDConnectProviderRequest,
-) -> Answer<Done> {
+pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteOpenIDConnectProviderRequest) -> Answer<Done> {
     let key = provider(tx, call, &input.open_id_connect_provider_arn)?.url.clone();
     tx.delete::<OidcProvider>(&scope(call), &key);
     Ok(Done)
@@ -117,7 +141,9 @@ pub(super) fn add_client_id(
 ) -> Answer<Done> {
     let row = provider(tx, call, &input.open_id_connect_provider_arn)?;
     if row.client_ids.len() >= CLIENT_IDS_MAX {
-        return Err(limit_exceeded(format!("Cannot exceed quota for ClientIdsPerOpenIdConnectProvider: {CLIENT_IDS_MAX}")));
+        return Err(limit_exceeded(format!(
+            "Cannot exceed quota for ClientIdsPerOpenIdConnectProvider: {CLIENT_IDS_MAX}"
+        )));
     }
     let key = row.url.clone();
     // Adding what is there does nothing. Ref: IAM API Reference.
@@ -135,6 +161,8 @@ pub(super) fn remove_client_id(
     input: types::RemoveClientIDFromOpenIDConnectProviderRequest,
 ) -> Answer<Done> {
     let key = provider(tx, call, &input.open_id_connect_provider_arn)?.url.clone();
-    tx.update::<OidcProvider>(&scope(call), &key, |row| row.client_ids.retain(|id| *id != input.client_id));
+    tx.update::<OidcProvider>(&scope(call), &key, |row| {
+        row.client_ids.retain(|id| *id != input.client_id)
+    });
     Ok(Done)
 }

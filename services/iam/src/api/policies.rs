@@ -102,14 +102,20 @@ pub(super) fn create(
         name: input.policy_name,
         id: unique_id("ANPA", tx.rng()),
         description: input.description,
-        versions: vec![PolicyVersion { number: 1, document: input.policy_document, created_at: now }],
+        versions: vec![PolicyVersion {
+            number: 1,
+            document: input.policy_document,
+            created_at: now,
+        }],
         default_version: 1,
         next_version: 2,
         created_at: now,
         updated_at: now,
         tags,
     };
-    let answer = types::CreatePolicyResponse { policy: Some(shape(tx, &scope, &policy)) };
+    let answer = types::CreatePolicyResponse {
+        policy: Some(shape(tx, &scope, &policy)),
+    };
     tx.put(&scope, &key, policy);
     Ok(answer)
 }
@@ -117,7 +123,9 @@ pub(super) fn create(
 fn check_size(document: &str) -> Answer<()> {
     check_document(document)?;
     if size_of(document) > DOCUMENT_BYTES_MAX {
-        return Err(limit_exceeded(format!("Cannot exceed quota for PolicySize: {DOCUMENT_BYTES_MAX}")));
+        return Err(limit_exceeded(format!(
+            "Cannot exceed quota for PolicySize: {DOCUMENT_BYTES_MAX}"
+        )));
     }
     Ok(())
 }
@@ -140,10 +148,18 @@ pub(super) fn list(
     let wanted = input.scope.as_deref().unwrap_or("All");
     let mut rows: Vec<(String, types::Policy)> = Vec::new();
     if wanted != "Local" {
-        rows.extend(all_aws_managed().iter().map(|p| (p.arn.to_owned(), aws_shape(state, &scope, p))));
+        rows.extend(
+            all_aws_managed()
+                .iter()
+                .map(|p| (p.arn.to_owned(), aws_shape(state, &scope, p))),
+        );
     }
     if wanted != "AWS" {
-        rows.extend(state.list::<ManagedPolicy>(&scope).map(|(_, p)| (p.arn.clone(), shape(state, &scope, p))));
+        rows.extend(
+            state
+                .list::<ManagedPolicy>(&scope)
+                .map(|(_, p)| (p.arn.clone(), shape(state, &scope, p))),
+        );
     }
     let prefix = input.path_prefix.as_deref().unwrap_or("/");
     rows.retain(|(_, policy)| {
@@ -157,7 +173,16 @@ pub(super) fn list(
             }
     });
     rows.sort_by(|a, b| a.0.cmp(&b.0));
-    let rows = rows.into_iter().map(|(key, policy)| (key, types::Policy { tags: None, description: None, ..policy }));
+    let rows = rows.into_iter().map(|(key, policy)| {
+        (
+            key,
+            types::Policy {
+                tags: None,
+                description: None,
+                ..policy
+            },
+        )
+    });
     let page = page(rows, input.marker.as_deref(), input.max_items)?;
     Ok(types::ListPoliciesResponse {
         policies: Some(page.items),
@@ -206,7 +231,11 @@ pub(super) fn create_version(
         )));
     }
     let now = tx.now();
-    let version = PolicyVersion { number: policy.next_version, document: input.policy_document, created_at: now };
+    let version = PolicyVersion {
+        number: policy.next_version,
+        document: input.policy_document,
+        created_at: now,
+    };
     policy.next_version += 1;
     if input.set_as_default == Some(true) {
         policy.default_version = version.number;
@@ -216,14 +245,21 @@ pub(super) fn create_version(
     policy.versions.push(version);
     let key = key_of(&policy.name);
     tx.put(&scope(call), &key, policy);
-    Ok(types::CreatePolicyVersionResponse { policy_version: Some(shape) })
+    Ok(types::CreatePolicyVersionResponse {
+        policy_version: Some(shape),
+    })
 }
 
 fn number_of(policy: &ManagedPolicy, id: &str) -> Answer<u32> {
     let number = id.strip_prefix('v').and_then(|n| n.parse::<u32>().ok());
-    number.filter(|n| policy.versions.iter().any(|v| v.number == *n)).ok_or_else(|| {
-        no_such_entity(format!("Policy {} version {id} does not exist or is not attachable.", policy.arn))
-    })
+    number
+        .filter(|n| policy.versions.iter().any(|v| v.number == *n))
+        .ok_or_else(|| {
+            no_such_entity(format!(
+                "Policy {} version {id} does not exist or is not attachable.",
+                policy.arn
+            ))
+        })
 }
 
 pub(super) fn get_version(
@@ -243,10 +279,14 @@ pub(super) fn get_version(
             let policy = customer(state, call, &input.policy_arn)?;
             let number = number_of(policy, &input.version_id)?;
             let version = policy.versions.iter().find(|v| v.number == number);
-            version.map(|v| version_shape(v, policy.default_version, true)).unwrap_or_default()
+            version
+                .map(|v| version_shape(v, policy.default_version, true))
+                .unwrap_or_default()
         }
     };
-    Ok(types::GetPolicyVersionResponse { policy_version: Some(shape) })
+    Ok(types::GetPolicyVersionResponse {
+        policy_version: Some(shape),
+    })
 }
 
 fn aws_version(policy: &AwsManaged, with_document: bool) -> types::PolicyVersion {
@@ -270,7 +310,12 @@ pub(super) fn list_versions(
             // Newest first, as AWS lists them; the key turns the order around.
             let newest = policy.versions.iter().rev();
             newest
-                .map(|v| (format!("{:010}", u32::MAX - v.number), version_shape(v, policy.default_version, false)))
+                .map(|v| {
+                    (
+                        format!("{:010}", u32::MAX - v.number),
+                        version_shape(v, policy.default_version, false),
+                    )
+                })
                 .collect()
         }
     };
@@ -282,26 +327,20 @@ pub(super) fn list_versions(
     })
 }
 
-pub(super) fn delete_version(
-    tx: &mut Tx<'_>,
-    call: &Call,
-    input: types::DeletePolicyVersionRequest,
-) -> Answer<Done> {
+pub(super) fn delete_version(tx: &mut Tx<'_>, call: &Call, input: types::DeletePolicyVersionRequest) -> Answer<Done> {
     let policy = customer(tx, call, &input.policy_arn)?;
     let number = number_of(policy, &input.version_id)?;
     if number == policy.default_version {
         return Err(delete_conflict("Cannot delete the default version of a policy."));
     }
     let key = key_of(&policy.name);
-    tx.update::<ManagedPolicy>(&scope(call), &key, |policy| policy.versions.retain(|v| v.number != number));
+    tx.update::<ManagedPolicy>(&scope(call), &key, |policy| {
+        policy.versions.retain(|v| v.number != number)
+    });
     Ok(Done)
 }
 
-pub(super) fn set_default(
-    tx: &mut Tx<'_>,
-    call: &Call,
-    input: types::SetDefaultPolicyVersionRequest,
-) -> Answer<Done> {
+pub(super) fn set_default(tx: &mut Tx<'_>, call: &Call, input: types::SetDefaultPolicyVersionRequest) -> Answer<Done> {
     let policy = customer(tx, call, &input.policy_arn)?;
     let number = number_of(policy, &input.version_id)?;
     let (key, now) = (key_of(&policy.name), tx.now());
@@ -343,9 +382,18 @@ pub(super) fn list_entities(
     for (noun, name, id) in page.items {
         let (name, id) = (Some(name), Some(id));
         match noun {
-            "User" => users.push(types::PolicyUser { user_name: name, user_id: id }),
-            "Group" => groups.push(types::PolicyGroup { group_name: name, group_id: id }),
-            _ => roles.push(types::PolicyRole { role_name: name, role_id: id }),
+            "User" => users.push(types::PolicyUser {
+                user_name: name,
+                user_id: id,
+            }),
+            "Group" => groups.push(types::PolicyGroup {
+                group_name: name,
+                group_id: id,
+            }),
+            _ => roles.push(types::PolicyRole {
+                role_name: name,
+                role_id: id,
+            }),
         }
     }
     Ok(types::ListEntitiesForPolicyResponse {
@@ -386,7 +434,9 @@ pub(super) fn tag(tx: &mut Tx<'_>, call: &Call, input: types::TagPolicyRequest) 
 
 pub(super) fn untag(tx: &mut Tx<'_>, call: &Call, input: types::UntagPolicyRequest) -> Answer<Done> {
     let key = key_of(&customer(tx, call, &input.policy_arn)?.name);
-    tx.update::<ManagedPolicy>(&scope(call), &key, |policy| remove_tags(&mut policy.tags, &input.tag_keys));
+    tx.update::<ManagedPolicy>(&scope(call), &key, |policy| {
+        remove_tags(&mut policy.tags, &input.tag_keys)
+    });
     Ok(Done)
 }
 
@@ -400,6 +450,14 @@ pub(super) fn list_tags(
     } else {
         tags_out(&customer(state, call, &input.policy_arn)?.tags)
     };
-    let page = page(tags.into_iter().map(|t| (t.key.clone(), t)), input.marker.as_deref(), input.max_items)?;
-    Ok(types::ListPolicyTagsResponse { tags: page.items, is_truncated: page.is_truncated, marker: page.marker })
+    let page = page(
+        tags.into_iter().map(|t| (t.key.clone(), t)),
+        input.marker.as_deref(),
+        input.max_items,
+    )?;
+    Ok(types::ListPolicyTagsResponse {
+        tags: page.items,
+        is_truncated: page.is_truncated,
+        marker: page.marker,
+    })
 }

@@ -50,7 +50,9 @@ pub(super) fn create(
         created_at: tx.now(),
         tags,
     };
-    let answer = types::CreateInstanceProfileResponse { instance_profile: shape(tx, call, &row) };
+    let answer = types::CreateInstanceProfileResponse {
+        instance_profile: shape(tx, call, &row),
+    };
     tx.put(&scope, &key, row);
     Ok(answer)
 }
@@ -61,7 +63,9 @@ pub(super) fn get(
     input: types::GetInstanceProfileRequest,
 ) -> Answer<types::GetInstanceProfileResponse> {
     let row = profile(state, call, &input.instance_profile_name)?;
-    Ok(types::GetInstanceProfileResponse { instance_profile: shape(state, call, row) })
+    Ok(types::GetInstanceProfileResponse {
+        instance_profile: shape(state, call, row),
+    })
 }
 
 pub(super) fn list(
@@ -71,7 +75,9 @@ pub(super) fn list(
 ) -> Answer<types::ListInstanceProfilesResponse> {
     let scope = scope(call);
     let prefix = input.path_prefix.as_deref().unwrap_or("/");
-    let rows = state.list::<InstanceProfile>(&scope).filter(|(_, row)| row.path.starts_with(prefix));
+    let rows = state
+        .list::<InstanceProfile>(&scope)
+        .filter(|(_, row)| row.path.starts_with(prefix));
     let rows = rows.map(|(key, row)| (key.to_owned(), shape(state, call, row)));
     let page = page(rows, input.marker.as_deref(), input.max_items)?;
     Ok(types::ListInstanceProfilesResponse {
@@ -83,23 +89,25 @@ pub(super) fn list(
 
 pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteInstanceProfileRequest) -> Answer<Done> {
     if profile(tx, call, &input.instance_profile_name)?.role.is_some() {
-        return Err(delete_conflict("Cannot delete entity, must remove roles from instance profile first."));
+        return Err(delete_conflict(
+            "Cannot delete entity, must remove roles from instance profile first.",
+        ));
     }
     tx.delete::<InstanceProfile>(&scope(call), &key_of(&input.instance_profile_name));
     Ok(Done)
 }
 
-pub(super) fn add_role(
-    tx: &mut Tx<'_>,
-    call: &Call,
-    input: types::AddRoleToInstanceProfileRequest,
-) -> Answer<Done> {
+pub(super) fn add_role(tx: &mut Tx<'_>, call: &Call, input: types::AddRoleToInstanceProfileRequest) -> Answer<Done> {
     holder::<Role>(tx, call, &input.role_name)?;
     if profile(tx, call, &input.instance_profile_name)?.role.is_some() {
-        return Err(limit_exceeded("Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1"));
+        return Err(limit_exceeded(
+            "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1",
+        ));
     }
     let role = key_of(&input.role_name);
-    tx.update::<InstanceProfile>(&scope(call), &key_of(&input.instance_profile_name), |row| row.role = Some(role));
+    tx.update::<InstanceProfile>(&scope(call), &key_of(&input.instance_profile_name), |row| {
+        row.role = Some(role)
+    });
     Ok(Done)
 }
 
@@ -115,7 +123,9 @@ pub(super) fn remove_role(
             input.role_name, input.instance_profile_name
         )));
     }
-    tx.update::<InstanceProfile>(&scope(call), &key_of(&input.instance_profile_name), |row| row.role = None);
+    tx.update::<InstanceProfile>(&scope(call), &key_of(&input.instance_profile_name), |row| {
+        row.role = None
+    });
     Ok(Done)
 }
 

@@ -40,7 +40,9 @@ pub(super) fn shape(role: &Role) -> types::Role {
 fn check_trust(state: &State, document: &str) -> Answer<()> {
     let policy = Policy::parse(document, PolicyKind::Trust).map_err(|error| malformed(error.to_string()))?;
     if size_of(document) > TRUST_BYTES_MAX {
-        return Err(limit_exceeded(format!("Cannot exceed quota for ACLSizePerRole: {TRUST_BYTES_MAX}")));
+        return Err(limit_exceeded(format!(
+            "Cannot exceed quota for ACLSizePerRole: {TRUST_BYTES_MAX}"
+        )));
     }
     for arn in policy.principal_arns() {
         let mut parts = arn.splitn(6, ':').skip(4);
@@ -49,7 +51,9 @@ fn check_trust(state: &State, document: &str) -> Answer<()> {
             Some(("role", _)) => role_by_arn(state, arn).is_some(),
             Some(("user", name)) => account.parse().is_ok_and(|account| {
                 let key = key_of(name.rsplit('/').next().unwrap_or_default());
-                state.get::<User>(&scope_of(&account), &key).is_some_and(|user| user.entity.arn == arn)
+                state
+                    .get::<User>(&scope_of(&account), &key)
+                    .is_some_and(|user| user.entity.arn == arn)
             }),
             // Sessions and unique ids cannot be looked up.
             _ => true,
@@ -68,7 +72,10 @@ pub(super) fn create(
 ) -> Answer<types::CreateRoleResponse> {
     let (scope, key) = (scope(call), key_of(&input.role_name));
     if tx.get::<Role>(&scope, &key).is_some() {
-        return Err(already_exists(format!("Role with name {} already exists.", input.role_name)));
+        return Err(already_exists(format!(
+            "Role with name {} already exists.",
+            input.role_name
+        )));
     }
     check_trust(tx, &input.assume_role_policy_document)?;
     if let Some(arn) = &input.permissions_boundary {
@@ -91,7 +98,9 @@ pub(super) fn create(
 }
 
 pub(super) fn get(state: &State, call: &Call, input: types::GetRoleRequest) -> Answer<types::GetRoleResponse> {
-    Ok(types::GetRoleResponse { role: shape(holder::<Role>(state, call, &input.role_name)?) })
+    Ok(types::GetRoleResponse {
+        role: shape(holder::<Role>(state, call, &input.role_name)?),
+    })
 }
 
 pub(super) fn update(
@@ -116,16 +125,16 @@ pub(super) fn update_description(
     call: &Call,
     input: types::UpdateRoleDescriptionRequest,
 ) -> Answer<types::UpdateRoleDescriptionResponse> {
-    change::<Role>(tx, call, &input.role_name, |role| role.description = Some(input.description))?;
+    change::<Role>(tx, call, &input.role_name, |role| {
+        role.description = Some(input.description)
+    })?;
     let role = holder::<Role>(tx, call, &input.role_name)?;
-    Ok(types::UpdateRoleDescriptionResponse { role: Some(shape(role)) })
+    Ok(types::UpdateRoleDescriptionResponse {
+        role: Some(shape(role)),
+    })
 }
 
-pub(super) fn update_trust(
-    tx: &mut Tx<'_>,
-    call: &Call,
-    input: types::UpdateAssumeRolePolicyRequest,
-) -> Answer<Done> {
+pub(super) fn update_trust(tx: &mut Tx<'_>, call: &Call, input: types::UpdateAssumeRolePolicyRequest) -> Answer<Done> {
     modifiable(tx, call, &input.role_name)?;
     holder::<Role>(tx, call, &input.role_name)?;
     check_trust(tx, &input.policy_document)?;
@@ -138,9 +147,20 @@ pub(super) fn list(state: &State, call: &Call, input: types::ListRolesRequest) -
     let rows = under_path::<Role>(state, &at, input.path_prefix.as_deref()).map(|(k, row)| (k, shape(row)));
     let page = page(rows, input.marker.as_deref(), input.max_items)?;
     // Lists leave out what only GetRole tells.
-    let roles =
-        page.items.into_iter().map(|role| types::Role { tags: None, permissions_boundary: None, ..role }).collect();
-    Ok(types::ListRolesResponse { roles, is_truncated: page.is_truncated, marker: page.marker })
+    let roles = page
+        .items
+        .into_iter()
+        .map(|role| types::Role {
+            tags: None,
+            permissions_boundary: None,
+            ..role
+        })
+        .collect();
+    Ok(types::ListRolesResponse {
+        roles,
+        is_truncated: page.is_truncated,
+        marker: page.marker,
+    })
 }
 
 pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteRoleRequest) -> Answer<Done> {
@@ -148,7 +168,9 @@ pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteRoleReque
     modifiable(tx, call, &input.role_name)?;
     deletable(holder::<Role>(tx, call, &input.role_name)?)?;
     if tx.find::<InstanceProfile>(&scope, ROLE, &key).next().is_some() {
-        return Err(delete_conflict("Cannot delete entity, must remove roles from instance profile first."));
+        return Err(delete_conflict(
+            "Cannot delete entity, must remove roles from instance profile first.",
+        ));
     }
     tx.delete::<Role>(&scope, &key);
     Ok(Done)
@@ -162,7 +184,9 @@ pub(super) fn put_boundary(
     modifiable(tx, call, &input.role_name)?;
     holder::<Role>(tx, call, &input.role_name)?;
     attachable(tx, call, &input.permissions_boundary)?;
-    change::<Role>(tx, call, &input.role_name, |role| role.entity.boundary = Some(input.permissions_boundary))?;
+    change::<Role>(tx, call, &input.role_name, |role| {
+        role.entity.boundary = Some(input.permissions_boundary)
+    })?;
     Ok(Done)
 }
 
@@ -172,7 +196,10 @@ pub(super) fn delete_boundary(
     input: types::DeleteRolePermissionsBoundaryRequest,
 ) -> Answer<Done> {
     if holder::<Role>(tx, call, &input.role_name)?.entity.boundary.is_none() {
-        return Err(no_such_entity(format!("No permissions boundary is set for role {}.", input.role_name)));
+        return Err(no_such_entity(format!(
+            "No permissions boundary is set for role {}.",
+            input.role_name
+        )));
     }
     change::<Role>(tx, call, &input.role_name, |role| role.entity.boundary = None)?;
     Ok(Done)
@@ -186,7 +213,9 @@ pub(super) fn tag(tx: &mut Tx<'_>, call: &Call, input: types::TagRoleRequest) ->
 }
 
 pub(super) fn untag(tx: &mut Tx<'_>, call: &Call, input: types::UntagRoleRequest) -> Answer<Done> {
-    change::<Role>(tx, call, &input.role_name, |role| remove_tags(&mut role.entity.tags, &input.tag_keys))?;
+    change::<Role>(tx, call, &input.role_name, |role| {
+        remove_tags(&mut role.entity.tags, &input.tag_keys)
+    })?;
     Ok(Done)
 }
 
@@ -196,9 +225,15 @@ pub(super) fn list_tags(
     input: types::ListRoleTagsRequest,
 ) -> Answer<types::ListRoleTagsResponse> {
     let role = holder::<Role>(state, call, &input.role_name)?;
-    let tags = tags_out(&role.entity.tags).into_iter().map(|tag| (tag.key.clone(), tag));
+    let tags = tags_out(&role.entity.tags)
+        .into_iter()
+        .map(|tag| (tag.key.clone(), tag));
     let page = page(tags, input.marker.as_deref(), input.max_items)?;
-    Ok(types::ListRoleTagsResponse { tags: page.items, is_truncated: page.is_truncated, marker: page.marker })
+    Ok(types::ListRoleTagsResponse {
+        tags: page.items,
+        is_truncated: page.is_truncated,
+        marker: page.marker,
+    })
 }
 
 pub(super) fn create_service_linked(
@@ -208,7 +243,9 @@ pub(super) fn create_service_linked(
 ) -> Answer<types::CreateServiceLinkedRoleResponse> {
     let service = input.aws_service_name;
     let Some(linked) = service_linked(&service) else {
-        return Err(invalid_input(format!("Service {service} does not exist or has no service-linked role.")));
+        return Err(invalid_input(format!(
+            "Service {service} does not exist or has no service-linked role."
+        )));
     };
     if input.custom_suffix.is_some() {
         return Err(invalid_input(format!("Custom suffix is not allowed for {service}")));
@@ -234,7 +271,9 @@ pub(super) fn create_service_linked(
         max_session_s: MAX_SESSION_S_DEFAULT,
         linked_service: Some(service),
     };
-    let answer = types::CreateServiceLinkedRoleResponse { role: Some(shape(&role)) };
+    let answer = types::CreateServiceLinkedRoleResponse {
+        role: Some(shape(&role)),
+    };
     tx.put(&scope, &key, role);
     Ok(answer)
 }
@@ -247,7 +286,10 @@ pub(super) fn delete_service_linked(
     let (scope, key) = (scope(call), key_of(&input.role_name));
     let role = holder::<Role>(tx, call, &input.role_name)?;
     let Some(service) = role.linked_service.clone() else {
-        return Err(invalid_input(format!("Role {} is not a service-linked role.", input.role_name)));
+        return Err(invalid_input(format!(
+            "Role {} is not a service-linked role.",
+            input.role_name
+        )));
     };
     tx.delete::<Role>(&scope, &key);
     let deletion_task_id = format!("task/aws-service-role/{service}/{}/{}", input.role_name, uuid(tx.rng()));
@@ -263,9 +305,12 @@ pub(super) fn deletion_status(
 ) -> Answer<types::GetServiceLinkedRoleDeletionStatusResponse> {
     let id = &input.deletion_task_id;
     match state.get::<RoleDeletion>(&scope(call), id) {
-        Some(_) => {
-            Ok(types::GetServiceLinkedRoleDeletionStatusResponse { status: "SUCCEEDED".to_owned(), reason: None })
-        }
-        None => Err(no_such_entity(format!("Deletion Task not found with DeletionTaskId {id}"))),
+        Some(_) => Ok(types::GetServiceLinkedRoleDeletionStatusResponse {
+            status: "SUCCEEDED".to_owned(),
+            reason: None,
+        }),
+        None => Err(no_such_entity(format!(
+            "Deletion Task not found with DeletionTaskId {id}"
+        ))),
     }
 }

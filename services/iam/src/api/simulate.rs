@@ -35,13 +35,19 @@ struct Simulation {
 }
 
 fn parse(document: &str, kind: PolicyKind) -> Answer<Arc<Policy>> {
-    Policy::parse(document, kind).map(Arc::new).map_err(|error| invalid_input(error.to_string()))
+    Policy::parse(document, kind)
+        .map(Arc::new)
+        .map_err(|error| invalid_input(error.to_string()))
 }
 
 fn inputs(list: Option<Vec<String>>) -> Answer<Vec<Source>> {
     let sources = list.unwrap_or_default().into_iter().enumerate().map(|(i, document)| {
         let policy = parse(&document, PolicyKind::Identity)?;
-        Ok(Source { id: format!("PolicyInputList.{}", i + 1), kind: "IAM Policy", policy })
+        Ok(Source {
+            id: format!("PolicyInputList.{}", i + 1),
+            kind: "IAM Policy",
+            policy,
+        })
     });
     sources.collect()
 }
@@ -49,19 +55,32 @@ fn inputs(list: Option<Vec<String>>) -> Answer<Vec<Source>> {
 fn context(entries: Option<Vec<types::ContextEntry>>) -> BTreeMap<String, Vec<String>> {
     let entries = entries.unwrap_or_default().into_iter();
     entries
-        .filter_map(|e| Some((e.context_key_name?.to_lowercase(), e.context_key_values.unwrap_or_default())))
+        .filter_map(|e| {
+            Some((
+                e.context_key_name?.to_lowercase(),
+                e.context_key_values.unwrap_or_default(),
+            ))
+        })
         .collect()
 }
 
 fn entity_sources(state: &State, noun: &str, entity: &Entity, out: &mut Vec<Source>) -> Answer<()> {
     for (name, document) in &entity.inline {
         let id = format!("{noun}_{}_{name}", entity.name);
-        out.push(Source { id, kind: "IAM Policy", policy: parse(document, PolicyKind::Stored)? });
+        out.push(Source {
+            id,
+            kind: "IAM Policy",
+            policy: parse(document, PolicyKind::Stored)?,
+        });
     }
     for arn in &entity.attached {
         if let Some(document) = document_of(state, arn) {
             let id = arn.rsplit('/').next().unwrap_or(arn).to_owned();
-            out.push(Source { id, kind: "IAM Policy", policy: parse(document, PolicyKind::Stored)? });
+            out.push(Source {
+                id,
+                kind: "IAM Policy",
+                policy: parse(document, PolicyKind::Stored)?,
+            });
         }
     }
     Ok(())
@@ -98,7 +117,9 @@ fn source_of(state: &State, call: &Call, arn: &str) -> Answer<(Vec<Source>, Opti
             entity_sources(state, "role", &role.entity, &mut sources)?;
             Ok((sources, role.entity.boundary.clone()))
         }
-        _ => Err(invalid_input(format!("Invalid Entity Arn: {arn} does not clearly define entity type and name."))),
+        _ => Err(invalid_input(format!(
+            "Invalid Entity Arn: {arn} does not clearly define entity type and name."
+        ))),
     }
 }
 
@@ -109,12 +130,19 @@ pub(super) fn principal(
 ) -> Answer<types::SimulatePolicyResponse> {
     let (mut identity, boundary) = source_of(state, call, &input.policy_source_arn)?;
     identity.extend(inputs(input.policy_input_list)?);
-    let given = input.permissions_boundary_policy_input_list.and_then(|list| list.into_iter().next());
+    let given = input
+        .permissions_boundary_policy_input_list
+        .and_then(|list| list.into_iter().next());
     let document = given.or_else(|| boundary.and_then(|arn| document_of(state, &arn).map(str::to_owned)));
     let simulation = Simulation {
         identity,
-        boundary: document.map(|document| parse(&document, PolicyKind::Stored)).transpose()?,
-        resource: input.resource_policy.map(|document| parse(&document, PolicyKind::Resource)).transpose()?,
+        boundary: document
+            .map(|document| parse(&document, PolicyKind::Stored))
+            .transpose()?,
+        resource: input
+            .resource_policy
+            .map(|document| parse(&document, PolicyKind::Resource))
+            .transpose()?,
         actions: input.action_names,
         resources: input.resource_arns.unwrap_or_default(),
         context: context(input.context_entries),
@@ -129,11 +157,18 @@ pub(super) fn custom(
     call: &Call,
     input: types::SimulateCustomPolicyRequest,
 ) -> Answer<types::SimulatePolicyResponse> {
-    let boundary = input.permissions_boundary_policy_input_list.and_then(|list| list.into_iter().next());
+    let boundary = input
+        .permissions_boundary_policy_input_list
+        .and_then(|list| list.into_iter().next());
     let simulation = Simulation {
         identity: inputs(Some(input.policy_input_list))?,
-        boundary: boundary.map(|document| parse(&document, PolicyKind::Identity)).transpose()?,
-        resource: input.resource_policy.map(|document| parse(&document, PolicyKind::Resource)).transpose()?,
+        boundary: boundary
+            .map(|document| parse(&document, PolicyKind::Identity))
+            .transpose()?,
+        resource: input
+            .resource_policy
+            .map(|document| parse(&document, PolicyKind::Resource))
+            .transpose()?,
         actions: input.action_names,
         resources: input.resource_arns.unwrap_or_default(),
         context: context(input.context_entries),
@@ -167,21 +202,34 @@ fn run(
     max_items: Option<i32>,
 ) -> Answer<types::SimulatePolicyResponse> {
     let everything = vec!["*".to_owned()];
-    let resources = if simulation.resources.is_empty() { &everything } else { &simulation.resources };
+    let resources = if simulation.resources.is_empty() {
+        &everything
+    } else {
+        &simulation.resources
+    };
     if simulation.actions.len().saturating_mul(resources.len()) > RESULTS_MAX {
-        return Err(invalid_input(format!("At most {RESULTS_MAX} results can be simulated at once.")));
+        return Err(invalid_input(format!(
+            "At most {RESULTS_MAX} results can be simulated at once."
+        )));
     }
     let arn = &simulation.caller_arn;
     let user_name = arn.split_once(":user/").and_then(|(_, name)| name.rsplit('/').next());
     let caller = Caller {
-        kind: if user_name.is_some() { CallerKind::User } else { CallerKind::AssumedRole },
+        kind: if user_name.is_some() {
+            CallerKind::User
+        } else {
+            CallerKind::AssumedRole
+        },
         account: call.scope.account.as_str(),
         arn,
         role_arn: Some(arn.as_str()).filter(|_| user_name.is_none()),
         user_name,
         ..Caller::anonymous()
     };
-    let context = Entries { given: &simulation.context, caller: &caller };
+    let context = Entries {
+        given: &simulation.context,
+        caller: &caller,
+    };
     let policies = Policies {
         identity: simulation.identity.iter().map(|source| source.policy.clone()).collect(),
         boundary: simulation.boundary.clone(),
@@ -195,7 +243,10 @@ fn run(
             return Err(invalid_input(format!("Invalid action: {action}")));
         }
         for resource in resources {
-            let owner = simulation.resource_owner.as_deref().and_then(|owner| owner.split(':').nth(4));
+            let owner = simulation
+                .resource_owner
+                .as_deref()
+                .and_then(|owner| owner.split(':').nth(4));
             let request = Request {
                 caller: &caller,
                 action,
@@ -218,7 +269,12 @@ fn run(
 
 /// Keys that the policies ask for and the request does not have.
 fn missing_keys(simulation: &Simulation, context: &dyn Context) -> Vec<String> {
-    let policies = simulation.identity.iter().map(|s| &s.policy).chain(&simulation.boundary).chain(&simulation.resource);
+    let policies = simulation
+        .identity
+        .iter()
+        .map(|s| &s.policy)
+        .chain(&simulation.boundary)
+        .chain(&simulation.resource);
     let keys: BTreeSet<String> = policies.flat_map(|policy| policy.context_keys()).collect();
     keys.into_iter().filter(|key| context.values(key).is_none()).collect()
 }
@@ -235,9 +291,10 @@ fn result_of(
         Decision::ExplicitDeny(_) => Some(Effect::Deny),
         Decision::ImplicitDeny(_) => None,
     };
-    let matched = simulation.identity.iter().filter(|source| {
-        wanted.is_some() && source.policy.effect(request) == wanted
-    });
+    let matched = simulation
+        .identity
+        .iter()
+        .filter(|source| wanted.is_some() && source.policy.effect(request) == wanted);
     let mut matched: Vec<types::Statement> = matched
         .map(|source| types::Statement {
             source_policy_id: Some(source.id.clone()),
@@ -255,9 +312,12 @@ fn result_of(
             ..Default::default()
         });
     }
-    let boundary = simulation.boundary.as_ref().map(|policy| types::PermissionsBoundaryDecisionDetail {
-        allowed_by_permissions_boundary: Some(policy.effect(request) == Some(Effect::Allow)),
-    });
+    let boundary = simulation
+        .boundary
+        .as_ref()
+        .map(|policy| types::PermissionsBoundaryDecisionDetail {
+            allowed_by_permissions_boundary: Some(policy.effect(request) == Some(Effect::Allow)),
+        });
     types::EvaluationResult {
         eval_action_name: request.action.to_owned(),
         eval_resource_name: Some(request.resource.to_owned()),
@@ -278,7 +338,9 @@ fn result_of(
 
 fn keys(sources: &[Source]) -> types::GetContextKeysForPolicyResponse {
     let keys: BTreeSet<String> = sources.iter().flat_map(|source| source.policy.context_keys()).collect();
-    types::GetContextKeysForPolicyResponse { context_key_names: Some(keys.into_iter().collect()) }
+    types::GetContextKeysForPolicyResponse {
+        context_key_names: Some(keys.into_iter().collect()),
+    }
 }
 
 pub(super) fn keys_of_custom(

@@ -32,7 +32,10 @@ pub(super) fn create(
 ) -> Answer<types::CreateUserResponse> {
     let (scope, key) = (scope(call), key_of(&input.user_name));
     if user_exists(tx, &scope, &input.user_name) {
-        return Err(already_exists(format!("User with name {} already exists.", input.user_name)));
+        return Err(already_exists(format!(
+            "User with name {} already exists.",
+            input.user_name
+        )));
     }
     if let Some(arn) = &input.permissions_boundary {
         attachable(tx, call, arn)?;
@@ -41,15 +44,22 @@ pub(super) fn create(
     let mut entity = new_entity::<User>(tx, &call.scope.account, &path, &input.user_name);
     entity.boundary = input.permissions_boundary;
     set_tags(&mut entity.tags, input.tags.unwrap_or_default())?;
-    let user = User { entity, groups: Default::default() };
-    let answer = types::CreateUserResponse { user: Some(shape(&user)) };
+    let user = User {
+        entity,
+        groups: Default::default(),
+    };
+    let answer = types::CreateUserResponse {
+        user: Some(shape(&user)),
+    };
     tx.put(&scope, &key, user);
     Ok(answer)
 }
 
 pub(super) fn get(state: &State, call: &Call, input: types::GetUserRequest) -> Answer<types::GetUserResponse> {
     let name = user_name(call, input.user_name)?;
-    Ok(types::GetUserResponse { user: shape(holder::<User>(state, call, &name)?) })
+    Ok(types::GetUserResponse {
+        user: shape(holder::<User>(state, call, &name)?),
+    })
 }
 
 pub(super) fn update(tx: &mut Tx<'_>, call: &Call, input: types::UpdateUserRequest) -> Answer<Done> {
@@ -70,7 +80,10 @@ pub(super) fn update(tx: &mut Tx<'_>, call: &Call, input: types::UpdateUserReque
     tx.put(&scope, &new_key, user);
     if new_key != old_key {
         tx.delete::<User>(&scope, &old_key);
-        let keys: Vec<AccessKey> = tx.find::<AccessKey>(&scope, USER, &old_key).map(|(_, key)| key.clone()).collect();
+        let keys: Vec<AccessKey> = tx
+            .find::<AccessKey>(&scope, USER, &old_key)
+            .map(|(_, key)| key.clone())
+            .collect();
         for mut key in keys {
             key.user.clone_from(&new_key);
             let id = key.id.clone();
@@ -84,8 +97,16 @@ pub(super) fn list(state: &State, call: &Call, input: types::ListUsersRequest) -
     let at = scope(call);
     let rows = under_path::<User>(state, &at, input.path_prefix.as_deref()).map(|(k, row)| (k, shape(row)));
     let page = page(rows, input.marker.as_deref(), input.max_items)?;
-    let users = page.items.into_iter().map(|user| types::User { tags: None, ..user }).collect();
-    Ok(types::ListUsersResponse { users, is_truncated: page.is_truncated, marker: page.marker })
+    let users = page
+        .items
+        .into_iter()
+        .map(|user| types::User { tags: None, ..user })
+        .collect();
+    Ok(types::ListUsersResponse {
+        users,
+        is_truncated: page.is_truncated,
+        marker: page.marker,
+    })
 }
 
 pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteUserRequest) -> Answer<Done> {
@@ -93,7 +114,9 @@ pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteUserReque
     let user = holder::<User>(tx, call, &input.user_name)?;
     deletable(user)?;
     if !user.groups.is_empty() {
-        return Err(delete_conflict("Cannot delete entity, must remove user from all groups first."));
+        return Err(delete_conflict(
+            "Cannot delete entity, must remove user from all groups first.",
+        ));
     }
     if tx.find::<AccessKey>(&scope, USER, &key).next().is_some() {
         return Err(delete_conflict("Cannot delete entity, must delete access keys first."));
@@ -109,7 +132,9 @@ pub(super) fn put_boundary(
 ) -> Answer<Done> {
     holder::<User>(tx, call, &input.user_name)?;
     attachable(tx, call, &input.permissions_boundary)?;
-    change::<User>(tx, call, &input.user_name, |user| user.entity.boundary = Some(input.permissions_boundary))?;
+    change::<User>(tx, call, &input.user_name, |user| {
+        user.entity.boundary = Some(input.permissions_boundary)
+    })?;
     Ok(Done)
 }
 
@@ -119,7 +144,10 @@ pub(super) fn delete_boundary(
     input: types::DeleteUserPermissionsBoundaryRequest,
 ) -> Answer<Done> {
     if holder::<User>(tx, call, &input.user_name)?.entity.boundary.is_none() {
-        return Err(no_such_entity(format!("No permissions boundary is set for user {}.", input.user_name)));
+        return Err(no_such_entity(format!(
+            "No permissions boundary is set for user {}.",
+            input.user_name
+        )));
     }
     change::<User>(tx, call, &input.user_name, |user| user.entity.boundary = None)?;
     Ok(Done)
@@ -133,7 +161,9 @@ pub(super) fn tag(tx: &mut Tx<'_>, call: &Call, input: types::TagUserRequest) ->
 }
 
 pub(super) fn untag(tx: &mut Tx<'_>, call: &Call, input: types::UntagUserRequest) -> Answer<Done> {
-    change::<User>(tx, call, &input.user_name, |user| remove_tags(&mut user.entity.tags, &input.tag_keys))?;
+    change::<User>(tx, call, &input.user_name, |user| {
+        remove_tags(&mut user.entity.tags, &input.tag_keys)
+    })?;
     Ok(Done)
 }
 
@@ -143,7 +173,13 @@ pub(super) fn list_tags(
     input: types::ListUserTagsRequest,
 ) -> Answer<types::ListUserTagsResponse> {
     let user = holder::<User>(state, call, &input.user_name)?;
-    let tags = tags_out(&user.entity.tags).into_iter().map(|tag| (tag.key.clone(), tag));
+    let tags = tags_out(&user.entity.tags)
+        .into_iter()
+        .map(|tag| (tag.key.clone(), tag));
     let page = page(tags, input.marker.as_deref(), input.max_items)?;
-    Ok(types::ListUserTagsResponse { tags: page.items, is_truncated: page.is_truncated, marker: page.marker })
+    Ok(types::ListUserTagsResponse {
+        tags: page.items,
+        is_truncated: page.is_truncated,
+        marker: page.marker,
+    })
 }

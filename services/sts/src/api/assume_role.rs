@@ -45,7 +45,11 @@ pub(super) fn access(state: &State, call: &Call, input: &Value) -> Vec<Access> {
             keys.push(key.to_owned());
         }
     }
-    let transitive = input.get("TransitiveTagKeys").and_then(Value::as_array).into_iter().flatten();
+    let transitive = input
+        .get("TransitiveTagKeys")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     let transitive: Vec<String> = transitive.filter_map(Value::as_str).map(str::to_owned).collect();
     let tags_session = !keys.is_empty() || !transitive.is_empty();
     if !keys.is_empty() {
@@ -78,7 +82,11 @@ pub(super) fn access(state: &State, call: &Call, input: &Value) -> Vec<Access> {
 
 /// What a session carries beside its tags.
 fn special<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
-    call.principal.tags.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    call.principal
+        .tags
+        .iter()
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.as_str())
 }
 
 pub(super) fn assume_role(
@@ -93,12 +101,16 @@ pub(super) fn assume_role(
         )));
     };
     if input.serial_number.is_some() || input.token_code.is_some() {
-        return Err(access_denied("MultiFactorAuthentication failed with invalid MFA one time pass code."));
+        return Err(access_denied(
+            "MultiFactorAuthentication failed with invalid MFA one time pass code.",
+        ));
     }
     let chained = matches!(call.principal.kind, PrincipalKind::AssumedRole { .. });
     let lifetime_s = input.duration_seconds.unwrap_or(SESSION_S_DEFAULT);
     if lifetime_s > role.max_session_s {
-        return Err(validation("The requested DurationSeconds exceeds the MaxSessionDuration set for this role."));
+        return Err(validation(
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+        ));
     }
     if chained && lifetime_s > CHAINED_SESSION_S_MAX {
         return Err(validation(
@@ -108,19 +120,33 @@ pub(super) fn assume_role(
     let now = tx.now();
     let expires_at = now.plus_s(i64::from(lifetime_s));
     let mut session = role_session(&role, &account, &input.role_session_name, now, expires_at, tx.rng());
-    tags(call, input.tags.unwrap_or_default(), input.transitive_tag_keys.unwrap_or_default(), &mut session)?;
+    tags(
+        call,
+        input.tags.unwrap_or_default(),
+        input.transitive_tag_keys.unwrap_or_default(),
+        &mut session,
+    )?;
     session.source_identity = match (special(call, SOURCE_IDENTITY), input.source_identity) {
         (Some(kept), Some(new)) if kept != new => {
-            return Err(access_denied("SourceIdentity cannot be changed once it is set by the calling session."));
+            return Err(access_denied(
+                "SourceIdentity cannot be changed once it is set by the calling session.",
+            ));
         }
         (Some(kept), _) => Some(kept.to_owned()),
         (None, new) => new,
     };
-    let arns = input.policy_arns.unwrap_or_default().into_iter().filter_map(|policy| policy.arn).collect();
+    let arns = input
+        .policy_arns
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|policy| policy.arn)
+        .collect();
     session_policies(tx, &mut session, input.policy, arns)?;
     let packed_policy_size = packed(&session)?;
-    let assumed_role_user =
-        Some(types::AssumedRoleUser { assumed_role_id: session.user_id.clone(), arn: session.arn.clone() });
+    let assumed_role_user = Some(types::AssumedRoleUser {
+        assumed_role_id: session.user_id.clone(),
+        arn: session.arn.clone(),
+    });
     let source_identity = session.source_identity.clone();
     Ok(types::AssumeRoleResponse {
         credentials: Some(credentials(tx, session)?),
@@ -131,15 +157,12 @@ pub(super) fn assume_role(
     })
 }
 
-fn tags(
-    call: &Call,
-    tags: Vec<types::Tag>,
-    transitive: Vec<String>,
-    session: &mut Session,
-) -> Result<(), ApiError> {
+fn tags(call: &Call, tags: Vec<types::Tag>, transitive: Vec<String>, session: &mut Session) -> Result<(), ApiError> {
     let invalid = |text: &str| ApiError::new("InvalidParameterValue", text).with_status(400);
     // Transitive tags of the calling session pass on and cannot be overridden.
-    let inherited: Vec<&str> = special(call, TRANSITIVE_TAG_KEYS).map(|keys| keys.split('\n').collect()).unwrap_or_default();
+    let inherited: Vec<&str> = special(call, TRANSITIVE_TAG_KEYS)
+        .map(|keys| keys.split('\n').collect())
+        .unwrap_or_default();
     for (key, value) in &call.principal.tags {
         if inherited.iter().any(|name| name.eq_ignore_ascii_case(key)) {
             session.tags.push((key.clone(), value.clone()));
@@ -153,19 +176,29 @@ fn tags(
             return Err(invalid("Tag keys starting with 'aws:' are reserved for system use"));
         }
         if seen.contains(&lower) {
-            return Err(invalid("Duplicate tag keys found. Please note that Tag keys are case insensitive."));
+            return Err(invalid(
+                "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
+            ));
         }
         if inherited.iter().any(|name| name.eq_ignore_ascii_case(&key)) {
-            return Err(invalid("One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session."));
+            return Err(invalid(
+                "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.",
+            ));
         }
         seen.push(lower);
         session.tags.push((key, value));
     }
     for key in transitive {
         if !session.tags.iter().any(|(tag, _)| tag.eq_ignore_ascii_case(&key)) {
-            return Err(invalid("The specified transitive tag key must be included in the requested tags."));
+            return Err(invalid(
+                "The specified transitive tag key must be included in the requested tags.",
+            ));
         }
-        if !session.transitive_tag_keys.iter().any(|known| known.eq_ignore_ascii_case(&key)) {
+        if !session
+            .transitive_tag_keys
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(&key))
+        {
             session.transitive_tag_keys.push(key);
         }
     }
@@ -189,12 +222,16 @@ pub(super) fn session_policies(
         session.policies.push(document);
     }
     if arns.len() > SESSION_POLICY_ARNS_MAX {
-        return Err(validation(format!("At most {SESSION_POLICY_ARNS_MAX} managed session policies are allowed")));
+        return Err(validation(format!(
+            "At most {SESSION_POLICY_ARNS_MAX} managed session policies are allowed"
+        )));
     }
     for arn in arns {
         let owner = arn.split(':').nth(4).unwrap_or_default();
         if (owner != "aws" && owner != session.account.as_str()) || document_of(state, &arn).is_none() {
-            return Err(validation(format!("The policy {arn} does not exist or is not in the role's account")));
+            return Err(validation(format!(
+                "The policy {arn} does not exist or is not in the role's account"
+            )));
         }
         session.policy_arns.push(arn);
     }

@@ -21,7 +21,9 @@ pub(super) fn caller(call: &Call) -> types::GetCallerIdentityResponse {
 
 pub(super) fn key_info(input: types::GetAccessKeyInfoRequest) -> Result<types::GetAccessKeyInfoResponse, ApiError> {
     match account_of_access_key_id(&input.access_key_id) {
-        Some(account) => Ok(types::GetAccessKeyInfoResponse { account: Some(account.to_string()) }),
+        Some(account) => Ok(types::GetAccessKeyInfoResponse {
+            account: Some(account.to_string()),
+        }),
         None => Err(validation("Invalid Access Key format.")),
     }
 }
@@ -36,7 +38,9 @@ pub(super) fn session_token(
         return Err(access_denied("Cannot call GetSessionToken with session credentials"));
     }
     if input.serial_number.is_some() || input.token_code.is_some() {
-        return Err(access_denied("MultiFactorAuthentication failed with invalid MFA one time pass code."));
+        return Err(access_denied(
+            "MultiFactorAuthentication failed with invalid MFA one time pass code.",
+        ));
     }
     let PrincipalKind::User { name } = &principal.kind else {
         return Err(access_denied("GetSessionToken can be called by an IAM user only"));
@@ -64,7 +68,10 @@ pub(super) fn session_token(
         issued_at: now,
         expires_at: now.plus_s(i64::from(lifetime_s)),
     };
-    Ok(types::GetSessionTokenResponse { credentials: Some(credentials(tx, session)?), ..Default::default() })
+    Ok(types::GetSessionTokenResponse {
+        credentials: Some(credentials(tx, session)?),
+        ..Default::default()
+    })
 }
 
 /// Seals a session and gives it AWS's shape.

@@ -38,13 +38,19 @@ pub(super) fn assume_role(
     call: &Call,
     input: types::AssumeRoleWithWebIdentityRequest,
 ) -> Result<types::AssumeRoleWithWebIdentityResponse, ApiError> {
-    let (account, role) =
-        role_by_arn(tx, &input.role_arn).map(|(account, role)| (account, role.clone())).ok_or_else(not_authorized)?;
+    let (account, role) = role_by_arn(tx, &input.role_arn)
+        .map(|(account, role)| (account, role.clone()))
+        .ok_or_else(not_authorized)?;
     let token = Unverified::parse(&input.web_identity_token).map_err(|error| invalid(error.to_string()))?;
-    let issuer = token.issuer().ok_or_else(|| invalid(JwtError::Malformed.to_string()))?.to_owned();
+    let issuer = token
+        .issuer()
+        .ok_or_else(|| invalid(JwtError::Malformed.to_string()))?
+        .to_owned();
     let url = key_of(&issuer).to_owned();
     let Some(provider) = oidc_provider(tx, &account, &url).cloned() else {
-        return Err(invalid(format!("No OpenIDConnect provider found in your account for {issuer}")));
+        return Err(invalid(format!(
+            "No OpenIDConnect provider found in your account for {issuer}"
+        )));
     };
     let claims = token.verify(tx).map_err(|error| invalid(error.to_string()))?;
     let now = tx.now();
@@ -60,17 +66,25 @@ pub(super) fn assume_role(
         }
         Some(_) => {}
     }
-    if ["nbf", "iat"].into_iter().filter_map(moment).any(|at| at > now_s + CLOCK_SKEW_S) {
+    if ["nbf", "iat"]
+        .into_iter()
+        .filter_map(moment)
+        .any(|at| at > now_s + CLOCK_SKEW_S)
+    {
         return Err(invalid("The ID Token is not valid yet"));
     }
     let audiences = texts(&claims, "aud");
     if audiences.is_empty() || !audiences.iter().any(|aud| provider.client_ids.contains(aud)) {
         return Err(invalid("Incorrect token audience"));
     }
-    let subject = texts(&claims, "sub").pop().ok_or_else(|| invalid("Missing a required claim: sub"))?;
+    let subject = texts(&claims, "sub")
+        .pop()
+        .ok_or_else(|| invalid("Missing a required claim: sub"))?;
     let lifetime_s = input.duration_seconds.unwrap_or(SESSION_S_DEFAULT);
     if lifetime_s > role.max_session_s {
-        return Err(validation("The requested DurationSeconds exceeds the MaxSessionDuration set for this role."));
+        return Err(validation(
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+        ));
     }
 
     let caller = Caller::federated(&provider.arn);
@@ -103,18 +117,32 @@ pub(super) fn assume_role(
         resource_policy_required: true,
     };
     let trust = cached_policy(&role.trust).map_err(|_| not_authorized())?;
-    if evaluate(&request, &Policies { resource: Some(trust), ..Policies::default() }) != Decision::Allow {
+    if evaluate(
+        &request,
+        &Policies {
+            resource: Some(trust),
+            ..Policies::default()
+        },
+    ) != Decision::Allow
+    {
         return Err(not_authorized());
     }
 
     let expires_at = now.plus_s(i64::from(lifetime_s));
     let mut session = role_session(&role, &account, &input.role_session_name, now, expires_at, tx.rng());
     session.federated_provider = Some(provider.arn.clone());
-    let arns = input.policy_arns.unwrap_or_default().into_iter().filter_map(|policy| policy.arn).collect();
+    let arns = input
+        .policy_arns
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|policy| policy.arn)
+        .collect();
     session_policies(tx, &mut session, input.policy, arns)?;
     let packed_policy_size = packed(&session)?;
-    let assumed_role_user =
-        Some(types::AssumedRoleUser { assumed_role_id: session.user_id.clone(), arn: session.arn.clone() });
+    let assumed_role_user = Some(types::AssumedRoleUser {
+        assumed_role_id: session.user_id.clone(),
+        arn: session.arn.clone(),
+    });
     Ok(types::AssumeRoleWithWebIdentityResponse {
         credentials: Some(credentials(tx, session)?),
         subject_from_web_identity_token: Some(subject),
