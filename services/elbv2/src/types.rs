@@ -71,26 +71,6 @@ pub struct AddTagsOutput {}
 tree!(AddTagsOutput {});
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct AddTrustStoreRevocationsInput {
-    pub trust_store_arn: String,
-    pub revocation_contents: Option<Vec<RevocationContent>>,
-}
-
-tree!(AddTrustStoreRevocationsInput {
-    trust_store_arn: "TrustStoreArn",
-    revocation_contents: "RevocationContents",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct AddTrustStoreRevocationsOutput {
-    pub trust_store_revocations: Option<Vec<TrustStoreRevocation>>,
-}
-
-tree!(AddTrustStoreRevocationsOutput {
-    trust_store_revocations: "TrustStoreRevocations",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct AdministrativeOverride {
     pub state: Option<String>,
     pub reason: Option<String>,
@@ -183,17 +163,6 @@ tree!(AvailabilityZone {
     outpost_id: "OutpostId",
     load_balancer_addresses: "LoadBalancerAddresses",
     source_nat_ipv6_prefixes: "SourceNatIpv6Prefixes",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct CapacityReservationStatus {
-    pub code: Option<String>,
-    pub reason: Option<String>,
-}
-
-tree!(CapacityReservationStatus {
-    code: "Code",
-    reason: "Reason",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -367,32 +336,6 @@ tree!(CreateTargetGroupOutput {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct CreateTrustStoreInput {
-    pub name: String,
-    pub ca_certificates_bundle_s3_bucket: String,
-    pub ca_certificates_bundle_s3_key: String,
-    pub ca_certificates_bundle_s3_object_version: Option<String>,
-    pub tags: Option<Vec<Tag>>,
-}
-
-tree!(CreateTrustStoreInput {
-    name: "Name",
-    ca_certificates_bundle_s3_bucket: "CaCertificatesBundleS3Bucket",
-    ca_certificates_bundle_s3_key: "CaCertificatesBundleS3Key",
-    ca_certificates_bundle_s3_object_version: "CaCertificatesBundleS3ObjectVersion",
-    tags: "Tags",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct CreateTrustStoreOutput {
-    pub trust_stores: Option<Vec<TrustStore>>,
-}
-
-tree!(CreateTrustStoreOutput {
-    trust_stores: "TrustStores",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteListenerInput {
     pub listener_arn: String,
 }
@@ -433,22 +376,6 @@ pub struct DeleteRuleOutput {}
 tree!(DeleteRuleOutput {});
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct DeleteSharedTrustStoreAssociationInput {
-    pub trust_store_arn: String,
-    pub resource_arn: String,
-}
-
-tree!(DeleteSharedTrustStoreAssociationInput {
-    trust_store_arn: "TrustStoreArn",
-    resource_arn: "ResourceArn",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DeleteSharedTrustStoreAssociationOutput {}
-
-tree!(DeleteSharedTrustStoreAssociationOutput {});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteTargetGroupInput {
     pub target_group_arn: String,
 }
@@ -461,20 +388,6 @@ tree!(DeleteTargetGroupInput {
 pub struct DeleteTargetGroupOutput {}
 
 tree!(DeleteTargetGroupOutput {});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DeleteTrustStoreInput {
-    pub trust_store_arn: String,
-}
-
-tree!(DeleteTrustStoreInput {
-    trust_store_arn: "TrustStoreArn",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DeleteTrustStoreOutput {}
-
-tree!(DeleteTrustStoreOutput {});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeregisterTargetsInput {
@@ -512,30 +425,6 @@ pub struct DescribeAccountLimitsOutput {
 tree!(DescribeAccountLimitsOutput {
     limits: "Limits",
     next_marker: "NextMarker",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeCapacityReservationInput {
-    pub load_balancer_arn: String,
-}
-
-tree!(DescribeCapacityReservationInput {
-    load_balancer_arn: "LoadBalancerArn",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeCapacityReservationOutput {
-    pub last_modified_time: Option<f64>,
-    pub decrease_requests_remaining: Option<i32>,
-    pub minimum_load_balancer_capacity: Option<MinimumLoadBalancerCapacity>,
-    pub capacity_reservation_state: Option<Vec<ZonalCapacityReservationState>>,
-}
-
-tree!(DescribeCapacityReservationOutput {
-    last_modified_time: "LastModifiedTime",
-    decrease_requests_remaining: "DecreaseRequestsRemaining",
-    minimum_load_balancer_capacity: "MinimumLoadBalancerCapacity",
-    capacity_reservation_state: "CapacityReservationState",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -789,97 +678,6 @@ tree!(DescribeTargetHealthOutput {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeTrustStoreAssociationsInput {
-    pub trust_store_arn: String,
-    pub marker: Option<String>,
-    pub page_size: Option<i32>,
-}
-
-tree!(DescribeTrustStoreAssociationsInput {
-    trust_store_arn: "TrustStoreArn",
-    marker: "Marker",
-    page_size: "PageSize",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeTrustStoreAssociationsOutput {
-    pub trust_store_associations: Option<Vec<TrustStoreAssociation>>,
-    pub next_marker: Option<String>,
-}
-
-tree!(DescribeTrustStoreAssociationsOutput {
-    trust_store_associations: "TrustStoreAssociations",
-    next_marker: "NextMarker",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeTrustStoreRevocation {
-    pub trust_store_arn: Option<String>,
-    pub revocation_id: Option<i64>,
-    pub revocation_type: Option<String>,
-    pub number_of_revoked_entries: Option<i64>,
-}
-
-tree!(DescribeTrustStoreRevocation {
-    trust_store_arn: "TrustStoreArn",
-    revocation_id: "RevocationId",
-    revocation_type: "RevocationType",
-    number_of_revoked_entries: "NumberOfRevokedEntries",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeTrustStoreRevocationsInput {
-    pub trust_store_arn: String,
-    pub revocation_ids: Option<Vec<i64>>,
-    pub marker: Option<String>,
-    pub page_size: Option<i32>,
-}
-
-tree!(DescribeTrustStoreRevocationsInput {
-    trust_store_arn: "TrustStoreArn",
-    revocation_ids: "RevocationIds",
-    marker: "Marker",
-    page_size: "PageSize",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeTrustStoreRevocationsOutput {
-    pub trust_store_revocations: Option<Vec<DescribeTrustStoreRevocation>>,
-    pub next_marker: Option<String>,
-}
-
-tree!(DescribeTrustStoreRevocationsOutput {
-    trust_store_revocations: "TrustStoreRevocations",
-    next_marker: "NextMarker",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeTrustStoresInput {
-    pub trust_store_arns: Option<Vec<String>>,
-    pub names: Option<Vec<String>>,
-    pub marker: Option<String>,
-    pub page_size: Option<i32>,
-}
-
-tree!(DescribeTrustStoresInput {
-    trust_store_arns: "TrustStoreArns",
-    names: "Names",
-    marker: "Marker",
-    page_size: "PageSize",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeTrustStoresOutput {
-    pub trust_stores: Option<Vec<TrustStore>>,
-    pub next_marker: Option<String>,
-}
-
-tree!(DescribeTrustStoresOutput {
-    trust_stores: "TrustStores",
-    next_marker: "NextMarker",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct FixedResponseActionConfig {
     pub message_body: Option<String>,
     pub status_code: String,
@@ -902,56 +700,6 @@ tree!(ForwardActionConfig {
     target_groups: "TargetGroups",
     target_group_stickiness_config: "TargetGroupStickinessConfig",
 });
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct GetResourcePolicyInput {
-    pub resource_arn: String,
-}
-
-tree!(GetResourcePolicyInput {
-    resource_arn: "ResourceArn",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct GetResourcePolicyOutput {
-    pub policy: Option<String>,
-}
-
-tree!(GetResourcePolicyOutput { policy: "Policy" });
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct GetTrustStoreCaCertificatesBundleInput {
-    pub trust_store_arn: String,
-}
-
-tree!(GetTrustStoreCaCertificatesBundleInput {
-    trust_store_arn: "TrustStoreArn",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct GetTrustStoreCaCertificatesBundleOutput {
-    pub location: Option<String>,
-}
-
-tree!(GetTrustStoreCaCertificatesBundleOutput { location: "Location" });
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct GetTrustStoreRevocationContentInput {
-    pub trust_store_arn: String,
-    pub revocation_id: i64,
-}
-
-tree!(GetTrustStoreRevocationContentInput {
-    trust_store_arn: "TrustStoreArn",
-    revocation_id: "RevocationId",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct GetTrustStoreRevocationContentOutput {
-    pub location: Option<String>,
-}
-
-tree!(GetTrustStoreRevocationContentOutput { location: "Location" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HostHeaderConditionConfig {
@@ -1161,65 +909,6 @@ tree!(Matcher {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct MinimumLoadBalancerCapacity {
-    pub capacity_units: Option<i32>,
-}
-
-tree!(MinimumLoadBalancerCapacity {
-    capacity_units: "CapacityUnits",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ModifyCapacityReservationInput {
-    pub load_balancer_arn: String,
-    pub minimum_load_balancer_capacity: Option<MinimumLoadBalancerCapacity>,
-    pub reset_capacity_reservation: Option<bool>,
-}
-
-tree!(ModifyCapacityReservationInput {
-    load_balancer_arn: "LoadBalancerArn",
-    minimum_load_balancer_capacity: "MinimumLoadBalancerCapacity",
-    reset_capacity_reservation: "ResetCapacityReservation",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ModifyCapacityReservationOutput {
-    pub last_modified_time: Option<f64>,
-    pub decrease_requests_remaining: Option<i32>,
-    pub minimum_load_balancer_capacity: Option<MinimumLoadBalancerCapacity>,
-    pub capacity_reservation_state: Option<Vec<ZonalCapacityReservationState>>,
-}
-
-tree!(ModifyCapacityReservationOutput {
-    last_modified_time: "LastModifiedTime",
-    decrease_requests_remaining: "DecreaseRequestsRemaining",
-    minimum_load_balancer_capacity: "MinimumLoadBalancerCapacity",
-    capacity_reservation_state: "CapacityReservationState",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ModifyIpPoolsInput {
-    pub load_balancer_arn: String,
-    pub ipam_pools: Option<IpamPools>,
-    pub remove_ipam_pools: Option<Vec<String>>,
-}
-
-tree!(ModifyIpPoolsInput {
-    load_balancer_arn: "LoadBalancerArn",
-    ipam_pools: "IpamPools",
-    remove_ipam_pools: "RemoveIpamPools",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ModifyIpPoolsOutput {
-    pub ipam_pools: Option<IpamPools>,
-}
-
-tree!(ModifyIpPoolsOutput {
-    ipam_pools: "IpamPools",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModifyListenerAttributesInput {
     pub listener_arn: String,
     pub attributes: Vec<ListenerAttribute>,
@@ -1370,30 +1059,6 @@ tree!(ModifyTargetGroupOutput {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct ModifyTrustStoreInput {
-    pub trust_store_arn: String,
-    pub ca_certificates_bundle_s3_bucket: String,
-    pub ca_certificates_bundle_s3_key: String,
-    pub ca_certificates_bundle_s3_object_version: Option<String>,
-}
-
-tree!(ModifyTrustStoreInput {
-    trust_store_arn: "TrustStoreArn",
-    ca_certificates_bundle_s3_bucket: "CaCertificatesBundleS3Bucket",
-    ca_certificates_bundle_s3_key: "CaCertificatesBundleS3Key",
-    ca_certificates_bundle_s3_object_version: "CaCertificatesBundleS3ObjectVersion",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ModifyTrustStoreOutput {
-    pub trust_stores: Option<Vec<TrustStore>>,
-}
-
-tree!(ModifyTrustStoreOutput {
-    trust_stores: "TrustStores",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct MutualAuthenticationAttributes {
     pub mode: Option<String>,
     pub trust_store_arn: Option<String>,
@@ -1505,37 +1170,6 @@ tree!(RemoveTagsInput {
 pub struct RemoveTagsOutput {}
 
 tree!(RemoveTagsOutput {});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RemoveTrustStoreRevocationsInput {
-    pub trust_store_arn: String,
-    pub revocation_ids: Vec<i64>,
-}
-
-tree!(RemoveTrustStoreRevocationsInput {
-    trust_store_arn: "TrustStoreArn",
-    revocation_ids: "RevocationIds",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RemoveTrustStoreRevocationsOutput {}
-
-tree!(RemoveTrustStoreRevocationsOutput {});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RevocationContent {
-    pub s3_bucket: Option<String>,
-    pub s3_key: Option<String>,
-    pub s3_object_version: Option<String>,
-    pub revocation_type: Option<String>,
-}
-
-tree!(RevocationContent {
-    s3_bucket: "S3Bucket",
-    s3_key: "S3Key",
-    s3_object_version: "S3ObjectVersion",
-    revocation_type: "RevocationType",
-});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RewriteConfig {
@@ -1895,62 +1529,8 @@ tree!(TargetHealthDescription {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct TrustStore {
-    pub name: Option<String>,
-    pub trust_store_arn: Option<String>,
-    pub status: Option<String>,
-    pub number_of_ca_certificates: Option<i32>,
-    pub total_revoked_entries: Option<i64>,
-}
-
-tree!(TrustStore {
-    name: "Name",
-    trust_store_arn: "TrustStoreArn",
-    status: "Status",
-    number_of_ca_certificates: "NumberOfCaCertificates",
-    total_revoked_entries: "TotalRevokedEntries",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct TrustStoreAssociation {
-    pub resource_arn: Option<String>,
-}
-
-tree!(TrustStoreAssociation {
-    resource_arn: "ResourceArn",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct TrustStoreRevocation {
-    pub trust_store_arn: Option<String>,
-    pub revocation_id: Option<i64>,
-    pub revocation_type: Option<String>,
-    pub number_of_revoked_entries: Option<i64>,
-}
-
-tree!(TrustStoreRevocation {
-    trust_store_arn: "TrustStoreArn",
-    revocation_id: "RevocationId",
-    revocation_type: "RevocationType",
-    number_of_revoked_entries: "NumberOfRevokedEntries",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct UrlRewriteConfig {
     pub rewrites: Option<Vec<RewriteConfig>>,
 }
 
 tree!(UrlRewriteConfig { rewrites: "Rewrites" });
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ZonalCapacityReservationState {
-    pub state: Option<CapacityReservationStatus>,
-    pub availability_zone: Option<String>,
-    pub effective_capacity_units: Option<f64>,
-}
-
-tree!(ZonalCapacityReservationState {
-    state: "State",
-    availability_zone: "AvailabilityZone",
-    effective_capacity_units: "EffectiveCapacityUnits",
-});

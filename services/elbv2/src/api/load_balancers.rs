@@ -1,0 +1,334 @@
+//! Load balancers.
+
+use super::limits::LOAD_BALANCERS_MAX;
+use super::page::page;
+use super::{listeners, tags};
+use crate::attributes;
+use crate::edge::balancer_owner;
+use crate::error::{self, invalid_configuration, unsupported, validation};
+use crate::glue;
+use crate::model::{Listener, ListenerFailure, LoadBalancer, Zone};
+use crate::names;
+use crate::types;
+use honmaru_base::{ApiError, Scope};
+use honmaru_machine::{Call, State, Tx};
+
+/// The hosted zone of load balancers' names in us-east-1; there is no Route 53 behind it.
+const HOSTED_ZONE: &str = "Z35SXDOTRQ7X7K";
+
+/// The load balancer of that ARN, or `LoadBalancerNotFound`.
+pub(super) fn get<'a>(state: &'a State, call: &Call, arn: &str) -> Result<&'a LoadBalancer, ApiError> {
+    state.get::<LoadBalancer>(&call.scope, arn).ok_or_else(|| error::load_balancer_not_found(arn))
+}
+
+/// The subnets that an input names, directly or by mappings.
+fn subnet_ids(
+    subnets: Option<Vec<String>>,
+    mappings: Option<Vec<types::SubnetMapping>>,
+) -> Result<Vec<String>, ApiError> {
+    let (subnets, mappings) = (subnets.unwrap_or_default(), mappings.unwrap_or_default());
+    if !subnets.is_empty() && !mappings.is_empty() {
+        return Err(validation("You must specify either subnets or subnet mappings, not both"));
+    }
+    if mappings.iter().any(|mapping| {
+        mapping.allocation_id.is_some() || mapping.private_i_pv4_address.is_some() || mapping.i_pv6_address.is_some()
+    }) {
+        return Err(unsupported("choosing the addresses of a load balancer is not supported"));
+    }
+    let mapped = mappings.into_iter().map(|mapping| {
+        mapping.subnet_id.ok_or_else(|| validation("A subnet ID must be specified in each subnet mapping"))
+    });
+    let mapped = mapped.collect::<Result<Vec<_>, _>>()?;
+    Ok(if subnets.is_empty() { mapped } else { subnets })
+}
+
+fn check_subnet_count(kind: &str, count: usize) -> Result<(), ApiError> {
+    match (kind, count) {
+        ("application", 0 | 1) => {
+            Err(validation("At least two subnets in two different Availability Zones must be specified"))
+        }
+        (_, 0) => Err(validation("At least one subnet must be specified")),
+        _ => Ok(()),
+    }
+}
+
+fn check_address_type(wanted: Option<&str>) -> Result<String, ApiError> {
+    match wanted {
+        None | Some("ipv4") => Ok("ipv4".to_owned()),
+        Some(other) => Err(unsupported(format!("IP address type '{other}' is not supported"))),
+    }
+}
+
+pub(super) fn create(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::CreateLoadBalancerInput,
+) -> Result<types::CreateLoadBalancerOutput, ApiError> {
+    let scope = &call.scope;
+    names::check("load balancer", &input.name)?;
+    let kind = input.r#type.unwrap_or_else(|| "application".to_owned());
+    if kind == "gateway" {
+        return Err(unsupported("load balancers of type 'gateway' are not supported"));
+    }
+    let scheme = input.scheme.unwrap_or_else(|| "internet-facing".to_owned());
+    let ip_address_type = check_address_type(input.ip_address_type.as_deref())?;
+    let tags = tags::from_input(input.tags)?;
+    let subnets = subnet_ids(input.subnets, input.subnet_mappings)?;
+    check_subnet_count(&kind, subnets.len())?;
+    let places = glue::places(tx, scope, &subnets)?;
+    let vpc_id = places.first().map(|place| place.vpc_id.clone()).unwrap_or_default();
+    let wanted_groups = input.security_groups.unwrap_or_default();
+    let security_groups = if kind == "network" && wanted_groups.is_empty() {
+        Vec::new()
+    } else {
+        glue::security_groups(tx, scope, &vpc_id, &wanted_groups)?
+    };
+
+    if let Some((_, existing)) = tx.find::<LoadBalancer>(scope, "name", &input.name).next() {
+        let mut have: Vec<&str> = existing.zones.iter().map(|zone| zone.subnet_id.as_str()).collect();
+        let mut want: Vec<&str> = subnets.iter().map(String::as_str).collect();
+        have.sort_unstable();
+        want.sort_unstable();
+        let is_same = existing.kind == kind
+            && existing.scheme == scheme
+            && have == want
+            && existing.security_groups == security_groups
+            && existing.tags == tags;
+        if !is_same {
+            return Err(ApiError::new(
+                "DuplicateLoadBalancerName",
+                format!("A load balancer with the same name '{}' exists, but with different settings", input.name),
+            ));
+        }
+        return Ok(types::CreateLoadBalancerOutput { load_balancers: Some(vec![view(tx, scope, existing)]) });
+    }
+    if tx.list::<LoadBalancer>(scope).filter(|(_, balancer)| balancer.kind == kind).count() >= LOAD_BALANCERS_MAX {
+        return Err(ApiError::new("TooManyLoadBalancers", "The maximum number of load balancers has been reached"));
+    }
+
+    let short = if kind == "network" { "net" } else { "app" };
+    let arn = names::arn(scope, format!("loadbalancer/{short}/{}/{}", input.name, names::id(tx.rng())));
+    let number = 100_000_000 + tx.rng().below(2_000_000_000);
+    let internal = if scheme == "internal" { "internal-" } else { "" };
+    let dns_name = format!("{internal}{}-{number}.{}.elb.localhost", input.name, scope.region).to_ascii_lowercase();
+    let mut zones = Vec::with_capacity(places.len());
+    for place in &places {
+        zones.push(glue::attach(tx, scope, place, &security_groups, &arn)?);
+    }
+    let row = LoadBalancer {
+        arn: arn.clone(),
+        name: input.name,
+        kind,
+        scheme,
+        dns_name,
+        vpc_id,
+        zones,
+        security_groups,
+        ip_address_type,
+        created: tx.now(),
+        is_active: false,
+        attributes: Default::default(),
+        tags,
+    };
+    let view = view(tx, scope, &row);
+    tx.put(scope, &arn, row);
+    Ok(types::CreateLoadBalancerOutput { load_balancers: Some(vec![view]) })
+}
+
+/// Deleting what does not exist succeeds. Ref: DeleteLoadBalancer.
+pub(super) fn delete(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::DeleteLoadBalancerInput,
+) -> Result<types::DeleteLoadBalancerOutput, ApiError> {
+    let scope = &call.scope;
+    let Some(row) = tx.get::<LoadBalancer>(scope, &input.load_balancer_arn).cloned() else {
+        return Ok(types::DeleteLoadBalancerOutput {});
+    };
+    if row.attributes.get("deletion_protection.enabled").is_some_and(|value| value == "true") {
+        return Err(error::not_permitted(format!(
+            "Load balancer '{}' cannot be deleted because deletion protection is enabled",
+            row.arn
+        )));
+    }
+    let of_it: Vec<String> =
+        tx.find::<Listener>(scope, "load_balancer", &row.arn).map(|(arn, _)| arn.to_owned()).collect();
+    for arn in of_it {
+        listeners::remove(tx, scope, &arn);
+    }
+    for zone in &row.zones {
+        glue::detach(tx, scope, zone);
+    }
+    tx.delete::<LoadBalancer>(scope, &row.arn);
+    Ok(types::DeleteLoadBalancerOutput {})
+}
+
+pub(super) fn describe(
+    state: &State,
+    call: &Call,
+    input: types::DescribeLoadBalancersInput,
+) -> Result<types::DescribeLoadBalancersOutput, ApiError> {
+    let scope = &call.scope;
+    let (arns, wanted) = (input.load_balancer_arns.unwrap_or_default(), input.names.unwrap_or_default());
+    if !arns.is_empty() && !wanted.is_empty() {
+        return Err(validation("Load balancer names and load balancer ARNs cannot be specified at the same time"));
+    }
+    let mut rows = Vec::new();
+    for arn in &arns {
+        rows.push(get(state, call, arn)?);
+    }
+    let mut missing = Vec::new();
+    for name in &wanted {
+        match state.find::<LoadBalancer>(scope, "name", name).next() {
+            Some((_, row)) => rows.push(row),
+            None => missing.push(name.as_str()),
+        }
+    }
+    if !missing.is_empty() {
+        let names = missing.join(", ");
+        return Err(ApiError::new("LoadBalancerNotFound", format!("Load balancers '[{names}]' not found")));
+    }
+    if arns.is_empty() && wanted.is_empty() {
+        rows.extend(state.list::<LoadBalancer>(scope).map(|(_, row)| row));
+    }
+    let (rows, next_marker) = page(rows, |row| row.arn.clone(), input.marker.as_deref(), input.page_size)?;
+    let load_balancers = rows.into_iter().map(|row| view(state, scope, row)).collect();
+    Ok(types::DescribeLoadBalancersOutput { load_balancers: Some(load_balancers), next_marker })
+}
+
+/// A load balancer in the API's form.
+fn view(state: &State, scope: &Scope, row: &LoadBalancer) -> types::LoadBalancer {
+    let failure = state
+        .find::<Listener>(scope, "load_balancer", &row.arn)
+        .find_map(|(arn, _)| state.get::<ListenerFailure>(scope, arn));
+    let (code, reason) = match (row.is_active, failure) {
+        (false, _) => ("provisioning", None),
+        (true, None) => ("active", None),
+        (true, Some(failure)) => ("active_impaired", Some(failure.cause.clone())),
+    };
+    types::LoadBalancer {
+        load_balancer_arn: Some(row.arn.clone()),
+        dns_name: Some(row.dns_name.clone()),
+        canonical_hosted_zone_id: Some(HOSTED_ZONE.to_owned()),
+        created_time: Some(row.created.as_epoch_s()),
+        load_balancer_name: Some(row.name.clone()),
+        scheme: Some(row.scheme.clone()),
+        vpc_id: Some(row.vpc_id.clone()),
+        state: Some(types::LoadBalancerState { code: Some(code.to_owned()), reason }),
+        r#type: Some(row.kind.clone()),
+        availability_zones: Some(zones_view(&row.zones)),
+        security_groups: (!row.security_groups.is_empty()).then(|| row.security_groups.clone()),
+        ip_address_type: Some(row.ip_address_type.clone()),
+        ..Default::default()
+    }
+}
+
+fn zones_view(zones: &[Zone]) -> Vec<types::AvailabilityZone> {
+    zones
+        .iter()
+        .map(|zone| types::AvailabilityZone {
+            zone_name: Some(zone.name.clone()),
+            subnet_id: Some(zone.subnet_id.clone()),
+            load_balancer_addresses: Some(Vec::new()),
+            ..Default::default()
+        })
+        .collect()
+}
+
+fn attributes_view(row: &LoadBalancer) -> Vec<types::LoadBalancerAttribute> {
+    attributes::all(balancer_owner(&row.kind), &row.attributes)
+        .into_iter()
+        .map(|(key, value)| types::LoadBalancerAttribute { key: Some(key), value: Some(value) })
+        .collect()
+}
+
+pub(super) fn describe_attributes(
+    state: &State,
+    call: &Call,
+    input: types::DescribeLoadBalancerAttributesInput,
+) -> Result<types::DescribeLoadBalancerAttributesOutput, ApiError> {
+    let row = get(state, call, &input.load_balancer_arn)?;
+    Ok(types::DescribeLoadBalancerAttributesOutput { attributes: Some(attributes_view(row)) })
+}
+
+pub(super) fn modify_attributes(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::ModifyLoadBalancerAttributesInput,
+) -> Result<types::ModifyLoadBalancerAttributesOutput, ApiError> {
+    let mut row = get(tx, call, &input.load_balancer_arn)?.clone();
+    for attribute in input.attributes {
+        let (key, value) = (attribute.key.unwrap_or_default(), attribute.value.unwrap_or_default());
+        attributes::check(balancer_owner(&row.kind), &key, &value)?;
+        row.attributes.insert(key, value);
+    }
+    let attributes = attributes_view(&row);
+    tx.put(&call.scope, &input.load_balancer_arn, row);
+    Ok(types::ModifyLoadBalancerAttributesOutput { attributes: Some(attributes) })
+}
+
+pub(super) fn set_ip_address_type(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::SetIpAddressTypeInput,
+) -> Result<types::SetIpAddressTypeOutput, ApiError> {
+    get(tx, call, &input.load_balancer_arn)?;
+    let ip_address_type = check_address_type(Some(&input.ip_address_type))?;
+    Ok(types::SetIpAddressTypeOutput { ip_address_type: Some(ip_address_type) })
+}
+
+pub(super) fn set_security_groups(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::SetSecurityGroupsInput,
+) -> Result<types::SetSecurityGroupsOutput, ApiError> {
+    let scope = &call.scope;
+    let row = get(tx, call, &input.load_balancer_arn)?.clone();
+    if row.kind == "network" && row.security_groups.is_empty() {
+        return Err(invalid_configuration(
+            "You cannot add security groups to a Network Load Balancer that was created without any",
+        ));
+    }
+    if input.security_groups.is_empty() {
+        return Err(validation("At least one security group must be specified"));
+    }
+    let groups = glue::security_groups(tx, scope, &row.vpc_id, &input.security_groups)?;
+    glue::protect(tx, scope, &row.zones, &groups);
+    tx.update::<LoadBalancer>(scope, &row.arn, |row| row.security_groups = groups.clone());
+    Ok(types::SetSecurityGroupsOutput { security_group_ids: Some(groups), ..Default::default() })
+}
+
+pub(super) fn set_subnets(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::SetSubnetsInput,
+) -> Result<types::SetSubnetsOutput, ApiError> {
+    let scope = &call.scope;
+    let row = get(tx, call, &input.load_balancer_arn)?.clone();
+    check_address_type(input.ip_address_type.as_deref())?;
+    let subnets = subnet_ids(input.subnets, input.subnet_mappings)?;
+    check_subnet_count(&row.kind, subnets.len())?;
+    let places = glue::places(tx, scope, &subnets)?;
+    if places.iter().any(|place| place.vpc_id != row.vpc_id) {
+        return Err(ApiError::new("InvalidSubnet", "All subnets must belong to the load balancer's VPC"));
+    }
+    let (stay, go): (Vec<Zone>, Vec<Zone>) =
+        row.zones.into_iter().partition(|zone| subnets.contains(&zone.subnet_id));
+    for zone in &go {
+        glue::detach(tx, scope, zone);
+    }
+    let mut zones = Vec::with_capacity(places.len());
+    for place in &places {
+        match stay.iter().find(|zone| zone.subnet_id == place.subnet_id) {
+            Some(zone) => zones.push(zone.clone()),
+            None => zones.push(glue::attach(tx, scope, place, &row.security_groups, &row.arn)?),
+        }
+    }
+    let view = zones_view(&zones);
+    tx.update::<LoadBalancer>(scope, &row.arn, |row| row.zones = zones);
+    Ok(types::SetSubnetsOutput {
+        availability_zones: Some(view),
+        ip_address_type: Some("ipv4".to_owned()),
+        ..Default::default()
+    })
+}

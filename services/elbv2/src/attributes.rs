@@ -1,0 +1,247 @@
+//! Attributes as data: keys, ranges, defaults. Ref: ELBv2 `LoadBalancerAttribute`, `TargetGroupAttribute`,
+//! `ListenerAttribute`.
+
+use crate::error::validation;
+use honmaru_base::ApiError;
+use std::collections::BTreeMap;
+
+/// What values a key takes.
+#[derive(Debug, Clone, Copy)]
+enum Values {
+    Switch,
+    /// Whole numbers from .. to.
+    Range(u64, u64),
+    /// 0, or whole numbers from .. to.
+    ZeroOr(u64, u64),
+    /// `off`, or whole numbers from .. to.
+    OffOr(u64, u64),
+    OneOf(&'static [&'static str]),
+    Text(usize),
+}
+
+/// One attribute. The default depends on nothing but the kind of its owner.
+#[derive(Debug, Clone, Copy)]
+struct Attribute {
+    key: &'static str,
+    values: Values,
+    default: &'static str,
+}
+
+const fn row(key: &'static str, values: Values, default: &'static str) -> Attribute {
+    Attribute { key, values, default }
+}
+
+const APPLICATION: &[Attribute] = &[
+    row("access_logs.s3.bucket", Values::Text(255), ""),
+    row("access_logs.s3.enabled", Values::Switch, "false"),
+    row("access_logs.s3.prefix", Values::Text(1_024), ""),
+    row("client_keep_alive.seconds", Values::Range(60, 604_800), "3600"),
+    row("connection_logs.s3.bucket", Values::Text(255), ""),
+    row("connection_logs.s3.enabled", Values::Switch, "false"),
+    row("connection_logs.s3.prefix", Values::Text(1_024), ""),
+    row("deletion_protection.enabled", Values::Switch, "false"),
+    row("health_check_logs.s3.bucket", Values::Text(255), ""),
+    row("health_check_logs.s3.enabled", Values::Switch, "false"),
+    row("health_check_logs.s3.prefix", Values::Text(1_024), ""),
+    row("idle_timeout.timeout_seconds", Values::Range(1, 4_000), "60"),
+    row("ipv6.deny_all_igw_traffic", Values::Switch, "false"),
+    row("load_balancing.cross_zone.enabled", Values::OneOf(&["true"]), "true"),
+    row("routing.http.desync_mitigation_mode", Values::OneOf(&["monitor", "defensive", "strictest"]), "defensive"),
+    row("routing.http.drop_invalid_header_fields.enabled", Values::Switch, "false"),
+    row("routing.http.preserve_host_header.enabled", Values::Switch, "false"),
+    row("routing.http.x_amzn_tls_version_and_cipher_suite.enabled", Values::Switch, "false"),
+    row("routing.http.xff_client_port.enabled", Values::Switch, "false"),
+    row("routing.http.xff_header_processing.mode", Values::OneOf(&["append", "preserve", "remove"]), "append"),
+    row("routing.http2.enabled", Values::Switch, "true"),
+    row("waf.fail_open.enabled", Values::Switch, "false"),
+    row("zonal_shift.config.enabled", Values::Switch, "false"),
+];
+
+const NETWORK: &[Attribute] = &[
+    row("access_logs.s3.bucket", Values::Text(255), ""),
+    row("access_logs.s3.enabled", Values::Switch, "false"),
+    row("access_logs.s3.prefix", Values::Text(1_024), ""),
+    row("deletion_protection.enabled", Values::Switch, "false"),
+    row(
+        "dns_record.client_routing_policy",
+        Values::OneOf(&[
+            "availability_zone_affinity",
+            "partial_availability_zone_affinity",
+            "any_availability_zone",
+        ]),
+        "any_availability_zone",
+    ),
+    row("ipv6.deny_all_igw_traffic", Values::Switch, "false"),
+    row("load_balancing.cross_zone.enabled", Values::Switch, "false"),
+    row("secondary_ips.auto_assigned.per_subnet", Values::Range(0, 7), "0"),
+    row("zonal_shift.config.enabled", Values::Switch, "false"),
+];
+
+const GROUP: &[Attribute] = &[
+    row("deregistration_delay.timeout_seconds", Values::Range(0, 3_600), "300"),
+    row(
+        "load_balancing.cross_zone.enabled",
+        Values::OneOf(&["true", "false", "use_load_balancer_configuration"]),
+        "use_load_balancer_configuration",
+    ),
+    row("stickiness.enabled", Values::Switch, "false"),
+    row("target_group_health.dns_failover.minimum_healthy_targets.count", Values::OffOr(1, 1_000), "1"),
+    row("target_group_health.dns_failover.minimum_healthy_targets.percentage", Values::OffOr(1, 100), "off"),
+    row("target_group_health.unhealthy_state_routing.minimum_healthy_targets.count", Values::Range(1, 1_000), "1"),
+    row("target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage", Values::OffOr(1, 100), "off"),
+];
+
+const HTTP_GROUP: &[Attribute] = &[
+    row("load_balancing.algorithm.anomaly_mitigation", Values::OneOf(&["on", "off"]), "off"),
+    row(
+        "load_balancing.algorithm.type",
+        Values::OneOf(&["round_robin", "least_outstanding_requests", "weighted_random"]),
+        "round_robin",
+    ),
+    row("slow_start.duration_seconds", Values::ZeroOr(30, 900), "0"),
+    row("stickiness.app_cookie.cookie_name", Values::Text(256), ""),
+    row("stickiness.app_cookie.duration_seconds", Values::Range(1, 604_800), "86400"),
+    row("stickiness.lb_cookie.duration_seconds", Values::Range(1, 604_800), "86400"),
+    row("stickiness.type", Values::OneOf(&["lb_cookie", "app_cookie"]), "lb_cookie"),
+];
+
+const TCP_GROUP: &[Attribute] = &[
+    row("deregistration_delay.connection_termination.enabled", Values::Switch, "false"),
+    row("preserve_client_ip.enabled", Values::Switch, "false"),
+    row("proxy_protocol_v2.enabled", Values::Switch, "false"),
+    row("stickiness.type", Values::OneOf(&["source_ip"]), "source_ip"),
+    row("target_health_state.unhealthy.connection_termination.enabled", Values::Switch, "true"),
+    row("target_health_state.unhealthy.draining_interval_seconds", Values::Range(0, 360_000), "0"),
+];
+
+const HTTP_LISTENER: &[Attribute] = &[
+    row("routing.http.response.access_control_allow_credentials.header_value", Values::Text(1_024), ""),
+    row("routing.http.response.access_control_allow_headers.header_value", Values::Text(1_024), ""),
+    row("routing.http.response.access_control_allow_methods.header_value", Values::Text(1_024), ""),
+    row("routing.http.response.access_control_allow_origin.header_value", Values::Text(1_024), ""),
+    row("routing.http.response.access_control_expose_headers.header_value", Values::Text(1_024), ""),
+    row("routing.http.response.access_control_max_age.header_value", Values::Text(1_024), ""),
+    row("routing.http.response.content_security_policy.header_value", Values::Text(1_024), ""),
+    row("routing.http.response.server.enabled", Values::Switch, "true"),
+    row("routing.http.response.strict_transport_security.header_value", Values::Text(1_024), ""),
+    row("routing.http.response.x_content_type_options.header_value", Values::Text(1_024), ""),
+    row("routing.http.response.x_frame_options.header_value", Values::Text(1_024), ""),
+];
+
+const TCP_LISTENER: &[Attribute] = &[row("tcp.idle_timeout.seconds", Values::Range(60, 6_000), "350")];
+
+/// Whose attributes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    ApplicationLoadBalancer,
+    NetworkLoadBalancer,
+    HttpGroup,
+    TcpGroup,
+    HttpListener,
+    TcpListener,
+}
+
+impl Owner {
+    fn rows(self) -> impl Iterator<Item = &'static Attribute> {
+        let (first, second): (&[Attribute], &[Attribute]) = match self {
+            Owner::ApplicationLoadBalancer => (APPLICATION, &[]),
+            Owner::NetworkLoadBalancer => (NETWORK, &[]),
+            Owner::HttpGroup => (GROUP, HTTP_GROUP),
+            Owner::TcpGroup => (GROUP, TCP_GROUP),
+            Owner::HttpListener => (HTTP_LISTENER, &[]),
+            Owner::TcpListener => (TCP_LISTENER, &[]),
+        };
+        first.iter().chain(second)
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Owner::ApplicationLoadBalancer | Owner::NetworkLoadBalancer => "Load balancer",
+            Owner::HttpGroup | Owner::TcpGroup => "Target group",
+            Owner::HttpListener | Owner::TcpListener => "Listener",
+        }
+    }
+}
+
+/// All attributes with defaults filled in.
+pub(crate) fn all(owner: Owner, set: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    owner
+        .rows()
+        .map(|row| (row.key.to_owned(), set.get(row.key).map_or(row.default, String::as_str).to_owned()))
+        .collect()
+}
+
+/// Whether an attribute's feature is one that the edge has not got, and may not be switched on.
+fn is_unserved(owner: Owner, key: &str, value: &str) -> bool {
+    match key {
+        "access_logs.s3.enabled" | "connection_logs.s3.enabled" | "health_check_logs.s3.enabled"
+        | "zonal_shift.config.enabled" | "proxy_protocol_v2.enabled" | "preserve_client_ip.enabled" => value == "true",
+        "load_balancing.algorithm.anomaly_mitigation" => value == "on",
+        "routing.http.desync_mitigation_mode" => value == "strictest",
+        "stickiness.enabled" => owner == Owner::TcpGroup && value == "true",
+        "routing.http.response.server.enabled" => value == "false",
+        "tcp.idle_timeout.seconds" => value != "350",
+        "secondary_ips.auto_assigned.per_subnet" => value != "0",
+        _ => key.starts_with("routing.http.response.") && !value.is_empty(),
+    }
+}
+
+/// Checks one change.
+pub(crate) fn check(owner: Owner, key: &str, value: &str) -> Result<(), ApiError> {
+    let what = owner.what();
+    let row = owner
+        .rows()
+        .find(|row| row.key == key)
+        .ok_or_else(|| validation(format!("{what} attribute key '{key}' is not recognized")))?;
+    let number = value.parse::<u64>().ok();
+    let within = |low: u64, high: u64| number.is_some_and(|number| (low..=high).contains(&number));
+    let fits = match row.values {
+        Values::Switch => matches!(value, "true" | "false"),
+        Values::Range(low, high) => within(low, high),
+        Values::ZeroOr(low, high) => value == "0" || within(low, high),
+        Values::OffOr(low, high) => value == "off" || within(low, high),
+        Values::OneOf(values) => values.contains(&value),
+        Values::Text(max) => value.chars().count() <= max,
+    };
+    if !fits {
+        let wanted = match row.values {
+            Values::Switch => "must be one of: true, false".to_owned(),
+            Values::Range(low, high) => format!("must be between '{low}' and '{high}'"),
+            Values::ZeroOr(low, high) => format!("must be '0' or between '{low}' and '{high}'"),
+            Values::OffOr(low, high) => format!("must be 'off' or between '{low}' and '{high}'"),
+            Values::OneOf(values) => format!("must be one of: {}", values.join(", ")),
+            Values::Text(max) => format!("cannot be longer than '{max}' characters"),
+        };
+        return Err(validation(format!("{what} attribute value '{value}' is not valid for '{key}': it {wanted}")));
+    }
+    if is_unserved(owner, key, value) {
+        return Err(crate::error::unsupported(format!("{what} attribute '{key}' with value '{value}' is not supported")));
+    }
+    Ok(())
+}
+
+/// Checks what attributes of a target group must hold together.
+pub(crate) fn check_group(attributes: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    let value = |key: &str| attributes.get(key).map_or("", String::as_str);
+    if value("stickiness.enabled") == "true" && value("stickiness.type") == "app_cookie" {
+        let name = value("stickiness.app_cookie.cookie_name");
+        if name.is_empty() {
+            return Err(validation("You must specify a cookie name for application-based stickiness"));
+        }
+        if name.starts_with("AWSALB") {
+            return Err(validation(format!("The cookie name '{name}' is reserved for use by the load balancer")));
+        }
+    }
+    if value("slow_start.duration_seconds") != "0"
+        && value("load_balancing.algorithm.type") == "least_outstanding_requests"
+    {
+        return Err(invalid_pair());
+    }
+    Ok(())
+}
+
+fn invalid_pair() -> ApiError {
+    crate::error::invalid_configuration(
+        "Slow start cannot be enabled with the least_outstanding_requests routing algorithm",
+    )
+}

@@ -1,0 +1,44 @@
+//! This service's errors, in AWS's words.
+
+use honmaru_base::ApiError;
+
+pub(crate) fn validation(message: impl Into<String>) -> ApiError {
+    ApiError::new("ValidationError", message)
+}
+
+pub(crate) fn invalid_configuration(message: impl Into<String>) -> ApiError {
+    ApiError::new("InvalidConfigurationRequest", message)
+}
+
+pub(crate) fn load_balancer_not_found(arn: &str) -> ApiError {
+    ApiError::new("LoadBalancerNotFound", format!("Load balancer '{arn}' not found"))
+}
+
+pub(crate) fn target_group_not_found() -> ApiError {
+    ApiError::new("TargetGroupNotFound", "One or more target groups not found")
+}
+
+pub(crate) fn listener_not_found() -> ApiError {
+    ApiError::new("ListenerNotFound", "One or more listeners not found")
+}
+
+pub(crate) fn rule_not_found() -> ApiError {
+    ApiError::new("RuleNotFound", "One or more rules not found")
+}
+
+pub(crate) fn resource_in_use(message: impl Into<String>) -> ApiError {
+    ApiError::new("ResourceInUse", message)
+}
+
+pub(crate) fn not_permitted(message: impl Into<String>) -> ApiError {
+    ApiError::new("OperationNotPermitted", message)
+}
+
+pub(crate) fn certificate_not_found(arn: &str) -> ApiError {
+    ApiError::new("CertificateNotFound", format!("Certificate '{arn}' not found"))
+}
+
+/// What Honmaru does not do. AWS has no such error; this is the nearest that clients know.
+pub(crate) fn unsupported(message: impl Into<String>) -> ApiError {
+    ApiError::new("InvalidConfigurationRequest", format!("{} by Honmaru", message.into()))
+}

@@ -1,0 +1,46 @@
+//! Names, ids and ARNs in AWS's forms.
+
+use crate::error::validation;
+use honmaru_base::{ApiError, Arn, Rng, Scope, hex_id};
+
+/// The service's name in ARNs and IAM actions.
+pub(crate) const NAMESPACE: &str = "elasticloadbalancing";
+
+/// Ref: CreateLoadBalancer `Name`, CreateTargetGroup `Name`.
+const NAME_CHARS_MAX: usize = 32;
+
+pub(crate) fn arn(scope: &Scope, resource: String) -> String {
+    Arn::new(NAMESPACE, scope.region.as_str(), scope.account.as_str(), resource).to_string()
+}
+
+/// The last part of ids: 16 hexadecimal digits.
+pub(crate) fn id(rng: &mut dyn Rng) -> String {
+    hex_id(rng, 16)
+}
+
+/// The part of an ARN after its kind, for example `app/web/50dc6c495c0c9188`.
+pub(crate) fn path(arn: &str) -> &str {
+    arn.rsplit_once(':').and_then(|(_, resource)| resource.split_once('/')).map_or("", |(_, path)| path)
+}
+
+/// Checks a name; `what` is `load balancer` or `target group`.
+pub(crate) fn check(what: &str, name: &str) -> Result<(), ApiError> {
+    if name.is_empty() {
+        return Err(validation(format!("The {what} name cannot be empty")));
+    }
+    if name.chars().count() > NAME_CHARS_MAX {
+        return Err(validation(format!("The {what} name '{name}' cannot be longer than '32' characters")));
+    }
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Err(validation(format!(
+            "The {what} name '{name}' can only contain characters that are alphanumeric characters and hyphens(-)"
+        )));
+    }
+    if name.starts_with('-') || name.ends_with('-') {
+        return Err(validation(format!("The {what} name '{name}' cannot begin or end with a hyphen(-)")));
+    }
+    if what == "load balancer" && name.starts_with("internal-") {
+        return Err(validation(format!("The {what} name '{name}' cannot begin with 'internal-'")));
+    }
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! Controllers: pure functions that move the state on.
+
+mod drain;
+
+pub use drain::Draining;
