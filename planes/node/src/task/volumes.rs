@@ -1,0 +1,39 @@
+//! A task's volumes: directories that live and die with it, or directories of the host.
+
+use crate::NodeError;
+use crate::shared::Shared;
+use crate::store::TaskRecord;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::PathBuf;
+
+/// Makes the directories, the task's own ones owned by its root.
+pub(super) fn create(shared: &Shared, record: &TaskRecord) -> Result<BTreeMap<String, PathBuf>, NodeError> {
+    let mut volumes = BTreeMap::new();
+    for (n, volume) in record.spec.volumes.iter().enumerate() {
+        let path = match &volume.host_path {
+            Some(path) => PathBuf::from(path),
+            // Numbered: a volume's name is the user's and no file name.
+            None => shared.volumes_dir(&record.spec.task_id).join(n.to_string()),
+        };
+        fs::create_dir_all(&path).map_err(|e| NodeError::file("create", &path, e))?;
+        if volume.host_path.is_none() {
+            let ours = fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+                .and_then(|()| chown(&path, Some(record.uid_base), Some(record.uid_base)));
+            ours.map_err(|e| NodeError::file("give away", &path, e))?;
+        }
+        volumes.insert(volume.name.clone(), path);
+    }
+    Ok(volumes)
+}
+
+/// Removes the task's own directories.
+pub(super) fn remove(shared: &Shared, task_id: &str) -> Result<(), NodeError> {
+    let dir = shared.volumes_dir(task_id);
+    match fs::remove_dir_all(&dir) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(NodeError::file("remove", dir, e)),
+        _ => Ok(()),
+    }
+}

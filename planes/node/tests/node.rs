@@ -1,0 +1,314 @@
+//! The agent against the real kernel and a fake control, as root. Each test's host is a network namespace of its own.
+
+mod lab;
+
+use honmaru_contract::node::*;
+use lab::*;
+use std::net::Ipv4Addr;
+
+/// A server that ends with code 7 when it is asked to.
+const SERVER: &str = "trap 'exit 7' TERM; httpd -p 8080 -h /www; echo ready; while :; do sleep 0.1; done";
+
+// Goal: a task runs, answers, stops as asked, and leaves nothing once it is forgotten.
+#[test]
+fn a_task_from_begin_to_end() {
+    host(|mut lab| async move {
+        let before = lab.traces();
+        lab.start_node();
+        let spec = task(&lab, 10, SERVER);
+        let id = spec.task_id.clone();
+        lab.run_task(spec).await;
+        let observed = lab.running(&id).await;
+        let main = &observed.containers[0];
+        assert_eq!(main.image_digest.as_ref(), Some(&lab.image));
+        assert!(main.runtime_id.starts_with(&id) && observed.pull_stopped_at >= observed.pull_started_at);
+        assert!(get((Ipv4Addr::new(10, 31, 0, 10), 8080)).await.contains("hello"));
+        lab.stop_task(&id).await;
+        let (reason, observed) = lab.stopped(&id).await;
+        assert_eq!(reason, StopReason::Asked);
+        assert!(matches!(
+            observed.containers[0].phase,
+            ContainerPhase::Stopped { exit_code: Some(7), .. }
+        ));
+        lab.want(|desired| desired.tasks.clear()).await;
+        let record = lab.config.state_dir.join(format!("node/agent/tasks/{id}.json"));
+        lab.until("the task forgotten", |_| (!record.exists()).then_some(()))
+            .await;
+        assert_eq!(
+            lab.seen.lock().expect("no panic").lines[&(id.clone(), "main".to_owned())],
+            ["ready"]
+        );
+        assert!(
+            !lab.config.state_dir.join("tasks").join(&id).exists(),
+            "the task's directory is gone"
+        );
+        lab.stop_node().await;
+        honmaru_node::destroy(lab.config.clone()).await.expect("destroy");
+        assert_eq!(lab.traces(), before);
+    });
+}
+
+// Goal: ends of all kinds have their reasons.
+#[test]
+fn ends_have_reasons() {
+    host(|mut lab| async move {
+        lab.start_node();
+        let ids: Vec<String> = {
+            let exits = task(&lab, 10, "exit 3");
+            let mut oom = task(&lab, 11, "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done");
+            oom.memory_mib = Some(32);
+            let mut unknown = task(&lab, 12, "true");
+            let digest = format!("sha256:{}", "0".repeat(64));
+            unknown.containers[0].source = ImageSource::Local {
+                manifest_digest: digest,
+            };
+            let mut missing = task(&lab, 13, "true");
+            missing.containers[0].command = Some(vec!["/no/such/program".to_owned()]);
+            let mut default = task(&lab, 14, "");
+            default.containers[0].command = None;
+            let specs = [exits, oom, unknown, missing, default];
+            let ids = specs.iter().map(|spec| spec.task_id.clone()).collect();
+            lab.want(|desired| desired.tasks.extend(specs.map(|spec| (spec.task_id.clone(), spec))))
+                .await;
+            ids
+        };
+        let end = async |n: usize| {
+            let (reason, observed) = lab.stopped(&ids[n]).await;
+            match &observed.containers[0].phase {
+                ContainerPhase::Stopped {
+                    exit_code,
+                    reason: text,
+                    ..
+                } => (reason, *exit_code, text.clone()),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(end(0).await, (StopReason::EssentialContainerExited, Some(3), None));
+        let (reason, code, text) = end(1).await;
+        assert_eq!((reason, code), (StopReason::EssentialContainerExited, Some(137)));
+        assert_eq!(
+            text.as_deref(),
+            Some("OutOfMemoryError: Container killed due to memory usage")
+        );
+        let (reason, code, text) = end(2).await;
+        let StopReason::CannotPull(whole) = reason else {
+            panic!("{reason:?}")
+        };
+        assert!(whole.starts_with("CannotPullContainerError: "), "{whole}");
+        assert_eq!((code, text), (None, Some(whole)));
+        let (reason, _, _) = end(3).await;
+        let StopReason::CannotStart(whole) = reason else {
+            panic!("{reason:?}")
+        };
+        assert!(
+            whole.starts_with("CannotStartContainerError: ") && whole.contains("/no/such/program"),
+            "{whole}"
+        );
+        assert_eq!(end(4).await, (StopReason::EssentialContainerExited, Some(0), None));
+        lab.until("the image's own command", |seen| {
+            (seen.lines.get(&(ids[4].clone(), "main".to_owned()))? == &["image command"]).then_some(())
+        })
+        .await;
+        lab.stop_node().await;
+    });
+}
+
+// Goal: kill -9 of the node: containers go on, are adopted, and every line arrives once.
+#[test]
+fn logs_arrive_once_across_kill_9() {
+    host(|lab| async move {
+        let mut node = lab.spawn_node();
+        let spec = task(
+            &lab,
+            10,
+            "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; echo done; sleep 1000",
+        );
+        let id = spec.task_id.clone();
+        let key = (id.clone(), "main".to_owned());
+        lab.run_task(spec).await;
+        let pid = |observed: &TaskObserved| match observed.containers[0].phase {
+            ContainerPhase::Running { pid, .. } => pid,
+            ref other => panic!("{other:?}"),
+        };
+        let first = pid(&lab.running(&id).await);
+        for round in 0..4 {
+            // Every other time the acknowledgement is on its way when the node dies.
+            lab.seen.lock().expect("no panic").silent = round % 2 == 0;
+            let stored = lab.seen.lock().expect("no panic").lines.get(&key).map_or(0, Vec::len);
+            lab.until("more lines", |seen| {
+                let lines = seen.lines.get(&key)?;
+                (lines.len() > stored || lines.last().is_some_and(|line| line == "done")).then_some(())
+            })
+            .await;
+            node.kill().expect("kill");
+            node.wait().expect("wait");
+            let before = {
+                let mut seen = lab.seen.lock().expect("no panic");
+                seen.silent = false;
+                seen.snapshots.len()
+            };
+            node = lab.spawn_node();
+            let adopted = lab
+                .until("a new snapshot", |seen| {
+                    seen.snapshots.get(before).map(|snapshot| snapshot.tasks[0].clone())
+                })
+                .await;
+            assert_eq!(
+                pid(&adopted),
+                first,
+                "adopted, not restarted, and never said to be anything but running"
+            );
+        }
+        lab.until("the last line", |seen| {
+            (seen.lines.get(&key)?.last()? == "done").then_some(())
+        })
+        .await;
+        {
+            let seen = lab.seen.lock().expect("no panic");
+            let wanted: Vec<String> = (0..20_000)
+                .map(|n| format!("line {n}"))
+                .chain(["done".to_owned()])
+                .collect();
+            assert!(
+                seen.lines[&key] == wanted,
+                "{} lines, {} wanted",
+                seen.lines[&key].len(),
+                wanted.len()
+            );
+            assert!(seen.repeated > 0, "an acknowledgement was lost at least once");
+        }
+        node.kill().expect("kill");
+        node.wait().expect("wait");
+    });
+}
+
+// Goal: commands run in containers; the environment is as ECS promises; metadata and credentials are for their task only.
+#[test]
+fn exec_and_metadata() {
+    host(|mut lab| async move {
+        lab.start_node();
+        let (spec, other) = (task(&lab, 10, SERVER), task(&lab, 11, SERVER));
+        let (id, other_id) = (spec.task_id.clone(), other.task_id.clone());
+        lab.run_task(spec).await;
+        lab.run_task(other).await;
+        lab.running(&id).await;
+        lab.running(&other_id).await;
+        assert_eq!(
+            lab.exec(&id, "cat; exit 5", b"through").await,
+            ("through".to_owned(), Some(5))
+        );
+        let (env, _) = lab.exec(&id, "env; id -u; cat /etc/resolv.conf", b"").await;
+        for wanted in [
+            "FROM_IMAGE=yes",
+            "FROM_TASK=yes",
+            "AWS_REGION=us-east-1",
+            "AWS_EXECUTION_ENV=AWS_ECS_FARGATE",
+            "HOSTNAME=ip-10-31-0-10",
+            "nameserver 10.31.0.2",
+            "ECS_CONTAINER_METADATA_URI_V4=http://169.254.170.2/v4/",
+        ] {
+            assert!(env.contains(wanted), "{wanted} is not in {env}");
+        }
+        let get = |uri: &str| format!("wget -q -O - -T 10 {uri}");
+        let (text, code) = lab.exec(&id, &get("$ECS_CONTAINER_METADATA_URI_V4/task"), b"").await;
+        assert_eq!(code, Some(0), "{text}");
+        let document: serde_json::Value = serde_json::from_str(&text).expect("json");
+        assert_eq!(document["Family"], "web");
+        assert_eq!(document["Revision"], "3");
+        assert_eq!(document["Limits"], serde_json::json!({"CPU": 0.25, "Memory": 64}));
+        assert_eq!(
+            document["Containers"][0]["Networks"][0]["IPv4Addresses"][0],
+            "10.31.0.10"
+        );
+        assert_eq!(document["Containers"][0]["KnownStatus"], "RUNNING");
+        let (text, _) = lab.exec(&id, &get("$ECS_CONTAINER_METADATA_URI_V4/stats"), b"").await;
+        let stats: serde_json::Value = serde_json::from_str(&text).expect("json");
+        assert!(
+            stats["memory_stats"]["usage"].as_u64().is_some_and(|bytes| bytes > 0),
+            "{stats}"
+        );
+        let (text, _) = lab
+            .exec(&id, &get("169.254.170.2$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"), b"")
+            .await;
+        let credentials: serde_json::Value = serde_json::from_str(&text).expect("json");
+        assert_eq!(
+            (&credentials["AccessKeyId"], &credentials["Token"]),
+            (&"ASIATEST".into(), &"token".into())
+        );
+        lab.exec(&id, &get("169.254.170.2$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"), b"")
+            .await;
+        assert_eq!(
+            lab.seen.lock().expect("no panic").credentials_asked,
+            1,
+            "the second answer is from the cache"
+        );
+        // What the one task may see, the other may not.
+        let (paths, _) = lab
+            .exec(
+                &id,
+                "echo $ECS_CONTAINER_METADATA_URI_V4 169.254.170.2$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                b"",
+            )
+            .await;
+        for path in paths.split_whitespace() {
+            let (text, code) = lab.exec(&other_id, &get(path), b"").await;
+            assert!(code != Some(0) && !text.contains("ASIATEST"), "{path} answered {text}");
+        }
+        lab.stop_node().await;
+    });
+}
+
+// Goal: a declared port that nobody serves is reported while the task runs, and no longer once somebody does.
+#[test]
+fn silent_ports_are_told() {
+    host(|mut lab| async move {
+        lab.start_node();
+        let mut spec = task(
+            &lab,
+            10,
+            "while [ ! -e /go ]; do sleep 0.1; done; httpd -f -p 8080 -h /www",
+        );
+        spec.containers[0].ports = vec![8080];
+        let id = spec.task_id.clone();
+        lab.run_task(spec).await;
+        lab.until("the silent port", |seen| {
+            (seen.tasks.get(&id)?.silent_ports == [8080]).then_some(())
+        })
+        .await;
+        lab.exec(&id, "touch /go", b"").await;
+        lab.until("the port heard", |seen| {
+            seen.tasks.get(&id)?.silent_ports.is_empty().then_some(())
+        })
+        .await;
+        lab.stop_node().await;
+    });
+}
+
+// Goal: an older desired state than one seen is refused, also by the next agent.
+#[test]
+fn older_generations_are_refused() {
+    host(|mut lab| async move {
+        lab.start_node();
+        let spec = task(&lab, 10, SERVER);
+        let id = spec.task_id.clone();
+        lab.run_task(spec).await;
+        lab.running(&id).await;
+        let old = || {
+            ToNode::Desired(Box::new(NodeDesired {
+                generation: 1,
+                ..NodeDesired::default()
+            }))
+        };
+        lab.send(old()).await;
+        lab.until("the refusal", |seen| (seen.stale == [2]).then_some(())).await;
+        lab.stop_node().await;
+        lab.start_node();
+        lab.until("the next connection", |seen| (seen.connections == 2).then_some(()))
+            .await;
+        lab.send(old()).await;
+        lab.until("the refusal", |seen| (seen.stale == [2, 2]).then_some(()))
+            .await;
+        assert_eq!(lab.running(&id).await.phase, TaskPhase::Running, "it still runs");
+        lab.stop_node().await;
+    });
+}
