@@ -242,7 +242,7 @@ fn rest_body(
         let mut out = xml::DECLARATION.to_owned();
         let name = shape.wire.as_deref().unwrap_or(&shape.name);
         let own = shape.namespace.as_deref();
-        let of_service = own.is_none().then(|| service.namespace.as_deref()).flatten();
+        let of_service = own.is_none().then_some(service.namespace.as_deref()).flatten();
         match of_service {
             Some(uri) => {
                 let namespace = crate::model::Namespace {

@@ -1,0 +1,94 @@
+use crate::{Http, target};
+use honmaru_wire::{Protocol, ok};
+use serde_json::{Value, json};
+
+#[track_caller]
+fn check(service: &str, protocol: Protocol, operation: &str, output: &Value, content_type: &str, body: &str) {
+    let reply = ok(&target(service, protocol, operation), output, "rid");
+    assert_eq!(reply.status.as_u16(), 200);
+    assert_eq!(reply.headers["content-type"], content_type);
+    assert_eq!(String::from_utf8(reply.body).unwrap(), body);
+}
+
+#[test]
+fn answers_have_their_protocols_form() {
+    check(
+        "ecs",
+        Protocol::AwsJson,
+        "ListTasks",
+        &json!({"taskArns": ["a"], "nextToken": null, "unknown": 1}),
+        "application/x-amz-json-1.1",
+        r#"{"taskArns":["a"]}"#,
+    );
+    check(
+        "iam",
+        Protocol::AwsQuery,
+        "ListUsers",
+        &json!({"Users": [{"UserName": "a&b", "CreateDate": 1_700_000_000}], "IsTruncated": false}),
+        "text/xml",
+        "<ListUsersResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><ListUsersResult><Users><member>\
+         <UserName>a&amp;b</UserName><CreateDate>2023-11-14T22:13:20Z</CreateDate></member></Users>\
+         <IsTruncated>false</IsTruncated></ListUsersResult><ResponseMetadata><RequestId>rid</RequestId>\
+         </ResponseMetadata></ListUsersResponse>",
+    );
+    check(
+        "ec2",
+        Protocol::Ec2Query,
+        "DescribeVpcs",
+        &json!({"Vpcs": [{"VpcId": "vpc-1", "Tags": [{"Key": "k", "Value": "v"}]}]}),
+        "text/xml;charset=UTF-8",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<DescribeVpcsResponse \
+         xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>rid</requestId><vpcSet><item>\
+         <vpcId>vpc-1</vpcId><tagSet><item><key>k</key><value>v</value></item></tagSet></item></vpcSet>\
+         </DescribeVpcsResponse>",
+    );
+    check(
+        "eks",
+        Protocol::RestJson,
+        "ListClusters",
+        &json!({"clusters": ["a"]}),
+        "application/json",
+        r#"{"clusters":["a"]}"#,
+    );
+}
+
+#[test]
+fn an_operation_without_output_still_answers() {
+    let reply = ok(&target("logs", Protocol::AwsJson, "CreateLogGroup"), &json!({}), "rid");
+    assert_eq!(reply.body, b"{}");
+    let reply = ok(&target("iam", Protocol::AwsQuery, "DeleteUser"), &json!({}), "rid");
+    let body = String::from_utf8(reply.body).unwrap();
+    assert!(body.contains("<RequestId>rid</RequestId>"), "{body}");
+}
+
+#[test]
+fn requests_become_trees_by_member_name() {
+    let http = Http::form(
+        "Action=CreateListener&Version=2015-12-01&LoadBalancerArn=arn&Port=80&Certificates.member.3.CertificateArn=c\
+         &Certificates.member.1.CertificateArn=a&DefaultActions.member.1.Type=forward\
+         &DefaultActions.member.1.ForwardConfig.TargetGroups.member.1.Weight=1",
+    );
+    assert_eq!(
+        http.input("elasticloadbalancing").unwrap(),
+        json!({
+            "LoadBalancerArn": "arn", "Port": 80,
+            "Certificates": [{"CertificateArn": "a"}, {"CertificateArn": "c"}],
+            "DefaultActions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"Weight": 1}]}}],
+        })
+    );
+    let http = Http::form("Action=CreateTags&Version=2016-11-15&ResourceId.1=i-1&Tag.1.Key=k&Tag.1.Value=v&Foo=x");
+    let expected = json!({"Resources": ["i-1"], "Tags": [{"Key": "k", "Value": "v"}]});
+    assert_eq!(http.input("ec2").unwrap(), expected);
+    let http = Http::json(
+        "AmazonEC2ContainerServiceV20141113.CreateCluster",
+        r#"{"clusterName": "a", "tags": null, "unknown": [[1]], "settings": []}"#,
+    );
+    assert_eq!(http.input("ecs").unwrap(), json!({"clusterName": "a", "settings": []}));
+    // An empty body is an empty input.
+    assert_eq!(
+        Http::json("AmazonEC2ContainerServiceV20141113.ListClusters", "")
+            .input("ecs")
+            .unwrap(),
+        json!({})
+    );
+}

@@ -1,0 +1,273 @@
+//! Requests that want to hurt: deep, long, broken. Each must be answered, in bounded time, by an error of the caller.
+
+use crate::{Http, target};
+use flate2::{Compression, write::GzEncoder};
+use honmaru_wire::{GZIP_DECODED_BYTES_MAX, Protocol, parse, validate};
+use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
+use std::io::Write;
+
+const ECS: &str = "AmazonEC2ContainerServiceV20141113.RegisterTaskDefinition";
+const ELB: &str = "elasticloadbalancing";
+
+#[test]
+fn deep_json_is_refused() {
+    for open in ["[", "{\"family\":", "{\"unknown\":["] {
+        let error = Http::json(ECS, &open.repeat(200_000)).input("ecs").unwrap_err();
+        assert_eq!(error.code, "SerializationException");
+    }
+    // A statement may nest without end by its shape.
+    let deep = format!(
+        "{{\"Statement\":{}1{}}}",
+        "{\"NotStatement\":{\"Statement\":".repeat(5_000),
+        "}}".repeat(5_000)
+    );
+    let body = format!("{{\"Scope\":\"REGIONAL\",\"Rules\":[{deep}]}}");
+    assert_eq!(
+        Http::json("AWSWAF_20190729.CheckCapacity", &body)
+            .input("wafv2")
+            .unwrap_err()
+            .code,
+        "SerializationException"
+    );
+}
+
+#[test]
+fn deep_forms_are_refused_or_ignored() {
+    let long = format!("Action=DescribeVpcs&Version=2016-11-15&{}=1", "a.".repeat(200_000));
+    assert!(Http::form(&long).input("ec2").is_ok());
+    let key = format!(
+        "Action=CreateListener&Version=2015-12-01&DefaultActions.member.1.{}x=1",
+        "member.1.".repeat(20_000)
+    );
+    assert_eq!(Http::form(&key).input(ELB).unwrap_err().code, "ValidationError");
+}
+
+#[test]
+fn deep_xml_is_refused() {
+    for body in [
+        "<a>".repeat(200_000),
+        format!("{}{}", "<a>".repeat(200_000), "</a>".repeat(200_000)),
+    ] {
+        let http = Http::new("POST", "/2013-04-01/hostedzone").body(body.as_bytes());
+        assert_eq!(http.input("route53").unwrap_err().code, "MalformedXML");
+    }
+}
+
+#[test]
+fn entities_cannot_grow() {
+    let body =
+        "<!DOCTYPE a [<!ENTITY b \"cccccccccc\">]><CreateHostedZoneRequest><Name>&b;</Name></CreateHostedZoneRequest>";
+    let http = Http::new("POST", "/2013-04-01/hostedzone").body(body.as_bytes());
+    assert_eq!(http.input("route53").unwrap_err().code, "MalformedXML");
+}
+
+#[test]
+fn deep_and_broken_cbor_is_refused() {
+    let uri = "/service/GraniteServiceVersion20100801/operation/PutMetricData";
+    for body in [
+        vec![0x5f; 200_000],
+        vec![0x9f; 200_000],
+        vec![0xbf; 200_000],
+        vec![0xc1; 200_000],
+        // A map whose length claims more than there is, an array of 2^64 - 1 items, a string of as many bytes.
+        b"\xbb\xff\xff\xff\xff\xff\xff\xff\xff".to_vec(),
+        b"\xa1\x6aMetricData\x9b\xff\xff\xff\xff\xff\xff\xff\xff".to_vec(),
+        b"\xa1\x69Namespace\x7b\xff\xff\xff\xff\xff\xff\xff\xff".to_vec(),
+        [b"\xa1\x61u".as_slice(), &[0x81; 100_000]].concat(),
+    ] {
+        assert_eq!(
+            Http::cbor(uri, &body).input("monitoring").unwrap_err().code,
+            "SerializationException"
+        );
+    }
+}
+
+#[test]
+fn cbor_numbers_out_of_range_are_refused() {
+    let target = target("cloudwatch", Protocol::RpcV2Cbor, "PutMetricAlarm");
+    let uri = "/service/GraniteServiceVersion20100801/operation/PutMetricAlarm";
+    for (number, good) in [
+        (b"\x1a\x7f\xff\xff\xff".as_slice(), true),
+        (b"\x1a\x80\x00\x00\x00", false),
+        (b"\x1b\xff\xff\xff\xff\xff\xff\xff\xff", false),
+        (b"\x3b\xff\xff\xff\xff\xff\xff\xff\xff", false),
+        (b"\xf9\x3c\x00", true),
+        (b"\xf9\x7e\x00", false),
+    ] {
+        let body = [b"\xa1\x66Period".as_slice(), number].concat();
+        let http = Http::cbor(uri, &body);
+        let request = http.request().unwrap();
+        assert_eq!(parse(&target, &request).is_ok(), good, "{number:?}");
+    }
+}
+
+#[test]
+fn many_parameters_take_no_longer_than_they_are_long() {
+    // 80,000 distinct keys took the first version 17 seconds.
+    let keys: Vec<String> = (0..80_000).map(|i| format!("k{i}.x={i}")).collect();
+    let body = format!("Action=DescribeVpcs&Version=2016-11-15&{}", keys.join("&"));
+    assert!(Http::form(&body).input("ec2").is_ok());
+    let items: Vec<String> = (0..80_000).map(|i| format!("VpcId.{}=v", 80_000 - i)).collect();
+    let body = format!("Action=DescribeVpcs&Version=2016-11-15&{}", items.join("&"));
+    assert!(Http::form(&body).input("ec2").is_ok());
+    let body = format!("Action=DescribeVpcs&Version=2016-11-15{}", "&a=b".repeat(100_001));
+    assert_eq!(
+        Http::form(&body).input("ec2").unwrap_err().code,
+        "InvalidQueryParameter"
+    );
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn gzip_is_unpacked_within_its_limit() {
+    let packed = gzip(br#"{"clusterName": "a"}"#);
+    let http = Http::json("AmazonEC2ContainerServiceV20141113.CreateCluster", "").header("content-encoding", "gzip");
+    assert_eq!(
+        http.body(&packed).input("ecs").unwrap(),
+        serde_json::json!({"clusterName": "a"})
+    );
+    let bomb = gzip(&vec![b' '; GZIP_DECODED_BYTES_MAX + 1]);
+    let http = Http::json("AmazonEC2ContainerServiceV20141113.CreateCluster", "").header("content-encoding", "gzip");
+    let error = http.body(&bomb).input("ecs").unwrap_err();
+    assert_eq!(
+        (error.code.as_str(), error.status),
+        ("RequestEntityTooLarge", Some(413))
+    );
+    let http = Http::json("AmazonEC2ContainerServiceV20141113.CreateCluster", "").header("content-encoding", "gzip");
+    assert_eq!(
+        http.body(b"no gzip").input("ecs").unwrap_err().code,
+        "SerializationException"
+    );
+}
+
+/// Texts that are near to what a parser expects: its own words in a random order.
+fn near(words: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+    let word = prop_oneof![4 => prop::sample::select(words).prop_map(|w| w.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..6)];
+    prop::collection::vec(word, 0..40).prop_map(|words| words.concat())
+}
+
+const JSON_WORDS: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    "\"",
+    "\"family\"",
+    "\"containerDefinitions\"",
+    "\"name\"",
+    "null",
+    "true",
+    "1e999",
+    "-1",
+    "9223372036854775808",
+    "\"\\ud800\"",
+    "\"cpu\"",
+    "\"essential\"",
+    "1.5",
+];
+const FORM_WORDS: &[&str] = &[
+    "&",
+    "=",
+    ".",
+    "DefaultActions",
+    "member",
+    ".1",
+    ".0",
+    ".99999999999",
+    "Port",
+    "%",
+    "%C3",
+    "+",
+    "Tags.member.1.Key",
+    "DefaultActions.member.1.ForwardConfig",
+    "entry",
+    "AlpnPolicy.member.-1",
+];
+const XML_WORDS: &[&str] = &[
+    "<",
+    ">",
+    "</",
+    "/>",
+    "<CreateHostedZoneRequest>",
+    "</CreateHostedZoneRequest>",
+    "<VPC>",
+    "</VPC>",
+    "&#0;",
+    "&#x110000;",
+    "&amp;",
+    "&x;",
+    "<![CDATA[",
+    "]]>",
+    "<!--",
+    "-->",
+    "<?xml?>",
+    " a=\"b\"",
+    "Name",
+];
+const CBOR_WORDS: &[&str] = &[
+    "\u{1}",
+    "\u{18}",
+    "hNamespace",
+    "jMetricData",
+    "iTimestamp",
+    "\u{7f}",
+    "eValue",
+];
+
+proptest! {
+    #[test]
+    fn no_json_panics(body in near(JSON_WORDS)) {
+        let http = Http::json(ECS, "").body(&body);
+        let _ = http.input("ecs");
+    }
+
+    #[test]
+    fn no_form_panics(body in near(FORM_WORDS)) {
+        let target = target("elbv2", Protocol::AwsQuery, "CreateListener");
+        let http = Http::form("").body(&body);
+        if let Ok(input) = parse(&target, &http.request().unwrap()) {
+            let _ = validate(&target, &input);
+        }
+    }
+
+    #[test]
+    fn no_xml_panics(body in near(XML_WORDS)) {
+        let http = Http::new("POST", "/2013-04-01/hostedzone").body(&body);
+        let _ = http.input("route53");
+    }
+
+    #[test]
+    fn no_cbor_panics(
+        words in near(CBOR_WORDS),
+        bytes in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"\xa1\xbf\xff\x9f\x81\xc1\xfb\x7f\x5f\x1b".to_vec())], 0..60),
+        start in prop_oneof![Just(b"\xbf".to_vec()), Just(b"\xbf\x69Namespace".to_vec()), Just(b"\xa1\x6aMetricData\x9f\xbf".to_vec())],
+    ) {
+        let uri = "/service/GraniteServiceVersion20100801/operation/PutMetricData";
+        let body = [start, words, bytes].concat();
+        let _ = Http::cbor(uri, &body).input("monitoring");
+    }
+
+    #[test]
+    fn no_route_panics(
+        method in "GET|PUT|POST|DELETE",
+        uri in "(/|v2|apis|[a-z]{1,3}|%[0-9A-G]{2}|2013-04-01|service|operation|\\?|&|=|Action|Version|\u{e9}){0,12}",
+        target in "[A-Za-z_0-9.]{0,20}",
+        scope in "s3|lambda|apigateway|route53|iam|nobody|",
+    ) {
+        let http = Http::new(&method, &uri).header("x-amz-target", &target);
+        let _ = http.input(&scope);
+        let http = Http::new(&method, &uri);
+        if let Err(error) = http.route(&scope) {
+            assert!(error.reply("r").status.is_client_error());
+        }
+        let _ = http.input(&scope);
+    }
+}

@@ -1,0 +1,165 @@
+use crate::{Http, target};
+use honmaru_wire::{Protocol, flaws_of_output, redact, validate};
+use serde_json::json;
+
+#[track_caller]
+fn check(http: &Http<'_>, scope: &str, code: &str, message: &str) {
+    let error = http.input(scope).unwrap_err();
+    assert_eq!((error.code.as_str(), error.message.as_str()), (code, message));
+}
+
+#[track_caller]
+fn ecr(body: &str, message: &str) {
+    let http = Http::json("AmazonEC2ContainerRegistry_V20150921.CreateRepository", body);
+    check(&http, "ecr", "InvalidParameterException", message);
+}
+
+#[test]
+fn ecr_has_words_of_its_own() {
+    ecr(
+        r#"{"repositoryName": "a"}"#,
+        "Invalid parameter at 'repositoryName' failed to satisfy constraint: 'must have length greater than or equal to 2'",
+    );
+    ecr(
+        r#"{"repositoryName": "UPPER"}"#,
+        "Invalid parameter at 'repositoryName' failed to satisfy constraint: 'must satisfy regular expression \
+         '[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(\\/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*''",
+    );
+    ecr(
+        "{}",
+        "Invalid parameter at 'repositoryName' failed to satisfy constraint: 'must not be null'",
+    );
+}
+
+#[test]
+fn most_services_list_every_violation() {
+    check(
+        &Http::json(
+            "Logs_20140328.CreateLogStream",
+            r#"{"logGroupName": "", "logStreamName": "a:b"}"#,
+        ),
+        "logs",
+        "InvalidParameterException",
+        "3 validation errors detected: Value '' at 'logGroupName' failed to satisfy constraint: Member must have length \
+         greater than or equal to 1; Value '' at 'logGroupName' failed to satisfy constraint: Member must satisfy regular \
+         expression pattern: [\\.\\-_/#A-Za-z0-9]+; Value 'a:b' at 'logStreamName' failed to satisfy constraint: Member \
+         must satisfy regular expression pattern: [^:*]*",
+    );
+    check(
+        &Http::form("Action=CreateTargetGroup&Version=2015-12-01&Name=t&Port=0"),
+        "elasticloadbalancing",
+        "ValidationError",
+        "1 validation error detected: Value '0' at 'port' failed to satisfy constraint: Member must have value greater \
+         than or equal to 1",
+    );
+    check(
+        &Http::json("AWSWAF_20190729.ListWebACLs", r#"{"Scope": "GLOBAL"}"#),
+        "wafv2",
+        "ValidationException",
+        "1 validation error detected: Value 'GLOBAL' at 'scope' failed to satisfy constraint: Member must satisfy enum \
+         value set: [CLOUDFRONT, REGIONAL]",
+    );
+}
+
+#[test]
+fn nested_places_are_named() {
+    check(
+        &Http::json(
+            "AWSWAF_20190729.CheckCapacity",
+            r#"{"Scope": "REGIONAL", "Rules": [{"Priority": 0, "Statement": {}, "VisibilityConfig":
+                {"SampledRequestsEnabled": true, "CloudWatchMetricsEnabled": true, "MetricName": "m"}}]}"#,
+        ),
+        "wafv2",
+        "ValidationException",
+        "1 validation error detected: Value null at 'rules.1.member.name' failed to satisfy constraint: Member must not \
+         be null",
+    );
+    let null = Http::json(
+        "AmazonEC2ContainerServiceV20141113.DescribeClusters",
+        r#"{"clusters": ["a", null]}"#,
+    );
+    check(
+        &null,
+        "ecs",
+        "InvalidParameterException",
+        "Clusters.2.member can not be blank.",
+    );
+}
+
+#[test]
+fn ecs_and_ec2_and_iam_speak_as_they_do() {
+    check(
+        &Http::json(
+            "AmazonEC2ContainerServiceV20141113.RegisterTaskDefinition",
+            r#"{"containerDefinitions": []}"#,
+        ),
+        "ecs",
+        "ClientException",
+        "Family can not be blank.",
+    );
+    check(
+        &Http::form("Action=CreateSecurityGroup&Version=2016-11-15&GroupName=x"),
+        "ec2",
+        "MissingParameter",
+        "The request must contain the parameter GroupDescription",
+    );
+    check(
+        &Http::form("Action=CreateUser&Version=2010-05-08&UserName=a%20b"),
+        "iam",
+        "ValidationError",
+        "The specified value for userName is invalid. It must contain only alphanumeric characters and/or the \
+         following: +=,.@_-",
+    );
+}
+
+#[test]
+fn a_text_with_letters_beyond_ascii_is_no_iam_name() {
+    let http = Http::form("Action=GetUser&Version=2010-05-08&UserName=%C3%A9");
+    assert_eq!(http.input("iam").unwrap_err().code, "ValidationError");
+}
+
+#[test]
+fn the_message_does_not_grow_with_the_request() {
+    let names: Vec<String> = (0..5_000).map(|_| "\"\"".to_owned()).collect();
+    let body = format!(
+        r#"{{"repositoryName": "aa", "imageIds": [{{"imageTag": "{}"}}]}}"#,
+        "x".repeat(100_000)
+    );
+    let error = Http::json("AmazonEC2ContainerRegistry_V20150921.BatchGetImage", &body)
+        .input("ecr")
+        .unwrap_err();
+    assert!(error.message.len() < 10_000, "{}", error.message.len());
+    let body = format!(r#"{{"logGroupName": "a", "logStreamNames": [{}]}}"#, names.join(","));
+    let error = Http::json("Logs_20140328.FilterLogEvents", &body)
+        .input("logs")
+        .unwrap_err();
+    assert!(error.message.len() < 60_000, "{}", error.message.len());
+}
+
+#[test]
+fn secrets_are_neither_shown_nor_logged() {
+    let target = target("iam", Protocol::AwsQuery, "ChangePassword");
+    let mut input = json!({"OldPassword": "\u{0}hunter2", "NewPassword": "hunter3"});
+    let error = validate(&target, &input).unwrap_err();
+    assert!(!error.message.contains("hunter2"), "{}", error.message);
+    redact(&target, &mut input);
+    assert_eq!(input, json!({"OldPassword": "***", "NewPassword": "***"}));
+}
+
+#[test]
+fn flaws_of_answers_are_found() {
+    let ecs = target("ecs", Protocol::AwsJson, "DescribeClusters");
+    assert_eq!(
+        flaws_of_output(&ecs, &json!({"clusters": [{"clusterArn": "a"}]})),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        flaws_of_output(&ecs, &json!({"clusters": [{"ARN": "a", "runningTasksCount": "1"}]})),
+        [
+            "$.clusters[0].ARN: the shape Cluster has no such member",
+            "$.clusters[0].runningTasksCount: \"1\" does not fit the shape Integer"
+        ]
+    );
+    let iam = target("iam", Protocol::AwsQuery, "ListUsers");
+    assert_eq!(flaws_of_output(&iam, &json!({})), ["$.Users: required, but missing"]);
+}
