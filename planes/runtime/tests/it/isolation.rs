@@ -72,7 +72,7 @@ async fn the_root_user_of_the_image_owns_its_files_inside() {
     let (_, output) = world
         .run(world.shell(
             "c",
-            "stat -c '%u %g' /bin/busybox / /proc/self /dev/null; ls /dev; ls /dev/fd >/dev/null && echo ok",
+            "stat -c '%u %g' /bin/busybox / /proc/self/ /dev/null; ls /dev; ls /dev/fd >/dev/null && echo ok",
         ))
         .await;
     let (owners, rest) = output.stdout.split_at("0 0\n".len() * 4);

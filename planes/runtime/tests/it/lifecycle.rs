@@ -145,12 +145,14 @@ async fn a_check_that_cannot_start_or_hangs_is_a_failure() {
     let world = World::new();
     let missing = Container {
         health_check: Some(health(&["no-such-command"], 20, 20_000)),
+        stop_timeout_s: Some(1),
         ..world.shell("missing", "sleep 1000")
     };
     // It hangs with a child in another session: the child has to die too.
     let script = "setsid sleep 7654 & sleep 7654";
     let hangs = Container {
         health_check: Some(health(&["/bin/sh", "-c", script], 20, 100)),
+        stop_timeout_s: Some(1),
         ..world.shell("hangs", "sleep 1000")
     };
     let task = world

@@ -63,7 +63,16 @@ async fn a_container_that_lost_a_child_to_memory_ends_as_a_whole() {
     let script = format!("/bin/sh -c '{EAT}'; echo survived; sleep 1000");
     let bundle = Bundle {
         limits,
-        ..world.bundle("t", vec![world.shell("c", &script), world.shell("d", "sleep 1000")])
+        ..world.bundle(
+            "t",
+            vec![
+                world.shell("c", &script),
+                Container {
+                    stop_timeout_s: Some(1),
+                    ..world.shell("d", "sleep 1000")
+                },
+            ],
+        )
     };
     let task = world.runtime.start(bundle).await.unwrap();
     let status = ended(&task).await;

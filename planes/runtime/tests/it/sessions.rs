@@ -166,7 +166,7 @@ async fn session_pids(world: &World, count: usize) -> Vec<u32> {
             .flat_map(|text| text.lines().map(|line| line.parse().unwrap()).collect::<Vec<u32>>())
             .collect()
     };
-    wait_until("the session's processes", || pids().len() > count).await;
+    wait_until("the session's processes", || pids().len() >= count).await;
     pids()
 }
 

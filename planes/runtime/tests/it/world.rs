@@ -64,7 +64,7 @@ impl World {
             essential: true,
             args: strings(args),
             layers: vec![self.image()],
-            stop_timeout_s: Some(30),
+            stop_timeout_s: Some(10),
             ..Container::default()
         }
     }
