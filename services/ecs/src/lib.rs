@@ -69,3 +69,19 @@ pub fn find_task<'a>(state: &'a State, id: &str) -> Option<(&'a Scope, &'a Task)
         .find(|(_, key, _)| *key == id)
         .map(|(scope, _, task)| (scope, task))
 }
+
+/// The ARN of a task's execution role or task role, by the task's ARN: nothing when the task is gone, over, or has no
+/// such role.
+pub fn task_role(state: &State, task_arn: &str, execution_role: bool) -> Option<String> {
+    let (scope, task) = find_task(state, names::short_name(task_arn))?;
+    if !task.last_status.is_on_node() || names::task_arn(scope, &task.cluster, &task.id) != task_arn {
+        return None;
+    }
+    let definition = state.get::<TaskDefinition>(scope, &task_definition_key(&task.family, task.revision))?;
+    let (over, own) = if execution_role {
+        (&task.overrides.execution_role_arn, &definition.execution_role_arn)
+    } else {
+        (&task.overrides.task_role_arn, &definition.task_role_arn)
+    };
+    over.clone().or_else(|| own.clone())
+}

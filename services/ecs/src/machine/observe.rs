@@ -36,7 +36,7 @@ pub fn observe_node(tx: &mut Tx<'_>, node_name: &str, seen: &NodeObserved) {
     }
 
     for task in &seen.tasks {
-        observe_task(tx, node_name, task);
+        observe_task(tx, task);
     }
 
     let known: BTreeSet<&str> = seen.tasks.iter().map(|t| t.task_id.as_str()).collect();
@@ -63,12 +63,12 @@ pub fn observe_node(tx: &mut Tx<'_>, node_name: &str, seen: &NodeObserved) {
     }
 }
 
-/// Takes a node's report of one task. Reports of tasks that are unknown here, or placed on another node, change
-/// nothing: the node will be told to forget them because they are not in its desired state.
-pub fn observe_task(tx: &mut Tx<'_>, node_name: &str, seen: &TaskObserved) {
+/// Takes a node's report of one task. A report of a task that is unknown here changes nothing: the node will be told
+/// to forget it because it is not in its desired state.
+pub fn observe_task(tx: &mut Tx<'_>, seen: &TaskObserved) {
     let found = tx
         .all::<Task>()
-        .find(|(_, id, task)| *id == seen.task_id && task.node.as_deref() == Some(node_name))
+        .find(|(_, id, _)| *id == seen.task_id)
         .map(|(scope, _, _)| scope.clone());
     let Some(scope) = found else { return };
     let now = tx.now();
@@ -99,17 +99,31 @@ fn observe(task: &mut Task, now: Time, seen: &TaskObserved) {
         }
         TaskPhase::Stopping => {
             if task.stop.is_none() {
-                task.stop = Some(Stop {
-                    code: StopCode::EssentialContainerExited,
-                    reason: ESSENTIAL_EXITED.to_owned(),
-                    at: now,
-                });
+                task.stop = Some(own_stop(task, now));
                 task.stopping_at = Some(now);
                 task.spec_version += 1;
             }
             task.last_status = task.last_status.max(LastStatus::Stopping);
         }
         TaskPhase::Stopped { reason } => end(task, now, reason),
+    }
+}
+
+/// Why a task ends that nobody asked to stop. Unless an essential container ended the node will say so when it is over.
+fn own_stop(task: &Task, now: Time) -> Stop {
+    let exited = task
+        .containers
+        .iter()
+        .any(|c| c.essential && c.last_status == "STOPPED" && c.exit_code.is_some());
+    let (code, reason) = if exited {
+        (StopCode::EssentialContainerExited, ESSENTIAL_EXITED)
+    } else {
+        (StopCode::TerminationNotice, "The host is stopping the task.")
+    };
+    Stop {
+        code,
+        reason: reason.to_owned(),
+        at: now,
     }
 }
 
@@ -125,7 +139,12 @@ fn end(task: &mut Task, now: Time, reason: &StopReason) {
         StopReason::Lost(text) => (StopCode::TerminationNotice, text.clone()),
         StopReason::Asked => (StopCode::TerminationNotice, "The host stopped the task.".to_owned()),
     };
-    if task.stop.is_none() {
+    // A termination notice is what was said before the reason was known.
+    if task
+        .stop
+        .as_ref()
+        .is_none_or(|stop| stop.code == StopCode::TerminationNotice)
+    {
         if let StopReason::CannotPull(text) | StopReason::CannotStart(text) = reason {
             // The node names the container in the container's own reason; where it did not, all share the text.
             if task.containers.iter().all(|c| c.reason.is_none()) {

@@ -93,6 +93,8 @@ pub(super) struct Members {
     pub wanted: Vec<Member>,
     /// How many tasks shall stop and still finish their requests.
     pub draining: usize,
+    /// How many tasks end for a reason that is not known yet.
+    pub unexplained: usize,
     /// When something will change by itself.
     pub look_again: Option<Time>,
 }
@@ -104,6 +106,7 @@ pub(super) fn members(state: &State, scope: &Scope, service: &Service, now: Time
     for (id, task) in state.find::<Task>(scope, "service", &key) {
         if !task.is_wanted() {
             all.draining += usize::from(task.last_status < LastStatus::Stopping);
+            all.unexplained += usize::from(!task.accounted);
             continue;
         }
         let protected = task.protected_until.is_some_and(|until| until > now);

@@ -6,11 +6,12 @@
 //! - a deployment that never becomes healthy therefore never takes the one before it down.
 
 use super::earliest;
-use super::members::{HealthFn, Member, Serving, members};
+use super::members::{HealthFn, Member, Members, Serving, members};
 use crate::api::{choose_provider, task_tags};
 use crate::machine::{Launch, Usage, launch, push_event, rollout, stop_task};
 use crate::model::{
-    Cluster, Deployment, LastStatus, RolloutState, Service, ServiceStatus, StopCode, Task, TaskDefinition, TaskOverride,
+    Cluster, Deployment, LastStatus, RolloutState, Service, ServiceStatus, Stop, StopCode, Task, TaskDefinition,
+    TaskOverride,
 };
 use crate::names::{family_and_revision, task_definition_key};
 use honmaru_base::{Scope, Time};
@@ -113,7 +114,7 @@ fn step(tx: &mut Tx<'_>, scope: &Scope, service: &mut Service, health: HealthFn)
         seen.wanted.retain(|m| !surplus.iter().any(|gone| gone.id == m.id));
         seen.draining += surplus.len();
     }
-    let started = start(tx, scope, service, &primary, &seen.wanted, &mut next);
+    let started = start(tx, scope, service, &primary, &seen, &mut next);
     conclude(tx, scope, service, &primary, &seen.wanted, seen.draining + started);
     next
 }
@@ -123,7 +124,7 @@ fn account(tx: &mut Tx<'_>, scope: &Scope, service: &mut Service) {
     let key = service.key();
     let ended: Vec<Task> = tx
         .find::<Task>(scope, "service", &key)
-        .filter(|(_, task)| !task.accounted && task.stop.is_some())
+        .filter(|(_, task)| !task.accounted && has_ended(task))
         .map(|(_, task)| task.clone())
         .collect();
     for task in ended {
@@ -137,6 +138,14 @@ fn account(tx: &mut Tx<'_>, scope: &Scope, service: &mut Service) {
         let ran_well = task.started_at.is_some_and(|at| stopped.at.since_ms(at) >= RAN_WELL_MS);
         count_failure(tx, scope, service, task.started_by.as_deref(), ran_well);
     }
+}
+
+/// Whether it is known why a task ended. A termination notice is provisional until the task is gone.
+fn has_ended(task: &Task) -> bool {
+    let provisional = |stop: &Stop| stop.code == StopCode::TerminationNotice;
+    task.stop
+        .as_ref()
+        .is_some_and(|stop| !provisional(stop) || task.last_status >= LastStatus::Deprovisioning)
 }
 
 fn count_failure(tx: &mut Tx<'_>, scope: &Scope, service: &mut Service, deployment: Option<&str>, ran_well: bool) {
@@ -338,13 +347,17 @@ fn start(
     scope: &Scope,
     service: &mut Service,
     primary: &Deployment,
-    wanted: &[Member],
+    seen: &Members,
     next: &mut Option<Time>,
 ) -> usize {
+    let wanted = &seen.wanted;
     let own = wanted
         .iter()
         .filter(|m| m.deployment == primary.id && !matches!(m.serving, Serving::Unhealthy(_)));
-    let missing = service.desired_count.saturating_sub(own.count() as u32);
+    // A task that ends for a reason not known yet is replaced when it is known: then the back-off is, too.
+    let missing = service
+        .desired_count
+        .saturating_sub((own.count() + seen.unexplained) as u32);
     if missing == 0 || primary.rollout_state == RolloutState::Failed {
         return 0;
     }
@@ -526,6 +539,3 @@ fn conclude(
         push_event(tx, scope, service, "has reached a steady state.");
     }
 }
-
-/// The order of a task's life, asserted where `members` relies on it.
-const _: () = assert!((LastStatus::Deactivating as u8) < LastStatus::Stopping as u8);

@@ -274,7 +274,7 @@ impl Lab {
             pull_stopped_at: Some(self.now),
             silent_ports: Vec::new(),
         };
-        self.tx(|tx| honmaru_ecs::observe_task(tx, NODE, &seen));
+        self.tx(|tx| honmaru_ecs::observe_task(tx, &seen));
         self.settle();
     }
 
