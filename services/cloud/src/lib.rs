@@ -1,1 +1,77 @@
-//! The sum of all machines and the glue between services.
+//! The sum of all machines, and the glue between services: what one service decides and another one must do.
+//!
+//! Not here: I/O. The glue is made of reconcilers like any other, and of checks that calls need from other services.
+//! Invariant: services know each other only through this crate and through what each offers as `machine`.
+
+#![forbid(unsafe_code)]
+
+mod applied;
+mod checks;
+mod edge;
+mod images;
+mod node;
+mod provision;
+mod release;
+mod targets;
+
+pub use applied::observe_edge_applied;
+pub use edge::edge_config;
+pub use images::{ImageName, parse_image};
+pub use node::node_desired;
+
+use honmaru_machine::{Handler, Operation, Reconciler, State};
+use std::sync::Arc;
+
+/// What operations need from the planes.
+pub struct Planes {
+    /// Stored log events.
+    pub events: Arc<dyn honmaru_logs::Events>,
+}
+
+/// Adds the tables of every service.
+pub fn register_all(state: &mut State) {
+    honmaru_iam::register(state);
+    honmaru_sts::register(state);
+    honmaru_ec2::register(state);
+    honmaru_logs::register(state);
+    honmaru_elbv2::register(state);
+    honmaru_ecs::register(state);
+    state.register::<applied::EdgeApplied>();
+}
+
+/// Every service with its operations, by botocore's name.
+pub fn services(planes: Planes) -> Vec<(&'static str, Vec<Operation>)> {
+    vec![
+        (honmaru_iam::SERVICE, honmaru_iam::operations()),
+        (honmaru_sts::SERVICE, honmaru_sts::operations()),
+        (honmaru_ec2::SERVICE, honmaru_ec2::operations()),
+        (honmaru_logs::SERVICE, honmaru_logs::operations(&planes.events)),
+        (honmaru_elbv2::SERVICE, honmaru_elbv2::operations()),
+        (honmaru_ecs::SERVICE, ecs_operations()),
+    ]
+}
+
+/// ECS's operations; those that name resources of other services check them first.
+pub fn ecs_operations() -> Vec<Operation> {
+    let mut operations = honmaru_ecs::operations();
+    for operation in &mut operations {
+        operation.handler = match operation.name {
+            "RunTask" => Handler::Write(checks::run_task),
+            "StartTask" => Handler::Write(checks::start_task),
+            "CreateService" => Handler::Write(checks::create_service),
+            "UpdateService" => Handler::Write(checks::update_service),
+            _ => continue,
+        };
+    }
+    operations
+}
+
+/// Every controller: those of the services and the glue, in the order in which work flows through them.
+pub fn reconcilers() -> Vec<Box<dyn Reconciler>> {
+    let mut all = honmaru_ecs::reconcilers(targets::health);
+    all.push(Box::new(provision::Provision));
+    all.push(Box::new(targets::Targets));
+    all.push(Box::new(release::Release));
+    all.extend(honmaru_elbv2::reconcilers());
+    all
+}

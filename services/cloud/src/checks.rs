@@ -1,0 +1,178 @@
+//! What calls of ECS need from other services before they are carried out: subnets, groups, roles, target groups.
+
+use honmaru_base::{ApiError, Scope};
+use honmaru_ecs::{Service, TaskDefinition, service_key, task_definition_key};
+use honmaru_elbv2::{Listener, Rule};
+use honmaru_machine::{Call, State, Tx};
+use serde_json::Value;
+
+/// RunTask.
+pub(crate) fn run_task(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
+    check_network(tx, &call.scope, &input)?;
+    check_roles(tx, call, &input)?;
+    honmaru_ecs::run_task(tx, call, input)
+}
+
+/// StartTask.
+pub(crate) fn start_task(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
+    check_network(tx, &call.scope, &input)?;
+    check_roles(tx, call, &input)?;
+    honmaru_ecs::start_task(tx, call, input)
+}
+
+/// CreateService.
+pub(crate) fn create_service(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
+    check_network(tx, &call.scope, &input)?;
+    check_targets(tx, &call.scope, &input)?;
+    honmaru_ecs::create_service(tx, call, input)
+}
+
+/// UpdateService. Target groups are checked only when they are named anew: a group whose listener is gone must not
+/// keep anybody from scaling to 0.
+pub(crate) fn update_service(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
+    let cluster = short(text(&input, "cluster").unwrap_or("default"));
+    let key = service_key(cluster, short(text(&input, "service").unwrap_or_default()));
+    if tx.get::<Service>(&call.scope, &key).is_some() {
+        check_network(tx, &call.scope, &input)?;
+        check_targets(tx, &call.scope, &input)?;
+    }
+    honmaru_ecs::update_service(tx, call, input)
+}
+
+fn invalid(message: String) -> ApiError {
+    ApiError::new("InvalidParameterException", message)
+}
+
+fn text<'a>(input: &'a Value, name: &str) -> Option<&'a str> {
+    input.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+fn short(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+fn texts<'a>(input: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
+    input
+        .get(name)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+}
+
+/// Subnets and groups must exist, all in one VPC. AWS passes EC2's error on in its own text.
+fn check_network(state: &State, scope: &Scope, input: &Value) -> Result<(), ApiError> {
+    let Some(vpc) = input.pointer("/networkConfiguration/awsvpcConfiguration") else {
+        return Ok(());
+    };
+    let mut vpc_id: Option<&str> = None;
+    for id in texts(vpc, "subnets") {
+        let subnet = honmaru_ec2::subnet(state, scope, id).map_err(|err| {
+            invalid(format!(
+                "Error retrieving subnet information for [{id}]: {} (ErrorCode: {})",
+                err.message, err.code
+            ))
+        })?;
+        if vpc_id.is_some_and(|known| known != subnet.vpc_id) {
+            return Err(invalid("All subnets must belong to the same VPC.".to_owned()));
+        }
+        vpc_id = Some(&subnet.vpc_id);
+    }
+    for id in texts(vpc, "securityGroups") {
+        let group = honmaru_ec2::security_group(state, scope, id).map_err(|err| {
+            invalid(format!(
+                "Error retrieving security group information for [{id}]: {} (ErrorCode: {})",
+                err.message, err.code
+            ))
+        })?;
+        if vpc_id.is_some_and(|known| known != group.vpc_id) {
+            return Err(invalid(format!(
+                "Security group {id} does not appear to belong to the same VPC as the input subnets."
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The roles of the task must exist; their trust is checked when a container asks for credentials.
+fn check_roles(state: &State, call: &Call, input: &Value) -> Result<(), ApiError> {
+    let definition = definition(state, &call.scope, text(input, "taskDefinition").unwrap_or_default());
+    let overrides = input.get("overrides").cloned().unwrap_or(Value::Null);
+    let roles = [
+        text(&overrides, "taskRoleArn").or_else(|| definition.and_then(|d| d.task_role_arn.as_deref())),
+        text(&overrides, "executionRoleArn").or_else(|| definition.and_then(|d| d.execution_role_arn.as_deref())),
+    ];
+    for role in roles.into_iter().flatten() {
+        if honmaru_iam::role_by_arn(state, role).is_none() {
+            return Err(ApiError::new(
+                "ClientException",
+                format!(
+                    "ECS was unable to assume the role '{role}' that was provided for this task. Please verify that \
+                     the role being passed has the proper trust relationship and permissions and that your IAM user \
+                     has permissions to pass this role."
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The definition that a name means; ECS itself says when there is none.
+fn definition<'a>(state: &'a State, scope: &'a Scope, name: &str) -> Option<&'a TaskDefinition> {
+    let name = short(name);
+    match name.split_once(':') {
+        Some((family, revision)) => {
+            state.get::<TaskDefinition>(scope, &task_definition_key(family, revision.parse().ok()?))
+        }
+        None => {
+            let mut newest: Option<&TaskDefinition> = None;
+            for (_, found) in state.find::<TaskDefinition>(scope, "family", name) {
+                newest = Some(found);
+            }
+            newest
+        }
+    }
+}
+
+/// Target groups must exist, take addresses, and have a load balancer.
+fn check_targets(state: &State, scope: &Scope, input: &Value) -> Result<(), ApiError> {
+    let balancers = input
+        .get("loadBalancers")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    for arn in balancers.filter_map(|balancer| text(balancer, "targetGroupArn")) {
+        let group = honmaru_elbv2::target_group(state, scope, arn)
+            .map_err(|_| invalid(format!("The specified target group does not exist: {arn}")))?;
+        if group.target_type != "ip" {
+            return Err(invalid(format!(
+                "The provided target group {arn} has target type {}, which is incompatible with the awsvpc network \
+                 mode specified in the task definition.",
+                group.target_type
+            )));
+        }
+        if !has_load_balancer(state, scope, arn) {
+            return Err(invalid(format!(
+                "The target group with targetGroupArn {arn} does not have an associated load balancer."
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn has_load_balancer(state: &State, scope: &Scope, group: &str) -> bool {
+    let names = |actions: &[Value]| actions.iter().any(|action| mentions(action, group));
+    state
+        .list::<Listener>(scope)
+        .any(|(_, listener)| names(&listener.default_actions))
+        || state.list::<Rule>(scope).any(|(_, rule)| names(&rule.actions))
+}
+
+fn mentions(tree: &Value, wanted: &str) -> bool {
+    match tree {
+        Value::String(text) => text == wanted,
+        Value::Array(items) => items.iter().any(|item| mentions(item, wanted)),
+        Value::Object(members) => members.values().any(|member| mentions(member, wanted)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}

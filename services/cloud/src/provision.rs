@@ -1,0 +1,151 @@
+//! PROVISIONING tasks get what they need from other services: an interface, images, log groups. What cannot be had
+//! ends the task with AWS's text for it.
+
+use crate::images::{ImageName, parse_image};
+use honmaru_base::{ApiError, Scope, Time, uuid};
+use honmaru_contract::node::ImageSource;
+use honmaru_ecs::{Interface, LastStatus, Task, TaskDefinition, task_definition_key};
+use honmaru_machine::{Reconciler, State, Tx};
+use std::collections::BTreeMap;
+
+/// The controller.
+pub(crate) struct Provision;
+
+impl Reconciler for Provision {
+    fn name(&self) -> &'static str {
+        "cloud.provision"
+    }
+
+    fn watches(&self) -> &'static [&'static str] {
+        &["ecs.task", "ecs.node"]
+    }
+
+    fn reconcile(&mut self, tx: &mut Tx<'_>) -> Option<Time> {
+        let waiting: Vec<(Scope, Task)> = tx
+            .all::<Task>()
+            .filter(|(_, _, task)| task.last_status == LastStatus::Provisioning && task.node.is_some())
+            .map(|(scope, _, task)| (scope.clone(), task.clone()))
+            .collect();
+        for (scope, task) in waiting {
+            if let Err(reason) = provision(tx, &scope, &task) {
+                honmaru_ecs::fail_provisioning(tx, &scope, &task.id, &reason);
+            }
+        }
+        None
+    }
+}
+
+/// All or nothing: the interface comes last, so that nothing before it must be taken back.
+fn provision(tx: &mut Tx<'_>, scope: &Scope, task: &Task) -> Result<(), String> {
+    let key = task_definition_key(&task.family, task.revision);
+    let definition = tx
+        .get::<TaskDefinition>(scope, &key)
+        .cloned()
+        .ok_or_else(|| "ResourceInitializationError: the task definition does not exist".to_owned())?;
+    let mut images = BTreeMap::new();
+    for container in &definition.containers {
+        images.insert(container.name.clone(), resolve(tx, scope, &container.image)?);
+    }
+    log_groups(tx, scope, &definition)?;
+    let interface = interface(tx, scope, task).map_err(|err| {
+        format!(
+            "ResourceInitializationError: unable to create the network interface: {}",
+            err.message
+        )
+    })?;
+    honmaru_ecs::provisioned(tx, scope, &task.id, interface, images);
+    Ok(())
+}
+
+fn resolve(_state: &State, scope: &Scope, image: &str) -> Result<ImageSource, String> {
+    match parse_image(scope, image) {
+        ImageName::Remote(reference) => Ok(ImageSource::Remote {
+            reference,
+            credentials: None,
+        }),
+        ImageName::Own { .. } => Err(format!(
+            "CannotPullContainerError: failed to resolve ref {image}: not found"
+        )),
+    }
+}
+
+fn log_groups(tx: &mut Tx<'_>, scope: &Scope, definition: &TaskDefinition) -> Result<(), String> {
+    for group in honmaru_ecs::log_groups(scope, definition) {
+        let of = Scope::new(scope.account.as_str(), &group.region)
+            .map_err(|err| format!("ResourceInitializationError: failed to validate logger args: {err}"))?;
+        if honmaru_logs::group_exists(tx, &of, &group.name) {
+            continue;
+        }
+        if !group.create {
+            return Err(format!(
+                "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: \
+                 failed to create Cloudwatch log stream: ResourceNotFoundException: The specified log group does not \
+                 exist. ({})",
+                group.name
+            ));
+        }
+        honmaru_logs::ensure_group(tx, &of, &group.name);
+    }
+    Ok(())
+}
+
+/// An interface in one of the task's subnets: the one with the fewest of the service's neighbours comes of itself,
+/// because the subnets are taken in turn.
+fn interface(tx: &mut Tx<'_>, scope: &Scope, task: &Task) -> Result<Option<Interface>, ApiError> {
+    let Some(network) = &task.network else { return Ok(None) };
+    let start = turn(tx, scope, task);
+    let count = network.subnets.len();
+    let mut last = ApiError::new("InvalidSubnetID.NotFound", "no subnet is named");
+    for n in 0..count {
+        let Some(subnet_id) = network.subnets.get((start + n) % count) else {
+            continue;
+        };
+        match allocate(tx, scope, subnet_id, &network.security_groups) {
+            Ok(mut interface) => {
+                interface.egress = network.assign_public_ip.as_deref() == Some("ENABLED");
+                return Ok(Some(interface));
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// How many tasks of the same group have an interface already: the next one takes the next subnet.
+fn turn(state: &State, scope: &Scope, task: &Task) -> usize {
+    let peers = state.find::<Task>(scope, "cluster", &task.cluster);
+    peers
+        .filter(|(_, peer)| peer.group == task.group && peer.is_wanted() && peer.interface.is_some())
+        .count()
+}
+
+fn allocate(tx: &mut Tx<'_>, scope: &Scope, subnet_id: &str, groups: &[String]) -> Result<Interface, ApiError> {
+    let vpc_id = honmaru_ec2::subnet(tx, scope, subnet_id)?.vpc_id.clone();
+    // Without a group a task is in the VPC's default one. Ref: ECS `AwsVpcConfiguration.securityGroups`.
+    let groups = match honmaru_ec2::default_security_group(tx, scope, &vpc_id) {
+        Some(default) if groups.is_empty() => vec![default.id.clone()],
+        _ => groups.to_vec(),
+    };
+    let attachment_id = uuid(tx.rng());
+    let description = format!(
+        "arn:aws:ecs:{}:{}:attachment/{attachment_id}",
+        scope.region, scope.account
+    );
+    let got = honmaru_ec2::allocate_interface(tx, scope, subnet_id, &groups, &description)?;
+    let dns = tx
+        .get::<honmaru_ec2::Vpc>(scope, &got.vpc_id)
+        .map(honmaru_ec2::Vpc::dns);
+    Ok(Interface {
+        id: got.id,
+        attachment_id,
+        private_ip: got.private_ip,
+        mac: got.mac,
+        subnet_id: got.subnet_id,
+        subnet_cidr: got.subnet_cidr.to_string(),
+        vpc_id: got.vpc_id,
+        dns: dns.unwrap_or(got.private_ip),
+        availability_zone: got.availability_zone,
+        security_groups: groups,
+        egress: false,
+    })
+}
