@@ -8,7 +8,9 @@ use honmaru_machine::{State, Tx};
 
 /// Whether there is an Application Load Balancer of that ARN.
 pub(crate) fn load_balancer_exists(state: &State, owner: &Scope, arn: &str) -> bool {
-    state.get::<honmaru_elbv2::LoadBalancer>(owner, arn).is_some_and(|balancer| balancer.kind == "application")
+    state
+        .get::<honmaru_elbv2::LoadBalancer>(owner, arn)
+        .is_some_and(|balancer| balancer.kind == "application")
 }
 
 /// A resource that a web ACL can protect here: an Application Load Balancer of the caller's account and region.
@@ -17,10 +19,13 @@ pub(crate) fn load_balancer_exists(state: &State, owner: &Scope, arn: &str) -> b
 fn check_resource(owner: &Scope, resource_arn: &str) -> Result<(), ApiError> {
     const FORM: &str = "The ARN isn't valid. A valid ARN begins with arn: and includes other information separated by \
                         colons or slashes.";
-    let arn: Arn = resource_arn.parse().map_err(|_| error::invalid("RESOURCE_ARN", resource_arn, FORM))?;
+    let arn: Arn = resource_arn
+        .parse()
+        .map_err(|_| error::invalid("RESOURCE_ARN", resource_arn, FORM))?;
     let is_balancer = arn.service == "elasticloadbalancing" && arn.resource.starts_with("loadbalancer/app/");
     if !is_balancer {
-        let reason = "The resource can't be protected. Only an Application Load Balancer can be associated with a web ACL";
+        let reason =
+            "The resource can't be protected. Only an Application Load Balancer can be associated with a web ACL";
         return Err(error::invalid("RESOURCE_ARN", resource_arn, reason));
     }
     if arn.account != owner.account.as_str() || arn.region != owner.region.as_str() {
@@ -40,7 +45,9 @@ pub fn associate(tx: &mut Tx<'_>, owner: &Scope, web_acl_arn: &str, resource_arn
     if !load_balancer_exists(tx, owner, resource_arn) {
         return Err(error::nonexistent());
     }
-    let association = Association { web_acl_arn: web_acl_arn.to_owned() };
+    let association = Association {
+        web_acl_arn: web_acl_arn.to_owned(),
+    };
     if tx.get::<Association>(owner, resource_arn) != Some(&association) {
         tx.put(owner, resource_arn, association);
     }
@@ -56,12 +63,17 @@ pub fn disassociate(tx: &mut Tx<'_>, owner: &Scope, resource_arn: &str) -> Resul
 
 /// The ARN of the web ACL that protects a resource.
 pub fn web_acl_of(state: &State, owner: &Scope, resource_arn: &str) -> Option<String> {
-    state.get::<Association>(owner, resource_arn).map(|association| association.web_acl_arn.clone())
+    state
+        .get::<Association>(owner, resource_arn)
+        .map(|association| association.web_acl_arn.clone())
 }
 
 /// The ARNs of the resources that a web ACL protects.
 pub fn resources_of(state: &State, owner: &Scope, web_acl_arn: &str) -> Vec<String> {
-    state.find::<Association>(owner, "web_acl", web_acl_arn).map(|(resource, _)| resource.to_owned()).collect()
+    state
+        .find::<Association>(owner, "web_acl", web_acl_arn)
+        .map(|(resource, _)| resource.to_owned())
+        .collect()
 }
 
 /// The protected resource of a call, checked.

@@ -64,7 +64,11 @@ pub(crate) fn of_rules(error: CompileError) -> ApiError {
         CompileErrorKind::Unsupported => unsupported(format!("{}.", error.reason.trim_end_matches('.'))),
         CompileErrorKind::Missing if error.field == "MANAGED_RULE_SET_STATEMENT" => ApiError::new(
             "WAFNonexistentItemException",
-            format!("{NONEXISTENT} {}: {}", error.reason.trim_end_matches('.'), error.parameter),
+            format!(
+                "{NONEXISTENT} {}: {}",
+                error.reason.trim_end_matches('.'),
+                error.parameter
+            ),
         ),
         CompileErrorKind::Missing => nonexistent(),
     }

@@ -45,7 +45,13 @@ pub(crate) fn key<K: Kind>(scope: &str, name: &str, id: &str) -> String {
 
 /// The ARN of a row.
 pub(crate) fn arn<K: Kind>(owner: &Scope, scope: &str, name: &str, id: &str) -> String {
-    Arn::new("wafv2", owner.region.as_str(), owner.account.as_str(), key::<K>(scope, name, id)).to_string()
+    Arn::new(
+        "wafv2",
+        owner.region.as_str(),
+        owner.account.as_str(),
+        key::<K>(scope, name, id),
+    )
+    .to_string()
 }
 
 macro_rules! kind {

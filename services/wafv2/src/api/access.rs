@@ -12,9 +12,9 @@ fn text<'v>(input: &'v Value, member: &str) -> &'v str {
 
 fn tagged<K: Kind>(access: Access, state: &State, call: &Call, arn: &str) -> Access {
     let tags = rules::by_arn::<K>(state, &call.scope, arn).map(|row| &row.entity().tags);
-    tags.into_iter()
-        .flatten()
-        .fold(access, |access, (key, value)| access.with(&format!("aws:ResourceTag/{key}"), vec![value.clone()]))
+    tags.into_iter().flatten().fold(access, |access, (key, value)| {
+        access.with(&format!("aws:ResourceTag/{key}"), vec![value.clone()])
+    })
 }
 
 /// An action without resources.
@@ -25,7 +25,12 @@ pub(super) fn any(_: &State, _: &Call, _: &Value, action: &str) -> Vec<Access> {
 /// A resource that is named by name, scope and id, or by ARN.
 fn of<K: Kind>(state: &State, call: &Call, input: &Value, action: &str) -> Vec<Access> {
     let arn = match text(input, "ARN") {
-        "" => arn::<K>(&call.scope, text(input, "Scope"), text(input, "Name"), text(input, "Id")),
+        "" => arn::<K>(
+            &call.scope,
+            text(input, "Scope"),
+            text(input, "Name"),
+            text(input, "Id"),
+        ),
         arn => arn.to_owned(),
     };
     vec![tagged::<K>(Access::new(action, vec![arn.clone()]), state, call, &arn)]
@@ -71,7 +76,10 @@ pub(super) fn create<K: Kind>(_: &State, call: &Call, input: &Value, action: &st
 pub(super) fn associate(_: &State, _: &Call, input: &Value, action: &str) -> Vec<Access> {
     vec![
         Access::new(action, vec![text(input, "WebACLArn").to_owned()]),
-        Access::new("elasticloadbalancing:SetWebACL", vec![text(input, "ResourceArn").to_owned()]),
+        Access::new(
+            "elasticloadbalancing:SetWebACL",
+            vec![text(input, "ResourceArn").to_owned()],
+        ),
     ]
 }
 

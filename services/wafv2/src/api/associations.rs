@@ -37,6 +37,12 @@ pub(super) fn resources(
     let acl = by_arn::<WebAcl>(state, &call.scope, &input.web_acl_arn).ok_or_else(error::nonexistent)?;
     // Only load balancers can be associated, so every other type has no resources.
     let balancers = matches!(input.resource_type.as_deref(), None | Some("APPLICATION_LOAD_BALANCER"));
-    let found = if balancers { association::resources_of(state, &call.scope, &acl.entity.arn) } else { Vec::new() };
-    Ok(ListResourcesForWebACLResponse { resource_arns: Some(found) })
+    let found = if balancers {
+        association::resources_of(state, &call.scope, &acl.entity.arn)
+    } else {
+        Vec::new()
+    };
+    Ok(ListResourcesForWebACLResponse {
+        resource_arns: Some(found),
+    })
 }

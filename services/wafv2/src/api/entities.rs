@@ -55,10 +55,15 @@ pub(super) struct New {
 
 impl New {
     pub(super) fn of(input: &Value) -> Result<Self, ApiError> {
-        let given = input.get("Tags").and_then(Value::as_array).into_iter().flatten().map(|tag| types::Tag {
-            key: text(tag, "Key").unwrap_or_default().to_owned(),
-            value: text(tag, "Value").unwrap_or_default().to_owned(),
-        });
+        let given = input
+            .get("Tags")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .map(|tag| types::Tag {
+                key: text(tag, "Key").unwrap_or_default().to_owned(),
+                value: text(tag, "Value").unwrap_or_default().to_owned(),
+            });
         Ok(Self {
             name: text(input, "Name").unwrap_or_default().to_owned(),
             scope: text(input, "Scope").unwrap_or_default().to_owned(),
@@ -106,12 +111,19 @@ pub(super) fn find<'s, K: Kind>(
     id: &str,
 ) -> Result<&'s K, ApiError> {
     check_scope(call, scope)?;
-    state.get::<K>(&call.scope, &key::<K>(scope, name, id)).ok_or_else(error::nonexistent)
+    state
+        .get::<K>(&call.scope, &key::<K>(scope, name, id))
+        .ok_or_else(error::nonexistent)
 }
 
 /// The resource that `Name`, `Scope` and `Id`, or `ARN`, name.
 pub(super) fn named<'s, K: Kind>(state: &'s State, call: &Call, input: &Value) -> Result<&'s K, ApiError> {
-    match (text(input, "ARN"), text(input, "Scope"), text(input, "Name"), text(input, "Id")) {
+    match (
+        text(input, "ARN"),
+        text(input, "Scope"),
+        text(input, "Name"),
+        text(input, "Id"),
+    ) {
         (Some(arn), ..) => crate::rules::by_arn::<K>(state, &call.scope, arn).ok_or_else(error::nonexistent),
         (None, Some(scope), Some(name), Some(id)) => find(state, call, scope, name, id),
         _ => {
@@ -140,7 +152,12 @@ pub(super) fn locked<K: Kind>(
 /// The same for a tree.
 pub(super) fn locked_by<K: Kind>(tx: &mut Tx<'_>, call: &Call, input: &Value) -> Result<K, ApiError> {
     let member = |name| text(input, name).unwrap_or_default();
-    locked(tx, call, (member("Scope"), member("Name"), member("Id")), member("LockToken"))
+    locked(
+        tx,
+        call,
+        (member("Scope"), member("Name"), member("Id")),
+        member("LockToken"),
+    )
 }
 
 pub(super) fn summary(entity: &Entity) -> Value {
@@ -161,7 +178,10 @@ pub(super) fn list<K: Kind>(state: &State, call: &Call, input: &Value) -> Result
     let scope = text(input, "Scope").unwrap_or_default();
     check_scope(call, scope)?;
     let after = text(input, "NextMarker").unwrap_or_default();
-    let limit = input.get("Limit").and_then(Value::as_u64).and_then(|limit| usize::try_from(limit).ok());
+    let limit = input
+        .get("Limit")
+        .and_then(Value::as_u64)
+        .and_then(|limit| usize::try_from(limit).ok());
     let limit = limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
     let prefix = key::<K>(scope, "", "");
     let prefix = prefix.trim_end_matches('/');
@@ -196,8 +216,12 @@ pub(super) fn is_used(state: &State, owner: &Scope, arn: &str) -> bool {
         let rules = parse_rules(rules.unwrap_or(&Value::Null), home).unwrap_or_default();
         References::of(&rules).arns.contains(arn)
     };
-    state.list::<WebAcl>(owner).any(|(_, acl)| refers(acl.settings.get("Rules"), Home::WebAcl))
-        || state.list::<RuleGroup>(owner).any(|(_, group)| refers(group.settings.get("Rules"), Home::RuleGroup))
+    state
+        .list::<WebAcl>(owner)
+        .any(|(_, acl)| refers(acl.settings.get("Rules"), Home::WebAcl))
+        || state
+            .list::<RuleGroup>(owner)
+            .any(|(_, group)| refers(group.settings.get("Rules"), Home::RuleGroup))
 }
 
 /// Deletes a resource that nothing refers to.

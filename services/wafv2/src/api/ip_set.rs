@@ -4,8 +4,8 @@ use super::entities::{New, begin, find, locked, store, tags};
 use crate::error;
 use crate::model::IpSet;
 use crate::types::{
-    CreateIPSetRequest, CreateIPSetResponse, GetIPSetRequest, GetIPSetResponse, IPSet, IPSetSummary, UpdateIPSetRequest,
-    UpdateIPSetResponse,
+    CreateIPSetRequest, CreateIPSetResponse, GetIPSetRequest, GetIPSetResponse, IPSet, IPSetSummary,
+    UpdateIPSetRequest, UpdateIPSetResponse,
 };
 use honmaru_base::ApiError;
 use honmaru_machine::{Call, State, Tx};
@@ -17,7 +17,11 @@ const ADDRESSES_MAX: usize = 10_000;
 /// Address ranges in CIDR notation of that version, without /0.
 fn check(version: &str, addresses: &[String]) -> Result<(), ApiError> {
     if !matches!(version, "IPV4" | "IPV6") {
-        return Err(error::invalid("IP_ADDRESS_VERSION", version, "The IP address version is not valid"));
+        return Err(error::invalid(
+            "IP_ADDRESS_VERSION",
+            version,
+            "The IP address version is not valid",
+        ));
     }
     if addresses.len() > ADDRESSES_MAX {
         return Err(error::limit_exceeded());
@@ -52,7 +56,15 @@ pub(super) fn create(tx: &mut Tx<'_>, call: &Call, input: CreateIPSetRequest) ->
         lock_token: Some(entity.lock_token.clone()),
         arn: Some(entity.arn.clone()),
     };
-    store(tx, &call.scope, IpSet { entity, version: input.ip_address_version, addresses: input.addresses });
+    store(
+        tx,
+        &call.scope,
+        IpSet {
+            entity,
+            version: input.ip_address_version,
+            addresses: input.addresses,
+        },
+    );
     Ok(CreateIPSetResponse { summary: Some(summary) })
 }
 

@@ -18,11 +18,18 @@ pub(super) fn list(
     input: ListAvailableManagedRuleGroupsRequest,
 ) -> Result<ListAvailableManagedRuleGroupsResponse, ApiError> {
     check_scope(call, &input.scope)?;
-    let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX).max(1);
+    let limit = input
+        .limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(usize::MAX)
+        .max(1);
     let after = input.next_marker.as_deref();
     let start = match after {
         None => 0,
-        Some(name) => managed_groups().iter().position(|group| group.name == name).map_or(managed_groups().len(), |at| at + 1),
+        Some(name) => managed_groups()
+            .iter()
+            .position(|group| group.name == name)
+            .map_or(managed_groups().len(), |at| at + 1),
     };
     let page: Vec<&ManagedRuleGroup> = managed_groups().iter().skip(start).take(limit).collect();
     let more = start + page.len() < managed_groups().len();
@@ -48,8 +55,10 @@ pub(super) fn versions(
 ) -> Result<ListAvailableManagedRuleGroupVersionsResponse, ApiError> {
     check_scope(call, &input.scope)?;
     let group = managed_group(&input.vendor_name, &input.name).ok_or_else(error::nonexistent)?;
-    let version =
-        |name: &&str| ManagedRuleGroupVersion { name: Some((*name).to_owned()), ..ManagedRuleGroupVersion::default() };
+    let version = |name: &&str| ManagedRuleGroupVersion {
+        name: Some((*name).to_owned()),
+        ..ManagedRuleGroupVersion::default()
+    };
     Ok(ListAvailableManagedRuleGroupVersionsResponse {
         next_marker: None,
         versions: Some(group.versions().iter().map(version).collect()),
@@ -61,15 +70,23 @@ pub(super) fn describe(_: &State, call: &Call, input: &Value) -> Result<Value, A
     let member = |name| text(input, name).unwrap_or_default();
     check_scope(call, member("Scope"))?;
     let group = managed_group(member("VendorName"), member("Name")).ok_or_else(error::nonexistent)?;
-    let version = text(input, "VersionName").or(group.versions().last().copied()).unwrap_or_default();
+    let version = text(input, "VersionName")
+        .or(group.versions().last().copied())
+        .unwrap_or_default();
     if !group.versions().contains(&version) {
         return Err(error::nonexistent());
     }
     let namespace = group.label_namespace();
-    let rules: Vec<Value> =
-        group.rules.iter().map(|rule| json!({"Name": rule.name, "Action": {"Block": {}}})).collect();
-    let labels: Vec<Value> =
-        group.rules.iter().map(|rule| json!({"Name": format!("{namespace}{}", rule.label)})).collect();
+    let rules: Vec<Value> = group
+        .rules
+        .iter()
+        .map(|rule| json!({"Name": rule.name, "Action": {"Block": {}}}))
+        .collect();
+    let labels: Vec<Value> = group
+        .rules
+        .iter()
+        .map(|rule| json!({"Name": format!("{namespace}{}", rule.label)}))
+        .collect();
     Ok(json!({
         "VersionName": version,
         "Capacity": group.capacity,

@@ -64,12 +64,18 @@ macro_rules! tree {
 
 /// Every operation that this service implements by itself. GetSampledRequests needs the edge: [`sampled_requests`].
 pub fn operations() -> Vec<Operation> {
-    use access::{any, associate, by_arn, by_resource, by_web_acl_arn, create, ip_set, pattern_set, rule_group, web_acl};
+    use access::{
+        any, associate, by_arn, by_resource, by_web_acl_arn, create, ip_set, pattern_set, rule_group, web_acl,
+    };
     vec![
         write!("AssociateWebACL", associate, associations::associate),
         tree!(read "CheckCapacity", any, rule_group::check_capacity),
         write!("CreateIPSet", create::<crate::IpSet>, ip_set::create),
-        write!("CreateRegexPatternSet", create::<crate::RegexPatternSet>, pattern_set::create),
+        write!(
+            "CreateRegexPatternSet",
+            create::<crate::RegexPatternSet>,
+            pattern_set::create
+        ),
         tree!(write "CreateRuleGroup", create::<crate::RuleGroup>, rule_group::create),
         tree!(write "CreateWebACL", create::<crate::WebAcl>, web_acl::create),
         tree!(write "DeleteIPSet", ip_set, entities::delete::<crate::IpSet>),

@@ -25,7 +25,11 @@ fn check(given: Vec<Regex>) -> Result<Vec<String>, ApiError> {
     for regex in given {
         let pattern = regex.regex_string.unwrap_or_default();
         if pattern.is_empty() || pattern.len() > PATTERN_LEN_MAX {
-            return Err(error::invalid(FIELD, &pattern, "The regex string needs 1 to 512 characters"));
+            return Err(error::invalid(
+                FIELD,
+                &pattern,
+                "The regex string needs 1 to 512 characters",
+            ));
         }
         check_pattern(&pattern).map_err(|wrong| error::invalid(FIELD, &pattern, &wrong.reason))?;
         patterns.push(pattern);
@@ -63,7 +67,9 @@ pub(super) fn get(
     input: GetRegexPatternSetRequest,
 ) -> Result<GetRegexPatternSetResponse, ApiError> {
     let row = find::<Row>(state, call, &input.scope, &input.name, &input.id)?;
-    let patterns = row.patterns.iter().map(|pattern| Regex { regex_string: Some(pattern.clone()) });
+    let patterns = row.patterns.iter().map(|pattern| Regex {
+        regex_string: Some(pattern.clone()),
+    });
     Ok(GetRegexPatternSetResponse {
         regex_pattern_set: Some(RegexPatternSet {
             name: Some(row.entity.name.clone()),

@@ -13,20 +13,18 @@ use serde_json::{Map, Value, json};
 const SETTINGS: [&str; 3] = ["Rules", "VisibilityConfig", "CustomResponseBodies"];
 
 /// Checks the rules of a group of that declared capacity.
-fn check(
-    state: &State,
-    call: &Call,
-    name: &str,
-    settings: &Map<String, Value>,
-    declared: u64,
-) -> Result<(), ApiError> {
+fn check(state: &State, call: &Call, name: &str, settings: &Map<String, Value>, declared: u64) -> Result<(), ApiError> {
     let parsed = rules::parse(settings.get("Rules").unwrap_or(&Value::Null), Home::RuleGroup)?;
     rules::check_group(state, &call.scope, name, settings)?;
     let needed = rules::weigh(state, &call.scope, &parsed);
     if needed > declared {
         let reason = "You haven't met a minimum requirement for a threshold setting. Examples include a rule group capacity \
                       setting that's too low and an OR statement with fewer than two nested statements";
-        return Err(error::invalid("RULE_GROUP", &format!("Capacity {declared}, {needed} needed"), reason));
+        return Err(error::invalid(
+            "RULE_GROUP",
+            &format!("Capacity {declared}, {needed} needed"),
+            reason,
+        ));
     }
     Ok(())
 }
@@ -41,7 +39,15 @@ pub(super) fn create(tx: &mut Tx<'_>, call: &Call, input: &Value) -> Result<Valu
     check(tx, call, &new.name, &settings, capacity)?;
     let entity = begin::<RuleGroup>(tx, call, new)?;
     let answer = json!({"Summary": summary(&entity)});
-    store(tx, &call.scope, RuleGroup { entity, settings, capacity });
+    store(
+        tx,
+        &call.scope,
+        RuleGroup {
+            entity,
+            settings,
+            capacity,
+        },
+    );
     Ok(answer)
 }
 

@@ -47,7 +47,10 @@ pub fn sampled_requests(source: Arc<dyn SampleSource>) -> Operation {
 fn read(call: &Call, input: &Value) -> Result<SamplesWanted, ApiError> {
     check_scope(call, text(input, "Scope").unwrap_or_default())?;
     let moment = |member: &str| {
-        let seconds = input.get("TimeWindow").and_then(|window| window.get(member)).and_then(Value::as_f64);
+        let seconds = input
+            .get("TimeWindow")
+            .and_then(|window| window.get(member))
+            .and_then(Value::as_f64);
         Time::from_ms((seconds.unwrap_or_default() * 1_000.0) as i64)
     };
     let (from, to) = (moment("StartTime"), moment("EndTime"));

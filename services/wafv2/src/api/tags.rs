@@ -41,16 +41,29 @@ pub(super) fn list(
 ) -> Result<ListTagsForResourceResponse, ApiError> {
     let tags = &entity(state, &call.scope, &input.resource_arn)?.tags;
     let after = input.next_marker.as_deref().unwrap_or_default();
-    let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX).max(1);
+    let limit = input
+        .limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(usize::MAX)
+        .max(1);
     let mut rest = tags.iter().filter(|(key, _)| key.as_str() > after).peekable();
     let mut page = Vec::new();
     while page.len() < limit {
         let Some((key, value)) = rest.next() else { break };
-        page.push(Tag { key: key.clone(), value: value.clone() });
+        page.push(Tag {
+            key: key.clone(),
+            value: value.clone(),
+        });
     }
     let next_marker = rest.peek().and_then(|_| page.last()).map(|tag| tag.key.clone());
-    let info = TagInfoForResource { resource_arn: Some(input.resource_arn), tag_list: Some(page) };
-    Ok(ListTagsForResourceResponse { next_marker, tag_info_for_resource: Some(info) })
+    let info = TagInfoForResource {
+        resource_arn: Some(input.resource_arn),
+        tag_list: Some(page),
+    };
+    Ok(ListTagsForResourceResponse {
+        next_marker,
+        tag_info_for_resource: Some(info),
+    })
 }
 
 pub(super) fn tag(tx: &mut Tx<'_>, call: &Call, input: TagResourceRequest) -> Result<TagResourceResponse, ApiError> {
@@ -61,7 +74,11 @@ pub(super) fn tag(tx: &mut Tx<'_>, call: &Call, input: TagResourceRequest) -> Re
     Ok(TagResourceResponse {})
 }
 
-pub(super) fn untag(tx: &mut Tx<'_>, call: &Call, input: UntagResourceRequest) -> Result<UntagResourceResponse, ApiError> {
+pub(super) fn untag(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: UntagResourceRequest,
+) -> Result<UntagResourceResponse, ApiError> {
     let mut tags = entity(tx, &call.scope, &input.resource_arn)?.tags.clone();
     tags.retain(|key, _| !input.tag_keys.contains(key));
     put(tx, &call.scope, &input.resource_arn, tags)?;

@@ -23,14 +23,25 @@ const SETTINGS: [&str; 8] = [
 ];
 
 /// What would have to change behaviour that is not here; storing it would be a promise.
-const UNSUPPORTED: [&str; 4] =
-    ["DataProtectionConfig", "OnSourceDDoSProtectionConfig", "ApplicationConfig", "MonetizationConfig"];
+const UNSUPPORTED: [&str; 4] = [
+    "DataProtectionConfig",
+    "OnSourceDDoSProtectionConfig",
+    "ApplicationConfig",
+    "MonetizationConfig",
+];
 
 pub(super) fn settings(input: &Value, names: &[&str]) -> Result<Map<String, Value>, ApiError> {
-    if let Some(name) = UNSUPPORTED.iter().find(|name| input.get(**name).is_some_and(|value| !value.is_null())) {
-        return Err(error::unsupported(format!("{name} is not supported by this installation.")));
+    if let Some(name) = UNSUPPORTED
+        .iter()
+        .find(|name| input.get(**name).is_some_and(|value| !value.is_null()))
+    {
+        return Err(error::unsupported(format!(
+            "{name} is not supported by this installation."
+        )));
     }
-    let given = names.iter().filter_map(|name| Some(((*name).to_owned(), input.get(*name)?.clone())));
+    let given = names
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), input.get(*name)?.clone())));
     Ok(given.filter(|(_, value)| !value.is_null()).collect())
 }
 
@@ -51,7 +62,15 @@ pub(super) fn create(tx: &mut Tx<'_>, call: &Call, input: &Value) -> Result<Valu
     let capacity = check(tx, call, &new.name, &settings)?;
     let entity = begin::<WebAcl>(tx, call, new)?;
     let answer = json!({"Summary": summary(&entity)});
-    store(tx, &call.scope, WebAcl { entity, settings, capacity });
+    store(
+        tx,
+        &call.scope,
+        WebAcl {
+            entity,
+            settings,
+            capacity,
+        },
+    );
     Ok(answer)
 }
 
