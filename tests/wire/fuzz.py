@@ -2,6 +2,7 @@
 
 For each operation and each protocol that its service declares: random params, botocore's serializer, the wire's
 router and parser, equal? And a random output, the wire's serializer, botocore's parser, equal?
+What botocore's own validator refuses (a missing member, a value below its minimum), the wire must refuse as well.
 
 usage: fuzz.py ORACLE_BINARY MODELS_DIRECTORY SAMPLES SEED [SERVICE...]
 Exceptions are in exceptions.json, each with its reason. Ends with 1 on any other miss.
@@ -25,6 +26,7 @@ from botocore.model import ServiceModel
 from botocore.parsers import PROTOCOL_PARSERS
 from botocore.serialize import SERIALIZERS
 from botocore.utils import parse_timestamp, percent_encode_sequence
+from botocore.validate import ParamValidator
 
 from oracle import Oracle, plain, tree, without_empties
 
@@ -60,7 +62,8 @@ def value_of(shape, depth=0, location=None):
             location = target.serialization.get("location")
             # A status is always there, and an absent blob or text that is the whole body reads as an empty one.
             always = location == "statusCode" or name == shape.serialization.get("payload") and target.type_name in ("blob", "string")
-            required = name in shape.required_members or union or always
+            # Now and then a required member is missing: both sides must see that.
+            required = union or always or name in shape.required_members and draw.random() > 0.03
             if not required and (depth > 5 or draw.random() < 0.4):
                 continue
             if depth > 12:
@@ -158,6 +161,11 @@ def check_request(tally, name, operation, protocol, scope):
                                                                                   PROTOCOLS[protocol])
     answer = oracle.ask(kind="parse", service=name, op=operation.name, protocol=protocol, request=request)
     got = without_empties(plain(answer["ok"]), form) if "ok" in answer else answer
+    if shape and not form and "ok" in answer:
+        report = ParamValidator().validate(params, shape)
+        if report.has_errors():
+            refused = answer["invalid"] is not None
+            tally.add(name, protocol, "invalid", operation.name, refused, report.generate_report(), params)
     tally.add(name, protocol, "in", operation.name, right and got == expected, expected, got, routed, request["uri"])
 
 
