@@ -16,9 +16,9 @@ pub enum ToEdge {
     Samples(SamplesWanted),
 }
 
-/// Edge to control.
+/// Edge to control. The content has a place of its own: a list cannot hold the tag.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", content = "body", rename_all = "snake_case")]
 pub enum FromEdge {
     /// The first message.
     Hello(crate::Hello),

@@ -202,7 +202,6 @@ fn compile_balancer(arn: &str, balancer: &edge::LoadBalancer, plan: &mut Plan, b
     let earlier = before.plan.balancers.iter().find(|earlier| earlier.arn == arn);
     let compiled = Arc::new(Balancer {
         arn: arn.to_owned(),
-        name: balancer.name.clone(),
         settings: settings(&balancer.attributes),
         source: balancer.addresses.first().copied(),
         wall: balancer.web_acl.as_ref().and_then(|acl| plan.walls.get(acl).cloned()),

@@ -187,10 +187,8 @@ where
         drive!(connection, activity)
     } else {
         let mut builder = http1::Builder::new();
-        builder
-            .max_buf_size(READ_BUFFER_BYTES_MAX)
-            .pipeline_flush(true)
-            .half_close(false);
+        // Not pipeline_flush: it keeps back the answer to a malformed request and buffers answers without limit.
+        builder.max_buf_size(READ_BUFFER_BYTES_MAX).half_close(false);
         let connection = builder.serve_connection(io, service).with_upgrades();
         drive!(connection, activity)
     };

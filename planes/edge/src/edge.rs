@@ -31,7 +31,7 @@ pub(crate) enum News {
 /// A configuration that was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("generation {offered} is older than {serving}, which serves")]
-pub(crate) struct Stale {
+pub struct Stale {
     offered: u64,
     serving: u64,
 }
@@ -155,6 +155,12 @@ impl Edge {
         );
         desired.config = Some(config);
         Ok(applied)
+    }
+
+    /// Serves a configuration, as [`crate::run`] does with those that come from `control`. The error tells that the
+    /// configuration is older than the one that serves.
+    pub async fn apply_config(self: &Arc<Self>, config: EdgeConfig) -> Result<Applied, Stale> {
+        self.apply(config).await
     }
 
     /// Starts checks of new targets, wakes those of known ones, lets go of those that are gone.

@@ -42,6 +42,6 @@ mod tunnel;
 mod validate;
 
 pub use counters::{Counters, GroupCounters, LoadBalancerCounters};
-pub use edge::Edge;
+pub use edge::{Edge, Stale};
 pub use error::EdgeError;
 pub use run::{EdgeRunConfig, HttpsEntry, run, run_fixed};

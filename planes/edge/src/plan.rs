@@ -34,7 +34,6 @@ pub(crate) struct Settings {
 /// A load balancer.
 pub(crate) struct Balancer {
     pub(crate) arn: String,
-    pub(crate) name: String,
     pub(crate) settings: Settings,
     /// Where connections to targets come from.
     pub(crate) source: Option<Ipv4Addr>,

@@ -46,12 +46,28 @@ const APPLICATION: &[Attribute] = &[
     row("idle_timeout.timeout_seconds", Values::Range(1, 4_000), "60"),
     row("ipv6.deny_all_igw_traffic", Values::Switch, "false"),
     row("load_balancing.cross_zone.enabled", Values::OneOf(&["true"]), "true"),
-    row("routing.http.desync_mitigation_mode", Values::OneOf(&["monitor", "defensive", "strictest"]), "defensive"),
-    row("routing.http.drop_invalid_header_fields.enabled", Values::Switch, "false"),
+    row(
+        "routing.http.desync_mitigation_mode",
+        Values::OneOf(&["monitor", "defensive", "strictest"]),
+        "defensive",
+    ),
+    row(
+        "routing.http.drop_invalid_header_fields.enabled",
+        Values::Switch,
+        "false",
+    ),
     row("routing.http.preserve_host_header.enabled", Values::Switch, "false"),
-    row("routing.http.x_amzn_tls_version_and_cipher_suite.enabled", Values::Switch, "false"),
+    row(
+        "routing.http.x_amzn_tls_version_and_cipher_suite.enabled",
+        Values::Switch,
+        "false",
+    ),
     row("routing.http.xff_client_port.enabled", Values::Switch, "false"),
-    row("routing.http.xff_header_processing.mode", Values::OneOf(&["append", "preserve", "remove"]), "append"),
+    row(
+        "routing.http.xff_header_processing.mode",
+        Values::OneOf(&["append", "preserve", "remove"]),
+        "append",
+    ),
     row("routing.http2.enabled", Values::Switch, "true"),
     row("waf.fail_open.enabled", Values::Switch, "false"),
     row("zonal_shift.config.enabled", Values::Switch, "false"),
@@ -85,14 +101,34 @@ const GROUP: &[Attribute] = &[
         "use_load_balancer_configuration",
     ),
     row("stickiness.enabled", Values::Switch, "false"),
-    row("target_group_health.dns_failover.minimum_healthy_targets.count", Values::OffOr(1, 1_000), "1"),
-    row("target_group_health.dns_failover.minimum_healthy_targets.percentage", Values::OffOr(1, 100), "off"),
-    row("target_group_health.unhealthy_state_routing.minimum_healthy_targets.count", Values::Range(1, 1_000), "1"),
-    row("target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage", Values::OffOr(1, 100), "off"),
+    row(
+        "target_group_health.dns_failover.minimum_healthy_targets.count",
+        Values::OffOr(1, 1_000),
+        "1",
+    ),
+    row(
+        "target_group_health.dns_failover.minimum_healthy_targets.percentage",
+        Values::OffOr(1, 100),
+        "off",
+    ),
+    row(
+        "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count",
+        Values::Range(1, 1_000),
+        "1",
+    ),
+    row(
+        "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage",
+        Values::OffOr(1, 100),
+        "off",
+    ),
 ];
 
 const HTTP_GROUP: &[Attribute] = &[
-    row("load_balancing.algorithm.anomaly_mitigation", Values::OneOf(&["on", "off"]), "off"),
+    row(
+        "load_balancing.algorithm.anomaly_mitigation",
+        Values::OneOf(&["on", "off"]),
+        "off",
+    ),
     row(
         "load_balancing.algorithm.type",
         Values::OneOf(&["round_robin", "least_outstanding_requests", "weighted_random"]),
@@ -100,32 +136,96 @@ const HTTP_GROUP: &[Attribute] = &[
     ),
     row("slow_start.duration_seconds", Values::ZeroOr(30, 900), "0"),
     row("stickiness.app_cookie.cookie_name", Values::Text(256), ""),
-    row("stickiness.app_cookie.duration_seconds", Values::Range(1, 604_800), "86400"),
-    row("stickiness.lb_cookie.duration_seconds", Values::Range(1, 604_800), "86400"),
-    row("stickiness.type", Values::OneOf(&["lb_cookie", "app_cookie"]), "lb_cookie"),
+    row(
+        "stickiness.app_cookie.duration_seconds",
+        Values::Range(1, 604_800),
+        "86400",
+    ),
+    row(
+        "stickiness.lb_cookie.duration_seconds",
+        Values::Range(1, 604_800),
+        "86400",
+    ),
+    row(
+        "stickiness.type",
+        Values::OneOf(&["lb_cookie", "app_cookie"]),
+        "lb_cookie",
+    ),
 ];
 
 const TCP_GROUP: &[Attribute] = &[
-    row("deregistration_delay.connection_termination.enabled", Values::Switch, "false"),
+    row(
+        "deregistration_delay.connection_termination.enabled",
+        Values::Switch,
+        "false",
+    ),
     row("preserve_client_ip.enabled", Values::Switch, "false"),
     row("proxy_protocol_v2.enabled", Values::Switch, "false"),
     row("stickiness.type", Values::OneOf(&["source_ip"]), "source_ip"),
-    row("target_health_state.unhealthy.connection_termination.enabled", Values::Switch, "true"),
-    row("target_health_state.unhealthy.draining_interval_seconds", Values::Range(0, 360_000), "0"),
+    row(
+        "target_health_state.unhealthy.connection_termination.enabled",
+        Values::Switch,
+        "true",
+    ),
+    row(
+        "target_health_state.unhealthy.draining_interval_seconds",
+        Values::Range(0, 360_000),
+        "0",
+    ),
 ];
 
 const HTTP_LISTENER: &[Attribute] = &[
-    row("routing.http.response.access_control_allow_credentials.header_value", Values::Text(1_024), ""),
-    row("routing.http.response.access_control_allow_headers.header_value", Values::Text(1_024), ""),
-    row("routing.http.response.access_control_allow_methods.header_value", Values::Text(1_024), ""),
-    row("routing.http.response.access_control_allow_origin.header_value", Values::Text(1_024), ""),
-    row("routing.http.response.access_control_expose_headers.header_value", Values::Text(1_024), ""),
-    row("routing.http.response.access_control_max_age.header_value", Values::Text(1_024), ""),
-    row("routing.http.response.content_security_policy.header_value", Values::Text(1_024), ""),
+    row(
+        "routing.http.response.access_control_allow_credentials.header_value",
+        Values::Text(1_024),
+        "",
+    ),
+    row(
+        "routing.http.response.access_control_allow_headers.header_value",
+        Values::Text(1_024),
+        "",
+    ),
+    row(
+        "routing.http.response.access_control_allow_methods.header_value",
+        Values::Text(1_024),
+        "",
+    ),
+    row(
+        "routing.http.response.access_control_allow_origin.header_value",
+        Values::Text(1_024),
+        "",
+    ),
+    row(
+        "routing.http.response.access_control_expose_headers.header_value",
+        Values::Text(1_024),
+        "",
+    ),
+    row(
+        "routing.http.response.access_control_max_age.header_value",
+        Values::Text(1_024),
+        "",
+    ),
+    row(
+        "routing.http.response.content_security_policy.header_value",
+        Values::Text(1_024),
+        "",
+    ),
     row("routing.http.response.server.enabled", Values::Switch, "true"),
-    row("routing.http.response.strict_transport_security.header_value", Values::Text(1_024), ""),
-    row("routing.http.response.x_content_type_options.header_value", Values::Text(1_024), ""),
-    row("routing.http.response.x_frame_options.header_value", Values::Text(1_024), ""),
+    row(
+        "routing.http.response.strict_transport_security.header_value",
+        Values::Text(1_024),
+        "",
+    ),
+    row(
+        "routing.http.response.x_content_type_options.header_value",
+        Values::Text(1_024),
+        "",
+    ),
+    row(
+        "routing.http.response.x_frame_options.header_value",
+        Values::Text(1_024),
+        "",
+    ),
 ];
 
 const TCP_LISTENER: &[Attribute] = &[row("tcp.idle_timeout.seconds", Values::Range(60, 6_000), "350")];
@@ -167,15 +267,24 @@ impl Owner {
 pub(crate) fn all(owner: Owner, set: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     owner
         .rows()
-        .map(|row| (row.key.to_owned(), set.get(row.key).map_or(row.default, String::as_str).to_owned()))
+        .map(|row| {
+            (
+                row.key.to_owned(),
+                set.get(row.key).map_or(row.default, String::as_str).to_owned(),
+            )
+        })
         .collect()
 }
 
 /// Whether an attribute's feature is one that the edge has not got, and may not be switched on.
 fn is_unserved(owner: Owner, key: &str, value: &str) -> bool {
     match key {
-        "access_logs.s3.enabled" | "connection_logs.s3.enabled" | "health_check_logs.s3.enabled"
-        | "zonal_shift.config.enabled" | "proxy_protocol_v2.enabled" | "preserve_client_ip.enabled" => value == "true",
+        "access_logs.s3.enabled"
+        | "connection_logs.s3.enabled"
+        | "health_check_logs.s3.enabled"
+        | "zonal_shift.config.enabled"
+        | "proxy_protocol_v2.enabled"
+        | "preserve_client_ip.enabled" => value == "true",
         "load_balancing.algorithm.anomaly_mitigation" => value == "on",
         "routing.http.desync_mitigation_mode" => value == "strictest",
         "stickiness.enabled" => owner == Owner::TcpGroup && value == "true",
@@ -212,10 +321,14 @@ pub(crate) fn check(owner: Owner, key: &str, value: &str) -> Result<(), ApiError
             Values::OneOf(values) => format!("must be one of: {}", values.join(", ")),
             Values::Text(max) => format!("cannot be longer than '{max}' characters"),
         };
-        return Err(validation(format!("{what} attribute value '{value}' is not valid for '{key}': it {wanted}")));
+        return Err(validation(format!(
+            "{what} attribute value '{value}' is not valid for '{key}': it {wanted}"
+        )));
     }
     if is_unserved(owner, key, value) {
-        return Err(crate::error::unsupported(format!("{what} attribute '{key}' with value '{value}' is not supported")));
+        return Err(crate::error::unsupported(format!(
+            "{what} attribute '{key}' with value '{value}' is not supported"
+        )));
     }
     Ok(())
 }
@@ -226,10 +339,14 @@ pub(crate) fn check_group(attributes: &BTreeMap<String, String>) -> Result<(), A
     if value("stickiness.enabled") == "true" && value("stickiness.type") == "app_cookie" {
         let name = value("stickiness.app_cookie.cookie_name");
         if name.is_empty() {
-            return Err(validation("You must specify a cookie name for application-based stickiness"));
+            return Err(validation(
+                "You must specify a cookie name for application-based stickiness",
+            ));
         }
         if name.starts_with("AWSALB") {
-            return Err(validation(format!("The cookie name '{name}' is reserved for use by the load balancer")));
+            return Err(validation(format!(
+                "The cookie name '{name}' is reserved for use by the load balancer"
+            )));
         }
     }
     if value("slow_start.duration_seconds") != "0"

@@ -23,16 +23,23 @@ pub struct EdgePart {
 
 /// The edge's configuration as the state wants it.
 pub fn edge_config(state: &State) -> EdgePart {
-    let load_balancers =
-        state.all::<LoadBalancer>().map(|(scope, arn, row)| (arn.to_owned(), load_balancer(state, scope, row)));
-    let target_groups =
-        state.all::<TargetGroup>().map(|(scope, arn, row)| (arn.to_owned(), target_group(state, scope, row)));
-    EdgePart { load_balancers: load_balancers.collect(), target_groups: target_groups.collect() }
+    let load_balancers = state
+        .all::<LoadBalancer>()
+        .map(|(scope, arn, row)| (arn.to_owned(), load_balancer(state, scope, row)));
+    let target_groups = state
+        .all::<TargetGroup>()
+        .map(|(scope, arn, row)| (arn.to_owned(), target_group(state, scope, row)));
+    EdgePart {
+        load_balancers: load_balancers.collect(),
+        target_groups: target_groups.collect(),
+    }
 }
 
 fn load_balancer(state: &State, scope: &Scope, row: &LoadBalancer) -> edge::LoadBalancer {
-    let mut listeners: Vec<edge::Listener> =
-        state.find::<Listener>(scope, "load_balancer", &row.arn).map(|(_, it)| listener(state, scope, it)).collect();
+    let mut listeners: Vec<edge::Listener> = state
+        .find::<Listener>(scope, "load_balancer", &row.arn)
+        .map(|(_, it)| listener(state, scope, it))
+        .collect();
     listeners.sort_by_key(|listener| listener.port);
     edge::LoadBalancer {
         name: row.name.clone(),
@@ -46,7 +53,11 @@ fn load_balancer(state: &State, scope: &Scope, row: &LoadBalancer) -> edge::Load
 
 /// Whose attributes a load balancer of that kind has.
 pub(crate) fn balancer_owner(kind: &str) -> Owner {
-    if kind == "network" { Owner::NetworkLoadBalancer } else { Owner::ApplicationLoadBalancer }
+    if kind == "network" {
+        Owner::NetworkLoadBalancer
+    } else {
+        Owner::ApplicationLoadBalancer
+    }
 }
 
 fn listener(state: &State, scope: &Scope, row: &Listener) -> edge::Listener {
@@ -85,7 +96,10 @@ fn action(tree: &Value) -> Option<edge::Action> {
                     .into_iter()
                     .filter_map(|tuple| Some((tuple.target_group_arn?, number(tuple.weight.unwrap_or(1)))))
                     .collect(),
-                stickiness_s: sticky.enabled.unwrap_or(false).then(|| number(sticky.duration_seconds.unwrap_or(3_600))),
+                stickiness_s: sticky
+                    .enabled
+                    .unwrap_or(false)
+                    .then(|| number(sticky.duration_seconds.unwrap_or(3_600))),
             })
         }
         "redirect" => {
@@ -123,13 +137,19 @@ fn condition(tree: &Value) -> Option<edge::Condition> {
         "path-pattern" => edge::Condition::PathPattern(condition.path_pattern_config?.values?),
         "http-header" => {
             let config = condition.http_header_config?;
-            edge::Condition::HttpHeader { name: config.http_header_name?, values: config.values? }
+            edge::Condition::HttpHeader {
+                name: config.http_header_name?,
+                values: config.values?,
+            }
         }
         "http-request-method" => edge::Condition::HttpRequestMethod(condition.http_request_method_config?.values?),
         "query-string" => {
             let pairs = condition.query_string_config?.values?;
             edge::Condition::QueryString(
-                pairs.into_iter().map(|pair| (pair.key, pair.value.unwrap_or_default())).collect(),
+                pairs
+                    .into_iter()
+                    .map(|pair| (pair.key, pair.value.unwrap_or_default()))
+                    .collect(),
             )
         }
         "source-ip" => edge::Condition::SourceIp(condition.source_ip_config?.values?),

@@ -23,7 +23,10 @@ pub(crate) fn places(state: &State, scope: &Scope, subnet_ids: &[String]) -> Res
             return Err(validation(format!("The subnet ID '{id}' is specified more than once")));
         }
         if places.iter().any(|place| place.vpc_id != subnet.vpc_id) {
-            return Err(ApiError::new("InvalidSubnet", "All subnets must belong to the same VPC"));
+            return Err(ApiError::new(
+                "InvalidSubnet",
+                "All subnets must belong to the same VPC",
+            ));
         }
         if places.iter().any(|place| place.zone == subnet.availability_zone) {
             return Err(invalid_configuration(
@@ -54,7 +57,10 @@ pub(crate) fn security_groups(
     for id in wanted {
         let is_there = honmaru_ec2::security_group(state, scope, id).is_ok_and(|group| group.vpc_id == vpc_id);
         if !is_there {
-            return Err(ApiError::new("InvalidSecurityGroup", format!("Security group '{id}' does not exist")));
+            return Err(ApiError::new(
+                "InvalidSecurityGroup",
+                format!("Security group '{id}' does not exist"),
+            ));
         }
     }
     Ok(wanted.to_vec())
@@ -77,14 +83,18 @@ pub(crate) fn attach(
     load_balancer_arn: &str,
 ) -> Result<Zone, ApiError> {
     let description = format!("ELB {}", crate::names::path(load_balancer_arn));
-    let interface = honmaru_ec2::allocate_interface(tx, scope, &place.subnet_id, groups, &description)
-        .map_err(|error| match error.code.as_str() {
+    let interface = honmaru_ec2::allocate_interface(tx, scope, &place.subnet_id, groups, &description).map_err(
+        |error| match error.code.as_str() {
             "InsufficientFreeAddressesInSubnet" => ApiError::new(
                 "InvalidSubnet",
-                format!("Not enough IP space available in {}. ELB requires at least 8 free IP addresses in each subnet.", place.subnet_id),
+                format!(
+                    "Not enough IP space available in {}. ELB requires at least 8 free IP addresses in each subnet.",
+                    place.subnet_id
+                ),
             ),
             _ => error,
-        })?;
+        },
+    )?;
     Ok(Zone {
         name: place.zone.clone(),
         subnet_id: place.subnet_id.clone(),

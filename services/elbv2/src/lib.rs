@@ -19,8 +19,8 @@ pub mod types;
 pub use api::operations;
 pub use edge::{EdgePart, edge_config};
 pub use machine::{
-    ObservedHealth, deregister_target, load_balancer_listeners, observe_applied, observe_health, register_target,
-    target_group, target_health,
+    ObservedHealth, deregister_target, load_balancer_listeners, observe_all_health, observe_applied, observe_health,
+    register_target, target_group, target_health,
 };
 pub use model::{HealthSettings, Listener, LoadBalancer, Rule, Target, TargetGroup, Zone};
 pub use reconcile::Draining;

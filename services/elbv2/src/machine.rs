@@ -4,7 +4,7 @@ use crate::attributes::{self, Owner};
 use crate::error;
 use crate::model::{Listener, ListenerFailure, LoadBalancer, Observed, Rule, Target, TargetGroup, target_key};
 use honmaru_base::{ApiError, Scope, Time};
-use honmaru_contract::edge::TargetHealth;
+use honmaru_contract::edge::{Applied, TargetHealth};
 use honmaru_machine::{State, Tx};
 use honmaru_wire::tree::Tree;
 use serde_json::Value;
@@ -26,7 +26,9 @@ pub struct ObservedHealth {
 
 /// A target group by ARN, or `TargetGroupNotFound`.
 pub fn target_group<'a>(state: &'a State, scope: &Scope, arn: &str) -> Result<&'a TargetGroup, ApiError> {
-    state.get::<TargetGroup>(scope, arn).ok_or_else(error::target_group_not_found)
+    state
+        .get::<TargetGroup>(scope, arn)
+        .ok_or_else(error::target_group_not_found)
 }
 
 /// Registers a target, or takes a draining one back. `TargetGroupNotFound`, `TooManyTargets`.
@@ -67,7 +69,13 @@ pub(crate) fn register_in_zone(
     }
     // What was seen of it while it was draining, or of an earlier target at this address, counts no more.
     tx.delete::<Observed>(scope, &key);
-    let target = Target { group_arn: group_arn.to_owned(), address, port, availability_zone, draining_since: None };
+    let target = Target {
+        group_arn: group_arn.to_owned(),
+        address,
+        port,
+        availability_zone,
+        draining_since: None,
+    };
     tx.put(scope, &key, target);
     Ok(())
 }
@@ -104,7 +112,9 @@ pub(crate) fn remove_target(tx: &mut Tx<'_>, scope: &Scope, key: &str) {
 /// How long a deregistered target of this group drains, in seconds.
 pub(crate) fn deregistration_delay_s(group: &TargetGroup) -> i64 {
     let all = attributes::all(group_owner(&group.protocol), &group.attributes);
-    all.get("deregistration_delay.timeout_seconds").and_then(|value| value.parse().ok()).unwrap_or(300)
+    all.get("deregistration_delay.timeout_seconds")
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(300)
 }
 
 /// Whose attributes a target group of that protocol has.
@@ -118,7 +128,9 @@ pub(crate) fn group_owner(protocol: &str) -> Owner {
 /// Notes what the edge saw. Targets that are not known (any more) are passed over.
 pub fn observe_health(tx: &mut Tx<'_>, seen: &[TargetHealth]) {
     for health in seen {
-        let Some(scope) = scope_of(&health.target_group) else { continue };
+        let Some(scope) = scope_of(&health.target_group) else {
+            continue;
+        };
         let key = target_key(&health.target_group, health.address, health.port);
         if tx.get::<Target>(&scope, &key).is_none() {
             continue;
@@ -145,13 +157,36 @@ fn scope_of(arn: &str) -> Option<Scope> {
     Scope::new(&arn.account, &arn.region).ok()
 }
 
-/// Notes that the edge serves these load balancers, and which listeners it cannot serve (ARN, cause).
-pub fn observe_applied(tx: &mut Tx<'_>, load_balancer_arns: &[String], failed: &[(String, String)]) {
-    for arn in load_balancer_arns {
-        let Some(scope) = scope_of(arn) else { continue };
-        if tx.get::<LoadBalancer>(&scope, arn).is_some_and(|balancer| !balancer.is_active) {
-            tx.update::<LoadBalancer>(&scope, arn, |balancer| balancer.is_active = true);
-        }
+/// Notes what the edge sees of all targets: what was noted of others is forgotten.
+pub fn observe_all_health(tx: &mut Tx<'_>, seen: &[TargetHealth]) {
+    let keys: std::collections::BTreeSet<String> = seen
+        .iter()
+        .map(|health| target_key(&health.target_group, health.address, health.port))
+        .collect();
+    let gone: Vec<(Scope, String)> = tx
+        .all::<Observed>()
+        .filter(|(_, key, _)| !keys.contains(*key))
+        .map(|(scope, key, _)| (scope.clone(), key.to_owned()))
+        .collect();
+    for (scope, key) in gone {
+        tx.delete::<Observed>(&scope, &key);
+    }
+    observe_health(tx, seen);
+}
+
+/// Notes that the edge serves a configuration: load balancers become active, listeners that cannot be served are known.
+///
+/// A load balancer that was made while the edge applied the configuration becomes active with it, some milliseconds
+/// before its own configuration is there.
+pub fn observe_applied(tx: &mut Tx<'_>, applied: &Applied) {
+    let failed = &applied.failed;
+    let waiting: Vec<(Scope, String)> = tx
+        .all::<LoadBalancer>()
+        .filter(|(_, _, balancer)| !balancer.is_active)
+        .map(|(scope, arn, _)| (scope.clone(), arn.to_owned()))
+        .collect();
+    for (scope, arn) in waiting {
+        tx.update::<LoadBalancer>(&scope, &arn, |balancer| balancer.is_active = true);
     }
     let cured: Vec<(Scope, String)> = tx
         .all::<ListenerFailure>()
@@ -187,8 +222,15 @@ pub fn target_health(
         since: None,
     };
     if target.draining_since.is_some() {
-        let health = said("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress");
-        return Some(ObservedHealth { since: target.draining_since, ..health });
+        let health = said(
+            "draining",
+            "Target.DeregistrationInProgress",
+            "Target deregistration is in progress",
+        );
+        return Some(ObservedHealth {
+            since: target.draining_since,
+            ..health
+        });
     }
     if load_balancer_arns(state, scope, group_arn).is_empty() {
         let description = "Target group is not configured to receive traffic from the load balancer";
@@ -196,27 +238,39 @@ pub fn target_health(
     }
     match state.get::<Observed>(scope, &key) {
         // The edge has not heard yet that the group is used, or that the target is back.
-        Some(seen) if seen.state == "unused" || seen.state == "draining" => {
-            Some(said("initial", "Elb.RegistrationInProgress", "Target registration is in progress"))
-        }
+        Some(seen) if seen.state == "unused" || seen.state == "draining" => Some(said(
+            "initial",
+            "Elb.RegistrationInProgress",
+            "Target registration is in progress",
+        )),
         Some(seen) => Some(ObservedHealth {
             state: seen.state.clone(),
             reason: seen.reason.clone(),
             description: seen.description.clone(),
             since: Some(seen.since),
         }),
-        None => Some(said("initial", "Elb.RegistrationInProgress", "Target registration is in progress")),
+        None => Some(said(
+            "initial",
+            "Elb.RegistrationInProgress",
+            "Target registration is in progress",
+        )),
     }
 }
 
 /// A load balancer's listeners.
 pub fn load_balancer_listeners<'a>(state: &'a State, scope: &'a Scope, arn: &str) -> Vec<&'a Listener> {
-    state.find::<Listener>(scope, "load_balancer", arn).map(|(_, listener)| listener).collect()
+    state
+        .find::<Listener>(scope, "load_balancer", arn)
+        .map(|(_, listener)| listener)
+        .collect()
 }
 
 /// A listener's rules by priority, without the default one.
 pub(crate) fn rules_by_priority<'a>(state: &'a State, scope: &'a Scope, listener_arn: &str) -> Vec<&'a Rule> {
-    let mut rules: Vec<&Rule> = state.find::<Rule>(scope, "listener", listener_arn).map(|(_, rule)| rule).collect();
+    let mut rules: Vec<&Rule> = state
+        .find::<Rule>(scope, "listener", listener_arn)
+        .map(|(_, rule)| rule)
+        .collect();
     rules.sort_by_key(|rule| rule.priority);
     rules
 }
@@ -227,7 +281,10 @@ pub(crate) fn groups_of_actions(actions: &[Value]) -> Vec<String> {
     for action in actions {
         let action = crate::types::Action::from_tree(action.clone());
         arns.extend(action.target_group_arn);
-        let tuples = action.forward_config.and_then(|config| config.target_groups).unwrap_or_default();
+        let tuples = action
+            .forward_config
+            .and_then(|config| config.target_groups)
+            .unwrap_or_default();
         arns.extend(tuples.into_iter().filter_map(|tuple| tuple.target_group_arn));
     }
     arns.sort();

@@ -20,7 +20,9 @@ pub(crate) fn id(rng: &mut dyn Rng) -> String {
 
 /// The part of an ARN after its kind, for example `app/web/50dc6c495c0c9188`.
 pub(crate) fn path(arn: &str) -> &str {
-    arn.rsplit_once(':').and_then(|(_, resource)| resource.split_once('/')).map_or("", |(_, path)| path)
+    arn.rsplit_once(':')
+        .and_then(|(_, resource)| resource.split_once('/'))
+        .map_or("", |(_, path)| path)
 }
 
 /// Checks a name; `what` is `load balancer` or `target group`.
@@ -29,7 +31,9 @@ pub(crate) fn check(what: &str, name: &str) -> Result<(), ApiError> {
         return Err(validation(format!("The {what} name cannot be empty")));
     }
     if name.chars().count() > NAME_CHARS_MAX {
-        return Err(validation(format!("The {what} name '{name}' cannot be longer than '32' characters")));
+        return Err(validation(format!(
+            "The {what} name '{name}' cannot be longer than '32' characters"
+        )));
     }
     if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Err(validation(format!(
@@ -37,10 +41,14 @@ pub(crate) fn check(what: &str, name: &str) -> Result<(), ApiError> {
         )));
     }
     if name.starts_with('-') || name.ends_with('-') {
-        return Err(validation(format!("The {what} name '{name}' cannot begin or end with a hyphen(-)")));
+        return Err(validation(format!(
+            "The {what} name '{name}' cannot begin or end with a hyphen(-)"
+        )));
     }
     if what == "load balancer" && name.starts_with("internal-") {
-        return Err(validation(format!("The {what} name '{name}' cannot begin with 'internal-'")));
+        return Err(validation(format!(
+            "The {what} name '{name}' cannot begin with 'internal-'"
+        )));
     }
     Ok(())
 }

@@ -15,7 +15,11 @@ pub(super) fn change(action: &str, call: &Call, input: &Value) -> Vec<Access> {
     let mut resources: Vec<String> = Vec::new();
     match action {
         "elasticloadbalancing:CreateLoadBalancer" => {
-            let kind = if text("Type").as_deref() == Some("network") { "net" } else { "app" };
+            let kind = if text("Type").as_deref() == Some("network") {
+                "net"
+            } else {
+                "app"
+            };
             let name = text("Name").unwrap_or_default();
             resources.push(names::arn(&call.scope, format!("loadbalancer/{kind}/{name}/*")));
         }
@@ -27,10 +31,22 @@ pub(super) fn change(action: &str, call: &Call, input: &Value) -> Vec<Access> {
             for member in ["LoadBalancerArn", "TargetGroupArn", "ListenerArn", "RuleArn"] {
                 resources.extend(text(member));
             }
-            let tagged = input.get("ResourceArns").and_then(Value::as_array).into_iter().flatten();
+            let tagged = input
+                .get("ResourceArns")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
             resources.extend(tagged.filter_map(Value::as_str).map(str::to_owned));
-            let rules = input.get("RulePriorities").and_then(Value::as_array).into_iter().flatten();
-            resources.extend(rules.filter_map(|pair| pair.get("RuleArn")?.as_str()).map(str::to_owned));
+            let rules = input
+                .get("RulePriorities")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
+            resources.extend(
+                rules
+                    .filter_map(|pair| pair.get("RuleArn")?.as_str())
+                    .map(str::to_owned),
+            );
         }
     }
     if resources.is_empty() {

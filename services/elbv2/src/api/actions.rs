@@ -39,7 +39,10 @@ pub(super) fn normalize(
         if action.order.is_some_and(|order| !(1..=50_000).contains(&order)) {
             return Err(validation("Action order must be between '1' and '50000'"));
         }
-        if matches!(action.r#type.as_str(), "authenticate-oidc" | "authenticate-cognito" | "jwt-validation") {
+        if matches!(
+            action.r#type.as_str(),
+            "authenticate-oidc" | "authenticate-cognito" | "jwt-validation"
+        ) {
             return Err(match place.protocol {
                 "HTTPS" => unsupported(format!("action type '{}' is not supported", action.r#type)),
                 _ => invalid_configuration(format!("Actions of type '{}' require an HTTPS listener", action.r#type)),
@@ -73,7 +76,10 @@ fn forward(state: &State, place: &Place<'_>, action: &mut types::Action) -> Resu
     match (&action.target_group_arn, &tuples[..]) {
         (None, []) => return Err(validation("A target group ARN must be specified")),
         (Some(arn), []) => {
-            tuples.push(types::TargetGroupTuple { target_group_arn: Some(arn.clone()), weight: Some(1) });
+            tuples.push(types::TargetGroupTuple {
+                target_group_arn: Some(arn.clone()),
+                weight: Some(1),
+            });
         }
         (Some(arn), [only]) if only.target_group_arn.as_ref() == Some(arn) => {}
         (Some(_), _) => {
@@ -97,7 +103,9 @@ fn forward(state: &State, place: &Place<'_>, action: &mut types::Action) -> Resu
         check_group(state, place, group)?;
         let weight = tuple.weight.unwrap_or(1);
         if !(0..=999).contains(&weight) {
-            return Err(validation(format!("Target group weight '{weight}' must be between '0' and '999'")));
+            return Err(validation(format!(
+                "Target group weight '{weight}' must be between '0' and '999'"
+            )));
         }
         tuple.weight = Some(weight);
     }
@@ -105,14 +113,18 @@ fn forward(state: &State, place: &Place<'_>, action: &mut types::Action) -> Resu
     arns.sort();
     arns.dedup();
     if arns.len() != tuples.len() {
-        return Err(validation("A target group can only be specified once in a forward action"));
+        return Err(validation(
+            "A target group can only be specified once in a forward action",
+        ));
     }
     let mut stickiness = config.target_group_stickiness_config.take().unwrap_or_default();
     let is_sticky = stickiness.enabled.unwrap_or(false);
     match (is_sticky, stickiness.duration_seconds) {
         (true, None) => return Err(validation("A duration must be specified for target group stickiness")),
         (_, Some(duration)) if !(1..=604_800).contains(&duration) => {
-            return Err(validation(format!("Stickiness duration '{duration}' must be between '1' and '604800'")));
+            return Err(validation(format!(
+                "Stickiness duration '{duration}' must be between '1' and '604800'"
+            )));
         }
         _ => {}
     }
@@ -160,7 +172,10 @@ fn check_group(state: &State, place: &Place<'_>, group: &TargetGroup) -> Result<
     if others.iter().any(|arn| *arn != place.balancer.arn) {
         return Err(ApiError::new(
             "TargetGroupAssociationLimit",
-            format!("The following target groups cannot be associated with more than one load balancer: {}", group.arn),
+            format!(
+                "The following target groups cannot be associated with more than one load balancer: {}",
+                group.arn
+            ),
         ));
     }
     Ok(())
@@ -174,9 +189,9 @@ fn redirect(place: &Place<'_>, action: &mut types::Action) -> Result<(), ApiErro
         return Err(validation("The redirect status code must be 'HTTP_301' or 'HTTP_302'"));
     }
     let fill = |member: &mut Option<String>, default: &str, max: usize| match member {
-        Some(value) if value.chars().count() > max => {
-            Err(validation(format!("A redirect component cannot be longer than '{max}' characters")))
-        }
+        Some(value) if value.chars().count() > max => Err(validation(format!(
+            "A redirect component cannot be longer than '{max}' characters"
+        ))),
         Some(_) => Ok(()),
         None => {
             *member = Some(default.to_owned());
@@ -214,23 +229,44 @@ fn redirect(place: &Place<'_>, action: &mut types::Action) -> Result<(), ApiErro
     Ok(())
 }
 
-const CONTENT_TYPES: &[&str] = &["text/plain", "text/css", "text/html", "application/javascript", "application/json"];
+const CONTENT_TYPES: &[&str] = &[
+    "text/plain",
+    "text/css",
+    "text/html",
+    "application/javascript",
+    "application/json",
+];
 
 fn fixed_response(action: &mut types::Action) -> Result<(), ApiError> {
     let Some(config) = &mut action.fixed_response_config else {
         return Err(validation("A fixed response configuration must be specified"));
     };
-    let is_status = config.status_code.parse::<u16>().is_ok_and(|code| matches!(code, 200..=299 | 400..=599));
+    let is_status = config
+        .status_code
+        .parse::<u16>()
+        .is_ok_and(|code| matches!(code, 200..=299 | 400..=599));
     if !is_status {
-        return Err(validation(format!("Fixed response status code '{}' must be 2XX, 4XX or 5XX", config.status_code)));
+        return Err(validation(format!(
+            "Fixed response status code '{}' must be 2XX, 4XX or 5XX",
+            config.status_code
+        )));
     }
     if let Some(kind) = &config.content_type
         && !CONTENT_TYPES.contains(&kind.as_str())
     {
-        return Err(validation(format!("Fixed response content type '{kind}' must be one of: {}", CONTENT_TYPES.join(", "))));
+        return Err(validation(format!(
+            "Fixed response content type '{kind}' must be one of: {}",
+            CONTENT_TYPES.join(", ")
+        )));
     }
-    if config.message_body.as_ref().is_some_and(|body| body.chars().count() > 1_024) {
-        return Err(validation("Fixed response message body cannot be longer than '1024' characters"));
+    if config
+        .message_body
+        .as_ref()
+        .is_some_and(|body| body.chars().count() > 1_024)
+    {
+        return Err(validation(
+            "Fixed response message body cannot be longer than '1024' characters",
+        ));
     }
     Ok(())
 }

@@ -22,7 +22,9 @@ pub(super) fn add(
 ) -> Result<types::AddListenerCertificatesOutput, ApiError> {
     let listener = listeners::get(tx, call, &input.listener_arn)?;
     if !listeners::is_tls(&listener.protocol) {
-        return Err(error::validation("A certificate cannot be specified for this listener's protocol"));
+        return Err(error::validation(
+            "A certificate cannot be specified for this listener's protocol",
+        ));
     }
     let mut arns = listener.certificates.clone();
     for certificate in &input.certificates {
@@ -33,7 +35,9 @@ pub(super) fn add(
     }
     arns.dedup();
     tx.update::<crate::model::Listener>(&call.scope, &input.listener_arn, |row| row.certificates = arns);
-    Ok(types::AddListenerCertificatesOutput { certificates: Some(input.certificates) })
+    Ok(types::AddListenerCertificatesOutput {
+        certificates: Some(input.certificates),
+    })
 }
 
 pub(super) fn remove(
@@ -42,9 +46,19 @@ pub(super) fn remove(
     input: types::RemoveListenerCertificatesInput,
 ) -> Result<types::RemoveListenerCertificatesOutput, ApiError> {
     let listener = listeners::get(tx, call, &input.listener_arn)?;
-    let gone: Vec<String> = input.certificates.into_iter().filter_map(|it| it.certificate_arn).collect();
-    if listener.certificates.first().is_some_and(|default| gone.contains(default)) {
-        return Err(error::not_permitted("The default certificate cannot be removed from a listener"));
+    let gone: Vec<String> = input
+        .certificates
+        .into_iter()
+        .filter_map(|it| it.certificate_arn)
+        .collect();
+    if listener
+        .certificates
+        .first()
+        .is_some_and(|default| gone.contains(default))
+    {
+        return Err(error::not_permitted(
+            "The default certificate cannot be removed from a listener",
+        ));
     }
     tx.update::<crate::model::Listener>(&call.scope, &input.listener_arn, |row| {
         row.certificates.retain(|arn| !gone.contains(arn));
@@ -62,6 +76,12 @@ pub(super) fn describe(
         .certificates
         .iter()
         .enumerate()
-        .map(|(at, arn)| types::Certificate { certificate_arn: Some(arn.clone()), is_default: Some(at == 0) });
-    Ok(types::DescribeListenerCertificatesOutput { certificates: Some(certificates.collect()), next_marker: None })
+        .map(|(at, arn)| types::Certificate {
+            certificate_arn: Some(arn.clone()),
+            is_default: Some(at == 0),
+        });
+    Ok(types::DescribeListenerCertificatesOutput {
+        certificates: Some(certificates.collect()),
+        next_marker: None,
+    })
 }

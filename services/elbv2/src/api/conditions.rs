@@ -27,10 +27,14 @@ pub(super) fn normalize(conditions: Vec<types::RuleCondition>) -> Result<Vec<Val
         trees.push(one(&field, condition, &mut counts)?.into_tree());
     }
     if counts.values > CONDITION_VALUES_MAX {
-        return Err(validation(format!("Rules can have a maximum of '{CONDITION_VALUES_MAX}' condition values")));
+        return Err(validation(format!(
+            "Rules can have a maximum of '{CONDITION_VALUES_MAX}' condition values"
+        )));
     }
     if counts.wildcards > WILDCARDS_MAX {
-        return Err(validation(format!("Rules can have a maximum of '{WILDCARDS_MAX}' wildcards")));
+        return Err(validation(format!(
+            "Rules can have a maximum of '{WILDCARDS_MAX}' wildcards"
+        )));
     }
     Ok(trees)
 }
@@ -48,35 +52,60 @@ impl Counts {
     }
 }
 
-fn one(
-    field: &str,
-    condition: types::RuleCondition,
-    counts: &mut Counts,
-) -> Result<types::RuleCondition, ApiError> {
+fn one(field: &str, condition: types::RuleCondition, counts: &mut Counts) -> Result<types::RuleCondition, ApiError> {
     let has_regex = condition.regex_values.is_some()
-        || condition.host_header_config.as_ref().is_some_and(|config| config.regex_values.is_some())
-        || condition.path_pattern_config.as_ref().is_some_and(|config| config.regex_values.is_some())
-        || condition.http_header_config.as_ref().is_some_and(|config| config.regex_values.is_some());
+        || condition
+            .host_header_config
+            .as_ref()
+            .is_some_and(|config| config.regex_values.is_some())
+        || condition
+            .path_pattern_config
+            .as_ref()
+            .is_some_and(|config| config.regex_values.is_some())
+        || condition
+            .http_header_config
+            .as_ref()
+            .is_some_and(|config| config.regex_values.is_some());
     if has_regex {
         return Err(unsupported("regular expressions in conditions are not supported"));
     }
     let plain = condition.values.clone();
-    let mut stored = types::RuleCondition { field: Some(field.to_owned()), ..Default::default() };
+    let mut stored = types::RuleCondition {
+        field: Some(field.to_owned()),
+        ..Default::default()
+    };
     match field {
         "host-header" => {
-            let values = either(field, plain, condition.host_header_config.and_then(|config| config.values))?;
-            check_values(field, &values, |c| c.is_ascii_alphanumeric() || "-.*?".contains(c), counts)?;
+            let values = either(
+                field,
+                plain,
+                condition.host_header_config.and_then(|config| config.values),
+            )?;
+            check_values(
+                field,
+                &values,
+                |c| c.is_ascii_alphanumeric() || "-.*?".contains(c),
+                counts,
+            )?;
             stored.values = Some(values.clone());
-            stored.host_header_config =
-                Some(types::HostHeaderConditionConfig { values: Some(values), regex_values: None });
+            stored.host_header_config = Some(types::HostHeaderConditionConfig {
+                values: Some(values),
+                regex_values: None,
+            });
         }
         "path-pattern" => {
-            let values = either(field, plain, condition.path_pattern_config.and_then(|config| config.values))?;
+            let values = either(
+                field,
+                plain,
+                condition.path_pattern_config.and_then(|config| config.values),
+            )?;
             let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_-.$/~\"'@:+&*?".contains(c);
             check_values(field, &values, is_allowed, counts)?;
             stored.values = Some(values.clone());
-            stored.path_pattern_config =
-                Some(types::PathPatternConditionConfig { values: Some(values), regex_values: None });
+            stored.path_pattern_config = Some(types::PathPatternConditionConfig {
+                values: Some(values),
+                regex_values: None,
+            });
         }
         "http-header" => {
             let config = condition.http_header_config.unwrap_or_default();
@@ -95,7 +124,11 @@ fn one(
             });
         }
         "http-request-method" => {
-            let values = either(field, None, condition.http_request_method_config.and_then(|config| config.values))?;
+            let values = either(
+                field,
+                None,
+                condition.http_request_method_config.and_then(|config| config.values),
+            )?;
             for value in &values {
                 counts.values += 1;
                 let is_method = value.chars().all(|c| c.is_ascii_uppercase() || "-_".contains(c));
@@ -106,7 +139,10 @@ fn one(
             stored.http_request_method_config = Some(types::HttpRequestMethodConditionConfig { values: Some(values) });
         }
         "query-string" => {
-            let pairs = condition.query_string_config.and_then(|config| config.values).unwrap_or_default();
+            let pairs = condition
+                .query_string_config
+                .and_then(|config| config.values)
+                .unwrap_or_default();
             if pairs.is_empty() {
                 return Err(empty(field));
             }
@@ -130,7 +166,10 @@ fn one(
                     return Err(validation(format!("The source IP '{value}' is not a valid CIDR block")));
                 }
             }
-            stored.source_ip_config = Some(types::SourceIpConditionConfig { values: Some(values), ip_address_type: None });
+            stored.source_ip_config = Some(types::SourceIpConditionConfig {
+                values: Some(values),
+                ip_address_type: None,
+            });
         }
         other => {
             return Err(validation(format!(
@@ -147,10 +186,13 @@ fn empty(field: &str) -> ApiError {
 
 /// The values of the short form or of the long one, not of both.
 fn either(field: &str, short: Option<Vec<String>>, long: Option<Vec<String>>) -> Result<Vec<String>, ApiError> {
-    match (short.filter(|values| !values.is_empty()), long.filter(|values| !values.is_empty())) {
-        (Some(short), Some(long)) if short != long => {
-            Err(validation(format!("You cannot specify both 'Values' and a configuration for '{field}'")))
-        }
+    match (
+        short.filter(|values| !values.is_empty()),
+        long.filter(|values| !values.is_empty()),
+    ) {
+        (Some(short), Some(long)) if short != long => Err(validation(format!(
+            "You cannot specify both 'Values' and a configuration for '{field}'"
+        ))),
         (Some(values), _) | (None, Some(values)) => Ok(values),
         (None, None) => Err(empty(field)),
     }
@@ -168,10 +210,14 @@ fn check_values(
             return Err(validation("Condition value cannot be empty"));
         }
         if value.chars().count() > 128 {
-            return Err(validation(format!("The '{field}' condition value cannot be longer than '128' characters")));
+            return Err(validation(format!(
+                "The '{field}' condition value cannot be longer than '128' characters"
+            )));
         }
         if let Some(wrong) = value.chars().find(|c| !is_allowed(*c)) {
-            return Err(validation(format!("The '{field}' condition value '{value}' contains a character that is not valid: '{wrong}'")));
+            return Err(validation(format!(
+                "The '{field}' condition value '{value}' contains a character that is not valid: '{wrong}'"
+            )));
         }
     }
     Ok(())

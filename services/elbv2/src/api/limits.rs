@@ -31,7 +31,10 @@ const LIMITS: &[(&str, usize)] = &[
     ("network-load-balancers", LOAD_BALANCERS_MAX),
     ("rules-per-application-load-balancer", RULES_MAX),
     ("target-groups", TARGET_GROUPS_MAX),
-    ("target-groups-per-action-on-application-load-balancer", GROUPS_PER_ACTION_MAX),
+    (
+        "target-groups-per-action-on-application-load-balancer",
+        GROUPS_PER_ACTION_MAX,
+    ),
     ("target-groups-per-action-on-network-load-balancer", 1),
     ("target-groups-per-application-load-balancer", 100),
     ("targets-per-application-load-balancer", 1_000),
@@ -45,9 +48,15 @@ pub(super) fn describe(
 ) -> Result<types::DescribeAccountLimitsOutput, ApiError> {
     let limits: Vec<types::Limit> = LIMITS
         .iter()
-        .map(|(name, max)| types::Limit { name: Some((*name).to_owned()), max: Some(max.to_string()) })
+        .map(|(name, max)| types::Limit {
+            name: Some((*name).to_owned()),
+            max: Some(max.to_string()),
+        })
         .collect();
     let key = |limit: &types::Limit| limit.name.clone().unwrap_or_default();
     let (limits, next_marker) = page(limits, key, input.marker.as_deref(), input.page_size)?;
-    Ok(types::DescribeAccountLimitsOutput { limits: Some(limits), next_marker })
+    Ok(types::DescribeAccountLimitsOutput {
+        limits: Some(limits),
+        next_marker,
+    })
 }

@@ -16,7 +16,9 @@ use honmaru_wire::tree::Tree;
 
 /// The listener of that ARN, or `ListenerNotFound`.
 pub(super) fn get<'a>(state: &'a State, call: &Call, arn: &str) -> Result<&'a Listener, ApiError> {
-    state.get::<Listener>(&call.scope, arn).ok_or_else(error::listener_not_found)
+    state
+        .get::<Listener>(&call.scope, arn)
+        .ok_or_else(error::listener_not_found)
 }
 
 pub(super) fn is_tls(protocol: &str) -> bool {
@@ -24,7 +26,11 @@ pub(super) fn is_tls(protocol: &str) -> bool {
 }
 
 fn owner(protocol: &str) -> Owner {
-    if matches!(protocol, "TCP" | "TLS") { Owner::TcpListener } else { Owner::HttpListener }
+    if matches!(protocol, "TCP" | "TLS") {
+        Owner::TcpListener
+    } else {
+        Owner::HttpListener
+    }
 }
 
 fn check_protocol(balancer: &LoadBalancer, protocol: &str) -> Result<(), ApiError> {
@@ -52,10 +58,14 @@ fn check_tls(
     let given = given.unwrap_or_default();
     if !is_tls(protocol) {
         if !given.is_empty() {
-            return Err(validation(format!("A certificate cannot be specified for {protocol} listeners")));
+            return Err(validation(format!(
+                "A certificate cannot be specified for {protocol} listeners"
+            )));
         }
         if policy.is_some() {
-            return Err(validation(format!("A security policy cannot be specified for {protocol} listeners")));
+            return Err(validation(format!(
+                "A security policy cannot be specified for {protocol} listeners"
+            )));
         }
         return Ok(Vec::new());
     }
@@ -67,14 +77,19 @@ fn check_tls(
             }
             Ok(vec![certificates::check(one)?])
         }
-        _ => Err(ApiError::new("TooManyCertificates", "Exactly one certificate must be specified")),
+        _ => Err(ApiError::new(
+            "TooManyCertificates",
+            "Exactly one certificate must be specified",
+        )),
     }
 }
 
 fn check_mutual(wanted: Option<&types::MutualAuthenticationAttributes>) -> Result<(), ApiError> {
     match wanted.and_then(|wanted| wanted.mode.as_deref()) {
         None | Some("off") => Ok(()),
-        Some(mode) => Err(unsupported(format!("mutual authentication mode '{mode}' is not supported"))),
+        Some(mode) => Err(unsupported(format!(
+            "mutual authentication mode '{mode}' is not supported"
+        ))),
     }
 }
 
@@ -85,15 +100,27 @@ pub(super) fn create(
 ) -> Result<types::CreateListenerOutput, ApiError> {
     let scope = &call.scope;
     let balancer = load_balancers::get(tx, call, &input.load_balancer_arn)?.clone();
-    let protocol = input.protocol.ok_or_else(|| validation("A listener protocol must be specified"))?;
-    let port = port_number(input.port.ok_or_else(|| validation("A listener port must be specified"))?)?;
+    let protocol = input
+        .protocol
+        .ok_or_else(|| validation("A listener protocol must be specified"))?;
+    let port = port_number(
+        input
+            .port
+            .ok_or_else(|| validation("A listener port must be specified"))?,
+    )?;
     check_protocol(&balancer, &protocol)?;
     check_mutual(input.mutual_authentication.as_ref())?;
     let certificates = check_tls(&protocol, input.certificates, input.ssl_policy.as_ref())?;
     let tags = tags::from_input(input.tags)?;
-    let place = Place { scope, balancer: &balancer, protocol: &protocol };
+    let place = Place {
+        scope,
+        balancer: &balancer,
+        protocol: &protocol,
+    };
     let default_actions = actions::normalize(tx, &place, input.default_actions)?;
-    let existing = tx.find::<Listener>(scope, "load_balancer", &balancer.arn).map(|(_, listener)| listener);
+    let existing = tx
+        .find::<Listener>(scope, "load_balancer", &balancer.arn)
+        .map(|(_, listener)| listener);
     let (mut count, mut same_port) = (0, None);
     for listener in existing {
         count += 1;
@@ -103,12 +130,17 @@ pub(super) fn create(
     }
     if let Some(existing) = same_port {
         if existing.protocol == protocol && existing.default_actions == default_actions && existing.tags == tags {
-            return Ok(types::CreateListenerOutput { listeners: Some(vec![view(existing)]) });
+            return Ok(types::CreateListenerOutput {
+                listeners: Some(vec![view(existing)]),
+            });
         }
         return Err(duplicate(&balancer));
     }
     if count >= LISTENERS_MAX {
-        return Err(ApiError::new("TooManyListeners", "The maximum number of listeners has been reached"));
+        return Err(ApiError::new(
+            "TooManyListeners",
+            "The maximum number of listeners has been reached",
+        ));
     }
     let path = format!("{}/{}", names::path(&balancer.arn), names::id(tx.rng()));
     let arn = names::arn(scope, format!("listener/{path}"));
@@ -128,13 +160,18 @@ pub(super) fn create(
     };
     let view = view(&row);
     tx.put(scope, &arn, row);
-    Ok(types::CreateListenerOutput { listeners: Some(vec![view]) })
+    Ok(types::CreateListenerOutput {
+        listeners: Some(vec![view]),
+    })
 }
 
 fn duplicate(balancer: &LoadBalancer) -> ApiError {
     ApiError::new(
         "DuplicateListener",
-        format!("A listener already exists on this port for this load balancer '{}'", balancer.arn),
+        format!(
+            "A listener already exists on this port for this load balancer '{}'",
+            balancer.arn
+        ),
     )
 }
 
@@ -147,7 +184,10 @@ pub(super) fn modify(
     let mut row = get(tx, call, &input.listener_arn)?.clone();
     let balancer = load_balancers::get(tx, call, &row.load_balancer_arn)?.clone();
     check_mutual(input.mutual_authentication.as_ref())?;
-    let is_other_protocol = input.protocol.as_ref().is_some_and(|protocol| *protocol != row.protocol);
+    let is_other_protocol = input
+        .protocol
+        .as_ref()
+        .is_some_and(|protocol| *protocol != row.protocol);
     if let Some(protocol) = input.protocol {
         check_protocol(&balancer, &protocol)?;
         row.protocol = protocol;
@@ -168,26 +208,44 @@ pub(super) fn modify(
         } else {
             row.certificates = check_tls(&row.protocol, certificates, input.ssl_policy.as_ref())?;
         }
-        row.ssl_policy = is_tls(&row.protocol)
-            .then(|| input.ssl_policy.or(row.ssl_policy).unwrap_or_else(|| ssl::DEFAULT.to_owned()));
+        row.ssl_policy = is_tls(&row.protocol).then(|| {
+            input
+                .ssl_policy
+                .or(row.ssl_policy)
+                .unwrap_or_else(|| ssl::DEFAULT.to_owned())
+        });
     }
-    let place = Place { scope, balancer: &balancer, protocol: &row.protocol };
+    let place = Place {
+        scope,
+        balancer: &balancer,
+        protocol: &row.protocol,
+    };
     match input.default_actions {
         Some(actions) => row.default_actions = actions::normalize(tx, &place, actions)?,
         None if is_other_protocol => {
-            let actions = row.default_actions.iter().cloned().map(types::Action::from_tree).collect();
+            let actions = row
+                .default_actions
+                .iter()
+                .cloned()
+                .map(types::Action::from_tree)
+                .collect();
             row.default_actions = actions::normalize(tx, &place, actions)?;
         }
         None => {}
     }
     let view = view(&row);
     tx.put(scope, &input.listener_arn, row);
-    Ok(types::ModifyListenerOutput { listeners: Some(vec![view]) })
+    Ok(types::ModifyListenerOutput {
+        listeners: Some(vec![view]),
+    })
 }
 
 /// Removes a listener with its rules.
 pub(super) fn remove(tx: &mut Tx<'_>, scope: &Scope, arn: &str) {
-    let rules: Vec<String> = tx.find::<Rule>(scope, "listener", arn).map(|(arn, _)| arn.to_owned()).collect();
+    let rules: Vec<String> = tx
+        .find::<Rule>(scope, "listener", arn)
+        .map(|(arn, _)| arn.to_owned())
+        .collect();
     for rule in rules {
         tx.delete::<Rule>(scope, &rule);
     }
@@ -214,21 +272,34 @@ pub(super) fn describe(
     let mut rows: Vec<&Listener> = Vec::new();
     match (&input.load_balancer_arn, arns.is_empty()) {
         (Some(_), false) => {
-            return Err(validation("A load balancer ARN and listener ARNs cannot be specified at the same time"));
+            return Err(validation(
+                "A load balancer ARN and listener ARNs cannot be specified at the same time",
+            ));
         }
         (Some(balancer), true) => {
             load_balancers::get(state, call, balancer)?;
-            rows.extend(state.find::<Listener>(&call.scope, "load_balancer", balancer).map(|(_, row)| row));
+            rows.extend(
+                state
+                    .find::<Listener>(&call.scope, "load_balancer", balancer)
+                    .map(|(_, row)| row),
+            );
         }
         (None, false) => {
             for arn in &arns {
                 rows.push(get(state, call, arn)?);
             }
         }
-        (None, true) => return Err(validation("You must specify either listener ARNs or a load balancer ARN")),
+        (None, true) => {
+            return Err(validation(
+                "You must specify either listener ARNs or a load balancer ARN",
+            ));
+        }
     }
     let (rows, next_marker) = page(rows, |row| row.arn.clone(), input.marker.as_deref(), input.page_size)?;
-    Ok(types::DescribeListenersOutput { listeners: Some(rows.into_iter().map(view).collect()), next_marker })
+    Ok(types::DescribeListenersOutput {
+        listeners: Some(rows.into_iter().map(view).collect()),
+        next_marker,
+    })
 }
 
 fn view(row: &Listener) -> types::Listener {
@@ -238,20 +309,35 @@ fn view(row: &Listener) -> types::Listener {
         load_balancer_arn: Some(row.load_balancer_arn.clone()),
         port: Some(i32::from(row.port)),
         protocol: Some(row.protocol.clone()),
-        certificates: default
-            .map(|arn| vec![types::Certificate { certificate_arn: Some(arn.clone()), is_default: None }]),
+        certificates: default.map(|arn| {
+            vec![types::Certificate {
+                certificate_arn: Some(arn.clone()),
+                is_default: None,
+            }]
+        }),
         ssl_policy: row.ssl_policy.clone(),
-        default_actions: Some(row.default_actions.iter().cloned().map(types::Action::from_tree).collect()),
+        default_actions: Some(
+            row.default_actions
+                .iter()
+                .cloned()
+                .map(types::Action::from_tree)
+                .collect(),
+        ),
         alpn_policy: row.alpn_policy.clone().map(|policy| vec![policy]),
-        mutual_authentication: is_tls(&row.protocol)
-            .then(|| types::MutualAuthenticationAttributes { mode: Some("off".to_owned()), ..Default::default() }),
+        mutual_authentication: is_tls(&row.protocol).then(|| types::MutualAuthenticationAttributes {
+            mode: Some("off".to_owned()),
+            ..Default::default()
+        }),
     }
 }
 
 fn attributes_view(row: &Listener) -> Vec<types::ListenerAttribute> {
     attributes::all(owner(&row.protocol), &row.attributes)
         .into_iter()
-        .map(|(key, value)| types::ListenerAttribute { key: Some(key), value: Some(value) })
+        .map(|(key, value)| types::ListenerAttribute {
+            key: Some(key),
+            value: Some(value),
+        })
         .collect()
 }
 
@@ -261,7 +347,9 @@ pub(super) fn describe_attributes(
     input: types::DescribeListenerAttributesInput,
 ) -> Result<types::DescribeListenerAttributesOutput, ApiError> {
     let row = get(state, call, &input.listener_arn)?;
-    Ok(types::DescribeListenerAttributesOutput { attributes: Some(attributes_view(row)) })
+    Ok(types::DescribeListenerAttributesOutput {
+        attributes: Some(attributes_view(row)),
+    })
 }
 
 pub(super) fn modify_attributes(
@@ -277,5 +365,7 @@ pub(super) fn modify_attributes(
     }
     let attributes = attributes_view(&row);
     tx.put(&call.scope, &input.listener_arn, row);
-    Ok(types::ModifyListenerAttributesOutput { attributes: Some(attributes) })
+    Ok(types::ModifyListenerAttributesOutput {
+        attributes: Some(attributes),
+    })
 }

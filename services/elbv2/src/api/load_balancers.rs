@@ -18,7 +18,9 @@ const HOSTED_ZONE: &str = "Z35SXDOTRQ7X7K";
 
 /// The load balancer of that ARN, or `LoadBalancerNotFound`.
 pub(super) fn get<'a>(state: &'a State, call: &Call, arn: &str) -> Result<&'a LoadBalancer, ApiError> {
-    state.get::<LoadBalancer>(&call.scope, arn).ok_or_else(|| error::load_balancer_not_found(arn))
+    state
+        .get::<LoadBalancer>(&call.scope, arn)
+        .ok_or_else(|| error::load_balancer_not_found(arn))
 }
 
 /// The subnets that an input names, directly or by mappings.
@@ -28,15 +30,21 @@ fn subnet_ids(
 ) -> Result<Vec<String>, ApiError> {
     let (subnets, mappings) = (subnets.unwrap_or_default(), mappings.unwrap_or_default());
     if !subnets.is_empty() && !mappings.is_empty() {
-        return Err(validation("You must specify either subnets or subnet mappings, not both"));
+        return Err(validation(
+            "You must specify either subnets or subnet mappings, not both",
+        ));
     }
     if mappings.iter().any(|mapping| {
         mapping.allocation_id.is_some() || mapping.private_i_pv4_address.is_some() || mapping.i_pv6_address.is_some()
     }) {
-        return Err(unsupported("choosing the addresses of a load balancer is not supported"));
+        return Err(unsupported(
+            "choosing the addresses of a load balancer is not supported",
+        ));
     }
     let mapped = mappings.into_iter().map(|mapping| {
-        mapping.subnet_id.ok_or_else(|| validation("A subnet ID must be specified in each subnet mapping"))
+        mapping
+            .subnet_id
+            .ok_or_else(|| validation("A subnet ID must be specified in each subnet mapping"))
     });
     let mapped = mapped.collect::<Result<Vec<_>, _>>()?;
     Ok(if subnets.is_empty() { mapped } else { subnets })
@@ -44,9 +52,9 @@ fn subnet_ids(
 
 fn check_subnet_count(kind: &str, count: usize) -> Result<(), ApiError> {
     match (kind, count) {
-        ("application", 0 | 1) => {
-            Err(validation("At least two subnets in two different Availability Zones must be specified"))
-        }
+        ("application", 0 | 1) => Err(validation(
+            "At least two subnets in two different Availability Zones must be specified",
+        )),
         (_, 0) => Err(validation("At least one subnet must be specified")),
         _ => Ok(()),
     }
@@ -97,17 +105,33 @@ pub(super) fn create(
         if !is_same {
             return Err(ApiError::new(
                 "DuplicateLoadBalancerName",
-                format!("A load balancer with the same name '{}' exists, but with different settings", input.name),
+                format!(
+                    "A load balancer with the same name '{}' exists, but with different settings",
+                    input.name
+                ),
             ));
         }
-        return Ok(types::CreateLoadBalancerOutput { load_balancers: Some(vec![view(tx, scope, existing)]) });
+        return Ok(types::CreateLoadBalancerOutput {
+            load_balancers: Some(vec![view(tx, scope, existing)]),
+        });
     }
-    if tx.list::<LoadBalancer>(scope).filter(|(_, balancer)| balancer.kind == kind).count() >= LOAD_BALANCERS_MAX {
-        return Err(ApiError::new("TooManyLoadBalancers", "The maximum number of load balancers has been reached"));
+    if tx
+        .list::<LoadBalancer>(scope)
+        .filter(|(_, balancer)| balancer.kind == kind)
+        .count()
+        >= LOAD_BALANCERS_MAX
+    {
+        return Err(ApiError::new(
+            "TooManyLoadBalancers",
+            "The maximum number of load balancers has been reached",
+        ));
     }
 
     let short = if kind == "network" { "net" } else { "app" };
-    let arn = names::arn(scope, format!("loadbalancer/{short}/{}/{}", input.name, names::id(tx.rng())));
+    let arn = names::arn(
+        scope,
+        format!("loadbalancer/{short}/{}/{}", input.name, names::id(tx.rng())),
+    );
     let number = 100_000_000 + tx.rng().below(2_000_000_000);
     let internal = if scheme == "internal" { "internal-" } else { "" };
     let dns_name = format!("{internal}{}-{number}.{}.elb.localhost", input.name, scope.region).to_ascii_lowercase();
@@ -132,7 +156,9 @@ pub(super) fn create(
     };
     let view = view(tx, scope, &row);
     tx.put(scope, &arn, row);
-    Ok(types::CreateLoadBalancerOutput { load_balancers: Some(vec![view]) })
+    Ok(types::CreateLoadBalancerOutput {
+        load_balancers: Some(vec![view]),
+    })
 }
 
 /// Deleting what does not exist succeeds. Ref: DeleteLoadBalancer.
@@ -145,14 +171,20 @@ pub(super) fn delete(
     let Some(row) = tx.get::<LoadBalancer>(scope, &input.load_balancer_arn).cloned() else {
         return Ok(types::DeleteLoadBalancerOutput {});
     };
-    if row.attributes.get("deletion_protection.enabled").is_some_and(|value| value == "true") {
+    if row
+        .attributes
+        .get("deletion_protection.enabled")
+        .is_some_and(|value| value == "true")
+    {
         return Err(error::not_permitted(format!(
             "Load balancer '{}' cannot be deleted because deletion protection is enabled",
             row.arn
         )));
     }
-    let of_it: Vec<String> =
-        tx.find::<Listener>(scope, "load_balancer", &row.arn).map(|(arn, _)| arn.to_owned()).collect();
+    let of_it: Vec<String> = tx
+        .find::<Listener>(scope, "load_balancer", &row.arn)
+        .map(|(arn, _)| arn.to_owned())
+        .collect();
     for arn in of_it {
         listeners::remove(tx, scope, &arn);
     }
@@ -169,9 +201,14 @@ pub(super) fn describe(
     input: types::DescribeLoadBalancersInput,
 ) -> Result<types::DescribeLoadBalancersOutput, ApiError> {
     let scope = &call.scope;
-    let (arns, wanted) = (input.load_balancer_arns.unwrap_or_default(), input.names.unwrap_or_default());
+    let (arns, wanted) = (
+        input.load_balancer_arns.unwrap_or_default(),
+        input.names.unwrap_or_default(),
+    );
     if !arns.is_empty() && !wanted.is_empty() {
-        return Err(validation("Load balancer names and load balancer ARNs cannot be specified at the same time"));
+        return Err(validation(
+            "Load balancer names and load balancer ARNs cannot be specified at the same time",
+        ));
     }
     let mut rows = Vec::new();
     for arn in &arns {
@@ -186,14 +223,20 @@ pub(super) fn describe(
     }
     if !missing.is_empty() {
         let names = missing.join(", ");
-        return Err(ApiError::new("LoadBalancerNotFound", format!("Load balancers '[{names}]' not found")));
+        return Err(ApiError::new(
+            "LoadBalancerNotFound",
+            format!("Load balancers '[{names}]' not found"),
+        ));
     }
     if arns.is_empty() && wanted.is_empty() {
         rows.extend(state.list::<LoadBalancer>(scope).map(|(_, row)| row));
     }
     let (rows, next_marker) = page(rows, |row| row.arn.clone(), input.marker.as_deref(), input.page_size)?;
     let load_balancers = rows.into_iter().map(|row| view(state, scope, row)).collect();
-    Ok(types::DescribeLoadBalancersOutput { load_balancers: Some(load_balancers), next_marker })
+    Ok(types::DescribeLoadBalancersOutput {
+        load_balancers: Some(load_balancers),
+        next_marker,
+    })
 }
 
 /// A load balancer in the API's form.
@@ -214,7 +257,10 @@ fn view(state: &State, scope: &Scope, row: &LoadBalancer) -> types::LoadBalancer
         load_balancer_name: Some(row.name.clone()),
         scheme: Some(row.scheme.clone()),
         vpc_id: Some(row.vpc_id.clone()),
-        state: Some(types::LoadBalancerState { code: Some(code.to_owned()), reason }),
+        state: Some(types::LoadBalancerState {
+            code: Some(code.to_owned()),
+            reason,
+        }),
         r#type: Some(row.kind.clone()),
         availability_zones: Some(zones_view(&row.zones)),
         security_groups: (!row.security_groups.is_empty()).then(|| row.security_groups.clone()),
@@ -238,7 +284,10 @@ fn zones_view(zones: &[Zone]) -> Vec<types::AvailabilityZone> {
 fn attributes_view(row: &LoadBalancer) -> Vec<types::LoadBalancerAttribute> {
     attributes::all(balancer_owner(&row.kind), &row.attributes)
         .into_iter()
-        .map(|(key, value)| types::LoadBalancerAttribute { key: Some(key), value: Some(value) })
+        .map(|(key, value)| types::LoadBalancerAttribute {
+            key: Some(key),
+            value: Some(value),
+        })
         .collect()
 }
 
@@ -248,7 +297,9 @@ pub(super) fn describe_attributes(
     input: types::DescribeLoadBalancerAttributesInput,
 ) -> Result<types::DescribeLoadBalancerAttributesOutput, ApiError> {
     let row = get(state, call, &input.load_balancer_arn)?;
-    Ok(types::DescribeLoadBalancerAttributesOutput { attributes: Some(attributes_view(row)) })
+    Ok(types::DescribeLoadBalancerAttributesOutput {
+        attributes: Some(attributes_view(row)),
+    })
 }
 
 pub(super) fn modify_attributes(
@@ -264,7 +315,9 @@ pub(super) fn modify_attributes(
     }
     let attributes = attributes_view(&row);
     tx.put(&call.scope, &input.load_balancer_arn, row);
-    Ok(types::ModifyLoadBalancerAttributesOutput { attributes: Some(attributes) })
+    Ok(types::ModifyLoadBalancerAttributesOutput {
+        attributes: Some(attributes),
+    })
 }
 
 pub(super) fn set_ip_address_type(
@@ -274,7 +327,9 @@ pub(super) fn set_ip_address_type(
 ) -> Result<types::SetIpAddressTypeOutput, ApiError> {
     get(tx, call, &input.load_balancer_arn)?;
     let ip_address_type = check_address_type(Some(&input.ip_address_type))?;
-    Ok(types::SetIpAddressTypeOutput { ip_address_type: Some(ip_address_type) })
+    Ok(types::SetIpAddressTypeOutput {
+        ip_address_type: Some(ip_address_type),
+    })
 }
 
 pub(super) fn set_security_groups(
@@ -295,7 +350,10 @@ pub(super) fn set_security_groups(
     let groups = glue::security_groups(tx, scope, &row.vpc_id, &input.security_groups)?;
     glue::protect(tx, scope, &row.zones, &groups);
     tx.update::<LoadBalancer>(scope, &row.arn, |row| row.security_groups = groups.clone());
-    Ok(types::SetSecurityGroupsOutput { security_group_ids: Some(groups), ..Default::default() })
+    Ok(types::SetSecurityGroupsOutput {
+        security_group_ids: Some(groups),
+        ..Default::default()
+    })
 }
 
 pub(super) fn set_subnets(
@@ -310,10 +368,15 @@ pub(super) fn set_subnets(
     check_subnet_count(&row.kind, subnets.len())?;
     let places = glue::places(tx, scope, &subnets)?;
     if places.iter().any(|place| place.vpc_id != row.vpc_id) {
-        return Err(ApiError::new("InvalidSubnet", "All subnets must belong to the load balancer's VPC"));
+        return Err(ApiError::new(
+            "InvalidSubnet",
+            "All subnets must belong to the load balancer's VPC",
+        ));
     }
-    let (stay, go): (Vec<Zone>, Vec<Zone>) =
-        row.zones.into_iter().partition(|zone| subnets.contains(&zone.subnet_id));
+    let (stay, go): (Vec<Zone>, Vec<Zone>) = row
+        .zones
+        .into_iter()
+        .partition(|zone| subnets.contains(&zone.subnet_id));
     for zone in &go {
         glue::detach(tx, scope, zone);
     }

@@ -13,7 +13,10 @@ pub(super) fn page<T>(
     marker: Option<&str>,
     size: Option<i32>,
 ) -> Result<(Vec<T>, Option<String>), ApiError> {
-    let size = size.and_then(|size| usize::try_from(size).ok()).unwrap_or(PAGE_SIZE_MAX).clamp(1, PAGE_SIZE_MAX);
+    let size = size
+        .and_then(|size| usize::try_from(size).ok())
+        .unwrap_or(PAGE_SIZE_MAX)
+        .clamp(1, PAGE_SIZE_MAX);
     let start = match marker {
         Some(marker) => items
             .iter()

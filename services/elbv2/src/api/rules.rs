@@ -20,7 +20,9 @@ const PRIORITY_MAX: i32 = 50_000;
 fn check_priority(priority: i32) -> Result<u32, ApiError> {
     match u32::try_from(priority) {
         Ok(value) if (1..=PRIORITY_MAX).contains(&priority) => Ok(value),
-        _ => Err(validation(format!("Rule priority '{priority}' must be between '1' and '{PRIORITY_MAX}'"))),
+        _ => Err(validation(format!(
+            "Rule priority '{priority}' must be between '1' and '{PRIORITY_MAX}'"
+        ))),
     }
 }
 
@@ -36,7 +38,10 @@ fn check_transforms(transforms: Option<Vec<types::RuleTransform>>) -> Result<(),
 }
 
 fn default_rule<'a>(state: &'a State, scope: &Scope, arn: &str) -> Option<&'a Listener> {
-    state.list::<Listener>(scope).map(|(_, listener)| listener).find(|listener| listener.default_rule_arn == arn)
+    state
+        .list::<Listener>(scope)
+        .map(|(_, listener)| listener)
+        .find(|listener| listener.default_rule_arn == arn)
 }
 
 pub(super) fn create(
@@ -48,12 +53,18 @@ pub(super) fn create(
     let listener = listeners::get(tx, call, &input.listener_arn)?.clone();
     let balancer = load_balancers::get(tx, call, &listener.load_balancer_arn)?.clone();
     if balancer.kind != "application" {
-        return Err(validation("Rules are not supported for listeners of this load balancer"));
+        return Err(validation(
+            "Rules are not supported for listeners of this load balancer",
+        ));
     }
     check_transforms(input.transforms)?;
     let priority = check_priority(input.priority)?;
     let conditions = conditions::normalize(input.conditions)?;
-    let place = Place { scope, balancer: &balancer, protocol: &listener.protocol };
+    let place = Place {
+        scope,
+        balancer: &balancer,
+        protocol: &listener.protocol,
+    };
     let actions = actions::normalize(tx, &place, input.actions)?;
     let tags = tags::from_input(input.tags)?;
     let rules = rules_by_priority(tx, scope, &listener.arn);
@@ -65,13 +76,28 @@ pub(super) fn create(
         .map(|(arn, _)| tx.find::<Rule>(scope, "listener", arn).count())
         .sum();
     if all >= RULES_MAX {
-        return Err(ApiError::new("TooManyRules", "The maximum number of rules has been reached"));
+        return Err(ApiError::new(
+            "TooManyRules",
+            "The maximum number of rules has been reached",
+        ));
     }
-    let arn = names::arn(scope, format!("listener-rule/{}/{}", names::path(&listener.arn), names::id(tx.rng())));
-    let row = Rule { arn: arn.clone(), listener_arn: listener.arn, priority, conditions, actions, tags };
+    let arn = names::arn(
+        scope,
+        format!("listener-rule/{}/{}", names::path(&listener.arn), names::id(tx.rng())),
+    );
+    let row = Rule {
+        arn: arn.clone(),
+        listener_arn: listener.arn,
+        priority,
+        conditions,
+        actions,
+        tags,
+    };
     let view = view(&row);
     tx.put(scope, &arn, row);
-    Ok(types::CreateRuleOutput { rules: Some(vec![view]) })
+    Ok(types::CreateRuleOutput {
+        rules: Some(vec![view]),
+    })
 }
 
 pub(super) fn modify(
@@ -82,21 +108,33 @@ pub(super) fn modify(
     let scope = &call.scope;
     check_transforms(input.transforms)?;
     if default_rule(tx, scope, &input.rule_arn).is_some() {
-        return Err(error::not_permitted(format!("Default rule '{}' cannot be modified", input.rule_arn)));
+        return Err(error::not_permitted(format!(
+            "Default rule '{}' cannot be modified",
+            input.rule_arn
+        )));
     }
-    let mut row = tx.get::<Rule>(scope, &input.rule_arn).ok_or_else(error::rule_not_found)?.clone();
+    let mut row = tx
+        .get::<Rule>(scope, &input.rule_arn)
+        .ok_or_else(error::rule_not_found)?
+        .clone();
     if let Some(wanted) = input.conditions {
         row.conditions = conditions::normalize(wanted)?;
     }
     if let Some(wanted) = input.actions {
         let listener = listeners::get(tx, call, &row.listener_arn)?.clone();
         let balancer = load_balancers::get(tx, call, &listener.load_balancer_arn)?.clone();
-        let place = Place { scope, balancer: &balancer, protocol: &listener.protocol };
+        let place = Place {
+            scope,
+            balancer: &balancer,
+            protocol: &listener.protocol,
+        };
         row.actions = actions::normalize(tx, &place, wanted)?;
     }
     let view = view(&row);
     tx.put(scope, &input.rule_arn, row);
-    Ok(types::ModifyRuleOutput { rules: Some(vec![view]) })
+    Ok(types::ModifyRuleOutput {
+        rules: Some(vec![view]),
+    })
 }
 
 pub(super) fn delete(
@@ -105,9 +143,13 @@ pub(super) fn delete(
     input: types::DeleteRuleInput,
 ) -> Result<types::DeleteRuleOutput, ApiError> {
     if default_rule(tx, &call.scope, &input.rule_arn).is_some() {
-        return Err(error::not_permitted(format!("Default rule '{}' cannot be deleted", input.rule_arn)));
+        return Err(error::not_permitted(format!(
+            "Default rule '{}' cannot be deleted",
+            input.rule_arn
+        )));
     }
-    tx.delete::<Rule>(&call.scope, &input.rule_arn).ok_or_else(error::rule_not_found)?;
+    tx.delete::<Rule>(&call.scope, &input.rule_arn)
+        .ok_or_else(error::rule_not_found)?;
     Ok(types::DeleteRuleOutput {})
 }
 
@@ -121,7 +163,9 @@ pub(super) fn describe(
     let mut rules = Vec::new();
     match (&input.listener_arn, arns.is_empty()) {
         (Some(_), false) => {
-            return Err(validation("A listener ARN and rule ARNs cannot be specified at the same time"));
+            return Err(validation(
+                "A listener ARN and rule ARNs cannot be specified at the same time",
+            ));
         }
         (Some(arn), true) => {
             let listener = listeners::get(state, call, arn)?;
@@ -132,16 +176,25 @@ pub(super) fn describe(
             for arn in &arns {
                 let rule = match state.get::<Rule>(scope, arn) {
                     Some(rule) => view(rule),
-                    None => default_rule(state, scope, arn).map(default_view).ok_or_else(error::rule_not_found)?,
+                    None => default_rule(state, scope, arn)
+                        .map(default_view)
+                        .ok_or_else(error::rule_not_found)?,
                 };
                 rules.push(rule);
             }
         }
-        (None, true) => return Err(validation("You must specify either listener rule ARNs or a listener ARN")),
+        (None, true) => {
+            return Err(validation(
+                "You must specify either listener rule ARNs or a listener ARN",
+            ));
+        }
     }
     let key = |rule: &types::Rule| rule.rule_arn.clone().unwrap_or_default();
     let (rules, next_marker) = page(rules, key, input.marker.as_deref(), input.page_size)?;
-    Ok(types::DescribeRulesOutput { rules: Some(rules), next_marker })
+    Ok(types::DescribeRulesOutput {
+        rules: Some(rules),
+        next_marker,
+    })
 }
 
 /// Ref: SetRulePriorities: priorities that are not named stay; none may be used twice afterwards.
@@ -155,7 +208,9 @@ pub(super) fn set_priorities(
     for pair in input.rule_priorities {
         let arn = pair.rule_arn.unwrap_or_default();
         if default_rule(tx, scope, &arn).is_some() {
-            return Err(error::not_permitted(format!("The priority of default rule '{arn}' cannot be set")));
+            return Err(error::not_permitted(format!(
+                "The priority of default rule '{arn}' cannot be set"
+            )));
         }
         if tx.get::<Rule>(scope, &arn).is_none() {
             return Err(error::rule_not_found());
@@ -174,7 +229,10 @@ pub(super) fn set_priorities(
         if is_taken {
             return Err(in_use(*priority));
         }
-        changed.push(Rule { priority: *priority, ..row.clone() });
+        changed.push(Rule {
+            priority: *priority,
+            ..row.clone()
+        });
     }
     changed.sort_by_key(|rule| rule.priority);
     let rules = changed.iter().map(view).collect();
@@ -189,7 +247,13 @@ fn view(row: &Rule) -> types::Rule {
     types::Rule {
         rule_arn: Some(row.arn.clone()),
         priority: Some(row.priority.to_string()),
-        conditions: Some(row.conditions.iter().cloned().map(types::RuleCondition::from_tree).collect()),
+        conditions: Some(
+            row.conditions
+                .iter()
+                .cloned()
+                .map(types::RuleCondition::from_tree)
+                .collect(),
+        ),
         actions: Some(row.actions.iter().cloned().map(types::Action::from_tree).collect()),
         is_default: Some(false),
         transforms: Some(Vec::new()),
@@ -201,7 +265,14 @@ fn default_view(listener: &Listener) -> types::Rule {
         rule_arn: Some(listener.default_rule_arn.clone()),
         priority: Some("default".to_owned()),
         conditions: Some(Vec::new()),
-        actions: Some(listener.default_actions.iter().cloned().map(types::Action::from_tree).collect()),
+        actions: Some(
+            listener
+                .default_actions
+                .iter()
+                .cloned()
+                .map(types::Action::from_tree)
+                .collect(),
+        ),
         is_default: Some(true),
         transforms: Some(Vec::new()),
     }

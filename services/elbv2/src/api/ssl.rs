@@ -21,7 +21,11 @@ const NAMES: &[&str] = &[
     "ELBSecurityPolicy-TLS13-1-2-Res-2021-06",
 ];
 
-const CIPHERS_13: &[&str] = &["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
+const CIPHERS_13: &[&str] = &[
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+];
 const CIPHERS_12: &[&str] = &[
     "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-RSA-AES128-GCM-SHA256",
@@ -34,7 +38,10 @@ pub(super) fn check(name: &str) -> Result<(), ApiError> {
     if NAMES.contains(&name) {
         return Ok(());
     }
-    Err(ApiError::new("SSLPolicyNotFound", format!("SSL policy '{name}' not found")))
+    Err(ApiError::new(
+        "SSLPolicyNotFound",
+        format!("SSL policy '{name}' not found"),
+    ))
 }
 
 fn policy(name: &str) -> types::SslPolicy {
@@ -44,7 +51,10 @@ fn policy(name: &str) -> types::SslPolicy {
         ssl_protocols: Some(vec!["TLSv1.2".to_owned(), "TLSv1.3".to_owned()]),
         ciphers: Some(
             ciphers
-                .map(|(name, priority)| types::Cipher { name: Some((*name).to_owned()), priority: Some(priority) })
+                .map(|(name, priority)| types::Cipher {
+                    name: Some((*name).to_owned()),
+                    priority: Some(priority),
+                })
                 .collect(),
         ),
         supported_load_balancer_types: Some(vec!["application".to_owned(), "network".to_owned()]),
@@ -60,9 +70,15 @@ pub(super) fn describe(
     for name in &names {
         check(name)?;
     }
-    let policies: Vec<types::SslPolicy> =
-        NAMES.iter().filter(|name| names.is_empty() || names.iter().any(|n| n == *name)).map(|n| policy(n)).collect();
+    let policies: Vec<types::SslPolicy> = NAMES
+        .iter()
+        .filter(|name| names.is_empty() || names.iter().any(|n| n == *name))
+        .map(|n| policy(n))
+        .collect();
     let key = |policy: &types::SslPolicy| policy.name.clone().unwrap_or_default();
     let (policies, next_marker) = page(policies, key, input.marker.as_deref(), input.page_size)?;
-    Ok(types::DescribeSSLPoliciesOutput { ssl_policies: Some(policies), next_marker })
+    Ok(types::DescribeSSLPoliciesOutput {
+        ssl_policies: Some(policies),
+        next_marker,
+    })
 }

@@ -23,7 +23,10 @@ fn merge(all: &mut Tags, tags: Vec<types::Tag>) -> Result<(), ApiError> {
     let mut seen = Vec::new();
     for tag in tags {
         if seen.contains(&tag.key) {
-            return Err(ApiError::new("DuplicateTagKeys", format!("A tag key was specified more than once: '{}'", tag.key)));
+            return Err(ApiError::new(
+                "DuplicateTagKeys",
+                format!("A tag key was specified more than once: '{}'", tag.key),
+            ));
         }
         if tag.key.starts_with("aws:") {
             return Err(error::validation("Tag keys cannot start with 'aws:'"));
@@ -32,7 +35,10 @@ fn merge(all: &mut Tags, tags: Vec<types::Tag>) -> Result<(), ApiError> {
         all.insert(tag.key, tag.value.unwrap_or_default());
     }
     if all.len() > TAGS_MAX {
-        return Err(ApiError::new("TooManyTags", format!("The maximum number of tags is '{TAGS_MAX}'")));
+        return Err(ApiError::new(
+            "TooManyTags",
+            format!("The maximum number of tags is '{TAGS_MAX}'"),
+        ));
     }
     Ok(())
 }
@@ -42,17 +48,29 @@ fn read(state: &State, scope: &Scope, arn: &str) -> Result<Tags, ApiError> {
     let resource = arn.rsplit(':').next().unwrap_or("");
     let kind = resource.split('/').next().unwrap_or("");
     let (found, missing) = match kind {
-        "loadbalancer" => {
-            (state.get::<LoadBalancer>(scope, arn).map(|row| &row.tags), error::load_balancer_not_found(arn))
-        }
-        "targetgroup" => (state.get::<TargetGroup>(scope, arn).map(|row| &row.tags), error::target_group_not_found()),
-        "listener" => (state.get::<Listener>(scope, arn).map(|row| &row.tags), error::listener_not_found()),
+        "loadbalancer" => (
+            state.get::<LoadBalancer>(scope, arn).map(|row| &row.tags),
+            error::load_balancer_not_found(arn),
+        ),
+        "targetgroup" => (
+            state.get::<TargetGroup>(scope, arn).map(|row| &row.tags),
+            error::target_group_not_found(),
+        ),
+        "listener" => (
+            state.get::<Listener>(scope, arn).map(|row| &row.tags),
+            error::listener_not_found(),
+        ),
         "listener-rule" => {
-            let default = state.list::<Listener>(scope).any(|(_, listener)| listener.default_rule_arn == arn);
+            let default = state
+                .list::<Listener>(scope)
+                .any(|(_, listener)| listener.default_rule_arn == arn);
             if default {
                 return Ok(Tags::new());
             }
-            (state.get::<Rule>(scope, arn).map(|row| &row.tags), error::rule_not_found())
+            (
+                state.get::<Rule>(scope, arn).map(|row| &row.tags),
+                error::rule_not_found(),
+            )
         }
         _ => return Err(error::validation(format!("'{arn}' is not a valid resource ARN"))),
     };
@@ -61,9 +79,15 @@ fn read(state: &State, scope: &Scope, arn: &str) -> Result<Tags, ApiError> {
 
 fn store(tx: &mut Tx<'_>, scope: &Scope, arn: &str, tags: Tags) {
     // The row's kind is known to exist; the other tables have no row of this key.
-    if tx.update::<LoadBalancer>(scope, arn, |row| row.tags = tags.clone()).is_none()
-        && tx.update::<TargetGroup>(scope, arn, |row| row.tags = tags.clone()).is_none()
-        && tx.update::<Listener>(scope, arn, |row| row.tags = tags.clone()).is_none()
+    if tx
+        .update::<LoadBalancer>(scope, arn, |row| row.tags = tags.clone())
+        .is_none()
+        && tx
+            .update::<TargetGroup>(scope, arn, |row| row.tags = tags.clone())
+            .is_none()
+        && tx
+            .update::<Listener>(scope, arn, |row| row.tags = tags.clone())
+            .is_none()
     {
         tx.update::<Rule>(scope, arn, |row| row.tags = tags);
     }
@@ -101,8 +125,17 @@ pub(super) fn describe(
         let tags = read(state, &call.scope, &arn)?;
         descriptions.push(types::TagDescription {
             resource_arn: Some(arn),
-            tags: Some(tags.into_iter().map(|(key, value)| types::Tag { key, value: Some(value) }).collect()),
+            tags: Some(
+                tags.into_iter()
+                    .map(|(key, value)| types::Tag {
+                        key,
+                        value: Some(value),
+                    })
+                    .collect(),
+            ),
         });
     }
-    Ok(types::DescribeTagsOutput { tag_descriptions: Some(descriptions) })
+    Ok(types::DescribeTagsOutput {
+        tag_descriptions: Some(descriptions),
+    })
 }

@@ -88,7 +88,11 @@ fn settle(
         if protocol != health.protocol {
             health.path = default_path(&protocol, version);
             health.matcher = default_matcher(group_protocol, &protocol, version);
-            health.timeout_s = if protocol == "HTTPS" && is_tcp(group_protocol) { 10 } else { default_timeout(&protocol) };
+            health.timeout_s = if protocol == "HTTPS" && is_tcp(group_protocol) {
+                10
+            } else {
+                default_timeout(&protocol)
+            };
             health.protocol = protocol;
         }
     }
@@ -103,23 +107,47 @@ fn settle(
     }
     if let Some(is_enabled) = wanted.is_enabled {
         if !is_enabled {
-            return Err(validation("Health check enabled must be true for target groups with target type 'ip' or 'instance'"));
+            return Err(validation(
+                "Health check enabled must be true for target groups with target type 'ip' or 'instance'",
+            ));
         }
         health.is_enabled = is_enabled;
     }
     if let Some(path) = wanted.path {
         if health.protocol == "TCP" {
-            return Err(validation("Health check path is not supported for health checks with protocol 'TCP'"));
+            return Err(validation(
+                "Health check path is not supported for health checks with protocol 'TCP'",
+            ));
         }
         if !path.starts_with('/') || path.len() > 1_024 {
-            return Err(validation(format!("Health check path '{path}' must start with '/' and be at most 1024 characters")));
+            return Err(validation(format!(
+                "Health check path '{path}' must start with '/' and be at most 1024 characters"
+            )));
         }
         health.path = Some(path);
     }
-    set_number("Health check interval", wanted.interval_s, 5, 300, &mut health.interval_s)?;
+    set_number(
+        "Health check interval",
+        wanted.interval_s,
+        5,
+        300,
+        &mut health.interval_s,
+    )?;
     set_number("Health check timeout", wanted.timeout_s, 2, 120, &mut health.timeout_s)?;
-    set_number("Healthy threshold count", wanted.healthy, 2, 10, &mut health.healthy_threshold)?;
-    set_number("Unhealthy threshold count", wanted.unhealthy, 2, 10, &mut health.unhealthy_threshold)?;
+    set_number(
+        "Healthy threshold count",
+        wanted.healthy,
+        2,
+        10,
+        &mut health.healthy_threshold,
+    )?;
+    set_number(
+        "Unhealthy threshold count",
+        wanted.unhealthy,
+        2,
+        10,
+        &mut health.unhealthy_threshold,
+    )?;
     if health.timeout_s >= health.interval_s && !is_tcp(group_protocol) || health.timeout_s > health.interval_s {
         return Err(validation("Health check interval must be greater than the timeout."));
     }
@@ -136,7 +164,9 @@ fn set_number(what: &str, wanted: Option<i32>, low: u32, high: u32, to: &mut u32
             *to = value;
             Ok(())
         }
-        _ => Err(validation(format!("{what} '{wanted}' must be between '{low}' and '{high}'"))),
+        _ => Err(validation(format!(
+            "{what} '{wanted}' must be between '{low}' and '{high}'"
+        ))),
     }
 }
 
@@ -147,15 +177,25 @@ fn set_matcher(
     version: Option<&str>,
 ) -> Result<(), ApiError> {
     if health.protocol == "TCP" {
-        return Err(validation("A matcher is not supported for health checks with protocol 'TCP'"));
+        return Err(validation(
+            "A matcher is not supported for health checks with protocol 'TCP'",
+        ));
     }
     let (codes, low, high, what) = match (version, matcher.http_code, matcher.grpc_code) {
         (Some("GRPC"), None, Some(codes)) => (codes, 0, 99, "gRPC"),
-        (Some("GRPC"), ..) => return Err(validation("A GrpcCode matcher must be specified for protocol version 'GRPC'")),
+        (Some("GRPC"), ..) => {
+            return Err(validation(
+                "A GrpcCode matcher must be specified for protocol version 'GRPC'",
+            ));
+        }
         (_, Some(codes), None) => (codes, 200, if is_tcp(group_protocol) { 599 } else { 499 }, "HTTP"),
         _ => return Err(validation("An HttpCode matcher must be specified")),
     };
-    let is_code = |text: &str| text.trim().parse::<u32>().is_ok_and(|code| (low..=high).contains(&code));
+    let is_code = |text: &str| {
+        text.trim()
+            .parse::<u32>()
+            .is_ok_and(|code| (low..=high).contains(&code))
+    };
     let fits = codes.split(',').all(|part| match part.split_once('-') {
         Some((from, to)) => is_code(from) && is_code(to),
         None => is_code(part),
@@ -186,9 +226,13 @@ pub(super) fn create(
     if input.target_control_port.is_some() {
         return Err(unsupported("a target control port is not supported"));
     }
-    let protocol = input.protocol.ok_or_else(|| validation("A protocol must be specified"))?;
+    let protocol = input
+        .protocol
+        .ok_or_else(|| validation("A protocol must be specified"))?;
     if !matches!(protocol.as_str(), "HTTP" | "HTTPS" | "TCP" | "TLS") {
-        return Err(unsupported(format!("target group protocol '{protocol}' is not supported")));
+        return Err(unsupported(format!(
+            "target group protocol '{protocol}' is not supported"
+        )));
     }
     let port = match input.port {
         Some(port) => port_number(port)?,
@@ -199,7 +243,9 @@ pub(super) fn create(
     let protocol_version = match (is_tcp(&protocol), input.protocol_version) {
         (true, None) => None,
         (true, Some(_)) => {
-            return Err(validation(format!("Protocol version is not supported for protocol '{protocol}'")));
+            return Err(validation(format!(
+                "Protocol version is not supported for protocol '{protocol}'"
+            )));
         }
         (false, None) => Some("HTTP1".to_owned()),
         (false, Some(version)) if matches!(version.as_str(), "HTTP1" | "HTTP2" | "GRPC") => Some(version),
@@ -231,14 +277,22 @@ pub(super) fn create(
         if !is_same {
             return Err(ApiError::new(
                 "DuplicateTargetGroupName",
-                format!("A target group with the same name '{}' exists, but with different settings", input.name),
+                format!(
+                    "A target group with the same name '{}' exists, but with different settings",
+                    input.name
+                ),
             ));
         }
         let view = view(existing, load_balancer_arns(tx, scope, &existing.arn));
-        return Ok(types::CreateTargetGroupOutput { target_groups: Some(vec![view]) });
+        return Ok(types::CreateTargetGroupOutput {
+            target_groups: Some(vec![view]),
+        });
     }
     if tx.list::<TargetGroup>(scope).count() >= TARGET_GROUPS_MAX {
-        return Err(ApiError::new("TooManyTargetGroups", "The maximum number of target groups has been reached"));
+        return Err(ApiError::new(
+            "TooManyTargetGroups",
+            "The maximum number of target groups has been reached",
+        ));
     }
     let arn = names::arn(scope, format!("targetgroup/{}/{}", input.name, names::id(tx.rng())));
     let row = TargetGroup {
@@ -255,7 +309,9 @@ pub(super) fn create(
     };
     let view = view(&row, Vec::new());
     tx.put(scope, &arn, row);
-    Ok(types::CreateTargetGroupOutput { target_groups: Some(vec![view]) })
+    Ok(types::CreateTargetGroupOutput {
+        target_groups: Some(vec![view]),
+    })
 }
 
 /// A port of the API, 1 to 65,535.
@@ -274,9 +330,14 @@ pub(super) fn delete(
 ) -> Result<types::DeleteTargetGroupOutput, ApiError> {
     let (scope, arn) = (&call.scope, &input.target_group_arn);
     if !load_balancer_arns(tx, scope, arn).is_empty() {
-        return Err(error::resource_in_use(format!("Target group '{arn}' is currently in use by a listener or a rule")));
+        return Err(error::resource_in_use(format!(
+            "Target group '{arn}' is currently in use by a listener or a rule"
+        )));
     }
-    let targets: Vec<String> = tx.find::<Target>(scope, "group", arn).map(|(key, _)| key.to_owned()).collect();
+    let targets: Vec<String> = tx
+        .find::<Target>(scope, "group", arn)
+        .map(|(key, _)| key.to_owned())
+        .collect();
     for key in targets {
         remove_target(tx, scope, &key);
     }
@@ -290,7 +351,10 @@ pub(super) fn describe(
     input: types::DescribeTargetGroupsInput,
 ) -> Result<types::DescribeTargetGroupsOutput, ApiError> {
     let scope = &call.scope;
-    let (arns, wanted) = (input.target_group_arns.unwrap_or_default(), input.names.unwrap_or_default());
+    let (arns, wanted) = (
+        input.target_group_arns.unwrap_or_default(),
+        input.names.unwrap_or_default(),
+    );
     let given = usize::from(!arns.is_empty())
         + usize::from(!wanted.is_empty())
         + usize::from(input.load_balancer_arn.is_some());
@@ -313,13 +377,24 @@ pub(super) fn describe(
             return Err(error::load_balancer_not_found(balancer));
         }
         let is_of_it = |row: &TargetGroup| users.get(&row.arn).is_some_and(|users| users.contains(balancer));
-        rows.extend(state.list::<TargetGroup>(scope).map(|(_, row)| row).filter(|row| is_of_it(row)));
+        rows.extend(
+            state
+                .list::<TargetGroup>(scope)
+                .map(|(_, row)| row)
+                .filter(|row| is_of_it(row)),
+        );
     } else if arns.is_empty() && wanted.is_empty() {
         rows.extend(state.list::<TargetGroup>(scope).map(|(_, row)| row));
     }
     let (rows, next_marker) = page(rows, |row| row.arn.clone(), input.marker.as_deref(), input.page_size)?;
-    let target_groups = rows.into_iter().map(|row| view(row, users.remove(&row.arn).unwrap_or_default())).collect();
-    Ok(types::DescribeTargetGroupsOutput { target_groups: Some(target_groups), next_marker })
+    let target_groups = rows
+        .into_iter()
+        .map(|row| view(row, users.remove(&row.arn).unwrap_or_default()))
+        .collect();
+    Ok(types::DescribeTargetGroupsOutput {
+        target_groups: Some(target_groups),
+        next_marker,
+    })
 }
 
 pub(super) fn modify(
@@ -343,7 +418,9 @@ pub(super) fn modify(
     settle(&mut row.health, wanted, &row.protocol, row.protocol_version.as_deref())?;
     let view = view(&row, load_balancer_arns(tx, scope, &row.arn));
     tx.put(scope, &input.target_group_arn, row);
-    Ok(types::ModifyTargetGroupOutput { target_groups: Some(vec![view]) })
+    Ok(types::ModifyTargetGroupOutput {
+        target_groups: Some(vec![view]),
+    })
 }
 
 fn view(row: &TargetGroup, load_balancer_arns: Vec<String>) -> types::TargetGroup {
@@ -365,8 +442,14 @@ fn view(row: &TargetGroup, load_balancer_arns: Vec<String>) -> types::TargetGrou
         unhealthy_threshold_count: number(health.unhealthy_threshold),
         health_check_path: health.path.clone(),
         matcher: health.matcher.clone().map(|codes| match is_grpc {
-            true => types::Matcher { http_code: None, grpc_code: Some(codes) },
-            false => types::Matcher { http_code: Some(codes), grpc_code: None },
+            true => types::Matcher {
+                http_code: None,
+                grpc_code: Some(codes),
+            },
+            false => types::Matcher {
+                http_code: Some(codes),
+                grpc_code: None,
+            },
         }),
         load_balancer_arns: Some(load_balancer_arns),
         target_type: Some(row.target_type.clone()),
@@ -379,7 +462,10 @@ fn view(row: &TargetGroup, load_balancer_arns: Vec<String>) -> types::TargetGrou
 fn attributes_view(row: &TargetGroup) -> Vec<types::TargetGroupAttribute> {
     attributes::all(group_owner(&row.protocol), &row.attributes)
         .into_iter()
-        .map(|(key, value)| types::TargetGroupAttribute { key: Some(key), value: Some(value) })
+        .map(|(key, value)| types::TargetGroupAttribute {
+            key: Some(key),
+            value: Some(value),
+        })
         .collect()
 }
 
@@ -389,7 +475,9 @@ pub(super) fn describe_attributes(
     input: types::DescribeTargetGroupAttributesInput,
 ) -> Result<types::DescribeTargetGroupAttributesOutput, ApiError> {
     let row = target_group(state, &call.scope, &input.target_group_arn)?;
-    Ok(types::DescribeTargetGroupAttributesOutput { attributes: Some(attributes_view(row)) })
+    Ok(types::DescribeTargetGroupAttributesOutput {
+        attributes: Some(attributes_view(row)),
+    })
 }
 
 pub(super) fn modify_attributes(
@@ -405,12 +493,22 @@ pub(super) fn modify_attributes(
         row.attributes.insert(key, value);
     }
     attributes::check_group(&attributes::all(owner, &row.attributes))?;
-    if row.attributes.get("stickiness.enabled").is_some_and(|value| value == "true")
-        && row.attributes.get("load_balancing.cross_zone.enabled").is_some_and(|value| value == "false")
+    if row
+        .attributes
+        .get("stickiness.enabled")
+        .is_some_and(|value| value == "true")
+        && row
+            .attributes
+            .get("load_balancing.cross_zone.enabled")
+            .is_some_and(|value| value == "false")
     {
-        return Err(invalid_configuration("Stickiness cannot be enabled when cross-zone load balancing is off"));
+        return Err(invalid_configuration(
+            "Stickiness cannot be enabled when cross-zone load balancing is off",
+        ));
     }
     let attributes = attributes_view(&row);
     tx.put(&call.scope, &input.target_group_arn, row);
-    Ok(types::ModifyTargetGroupAttributesOutput { attributes: Some(attributes) })
+    Ok(types::ModifyTargetGroupAttributesOutput {
+        attributes: Some(attributes),
+    })
 }

@@ -16,7 +16,10 @@ fn invalid_target(message: String) -> ApiError {
 /// A target's address and port. Targets are addresses: there are no instances here.
 fn resolve(group: &TargetGroup, target: &types::TargetDescription) -> Result<(Ipv4Addr, u16), ApiError> {
     if group.target_type == "instance" {
-        return Err(invalid_target(format!("The following targets do not exist: '{}'", target.id)));
+        return Err(invalid_target(format!(
+            "The following targets do not exist: '{}'",
+            target.id
+        )));
     }
     let address: Ipv4Addr = target
         .id
@@ -48,7 +51,14 @@ pub(super) fn register(
     }
     for target in &input.targets {
         let (address, port) = resolve(&group, target)?;
-        register_in_zone(tx, &call.scope, &group.arn, address, port, target.availability_zone.clone())?;
+        register_in_zone(
+            tx,
+            &call.scope,
+            &group.arn,
+            address,
+            port,
+            target.availability_zone.clone(),
+        )?;
     }
     Ok(types::RegisterTargetsOutput {})
 }
@@ -78,7 +88,10 @@ pub(super) fn deregister(
 /// The ports under which an address is registered. Ref: DeregisterTargets: without a port all of them.
 fn of_address(state: &State, call: &Call, group_arn: &str, address: Ipv4Addr) -> Vec<u16> {
     let targets = state.find::<Target>(&call.scope, "group", group_arn);
-    targets.filter(|(_, target)| target.address == address).map(|(_, target)| target.port).collect()
+    targets
+        .filter(|(_, target)| target.address == address)
+        .map(|(_, target)| target.port)
+        .collect()
 }
 
 pub(super) fn describe_health(
@@ -96,7 +109,14 @@ pub(super) fn describe_health(
                     invalid_target(format!("The following targets are not registered: '{}'", target.id))
                 })?;
                 let port = target.port.map_or(Ok(group.port), port_number)?;
-                descriptions.push(describe_one(state, call, group, address, port, target.availability_zone));
+                descriptions.push(describe_one(
+                    state,
+                    call,
+                    group,
+                    address,
+                    port,
+                    target.availability_zone,
+                ));
             }
         }
         None => {
@@ -106,7 +126,9 @@ pub(super) fn describe_health(
             }
         }
     }
-    Ok(types::DescribeTargetHealthOutput { target_health_descriptions: Some(descriptions) })
+    Ok(types::DescribeTargetHealthOutput {
+        target_health_descriptions: Some(descriptions),
+    })
 }
 
 fn describe_one(

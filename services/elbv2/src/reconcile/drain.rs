@@ -22,7 +22,9 @@ impl Reconciler for Draining {
         let now = tx.now();
         let ends = |scope: &Scope, target: &Target| {
             let since = target.draining_since?;
-            let delay_s = tx.get::<TargetGroup>(scope, &target.group_arn).map_or(0, deregistration_delay_s);
+            let delay_s = tx
+                .get::<TargetGroup>(scope, &target.group_arn)
+                .map_or(0, deregistration_delay_s);
             Some(since.plus_s(delay_s))
         };
         let draining: Vec<(Scope, String, Time)> = tx
