@@ -92,3 +92,17 @@ fn requests_become_trees_by_member_name() {
         json!({})
     );
 }
+
+#[test]
+fn blobs_are_base64_with_padding() {
+    for sent in ["aGVsbG8=", "aGVsbG8"] {
+        let body = format!(
+            r#"{{"repositoryName":"aa","uploadId":"u","partFirstByte":0,"partLastByte":4,"layerPartBlob":"{sent}"}}"#
+        );
+        let target = "AmazonEC2ContainerRegistry_V20150921.UploadLayerPart";
+        let input = Http::json(target, &body);
+        let request = input.request().unwrap();
+        let input = honmaru_wire::parse(&input.route("ecr").unwrap(), &request).unwrap();
+        assert_eq!(input["layerPartBlob"], "aGVsbG8=");
+    }
+}
