@@ -130,7 +130,12 @@ impl Network {
         let mut state = self.state.lock().await;
         state.model.desired = self.files.desired()?.unwrap_or_default();
         state.model.ports = ports;
-        self.reconcile(&mut state).await?;
+        sysctl::forward_on()?;
+        self.load(&mut state).await?;
+        if let Err(error) = self.reconcile(&mut state).await {
+            // The tasks' rules stand, which is what matters now; `apply` tries the rest again and says so.
+            warn!(err = %chain(&error), "failed to restore addresses, routes or resolvers");
+        }
         let attached: Vec<String> = state.model.ports.keys().cloned().collect();
         for name in links
             .keys()
@@ -243,6 +248,12 @@ impl Network {
             .iter()
             .find(|(_, port)| port.network.address == address)
             .map(|(id, _)| id.clone())
+    }
+
+    /// Stops serving DNS, so that a next process can. All else stays as it is on the host.
+    pub async fn close(&self) {
+        self.state.lock().await.resolvers.clear();
+        drop(self.take_metadata_listener());
     }
 
     /// Removes everything that this instance has on the host: interfaces, namespaces, addresses, routes, the table, the

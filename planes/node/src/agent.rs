@@ -6,7 +6,7 @@ use crate::link::{Event, dial};
 use crate::logs;
 use crate::shared::{Link, Shared};
 use crate::store::{Store, TaskRecord};
-use crate::task::{Found, Goal, Wish, spawn};
+use crate::task::{Found, Goal, Wish, live};
 use crate::{NodeConfig, NodeError, machine, metadata};
 use honmaru_base::chain;
 use honmaru_contract::node::{FromNode, NodeDelta, NodeDesired, TaskGoal, TaskSpec, ToNode};
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
@@ -30,9 +30,6 @@ const RETRY: Duration = Duration::from_secs(3);
 /// How often layers that nobody uses are removed, and how long they stay.
 const SWEEP_PERIOD: Duration = Duration::from_secs(3_600);
 const LAYERS_KEEP: Duration = Duration::from_secs(24 * 3_600);
-
-/// Ends of tasks that wait to be noticed.
-const GONE_MAX: usize = 64;
 
 /// Runs the agent until `shutdown` is done. Containers go on running; the next agent adopts them.
 pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
@@ -49,7 +46,6 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     let shared = Arc::new(Shared::new(config, store, runtime, network, layers, log_commands));
     let mut background = Background::default();
     background.spawn(logs::deliver(Arc::clone(&shared), log_receiver));
-    let (gone_sender, gone) = mpsc::channel(GONE_MAX);
     let mut agent = Agent {
         shared: Arc::clone(&shared),
         generation,
@@ -60,7 +56,7 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
         network_retry: false,
         link: None,
         sessions: Sessions::default(),
-        gone: gone_sender,
+        actors: JoinSet::new(),
     };
     agent.adopt().await?;
     match shared.network.take_metadata_listener() {
@@ -68,7 +64,9 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
         None => error!("the network gave no listener for task metadata"),
     }
     background.spawn(sweep_layers(Arc::clone(&shared)));
-    agent.serve(gone, shutdown).await;
+    agent.serve(shutdown).await;
+    agent.actors.shutdown().await;
+    shared.network.close().await;
     Ok(())
 }
 
@@ -135,7 +133,7 @@ struct Agent {
     network_retry: bool,
     link: Option<Link>,
     sessions: Sessions,
-    gone: mpsc::Sender<String>,
+    actors: JoinSet<String>,
 }
 
 impl Agent {
@@ -202,10 +200,11 @@ impl Agent {
             self.shared.publish(&record, observed);
         }
         self.tasks.insert(task_id, goal);
-        spawn(Arc::clone(&self.shared), record, found, receiver, self.gone.clone());
+        self.actors
+            .spawn(live(Arc::clone(&self.shared), record, found, receiver));
     }
 
-    async fn serve(&mut self, mut gone: mpsc::Receiver<String>, shutdown: impl Future<Output = ()>) {
+    async fn serve(&mut self, shutdown: impl Future<Output = ()>) {
         let mut events = dial(self.shared.config.clone());
         let mut retry = interval(RETRY);
         retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -217,7 +216,11 @@ impl Agent {
                     Some(event) => self.event(event).await,
                     None => return,
                 },
-                task_id = gone.recv() => if let Some(task_id) = task_id { self.remove(&task_id) },
+                Some(ended) = self.actors.join_next() => match ended {
+                    Ok(task_id) => self.remove(&task_id),
+                    // A bug of ours: the task stays as it is, and the next node takes it up.
+                    Err(error) => error!(err = %error, "a task's actor ended before its task"),
+                },
                 _ = retry.tick(), if self.network_retry => self.apply_network().await,
             }
         }

@@ -13,7 +13,7 @@ use honmaru_runtime::{StartError, Task, TaskEvent, TaskStatus};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
@@ -59,21 +59,12 @@ pub(crate) enum Found {
     Lost { reason: String, last: Option<TaskStatus> },
 }
 
-/// Runs the actor; `gone` gets the task's id when nothing of it is left.
-pub(crate) fn spawn(
-    shared: Arc<Shared>,
-    record: TaskRecord,
-    found: Found,
-    goal: watch::Receiver<Goal>,
-    gone: mpsc::Sender<String>,
-) {
+/// Runs the actor to its end; gives the task's id when nothing of it is left. Dropping the future leaves the task as it
+/// is: the next node finds it, as after kill -9.
+pub(crate) async fn live(shared: Arc<Shared>, record: TaskRecord, found: Found, goal: watch::Receiver<Goal>) -> String {
     let task_id = record.spec.task_id.clone();
-    let mut actor = Actor { shared, record, goal };
-    tokio::spawn(async move {
-        actor.live(found).await;
-        // The agent may be ending: then nobody counts.
-        let _ = gone.send(task_id).await;
-    });
+    Actor { shared, record, goal }.live(found).await;
+    task_id
 }
 
 struct Actor {

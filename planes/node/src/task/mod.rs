@@ -4,4 +4,4 @@ mod actor;
 mod images;
 mod volumes;
 
-pub(crate) use actor::{Found, Goal, Wish, spawn};
+pub(crate) use actor::{Found, Goal, Wish, live};

@@ -270,6 +270,30 @@ impl Lab {
         .await
     }
 
+    /// GET of the metadata address from a task's namespace: status and document.
+    pub fn metadata(&self, task_id: &str, path: &str) -> (u16, serde_json::Value) {
+        let namespace = self.config.state_dir.join("node/netns").join(task_id);
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        let asking = std::thread::spawn(move || {
+            let namespace = std::fs::File::open(namespace).expect("a namespace");
+            nix::sched::setns(namespace, CloneFlags::CLONE_NEWNET).expect("setns");
+            let mut stream = TcpStream::connect(("169.254.170.2", 80)).expect("connect");
+            stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+            stream.write_all(request.as_bytes()).expect("write");
+            let mut text = String::new();
+            stream.read_to_string(&mut text).expect("read");
+            text
+        });
+        let text = asking.join().expect("an answer");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|word| word.parse().ok())
+            .expect("a status");
+        (status, serde_json::from_str(body).expect("json"))
+    }
+
     /// What the instance has on the host, beside files in its state directory.
     pub fn traces(&self) -> String {
         let state = self.config.state_dir.to_string_lossy().into_owned();
