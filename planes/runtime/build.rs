@@ -1,7 +1,6 @@
 //! Builds `bin/shim` as a static binary and hands its path to the crate.
 //!
-//! A nested cargo with its own target directory (under OUT_DIR), so that it never waits for the lock that the outer
-//! cargo holds. It runs only when the shim's sources change. Nothing of the outer build's flags and wrappers (clippy,
+//! A nested cargo with its own target directory, so that it never waits for the lock that the outer cargo holds. It runs only when the shim's sources change. Nothing of the outer build's flags and wrappers (clippy,
 //! coverage, RUSTFLAGS) reaches it.
 
 use std::env;
@@ -22,7 +21,7 @@ fn main() {
         println!("cargo::rerun-if-changed={}", workspace.join(path).display());
     }
     let triple = static_triple();
-    let target_dir = out_dir.join("shim");
+    let target_dir = nested_target_dir(&out_dir);
     let mut cargo = Command::new(variable("CARGO"));
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
@@ -59,6 +58,15 @@ fn main() {
     let shim = target_dir.join(&triple).join("release/honmaru-shim");
     assert!(shim.is_file(), "no shim at {}", shim.display());
     println!("cargo::rustc-env=HONMARU_SHIM={}", shim.display());
+}
+
+/// `<target>/<profile>/shim`: beside the outer's `build` directory, because clippy and cargo build have different
+/// OUT_DIRs and would each build the shim. Where cargo's layout is another: below OUT_DIR.
+fn nested_target_dir(out_dir: &Path) -> PathBuf {
+    let build = out_dir
+        .ancestors()
+        .find(|dir| dir.file_name().is_some_and(|name| name == "build"));
+    build.and_then(Path::parent).unwrap_or(out_dir).join("shim")
 }
 
 /// The musl target if its standard library is installed, else glibc, linked statically all the same.

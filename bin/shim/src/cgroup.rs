@@ -161,7 +161,8 @@ impl Cgroup {
         self.limit_pids(limits.pids)?;
         if self.mode == Mode::V2 {
             // v1 has no such thing: there the supervisor kills the container when one of its processes was killed.
-            self.set("", "memory.oom.group", 1)?;
+            // Without the memory controller there is no limit either, and no kill.
+            self.set_if_there("", "memory.oom.group", 1)?;
         }
         self.set_shares(limits.cpu_units)
     }
@@ -169,6 +170,7 @@ impl Cgroup {
     fn set_shares(&self, cpu_units: u32) -> Step<()> {
         match self.mode {
             Mode::V1 => self.set("cpu", "cpu.shares", shares(cpu_units)),
+            Mode::V2 if cpu_units == 0 => self.set_if_there("", "cpu.weight", weight(SHARES_MIN)),
             Mode::V2 => self.set("", "cpu.weight", weight(shares(cpu_units))),
         }
     }
@@ -206,6 +208,15 @@ impl Cgroup {
         let path = self.dir(controller).join(file);
         let value = value.to_string();
         fs::write(&path, &value).during("cgroup", format!("write {value} to {}", path.display()))
+    }
+
+    /// For what is no limit that somebody asked for: nothing to do where the controller is not enabled.
+    fn set_if_there(&self, controller: &str, file: &str, value: impl ToString) -> Step<()> {
+        if self.dir(controller).join(file).exists() {
+            self.set(controller, file, value)
+        } else {
+            Ok(())
+        }
     }
 
     /// For clone3 on v2; nothing on v1.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const MOUNT: &str = "/sys/fs/cgroup";
 /// Ref: linux/magic.h, CGROUP2_SUPER_MAGIC.
-const CGROUP2_MAGIC: i64 = 0x6367_7270;
+const CGROUP2_MAGIC: rustix::fs::FsWord = 0x6367_7270;
 /// The v1 hierarchies that shims use.
 const V1_CONTROLLERS: [&str; 4] = ["memory", "cpu", "cpuacct", "pids"];
 /// rmdir answers EBUSY for a moment after the last exit: so often do we try again, with `REMOVE_PAUSE_MS` between.
@@ -31,7 +31,7 @@ pub enum CgroupMode {
 /// What the host has.
 pub fn cgroup_mode() -> CgroupMode {
     match rustix::fs::statfs(MOUNT) {
-        Ok(found) if i64::try_from(found.f_type) == Ok(CGROUP2_MAGIC) => CgroupMode::V2,
+        Ok(found) if found.f_type == CGROUP2_MAGIC => CgroupMode::V2,
         Ok(_) | Err(_) => CgroupMode::V1,
     }
 }

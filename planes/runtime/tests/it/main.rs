@@ -6,4 +6,5 @@ mod lifecycle;
 mod limits;
 mod sessions;
 mod survival;
+mod unified;
 mod world;
