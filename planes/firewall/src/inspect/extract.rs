@@ -155,8 +155,11 @@ fn pairs<'q, 'r>(query: &'q [u8], separator: u8, text: &dyn Fn(&'q [u8]) -> Text
         .collect()
 }
 
+/// A name and its value.
+type Pair<'r> = (&'r [u8], &'r [u8]);
+
 /// Name, value, cut at the limits; and whether something was cut.
-fn limited<'r>(items: impl Iterator<Item = (&'r [u8], &'r [u8])>) -> (Vec<(&'r [u8], &'r [u8])>, bool) {
+fn limited<'r>(items: impl Iterator<Item = Pair<'r>>) -> (Vec<Pair<'r>>, bool) {
     let (mut kept, mut left) = (Vec::new(), MAP_BYTES_MAX);
     for (name, value) in items {
         if kept.len() == MAP_ITEMS_MAX || left == 0 || name.len() > left {
