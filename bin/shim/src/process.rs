@@ -136,6 +136,7 @@ fn become_container(
     outputs: Option<(RawFd, RawFd)>,
 ) -> Step<Infallible> {
     sys::reset_signals();
+    hide()?;
     sys::setsid();
     sys::umask(0o022);
     cgroup.join()?;
@@ -242,6 +243,7 @@ fn become_session(
     streams: Option<[RawFd; 3]>,
 ) -> Step<Infallible> {
     sys::reset_signals();
+    hide()?;
     session.cgroup.join()?;
     session.session.join_session()?;
     let namespaces =
@@ -290,6 +292,11 @@ fn become_session(
     drop_privileges(session.container, around, &identity, working_directory)?;
     announce(report)?;
     execute(&request.command, &environment)
+}
+
+/// Until it execs this process holds the shim's memory (other containers' environment): nobody may look into it.
+fn hide() -> Step<()> {
+    sys::prctl(libc::PR_SET_DUMPABLE, 0).during("start", "PR_SET_DUMPABLE")
 }
 
 /// Tells the shim why and ends.

@@ -63,7 +63,7 @@ fn refuse(failure: &Failure) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Prints the outcome, once, and closes the standard streams' connection to the parent.
+/// Prints the outcome, once, and lets go of the parent's pipe. Standard error stays: it is a file of the task's.
 pub fn tell(outcome: &StartOutcome) {
     let mut line = serde_json::to_vec(outcome).unwrap_or_default();
     line.push(b'\n');
@@ -72,7 +72,7 @@ pub fn tell(outcome: &StartOutcome) {
         .write_all(&line)
         .and_then(|()| std::io::stdout().flush());
     if let Ok(null) = sys::open_at(libc::AT_FDCWD, "/dev/null", libc::O_RDWR, 0, 0) {
-        for target in 0..3 {
+        for target in 0..2 {
             let _stays_as_it_is = sys::duplicate_to(null.as_raw_fd(), target);
         }
     }

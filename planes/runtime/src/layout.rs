@@ -35,6 +35,10 @@ impl TaskDir {
         self.0.join(SOCKET_FILE)
     }
 
+    pub(crate) fn complaints(&self) -> PathBuf {
+        self.0.join("shim.stderr")
+    }
+
     pub(crate) fn log(&self, container: &str) -> PathBuf {
         self.0.join(log_file(container))
     }

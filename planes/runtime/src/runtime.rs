@@ -147,12 +147,15 @@ impl Runtime {
             path: self.shim.clone(),
             source,
         };
+        // Where a shim's last words would be, should it ever panic.
+        let complaints = task.dir.complaints();
+        let complaints = fs::File::create(&complaints).at("create", complaints)?;
         let mut child = Command::new(&self.shim)
             .arg("run")
             .arg(&task.dir.0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(complaints)
             .env_clear()
             .spawn()
             .map_err(spawn_failed)?;
