@@ -1,12 +1,22 @@
 //! `cargo xtask COMMAND`: the chores of the repository. One module per command; this file only chooses.
 
+mod bench;
+mod demo;
 mod models;
+mod test;
+mod tidy;
+mod tools;
 
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
+  demo           build Honmaru, start it, deploy examples/hello, and show it
+  demo --check   the same without a terminal, with every step checked, in a temporary state directory
+  test [PART]    all tests, or a part: unit, wire, e2e
+  bench [--json] [NAME...]   ratios against peers, measured in one run
+  tidy           the rules of the house
   models         fetch the pinned botocore and write models/*.json.gz, then the types
   models types   write services/*/src/types.rs from models/ and services/*/operations.txt";
 
@@ -15,6 +25,10 @@ fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["models", rest @ ..] => models::run(rest),
+        ["demo", rest @ ..] => demo::run(rest),
+        ["test", rest @ ..] => test::run(rest),
+        ["bench", rest @ ..] => bench::run(rest),
+        ["tidy"] => tidy::run(),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

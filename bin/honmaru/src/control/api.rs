@@ -1,0 +1,192 @@
+//! A call of an AWS API: route, authenticate, parse, validate, authorize, answer.
+
+use super::{Control, caller};
+use crate::control::http::Received;
+use honmaru_base::{ApiError, Clock, Region, Scope, Time, uuid};
+use honmaru_engine::{EngineError, SystemClock};
+use honmaru_identity::{AuthError, Presented, ProtocolFamily, Signed};
+use honmaru_machine::{Call, Handler, Operation, Principal};
+use honmaru_wire::{Common, Protocol, Reply, Request, Target, WireError};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Operations by service and name.
+pub fn table(
+    services: Vec<(&'static str, Vec<Operation>)>,
+) -> HashMap<&'static str, HashMap<&'static str, Operation>> {
+    services
+        .into_iter()
+        .map(|(service, operations)| (service, operations.into_iter().map(|o| (o.name, o)).collect()))
+        .collect()
+}
+
+/// Why a call has no answer but an error.
+enum Refusal {
+    Wire(WireError),
+    Auth(AuthError),
+    Api(ApiError),
+    Engine(EngineError),
+}
+
+impl From<EngineError> for Refusal {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl From<AuthError> for Refusal {
+    fn from(error: AuthError) -> Self {
+        Self::Auth(error)
+    }
+}
+
+fn family(target: &Target) -> ProtocolFamily {
+    match target.protocol {
+        Protocol::AwsJson | Protocol::RpcV2Cbor => ProtocolFamily::Json,
+        Protocol::RestJson => ProtocolFamily::RestJson,
+        Protocol::AwsQuery | Protocol::RestXml => ProtocolFamily::Query,
+        Protocol::Ec2Query => ProtocolFamily::Ec2,
+    }
+}
+
+/// Answers one call.
+pub async fn answer(control: &Arc<Control>, received: &Received) -> Reply {
+    let request_id = request_id();
+    let request = Request::new(
+        received.method.as_str(),
+        &received.path,
+        &received.query,
+        &received.headers,
+        &received.body,
+    );
+    let request = match request {
+        Ok(request) => request,
+        Err(error) => return error.reply(&request_id),
+    };
+    let headers: Vec<(&str, &[u8])> = received.headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
+    let presented = honmaru_identity::parse(&Signed {
+        method: received.method.as_str(),
+        raw_path: &received.path,
+        raw_query: &received.query,
+        headers: &headers,
+        body: &received.body,
+    });
+    let service = presented.as_ref().ok().and_then(Option::as_ref).map(|p| p.service.as_str());
+    let target = match honmaru_wire::route(&request, service) {
+        Ok(target) => target,
+        Err(error) => return error.reply(&request_id),
+    };
+    let answered = match presented {
+        Ok(presented) => call(control, received, &request, &target, presented, &request_id).await,
+        Err(error) => Err(error.into()),
+    };
+    let error = match answered {
+        Ok(reply) => return reply,
+        Err(Refusal::Wire(error)) => return error.reply(&request_id),
+        Err(Refusal::Api(error)) => error,
+        Err(Refusal::Auth(error)) => error.to_api_error(family(&target)),
+        Err(Refusal::Engine(error)) => {
+            tracing::error!(%error, request_id, operation = %target.operation.name, "a call failed inside");
+            honmaru_wire::common_error(
+                target.protocol,
+                Common::Internal,
+                "The request processing has failed because of an unknown error, exception or failure.",
+            )
+        }
+    };
+    honmaru_wire::error(&target, &error, &request_id)
+}
+
+async fn call(
+    control: &Arc<Control>,
+    received: &Received,
+    request: &Request<'_>,
+    target: &Target,
+    presented: Option<Presented>,
+    request_id: &str,
+) -> Result<Reply, Refusal> {
+    let now = SystemClock.now();
+    let principal = principal(control, target, presented.as_ref(), now).await?;
+    let Some(operation) = control.operations.get(&*target.service.name).and_then(|o| o.get(&*target.operation.name))
+    else {
+        return Err(honmaru_wire::not_implemented(target).into());
+    };
+    let region = presented.as_ref().map(|p| p.region.as_str()).filter(|region| !region.is_empty());
+    let region: Region = match region {
+        Some(region) => region.parse().map_err(|_| AuthError::unknown_key())?,
+        None => control.options.region.clone(),
+    };
+    let scope = Scope { account: principal.account.clone(), region };
+    let call = Call {
+        scope,
+        principal,
+        request_id: request_id.to_owned(),
+        now,
+        source_ip: Some(received.peer.ip()),
+        user_agent: received.header("user-agent").unwrap_or_default().to_owned(),
+        host: received.host().unwrap_or_default().to_owned(),
+        secure: received.secure,
+    };
+    let input = honmaru_wire::parse(target, request)?;
+    honmaru_wire::validate(target, &input)?;
+    control.scopes.ensure(&control.engine, &call.scope).await??;
+    let output = match &operation.handler {
+        Handler::Read(handler) => {
+            let answer = control.engine.read(|state| {
+                let accesses = (operation.access)(state, &call, &input);
+                honmaru_iam::authorize(state, &call, &accesses, family(target))?;
+                handler(state, &call, input)
+            });
+            answer.await??
+        }
+        Handler::Write(handler) => {
+            // Authorised inside the transition, against the very state that it changes.
+            let (handler, access, family) = (*handler, operation.access, family(target));
+            let answer = control.engine.write(move |tx| {
+                let accesses = access(tx, &call, &input);
+                honmaru_iam::authorize(tx, &call, &accesses, family)?;
+                handler(tx, &call, input)
+            });
+            answer.await??
+        }
+        Handler::Async(handler) => {
+            let allowed = control.engine.read(|state| {
+                let accesses = (operation.access)(state, &call, &input);
+                honmaru_iam::authorize(state, &call, &accesses, family(target))
+            });
+            allowed.await??;
+            handler(call, input).await?
+        }
+    };
+    Ok(honmaru_wire::ok(target, &output, request_id))
+}
+
+async fn principal(
+    control: &Arc<Control>,
+    target: &Target,
+    presented: Option<&Presented>,
+    now: Time,
+) -> Result<Principal, Refusal> {
+    match presented {
+        Some(presented) => {
+            Ok(control.engine.read(|state| caller::authenticate(control, state, presented, now)).await??)
+        }
+        None if target.operation.unsigned => Ok(caller::anonymous(control)),
+        None => Err(AuthError::missing().into()),
+    }
+}
+
+/// A new request id.
+pub fn request_id() -> String {
+    thread_local! {
+        static RNG: std::cell::RefCell<honmaru_base::SeededRng> =
+            std::cell::RefCell::new(honmaru_engine::system_rng());
+    }
+    RNG.with_borrow_mut(|rng| uuid(rng))
+}

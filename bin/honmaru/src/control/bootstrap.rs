@@ -1,0 +1,119 @@
+//! What must be there before the first call: keys, the administrator, the default VPC of a scope.
+
+use super::ControlOptions;
+use anyhow::Context;
+use honmaru_base::{ApiError, Scope};
+use honmaru_engine::{Engine, EngineError};
+use honmaru_identity::Sealer;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// The keys of the first administrator, as `<state>/control/credentials.json` holds them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AdministratorKeys {
+    /// `AKIA...`.
+    pub access_key_id: String,
+    /// The secret.
+    pub secret_access_key: String,
+    /// The account.
+    pub account: String,
+    /// The region of the first start.
+    pub region: String,
+    /// The endpoint.
+    pub endpoint: String,
+    /// The shared entry of the load balancers.
+    pub entry: String,
+}
+
+/// What the first steps yield.
+pub struct Bootstrap {
+    /// Seals and opens session tokens.
+    pub sealer: Sealer,
+    /// The scopes that have their default VPC.
+    pub scopes: KnownScopes,
+}
+
+/// Makes what is missing.
+pub async fn run(engine: &Engine, options: &ControlOptions) -> anyhow::Result<Bootstrap> {
+    let scope = Scope { account: options.account.clone(), region: options.region.clone() };
+    let for_write = scope.clone();
+    let ensured = engine
+        .write(move |tx| -> Result<_, ApiError> {
+            let sealing_key = honmaru_sts::ensure_key(tx);
+            let administrator = honmaru_iam::ensure_administrator(tx, &for_write.account);
+            Ok((sealing_key, administrator))
+        })
+        .await?;
+    let (sealing_key, (access_key_id, secret_access_key)) = ensured.context("failed to make the first keys")?;
+    let scopes = KnownScopes::new();
+    scopes.ensure(engine, &scope).await?.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let keys = AdministratorKeys {
+        access_key_id,
+        secret_access_key,
+        account: options.account.to_string(),
+        region: options.region.to_string(),
+        endpoint: format!("http://{}", options.listen),
+        entry: format!("http://{}", options.http),
+    };
+    write_keys(&options.dirs.credentials(), &keys)?;
+    Ok(Bootstrap { sealer: Sealer::new(&sealing_key), scopes })
+}
+
+fn write_keys(path: &Path, keys: &AdministratorKeys) -> anyhow::Result<()> {
+    let partial = path.with_extension("partial");
+    let _ = std::fs::remove_file(&partial);
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&partial)
+        .with_context(|| format!("failed to write {}", partial.display()))?;
+    file.write_all(&serde_json::to_vec_pretty(keys)?)?;
+    file.sync_all()?;
+    std::fs::rename(&partial, path).with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// The scopes whose default VPC is known to exist, so that only the first call of each looks.
+pub struct KnownScopes {
+    known: Mutex<HashSet<Scope>>,
+    wanted: ipnet::Ipv4Net,
+}
+
+/// Scopes remembered at most: any account and region may be named by a caller with credentials.
+const SCOPES_MAX: usize = 1_024;
+
+impl KnownScopes {
+    fn new() -> Self {
+        Self { known: Mutex::new(HashSet::new()), wanted: default_range() }
+    }
+
+    /// Sees to it that a scope has its default VPC.
+    pub async fn ensure(&self, engine: &Engine, scope: &Scope) -> Result<Result<(), ApiError>, EngineError> {
+        if self.known.lock().contains(scope) {
+            return Ok(Ok(()));
+        }
+        let (row, wanted) = (scope.clone(), self.wanted);
+        let ensured = engine.write(move |tx| honmaru_ec2::ensure_default_vpc(tx, &row, wanted)).await?;
+        Ok(ensured.map(|_| {
+            let mut known = self.known.lock();
+            if known.len() < SCOPES_MAX {
+                known.insert(scope.clone());
+            }
+        }))
+    }
+}
+
+/// 172.31.0.0/16, unless this host routes it elsewhere.
+fn default_range() -> ipnet::Ipv4Net {
+    let wanted = ipnet::Ipv4Net::new(std::net::Ipv4Addr::new(172, 31, 0, 0), 16).expect("16 bits are a prefix");
+    let Ok(routes) = honmaru_network::host_routes() else { return wanted };
+    let choice = honmaru_network::choose_cidr(wanted, &routes);
+    if let Some(sentence) = &choice.sentence {
+        tracing::warn!("{sentence}");
+    }
+    choice.cidr
+}

@@ -1,0 +1,307 @@
+//! Exec sessions: a websocket of the Session Manager's protocol on one side, a process in a container on the other.
+
+use super::Control;
+use super::http::{AnswerBody, full, text};
+use super::link::Sender;
+use crate::data_channel::{CHANNEL_CLOSED, INPUT_STREAM_DATA, Message, OUTPUT_STREAM_DATA, PayloadType};
+use ::http::{Request, Response, StatusCode, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::{SinkExt, StreamExt};
+use honmaru_base::{Clock, Rng};
+use honmaru_contract::node::{ExecOpen, ToNode};
+use honmaru_engine::{SystemClock, system_rng};
+use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use subtle::ConstantTimeEq;
+use tokio::sync::mpsc;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self};
+
+/// Output that may wait for a slow client before the node's link waits too.
+const OUTPUT_QUEUED_MAX: usize = 256;
+/// How long a client has for its token and its handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+/// A session without a word from either side ends. Ref: ECS Exec: "idle timeout of 20 minutes".
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20 * 60);
+/// Older plugins know every feature that an agent of this version has; newer versions would be offered multiplexing.
+const AGENT_VERSION: &str = "3.0.100.0";
+
+/// What the node says of a session.
+enum ExecEvent {
+    Output { stderr: bool, data: Vec<u8> },
+    Exited { exit_code: Option<i32>, error: Option<String> },
+}
+
+/// The open sessions and the node that they run on.
+#[derive(Default)]
+pub struct Execs {
+    node: Mutex<Option<Sender<ToNode>>>,
+    open: Mutex<HashMap<String, mpsc::Sender<ExecEvent>>>,
+}
+
+impl Execs {
+    /// Remembers the node that connected last.
+    pub fn attach(&self, node: Sender<ToNode>) {
+        *self.node.lock() = Some(node);
+    }
+
+    fn send(&self, message: ToNode) -> bool {
+        self.node.lock().as_ref().is_some_and(|node| node.send(message).is_ok())
+    }
+
+    /// Output of a session; waits while the client is slow.
+    pub async fn output(&self, session: &str, stderr: bool, data: String) {
+        let open = self.open.lock().get(session).cloned();
+        if let (Some(open), Ok(data)) = (open, STANDARD.decode(data)) {
+            // The client may have gone away in between.
+            let _ = open.send(ExecEvent::Output { stderr, data }).await;
+        }
+    }
+
+    /// The end of a session.
+    pub async fn exited(&self, session: &str, exit_code: Option<i32>, error: Option<String>) {
+        let open = self.open.lock().get(session).cloned();
+        if let Some(open) = open {
+            let _ = open.send(ExecEvent::Exited { exit_code, error }).await;
+        }
+    }
+}
+
+/// The data channel of one session.
+pub async fn data_channel(control: &Arc<Control>, request: Request<Incoming>) -> Response<AnswerBody> {
+    let session = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+    let wants_websocket = request
+        .headers()
+        .get(header::UPGRADE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY).filter(|_| wants_websocket) else {
+        return text(StatusCode::UPGRADE_REQUIRED, "this is a websocket\n");
+    };
+    let accept = derive_accept_key(key.as_bytes());
+    let control = control.clone();
+    tokio::spawn(async move {
+        let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
+        let config = WebSocketConfig::default().max_message_size(Some(1024 * 1024));
+        let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+        if let Err(error) = Channel::new(control, socket, session).run().await {
+            tracing::info!(error = %format!("{error:#}"), "an exec session ended");
+        }
+    });
+    let mut response = Response::new(full(""));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
+    if let Ok(accept) = accept.parse() {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    response
+}
+
+struct Channel {
+    control: Arc<Control>,
+    socket: WebSocketStream<TokioIo<Upgraded>>,
+    session: String,
+    rng: honmaru_base::SeededRng,
+    sequence: i64,
+}
+
+impl Channel {
+    fn new(control: Arc<Control>, socket: WebSocketStream<TokioIo<Upgraded>>, session: String) -> Self {
+        Self { control, socket, session, rng: system_rng(), sequence: 0 }
+    }
+
+    fn id(&mut self) -> [u8; 16] {
+        let mut id = [0; 16];
+        self.rng.fill(&mut id);
+        id
+    }
+
+    async fn send(&mut self, message: &Message) -> anyhow::Result<()> {
+        let bytes = message.encode(SystemClock.now().as_ms());
+        Ok(self.socket.send(tungstenite::Message::Binary(bytes.into())).await?)
+    }
+
+    async fn send_payload(&mut self, payload_type: PayloadType, payload: Vec<u8>) -> anyhow::Result<()> {
+        let id = self.id();
+        let message = Message::new(OUTPUT_STREAM_DATA, self.sequence, id, payload_type as u32, payload);
+        self.sequence += 1;
+        self.send(&message).await
+    }
+
+    /// The next message of the client, acknowledged.
+    async fn receive(&mut self) -> anyhow::Result<Option<Message>> {
+        while let Some(message) = self.socket.next().await {
+            match message? {
+                tungstenite::Message::Binary(bytes) => {
+                    let message = Message::decode(&bytes)?;
+                    if message.message_type == INPUT_STREAM_DATA {
+                        let id = self.id();
+                        self.send(&Message::acknowledge(&message, id)).await?;
+                        return Ok(Some(message));
+                    }
+                }
+                tungstenite::Message::Close(_) => return Ok(None),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    async fn run(mut self) -> anyhow::Result<()> {
+        let Some(open) = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.handshake()).await?? else {
+            return Ok(());
+        };
+        let (events, mut heard) = mpsc::channel(OUTPUT_QUEUED_MAX);
+        self.control.execs.open.lock().insert(self.session.clone(), events);
+        let ran = if self.control.execs.send(ToNode::ExecOpen(open)) {
+            self.relay(&mut heard).await
+        } else {
+            self.close("the node that runs the task is not connected").await
+        };
+        self.control.execs.open.lock().remove(&self.session);
+        self.control.execs.send(ToNode::ExecClose { session: self.session.clone() });
+        ran
+    }
+
+    /// The token, then the three messages of the handshake. Nothing when the token is wrong.
+    async fn handshake(&mut self) -> anyhow::Result<Option<ExecOpen>> {
+        let token = loop {
+            match self.socket.next().await {
+                Some(Ok(tungstenite::Message::Text(text))) => {
+                    let greeting: serde_json::Value = serde_json::from_str(text.as_str())?;
+                    break greeting.get("TokenValue").and_then(|t| t.as_str()).unwrap_or_default().to_owned();
+                }
+                Some(Ok(tungstenite::Message::Ping(_) | tungstenite::Message::Pong(_))) => {}
+                _ => return Ok(None),
+            }
+        };
+        let id = self.session.clone();
+        let found = self
+            .control
+            .engine
+            .read(|state| honmaru_ecs::find_session(state, &id).map(|(_, session)| session.clone()))
+            .await?;
+        let found = found.filter(|session| bool::from(session.token.as_bytes().ct_eq(token.as_bytes())));
+        let Some(session) = found else {
+            self.socket.close(None).await?;
+            return Ok(None);
+        };
+        let request = serde_json::json!({
+            "AgentVersion": AGENT_VERSION,
+            "RequestedClientActions": [{
+                "ActionType": "SessionType",
+                "ActionParameters": {
+                    "SessionType": "InteractiveCommands",
+                    "Properties": { "commands": session.command },
+                },
+            }],
+        });
+        self.send_payload(PayloadType::HandshakeRequest, request.to_string().into_bytes()).await?;
+        let (mut cols, mut rows) = (80, 24);
+        loop {
+            let Some(message) = self.receive().await? else { return Ok(None) };
+            if message.payload_type == PayloadType::HandshakeResponse as u32 {
+                break;
+            }
+            if message.payload_type == PayloadType::Size as u32 {
+                (cols, rows) = size(&message.payload).unwrap_or((cols, rows));
+            }
+        }
+        let complete = serde_json::json!({ "HandshakeTimeToComplete": 0, "CustomerMessage": "" });
+        self.send_payload(PayloadType::HandshakeComplete, complete.to_string().into_bytes()).await?;
+        Ok(Some(ExecOpen {
+            session: self.session.clone(),
+            task_id: session.task_id,
+            container: session.container,
+            // As the agent does: the command is a line for the shell's rules of words.
+            command: crate::words::split(&session.command),
+            tty: session.interactive,
+            cols,
+            rows,
+        }))
+    }
+
+    async fn relay(&mut self, heard: &mut mpsc::Receiver<ExecEvent>) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                event = heard.recv() => match event {
+                    Some(ExecEvent::Output { stderr, data }) => {
+                        let kind = if stderr { PayloadType::StdErr } else { PayloadType::Output };
+                        for piece in data.chunks(1024) {
+                            self.send_payload(kind, piece.to_vec()).await?;
+                        }
+                    }
+                    Some(ExecEvent::Exited { exit_code, error }) => {
+                        if let Some(code) = exit_code {
+                            self.send_payload(PayloadType::ExitCode, code.to_string().into_bytes()).await?;
+                        }
+                        return self.close(error.as_deref().unwrap_or_default()).await;
+                    }
+                    None => return self.close("the session was taken over").await,
+                },
+                message = self.receive() => match message? {
+                    Some(message) => {
+                        if !self.input(message) {
+                            return self.close("").await;
+                        }
+                    }
+                    None => return Ok(()),
+                },
+                () = tokio::time::sleep(IDLE_TIMEOUT) => return self.close("the session was idle for too long").await,
+            }
+        }
+    }
+
+    /// Hands input on. Returns whether the session goes on.
+    fn input(&self, message: Message) -> bool {
+        let session = self.session.clone();
+        let execs = &self.control.execs;
+        match message.payload_type {
+            t if t == PayloadType::Output as u32 => {
+                execs.send(ToNode::ExecInput { session, data: STANDARD.encode(&message.payload) })
+            }
+            t if t == PayloadType::Size as u32 => match size(&message.payload) {
+                Some((cols, rows)) => execs.send(ToNode::ExecResize { session, cols, rows }),
+                None => true,
+            },
+            t if t == PayloadType::Flag as u32 => {
+                let flag = message.payload.get(..4).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes);
+                // 2: the user ends the session. Ref: plugin, `TerminateSession`.
+                flag != Some(2)
+            }
+            _ => true,
+        }
+    }
+
+    /// Says that the session is over, with a sentence for the user where there is one.
+    async fn close(&mut self, sentence: &str) -> anyhow::Result<()> {
+        let payload = serde_json::json!({
+            "MessageType": CHANNEL_CLOSED,
+            "SessionId": self.session,
+            "DestinationId": "",
+            "SchemaVersion": 1,
+            "Output": sentence,
+        });
+        let id = self.id();
+        let message = Message::new(CHANNEL_CLOSED, self.sequence, id, 0, payload.to_string().into_bytes());
+        self.send(&message).await?;
+        self.socket.close(None).await?;
+        Ok(())
+    }
+}
+
+/// `{"cols": n, "rows": n}`.
+fn size(payload: &[u8]) -> Option<(u16, u16)> {
+    let size: serde_json::Value = serde_json::from_slice(payload).ok()?;
+    let number = |name: &str| size.get(name)?.as_u64().and_then(|n| u16::try_from(n).ok());
+    Some((number("cols")?, number("rows")?))
+}

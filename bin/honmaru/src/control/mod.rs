@@ -1,0 +1,128 @@
+//! The role `control`: the AWS endpoint, the registry, the engine, and the links to node and edge.
+//!
+//! It runs without privileges. When it is killed, containers keep running and edge keeps serving; what was
+//! acknowledged is in the log.
+
+mod api;
+mod bootstrap;
+mod caller;
+mod container_logs;
+mod edge_link;
+mod events;
+mod exec;
+mod http;
+mod janitor;
+mod link;
+mod node_link;
+mod pace;
+mod planes;
+mod registry;
+mod samples;
+mod task_credentials;
+
+use crate::dirs::Dirs;
+use crate::lock;
+use anyhow::{Context, bail};
+use honmaru_base::{AccountId, Region};
+use honmaru_engine::{Engine, EngineConfig, SystemClock, system_rng};
+use honmaru_identity::{KeyCache, Sealer};
+use honmaru_journal::Journal;
+use honmaru_log::SqliteLog;
+use honmaru_machine::{Operation, State};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The options of the role.
+#[derive(Debug, Clone)]
+pub struct ControlOptions {
+    /// The state directory.
+    pub dirs: Dirs,
+    /// Where the AWS endpoint listens.
+    pub listen: SocketAddr,
+    /// Where edge's shared entry listens; known here for messages only.
+    pub http: SocketAddr,
+    /// The default account.
+    pub account: AccountId,
+    /// The region of the first start.
+    pub region: Region,
+    /// Whether any credentials are accepted.
+    pub dev: bool,
+}
+
+/// Everything that the parts of control share.
+pub struct Control {
+    pub(crate) options: ControlOptions,
+    pub(crate) engine: Engine,
+    pub(crate) operations: HashMap<&'static str, HashMap<&'static str, Operation>>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) sealer: Sealer,
+    pub(crate) keys: KeyCache,
+    pub(crate) execs: exec::Execs,
+    pub(crate) samples: Arc<samples::Samplers>,
+    pub(crate) registry: registry::Front,
+    pub(crate) scopes: bootstrap::KnownScopes,
+}
+
+/// Runs the role until SIGTERM.
+pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()> {
+    if options.dev && !options.listen.ip().is_loopback() {
+        bail!(
+            "`--dev` accepts any credentials and must not listen on {}\nhint: listen on loopback, or leave `--dev` away",
+            options.listen
+        );
+    }
+    let _lock = match lock::take(&options.dirs.lock("control"), &me)? {
+        Ok(lock) => lock,
+        Err(holder) => bail!("control already runs for this state directory: {holder:?}"),
+    };
+    let listener = http::bind(options.listen).await?;
+    let log = SqliteLog::open(&options.dirs.control().join("log.db")).context("failed to open the log")?;
+    let mut state = State::new();
+    honmaru_cloud::register_all(&mut state);
+    let engine = Engine::open(EngineConfig {
+        log: Arc::new(log),
+        state,
+        reconcilers: honmaru_cloud::reconcilers(),
+        clock: Arc::new(SystemClock),
+        rng: system_rng(),
+        on_failure: Box::new(|error| {
+            tracing::error!(err = %honmaru_base::chain(&error), "the log failed; control ends and starts afresh");
+            std::process::exit(70);
+        }),
+    })
+    .context("failed to rebuild the state from the log")?;
+    let journal = Arc::new(Journal::open(&options.dirs.control().join("journal"))?);
+    let bootstrap = bootstrap::run(&engine, &options).await?;
+    let samples = Arc::new(samples::Samplers::default());
+    let registry = registry::Front::open(&options, &engine)?;
+    let events: Arc<dyn honmaru_logs::Events> = Arc::new(events::JournalEvents::new(engine.clone(), journal.clone()));
+    let operations = api::table(honmaru_cloud::services(honmaru_cloud::Planes {
+        events,
+        samples: samples.clone(),
+        layers: registry.layers(),
+    }));
+    let control = Arc::new(Control {
+        operations,
+        engine,
+        journal,
+        sealer: bootstrap.sealer,
+        keys: KeyCache::new(),
+        execs: exec::Execs::default(),
+        samples,
+        registry,
+        scopes: bootstrap.scopes,
+        options,
+    });
+    let socket = control.options.dirs.planes_socket();
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        served = planes::serve(control.clone(), &socket) => served,
+        served = http::serve(control.clone(), listener) => served,
+        () = janitor::run(control.clone()) => Ok(()),
+        _ = terminate.recv() => {
+            http::drain().await;
+            Ok(())
+        }
+    }
+}

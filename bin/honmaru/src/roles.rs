@@ -1,0 +1,117 @@
+//! The processes behind `honmaru up`: one role each.
+
+use crate::control::{self, ControlOptions};
+use crate::dirs::Dirs;
+use crate::lock::{self, Holder};
+use crate::up::{UpOptions, holder_of};
+use crate::users::uid_of;
+use anyhow::{Context, bail};
+use std::future::Future;
+
+/// The arguments of a role's process.
+#[derive(Debug, clap::Args)]
+pub struct RoleArguments {
+    /// `control`, `node` or `edge`
+    role: String,
+    #[command(flatten)]
+    options: UpOptions,
+}
+
+/// Runs a role until SIGTERM.
+pub fn run(arguments: RoleArguments) -> anyhow::Result<()> {
+    let RoleArguments { role, options } = arguments;
+    log_to_stderr(&role);
+    let uid = nix::unistd::geteuid().as_raw();
+    if uid != uid_of(&role) {
+        bail!("role `{role}` must run as user {}, not {uid}: `honmaru up` sees to that", uid_of(&role));
+    }
+    raise_descriptor_limit();
+    let dirs = Dirs::new(&options.state);
+    let binary = std::env::current_exe().context("failed to find this binary")?;
+    let me = holder_of(&role, &binary, &options, &dirs);
+    match role.as_str() {
+        "control" => runtime(2, async move {
+            let options = ControlOptions {
+                dirs,
+                listen: options.listen,
+                http: options.http,
+                account: options.account,
+                region: options.region,
+                dev: options.dev,
+            };
+            control::run(options, me).await
+        }),
+        "node" => runtime(2, async move {
+            let _lock = taken(&dirs, &role, &me)?;
+            Ok(honmaru_node::run(node_config(&dirs), terminated()?).await?)
+        }),
+        "edge" => runtime(2, async move {
+            let _lock = taken(&dirs, &role, &me)?;
+            let config = honmaru_edge::EdgeRunConfig {
+                state_dir: dirs.state().to_owned(),
+                planes_socket: Some(dirs.planes_socket()),
+                http: Some(options.http),
+                https: None,
+                name: host_name(),
+            };
+            Ok(honmaru_edge::run(config, terminated()?).await?)
+        }),
+        other => bail!("there is no role `{other}`: control, node and edge are"),
+    }
+}
+
+fn taken(dirs: &Dirs, role: &str, me: &Holder) -> anyhow::Result<lock::RoleLock> {
+    match lock::take(&dirs.lock(role), me)? {
+        Ok(lock) => Ok(lock),
+        Err(holder) => bail!("role `{role}` already runs for this state directory: {holder:?}"),
+    }
+}
+
+fn runtime(workers: usize, role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?
+        .block_on(role)
+}
+
+/// Resolves at SIGTERM.
+fn terminated() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        terminate.recv().await;
+    })
+}
+
+fn host_name() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// What the agent of a state directory needs to know.
+pub fn node_config(dirs: &Dirs) -> honmaru_node::NodeConfig {
+    honmaru_node::NodeConfig {
+        state_dir: dirs.state().to_owned(),
+        socket: dirs.planes_socket(),
+        name: host_name(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        control_uid: uid_of("control"),
+    }
+}
+
+/// The soft limit of open files up to the hard one: every connection and every task needs some.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Without it there are fewer places, and nothing else.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+fn log_to_stderr(role: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HONMARU_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    tracing::info!(role, version = env!("CARGO_PKG_VERSION"), "a role starts");
+}

@@ -1,0 +1,130 @@
+//! `honmaru up`: makes the state directory, starts or adopts the three roles, and keeps them running.
+//!
+//! It holds nothing that they need: it may be killed at any moment, and a new `up` adopts what runs. When it is
+//! asked to end (Ctrl-C, SIGTERM) it ends the roles too; containers keep running until `honmaru destroy`.
+
+mod privileges;
+mod role;
+mod rooms;
+mod supervise;
+
+pub use role::{ROLES, Role};
+pub use rooms::prepare;
+pub use supervise::{holder_of, stop_roles, supervise};
+
+use honmaru_base::{AccountId, Region};
+use std::net::SocketAddr;
+use crate::dirs::Dirs;
+use anyhow::{Context, bail};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long the endpoint may take for its first answer.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The options of `honmaru up`, all of which the roles get.
+#[derive(Debug, Clone, clap::Args)]
+pub struct UpOptions {
+    /// The directory that holds everything of this cloud
+    #[arg(long, env = "HONMARU_STATE", default_value = "/var/lib/honmaru")]
+    pub state: PathBuf,
+    /// Where the AWS endpoint and the registry listen
+    #[arg(long, default_value = "127.0.0.1:4566")]
+    pub listen: SocketAddr,
+    /// Where the shared entry of all load balancers listens: `http://<name>.localhost:<port>`
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub http: SocketAddr,
+    /// The default account: twelve digits
+    #[arg(long, env = "HONMARU_ACCOUNT_ID", default_value = "000000000000")]
+    pub account: AccountId,
+    /// The region of the first start
+    #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
+    pub region: Region,
+    /// Accept any credentials, on loopback only: for tests that bring their own fake ones
+    #[arg(long)]
+    pub dev: bool,
+}
+
+/// Runs the cloud until Ctrl-C or SIGTERM.
+pub fn run(options: UpOptions) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HONMARU_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    let started = Instant::now();
+    let dirs = Dirs::new(&options.state);
+    let binary = prepare(&dirs)?;
+    // Once more: the directory exists now, and its links can be resolved.
+    let dirs = Dirs::new(&options.state);
+    if options.dev && !options.listen.ip().is_loopback() {
+        bail!(
+            "`--dev` accepts any credentials and must not listen on {}\nhint: listen on loopback, or leave `--dev` away",
+            options.listen
+        );
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let [control, node, edge] = ROLES;
+        let ready = async {
+            wait_ready(&options, &dirs).await?;
+            announce(&options, &dirs, started.elapsed());
+            std::future::pending::<anyhow::Result<()>>().await
+        };
+        let ended = tokio::select! {
+            ended = supervise(control, &binary, &options, &dirs) => ended,
+            ended = supervise(node, &binary, &options, &dirs) => ended,
+            ended = supervise(edge, &binary, &options, &dirs) => ended,
+            ended = ready => ended,
+            _ = interrupt.recv() => Ok(()),
+            _ = terminate.recv() => Ok(()),
+        };
+        eprintln!("stopping; containers keep running: `honmaru up` adopts them, `honmaru destroy` removes them");
+        stop_roles(&dirs).await?;
+        ended
+    })
+}
+
+/// Waits until the endpoint answers.
+async fn wait_ready(options: &UpOptions, dirs: &Dirs) -> anyhow::Result<()> {
+    let deadline = Instant::now() + READY_TIMEOUT;
+    loop {
+        if health(options).await.is_ok() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            let path = dirs.logs().join("control.log");
+            let log = std::fs::read_to_string(&path).unwrap_or_default();
+            let tail: Vec<&str> = log.lines().rev().take(5).collect();
+            let tail: Vec<&str> = tail.into_iter().rev().collect();
+            bail!("the endpoint did not answer on {}; {} ends with:\n{}", options.listen, path.display(), tail.join("\n"));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn health(options: &UpOptions) -> anyhow::Result<()> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(options.listen).await?;
+    stream.write_all(b"GET /_honmaru/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    let mut answer = Vec::new();
+    tokio::time::timeout(Duration::from_secs(1), stream.read_to_end(&mut answer)).await.context("no answer")??;
+    if answer.starts_with(b"HTTP/1.1 200") { Ok(()) } else { bail!("the endpoint is not healthy") }
+}
+
+fn announce(options: &UpOptions, dirs: &Dirs, took: Duration) {
+    let state = if dirs.state() == std::path::Path::new("/var/lib/honmaru") {
+        String::new()
+    } else {
+        format!(" --state {}", dirs.state().display())
+    };
+    println!("honmaru is up in {:.2} s", took.as_secs_f64());
+    println!("  AWS endpoint   http://{}", options.listen);
+    println!("  registry       {}/<name>", options.listen.to_string().replace("127.0.0.1", "localhost"));
+    println!("  your apps      http://<name>.localhost:{}", options.http.port());
+    println!("  state          {}", dirs.state().display());
+    if options.dev {
+        println!("  development    any credentials are accepted");
+    }
+    println!("next: eval \"$(honmaru env{state})\" and use the aws CLI, or `honmaru deploy{state} DIR`");
+}

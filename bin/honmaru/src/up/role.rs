@@ -1,0 +1,90 @@
+//! One role as the supervisor sees it: how it is started, and how its end is noticed.
+
+use super::UpOptions;
+use super::privileges::become_user;
+use crate::dirs::Dirs;
+use crate::users::uid_of;
+use anyhow::Context;
+use std::fs::OpenOptions;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use tokio::io::unix::AsyncFd;
+
+/// The roles, in the order in which they start.
+pub const ROLES: [&str; 3] = ["control", "node", "edge"];
+
+/// A running process of a role.
+pub struct Role {
+    /// `control`, `node` or `edge`.
+    pub name: &'static str,
+    /// Its process id.
+    pub pid: i32,
+    pidfd: AsyncFd<OwnedFd>,
+}
+
+/// The arguments of a role's process: also what tells whether a running one was started with the same options.
+pub(super) fn arguments(role: &str, options: &UpOptions, dirs: &Dirs) -> Vec<String> {
+    let mut arguments = vec!["role".to_owned(), role.to_owned()];
+    let mut add = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
+    add("--state", dirs.state().display().to_string());
+    add("--listen", options.listen.to_string());
+    add("--http", options.http.to_string());
+    add("--account", options.account.to_string());
+    add("--region", options.region.to_string());
+    if options.dev {
+        arguments.push("--dev".to_owned());
+    }
+    arguments
+}
+
+impl Role {
+    /// Starts a role's process as its user, its output appended to `<state>/logs/<role>.log`.
+    pub fn start(name: &'static str, binary: &Path, options: &UpOptions, dirs: &Dirs) -> anyhow::Result<Self> {
+        let path = dirs.logs().join(format!("{name}.log"));
+        let log = OpenOptions::new().create(true).append(true).open(&path);
+        let log = log.with_context(|| format!("failed to open {}", path.display()))?;
+        let mut command = Command::new(binary);
+        command
+            .args(arguments(name, options, dirs))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .current_dir("/");
+        let (uid, bind_low_ports) = (uid_of(name), name == "edge");
+        // Needed: a capability must be raised after the user changes and before the exec; Command has no way to.
+        // SAFETY: the closure makes system calls only; it neither allocates nor takes locks.
+        unsafe { command.pre_exec(move || become_user(uid, bind_low_ports)) };
+        let child = command.spawn().with_context(|| format!("failed to start role `{name}`"))?;
+        let pid = i32::try_from(child.id()).context("a process id is positive")?;
+        Self::adopt(name, pid)
+    }
+
+    /// Takes over a process that already runs.
+    pub fn adopt(name: &'static str, pid: i32) -> anyhow::Result<Self> {
+        // SAFETY: pidfd_open takes two numbers and returns a new descriptor or an error.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, libc::PIDFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(std::io::Error::last_os_error()).with_context(|| format!("role `{name}` (pid {pid}) is gone"));
+        }
+        let fd = i32::try_from(fd).context("a descriptor is small")?;
+        // SAFETY: the kernel just made this descriptor for us; nobody else owns it.
+        let pidfd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Self { name, pid, pidfd: AsyncFd::new(pidfd)? })
+    }
+
+    /// Waits for its end and reaps it when it is our child.
+    pub async fn ended(&self) -> anyhow::Result<()> {
+        let _ready = self.pidfd.readable().await?;
+        let pid = nix::unistd::Pid::from_raw(self.pid);
+        // An adopted process is nobody's child here; then there is nothing to reap.
+        let _ = nix::sys::wait::waitpid(pid, Some(nix::sys::wait::WaitPidFlag::WNOHANG));
+        Ok(())
+    }
+
+    /// Sends it a signal; a process that is gone needs none.
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid), signal);
+    }
+}

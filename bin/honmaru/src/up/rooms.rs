@@ -1,0 +1,75 @@
+//! The state directory: a room for each role, owned by the role's user, and root's copy of this binary.
+
+use crate::dirs::Dirs;
+use super::role::ROLES;
+use crate::users::{CONTROL_UID, EDGE_UID, uid_of};
+use anyhow::{Context, bail};
+use sha2::{Digest, Sha256};
+use std::fs::{self, OpenOptions, Permissions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+/// Makes the state directory's rooms and returns the path of the binary that the roles run.
+pub fn prepare(dirs: &Dirs) -> anyhow::Result<PathBuf> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!(
+            "`honmaru up` starts containers and needs root\nhint: run it with `sudo`; only the role `node` keeps root, \
+             `control` and `edge` run as users without privileges"
+        );
+    }
+    room(dirs.state(), 0, 0o755)?;
+    check_reachable(dirs.state())?;
+    room(&dirs.bin(), 0, 0o755)?;
+    room(&dirs.run(), CONTROL_UID, 0o755)?;
+    room(&dirs.locks(), 0, 0o755)?;
+    for role in ROLES {
+        let path = dirs.lock(role);
+        let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        lock.with_context(|| format!("failed to make {}", path.display()))?;
+        chown(&path, Some(uid_of(role)), Some(uid_of(role)))?;
+    }
+    room(&dirs.logs(), 0, 0o755)?;
+    room(&dirs.control(), CONTROL_UID, 0o700)?;
+    room(&dirs.images(), CONTROL_UID, 0o755)?;
+    room(&dirs.node(), 0, 0o711)?;
+    room(&dirs.edge(), EDGE_UID, 0o700)?;
+    install(dirs)
+}
+
+fn room(path: &Path, uid: u32, mode: u32) -> anyhow::Result<()> {
+    fs::create_dir_all(path).with_context(|| format!("failed to make {}", path.display()))?;
+    chown(path, Some(uid), Some(uid)).with_context(|| format!("failed to give {} away", path.display()))?;
+    let permissions = Permissions::from_mode(mode);
+    fs::set_permissions(path, permissions).with_context(|| format!("failed to set the mode of {}", path.display()))
+}
+
+/// The unprivileged users must be able to enter every directory above the state.
+fn check_reachable(state: &Path) -> anyhow::Result<()> {
+    for parent in state.ancestors().skip(1) {
+        let mode = fs::metadata(parent).with_context(|| format!("failed to look at {}", parent.display()))?.mode();
+        if mode & 0o001 == 0 {
+            bail!(
+                "`{}` cannot be entered by the users that `control` and `edge` run as\nhint: choose another place with \
+                 `--state DIR`, for example `--state /var/lib/honmaru`",
+                parent.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Copies this binary into the state directory, so that the original can be replaced or lie where only root may read.
+fn install(dirs: &Dirs) -> anyhow::Result<PathBuf> {
+    let this = std::env::current_exe().context("failed to find this binary")?;
+    let bytes = fs::read(&this).with_context(|| format!("failed to read {}", this.display()))?;
+    let digest = hex::encode(Sha256::digest(&bytes));
+    let path = dirs.bin().join(format!("honmaru-{}", digest.get(..16).unwrap_or(&digest)));
+    if path.exists() {
+        return Ok(path);
+    }
+    let partial = path.with_extension(format!("partial-{}", std::process::id()));
+    fs::write(&partial, &bytes).with_context(|| format!("failed to write {}", partial.display()))?;
+    fs::set_permissions(&partial, Permissions::from_mode(0o755))?;
+    fs::rename(&partial, &path).with_context(|| format!("failed to install {}", path.display()))?;
+    Ok(path)
+}

@@ -1,0 +1,250 @@
+//! The commands of buildah, with a storage of our own.
+
+use crate::dockerfile::base_images;
+use crate::{BuildError, ImageFacts};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+/// Lines of output kept for the error message.
+const LAST_LINES: usize = 12;
+
+/// What a push yields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// The digest of the manifest in the registry.
+    pub digest: String,
+}
+
+/// Builds with a storage directory of its own.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    program: PathBuf,
+    storage: PathBuf,
+}
+
+impl Builder {
+    /// A builder that keeps its layers in `storage`.
+    pub fn new(storage: &Path) -> Result<Self, BuildError> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let program = std::env::split_paths(&path)
+            .map(|dir| dir.join("buildah"))
+            .find(|file| file.is_file());
+        let program = program.ok_or(BuildError::NoBuildah)?;
+        std::fs::create_dir_all(storage).map_err(|source| BuildError::File {
+            path: storage.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            program,
+            storage: storage.to_owned(),
+        })
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .arg("--root")
+            .arg(self.storage.join("root"))
+            .arg("--runroot")
+            .arg(self.storage.join("run"))
+            .args(["--storage-driver", "overlay"])
+            .args(arguments)
+            // A registries.conf of the user's does not decide what a short name means here.
+            .env("BUILDAH_ISOLATION", "chroot")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn output(&self, doing: &str, arguments: &[&str]) -> Result<String, BuildError> {
+        let output = self.command(arguments).output().await;
+        let output = output.map_err(|source| BuildError::File {
+            path: self.program.clone(),
+            source,
+        })?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let cause = last_words(String::from_utf8_lossy(&output.stderr).lines());
+        Err(BuildError::Buildah {
+            doing: doing.to_owned(),
+            cause,
+        })
+    }
+
+    /// Whether the storage has an image of that name.
+    pub async fn has_image(&self, image: &str) -> Result<bool, BuildError> {
+        let output = self
+            .command(&["inspect", "--type", "image", "--format", "{{.FromImageID}}", image])
+            .output()
+            .await;
+        let output = output.map_err(|source| BuildError::File {
+            path: self.program.clone(),
+            source,
+        })?;
+        Ok(output.status.success())
+    }
+
+    /// Builds a directory to an image of that name. `progress` gets each line that buildah says.
+    pub async fn build(
+        &self,
+        context: &Path,
+        dockerfile: &Path,
+        image: &str,
+        progress: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<(), BuildError> {
+        let (context, file) = (context.display().to_string(), dockerfile.display().to_string());
+        let arguments = [
+            "bud",
+            "--isolation",
+            "chroot",
+            "--layers",
+            "--pull=false",
+            "--format",
+            "oci",
+            "-t",
+            image,
+            "-f",
+            &file,
+            &context,
+        ];
+        let failed = |source| BuildError::File {
+            path: self.program.clone(),
+            source,
+        };
+        let mut child = self
+            .command(&arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        // Both streams are read as they come; a full pipe would stop the build.
+        let stdout = child.stdout.take().map(|stream| BufReader::new(stream).lines());
+        let stderr = child.stderr.take().map(|stream| BufReader::new(stream).lines());
+        let (Some(mut stdout), Some(mut stderr)) = (stdout, stderr) else {
+            return Err(failed(std::io::Error::other("buildah has no output")));
+        };
+        let (mut said, mut step) = (Vec::<String>::new(), String::new());
+        let (mut out_open, mut err_open) = (true, true);
+        while out_open || err_open {
+            let line = tokio::select! {
+                line = stdout.next_line(), if out_open => { let line = line.map_err(failed)?; out_open = line.is_some(); line }
+                line = stderr.next_line(), if err_open => { let line = line.map_err(failed)?; err_open = line.is_some(); line }
+            };
+            let Some(line) = line else { continue };
+            if let Some(instruction) = line.strip_prefix("STEP ") {
+                step = instruction
+                    .split_once(": ")
+                    .map_or(instruction, |(_, text)| text)
+                    .to_owned();
+            }
+            progress(&line);
+            said.push(line);
+            if said.len() > LAST_LINES {
+                said.remove(0);
+            }
+        }
+        if child.wait().await.map_err(failed)?.success() {
+            return Ok(());
+        }
+        let cause = last_words(said.iter().map(String::as_str));
+        Err(explain(dockerfile, &step, cause))
+    }
+
+    /// What an image says of itself.
+    pub async fn inspect(&self, image: &str) -> Result<ImageFacts, BuildError> {
+        let text = self.output("inspect", &["inspect", "--type", "image", image]).await?;
+        let inspected: Value = serde_json::from_str(&text).map_err(|error| BuildError::Buildah {
+            doing: "inspect".to_owned(),
+            cause: error.to_string(),
+        })?;
+        Ok(ImageFacts::read(&inspected))
+    }
+
+    /// Pushes an image to a registry that speaks plain HTTP on this machine. `credentials` is `user:password`.
+    pub async fn push(&self, image: &str, destination: &str, credentials: &str) -> Result<Pushed, BuildError> {
+        let failed = |source| BuildError::File {
+            path: self.storage.clone(),
+            source,
+        };
+        let dir = tempfile::tempdir_in(&self.storage).map_err(failed)?;
+        let digest_file = dir.path().join("digest");
+        let shown = digest_file.display().to_string();
+        // The credentials go through a file: arguments are visible to every user of the machine.
+        let auth = dir.path().join("auth.json");
+        let registry = destination.split('/').next().unwrap_or_default();
+        let entry = serde_json::json!({ "auths": { registry: { "auth": base64(credentials.as_bytes()) } } });
+        std::fs::write(&auth, entry.to_string()).map_err(failed)?;
+        let auth = auth.display().to_string();
+        let target = format!("docker://{destination}");
+        let arguments = [
+            "push",
+            "-q",
+            "--tls-verify=false",
+            "--authfile",
+            &auth,
+            "--digestfile",
+            &shown,
+            image,
+            &target,
+        ];
+        self.output("push", &arguments).await?;
+        let digest = std::fs::read_to_string(&digest_file).map_err(failed)?;
+        Ok(Pushed {
+            digest: digest.trim().to_owned(),
+        })
+    }
+}
+
+fn last_words<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    let lines: Vec<&str> = lines.filter(|line| !line.trim().is_empty()).collect();
+    // buildah's own error comes last and begins with the word.
+    let error = lines
+        .iter()
+        .rev()
+        .find(|line| line.starts_with("Error") || line.starts_with("error"));
+    match error {
+        Some(error) => error
+            .trim_start_matches("Error: ")
+            .trim_start_matches("error ")
+            .to_owned(),
+        None => lines
+            .last()
+            .map_or_else(|| "it said nothing".to_owned(), |line| (*line).to_owned()),
+    }
+}
+
+fn explain(dockerfile: &Path, step: &str, cause: String) -> BuildError {
+    let words: Vec<&str> = step.split_whitespace().collect();
+    let text = std::fs::read_to_string(dockerfile).unwrap_or_default();
+    match words.as_slice() {
+        [from, image, ..] if from.eq_ignore_ascii_case("FROM") && base_images(&text).iter().any(|i| i == image) => {
+            BuildError::NoBaseImage {
+                image: (*image).to_owned(),
+                cause,
+            }
+        }
+        [] => {
+            // Nothing was begun: the base image is looked up first.
+            match base_images(&text).into_iter().next() {
+                Some(image) => BuildError::NoBaseImage { image, cause },
+                None => BuildError::Buildah {
+                    doing: "bud".to_owned(),
+                    cause,
+                },
+            }
+        }
+        _ => BuildError::Step {
+            step: step.to_owned(),
+            cause,
+        },
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}

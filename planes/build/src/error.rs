@@ -1,0 +1,69 @@
+//! Why there is no image, in words for the person who asked for one.
+
+use std::path::PathBuf;
+
+/// Why a build or a push failed. `Display` says what is wrong, [`BuildError::hint`] what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// buildah is not installed.
+    #[error("`buildah` is not installed")]
+    NoBuildah,
+    /// The directory has no Dockerfile.
+    #[error("there is no `Dockerfile` or `Containerfile` in `{}`", .0.display())]
+    NoDockerfile(PathBuf),
+    /// A base image is nowhere to be found.
+    #[error("the base image `{image}` cannot be found: {cause}")]
+    NoBaseImage {
+        /// Its name in the Dockerfile.
+        image: String,
+        /// What the registry or the network said.
+        cause: String,
+    },
+    /// A step of the Dockerfile failed.
+    #[error("the build failed at `{step}`: {cause}")]
+    Step {
+        /// The step as the Dockerfile has it.
+        step: String,
+        /// The last words of the build.
+        cause: String,
+    },
+    /// buildah failed in another way.
+    #[error("`buildah {doing}` failed: {cause}")]
+    Buildah {
+        /// What it was doing.
+        doing: String,
+        /// Its last words.
+        cause: String,
+    },
+    /// A file could not be used.
+    #[error("failed to use `{}`", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl BuildError {
+    /// What to do next.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NoBuildah => "install it: `sudo apt-get install buildah`".to_owned(),
+            Self::NoDockerfile(_) => "add a Dockerfile, or name the directory that has one".to_owned(),
+            Self::NoBaseImage { image, .. } if image.starts_with("localhost/honmaru/") => {
+                "install the Debian package `busybox-static`: the base image is made from it".to_owned()
+            }
+            Self::NoBaseImage { .. } => {
+                "check the name in the `FROM` line and that this machine reaches its registry; without one, \
+                 `FROM localhost/honmaru/busybox` needs no registry at all"
+                    .to_owned()
+            }
+            Self::Step { .. } => {
+                "run the step's command in a container of the step before, or look at its output above".to_owned()
+            }
+            Self::Buildah { .. } | Self::File { .. } => "look at the output above".to_owned(),
+        }
+    }
+}

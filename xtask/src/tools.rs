@@ -1,0 +1,122 @@
+//! The programs that tests and the demo need: found, or installed from Debian packages and PyPI.
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Programs and the Debian packages that hold them.
+const PROGRAMS: [(&str, &str); 8] = [
+    ("buildah", "buildah"),
+    ("skopeo", "skopeo"),
+    ("nft", "nftables"),
+    ("ip", "iproute2"),
+    ("busybox", "busybox-static"),
+    ("curl", "curl"),
+    ("cc", "gcc"),
+    ("wrk", "wrk"),
+];
+/// Only the benches need these.
+pub const BENCH_PROGRAMS: [(&str, &str); 4] = [
+    ("nginx", "nginx-light"),
+    ("podman", "podman"),
+    ("dockerd", "docker.io"),
+    ("docker-registry", "docker-registry"),
+];
+/// What the tests' own environment of Python holds: clients that we did not write.
+const PYTHON_PACKAGES: [&str; 3] = ["boto3==1.43.11", "awscli==1.45.11", "pytest==8.4.2"];
+
+/// Whether a program is on the PATH, or where Debian puts those of root.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let extra = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path)
+        .chain(extra)
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
+}
+
+/// Whether this process is root's.
+pub fn is_root() -> bool {
+    // The owner of /proc/self is this process's effective user.
+    std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
+}
+
+/// Runs a command and fails with its words.
+pub fn run(command: &mut Command) -> Result<()> {
+    let shown = format!("{command:?}");
+    let status = command.status().with_context(|| format!("failed to run {shown}"))?;
+    if !status.success() {
+        bail!("{shown} failed: {status}");
+    }
+    Ok(())
+}
+
+/// Sees to it that the programs are there: as root by itself, else it says what to run.
+pub fn ensure() -> Result<()> {
+    install(&PROGRAMS)
+}
+
+fn install(programs: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<&str> = programs
+        .iter()
+        .filter(|(p, _)| find(p).is_none())
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    if !is_root() {
+        bail!(
+            "these Debian packages are missing: {list}\nrun: sudo apt-get update && sudo apt-get install -y --no-install-recommends {list}"
+        );
+    }
+    eprintln!("installing Debian packages: {list}");
+    run(Command::new("apt-get")
+        .args(["update", "-q"])
+        .stdout(std::process::Stdio::null()))?;
+    let mut command = Command::new("apt-get");
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .args(["install", "-y", "-q", "--no-install-recommends"]);
+    run(command.args(&missing).stdout(std::process::Stdio::null()))
+}
+
+/// An environment of Python with the clients of the tests, made once in `target/`.
+pub fn python(root: &Path) -> Result<PathBuf> {
+    let dir = root.join("target/python");
+    let python = dir.join("bin/python");
+    let stamp = dir.join("packages.txt");
+    let wanted = PYTHON_PACKAGES.join("\n");
+    if python.is_file() && std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        return Ok(python);
+    }
+    eprintln!("installing from PyPI: {}", PYTHON_PACKAGES.join(" "));
+    let made = Command::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&dir)
+        .status();
+    if !made.is_ok_and(|status| status.success()) {
+        // Debian's python3 comes without venv.
+        install(&[("honmaru-needs-python3-venv", "python3-venv")])?;
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&dir))?;
+    }
+    run(Command::new(&python)
+        .args(["-m", "pip", "install", "-q", "--disable-pip-version-check"])
+        .args(PYTHON_PACKAGES))?;
+    std::fs::write(&stamp, wanted)?;
+    Ok(python)
+}
+
+/// Builds the release binary and returns its path.
+pub fn release_binary(root: &Path) -> Result<PathBuf> {
+    run(Command::new(env!("CARGO"))
+        .args(["build", "--release", "--package", "honmaru"])
+        .current_dir(root))?;
+    Ok(target(root).join("release/honmaru"))
+}
+
+/// The directory that cargo builds into.
+pub fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+}
