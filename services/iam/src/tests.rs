@@ -47,7 +47,10 @@ impl Cloud {
     fn new() -> Self {
         let mut state = State::new();
         register(&mut state);
-        let mut cloud = Self { state, rng: SeededRng::from_u64(1) };
+        let mut cloud = Self {
+            state,
+            rng: SeededRng::from_u64(1),
+        };
         let mut tx = Tx::new(&mut cloud.state, NOW, &mut cloud.rng);
         ensure_administrator(&mut tx, &account());
         tx.commit();
@@ -59,7 +62,10 @@ impl Cloud {
     }
 
     fn call_as(&mut self, principal: Principal, name: &str, input: Value) -> Result<Value, ApiError> {
-        let operation = operations().into_iter().find(|o| o.name == name).unwrap_or_else(|| panic!("no {name}"));
+        let operation = operations()
+            .into_iter()
+            .find(|o| o.name == name)
+            .unwrap_or_else(|| panic!("no {name}"));
         let call = call(principal);
         let access = (operation.access)(&self.state, &call, &input);
         authorize(&self.state, &call, &access, ProtocolFamily::Query)?;
@@ -80,17 +86,22 @@ impl Cloud {
 
     fn ok(&mut self, name: &str, input: Value) -> Value {
         let administrator = self.user(ADMINISTRATOR);
-        self.call_as(administrator, name, input).unwrap_or_else(|error| panic!("{name}: {error}"))
+        self.call_as(administrator, name, input)
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     fn code(&mut self, name: &str, input: Value) -> String {
         let administrator = self.user(ADMINISTRATOR);
-        self.call_as(administrator, name, input.clone()).err().unwrap_or_else(|| panic!("{name} {input} worked")).code
+        self.call_as(administrator, name, input.clone())
+            .err()
+            .unwrap_or_else(|| panic!("{name} {input} worked"))
+            .code
     }
 }
 
 fn allow(action: &str, resource: &str) -> String {
-    json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}]}).to_string()
+    json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}]})
+        .to_string()
 }
 
 fn trust(principal: Value) -> String {
@@ -111,7 +122,10 @@ fn the_first_start_makes_an_administrator_once() {
         .collect();
     assert_eq!(keys[0], keys[1]);
     let owner = access_key(&cloud.state, &keys[0].0).unwrap();
-    assert_eq!((owner.account, owner.key.secret.as_str()), (account(), keys[0].1.as_str()));
+    assert_eq!(
+        (owner.account, owner.key.secret.as_str()),
+        (account(), keys[0].1.as_str())
+    );
     assert_eq!(owner.user.entity.name, ADMINISTRATOR);
     assert!(access_key(&cloud.state, "AKIAIOSFODNN7EXAMPLE").is_none());
 }
@@ -119,36 +133,71 @@ fn the_first_start_makes_an_administrator_once() {
 #[test]
 fn a_user_from_its_creation_to_its_end() {
     let mut cloud = Cloud::new();
-    let user = cloud.ok("CreateUser", json!({"UserName": "Ada", "Path": "/team/", "Tags": [{"Key": "k", "Value": "v"}]}));
+    let user = cloud.ok(
+        "CreateUser",
+        json!({"UserName": "Ada", "Path": "/team/", "Tags": [{"Key": "k", "Value": "v"}]}),
+    );
     assert_eq!(user["User"]["Arn"], "arn:aws:iam::123456789012:user/team/Ada");
     assert!(user["User"]["UserId"].as_str().unwrap().starts_with("AIDA"));
     assert_eq!(user["User"]["Tags"], json!([{"Key": "k", "Value": "v"}]));
-    assert_eq!(cloud.code("CreateUser", json!({"UserName": "ADA"})), "EntityAlreadyExistsException");
-    assert_eq!(cloud.code("GetUser", json!({"UserName": "nobody"})), "NoSuchEntityException");
+    assert_eq!(
+        cloud.code("CreateUser", json!({"UserName": "ADA"})),
+        "EntityAlreadyExistsException"
+    );
+    assert_eq!(
+        cloud.code("GetUser", json!({"UserName": "nobody"})),
+        "NoSuchEntityException"
+    );
     assert_eq!(cloud.ok("GetUser", json!({}))["User"]["UserName"], ADMINISTRATOR);
 
     let key = cloud.ok("CreateAccessKey", json!({"UserName": "Ada"}))["AccessKey"].clone();
     let id = key["AccessKeyId"].as_str().unwrap().to_owned();
     assert_eq!(key["SecretAccessKey"].as_str().unwrap().len(), 40);
     cloud.ok("CreateAccessKey", json!({"UserName": "Ada"}));
-    assert_eq!(cloud.code("CreateAccessKey", json!({"UserName": "Ada"})), "LimitExceededException");
-    cloud.ok("UpdateAccessKey", json!({"UserName": "Ada", "AccessKeyId": id, "Status": "Inactive"}));
+    assert_eq!(
+        cloud.code("CreateAccessKey", json!({"UserName": "Ada"})),
+        "LimitExceededException"
+    );
+    cloud.ok(
+        "UpdateAccessKey",
+        json!({"UserName": "Ada", "AccessKeyId": id, "Status": "Inactive"}),
+    );
     assert!(!access_key(&cloud.state, &id).unwrap().key.is_active());
-    assert_eq!(cloud.code("DeleteUser", json!({"UserName": "Ada"})), "DeleteConflictException");
+    assert_eq!(
+        cloud.code("DeleteUser", json!({"UserName": "Ada"})),
+        "DeleteConflictException"
+    );
 
     cloud.ok("UpdateUser", json!({"UserName": "Ada", "NewUserName": "Lovelace"}));
     let keys = cloud.ok("ListAccessKeys", json!({"UserName": "Lovelace"}));
     for key in keys["AccessKeyMetadata"].as_array().unwrap() {
         assert_eq!(key["UserName"], "Lovelace");
-        cloud.ok("DeleteAccessKey", json!({"UserName": "Lovelace", "AccessKeyId": key["AccessKeyId"]}));
+        cloud.ok(
+            "DeleteAccessKey",
+            json!({"UserName": "Lovelace", "AccessKeyId": key["AccessKeyId"]}),
+        );
     }
-    cloud.ok("PutUserPolicy", json!({"UserName": "Lovelace", "PolicyName": "p", "PolicyDocument": allow("ecs:*", "*")}));
-    assert_eq!(cloud.code("DeleteUser", json!({"UserName": "Lovelace"})), "DeleteConflictException");
+    cloud.ok(
+        "PutUserPolicy",
+        json!({"UserName": "Lovelace", "PolicyName": "p", "PolicyDocument": allow("ecs:*", "*")}),
+    );
+    assert_eq!(
+        cloud.code("DeleteUser", json!({"UserName": "Lovelace"})),
+        "DeleteConflictException"
+    );
     let got = cloud.ok("GetUserPolicy", json!({"UserName": "Lovelace", "PolicyName": "p"}));
-    assert!(got["PolicyDocument"].as_str().unwrap().starts_with("%7B%22Version%22%3A%222012-10-17%22"));
+    assert!(
+        got["PolicyDocument"]
+            .as_str()
+            .unwrap()
+            .starts_with("%7B%22Version%22%3A%222012-10-17%22")
+    );
     cloud.ok("DeleteUserPolicy", json!({"UserName": "Lovelace", "PolicyName": "p"}));
     cloud.ok("DeleteUser", json!({"UserName": "Lovelace"}));
-    assert_eq!(cloud.code("DeleteUser", json!({"UserName": "Lovelace"})), "NoSuchEntityException");
+    assert_eq!(
+        cloud.code("DeleteUser", json!({"UserName": "Lovelace"})),
+        "NoSuchEntityException"
+    );
 }
 
 #[test]
@@ -159,34 +208,73 @@ fn managed_policies_and_their_versions() {
     let arn = policy["Arn"].as_str().unwrap().to_owned();
     assert_eq!(arn, "arn:aws:iam::123456789012:policy/p");
     assert_eq!(policy["DefaultVersionId"], "v1");
-    assert_eq!(cloud.code("CreatePolicy", json!({"PolicyName": "P", "PolicyDocument": document})), "EntityAlreadyExistsException");
+    assert_eq!(
+        cloud.code("CreatePolicy", json!({"PolicyName": "P", "PolicyDocument": document})),
+        "EntityAlreadyExistsException"
+    );
     for _ in 0..4 {
-        cloud.ok("CreatePolicyVersion", json!({"PolicyArn": arn, "PolicyDocument": document, "SetAsDefault": true}));
+        cloud.ok(
+            "CreatePolicyVersion",
+            json!({"PolicyArn": arn, "PolicyDocument": document, "SetAsDefault": true}),
+        );
     }
     let sixth = json!({"PolicyArn": arn, "PolicyDocument": document});
-    assert_eq!(cloud.code("CreatePolicyVersion", sixth.clone()), "LimitExceededException");
-    assert_eq!(cloud.ok("GetPolicy", json!({"PolicyArn": arn}))["Policy"]["DefaultVersionId"], "v5");
-    assert_eq!(cloud.code("DeletePolicyVersion", json!({"PolicyArn": arn, "VersionId": "v5"})), "DeleteConflictException");
+    assert_eq!(
+        cloud.code("CreatePolicyVersion", sixth.clone()),
+        "LimitExceededException"
+    );
+    assert_eq!(
+        cloud.ok("GetPolicy", json!({"PolicyArn": arn}))["Policy"]["DefaultVersionId"],
+        "v5"
+    );
+    assert_eq!(
+        cloud.code("DeletePolicyVersion", json!({"PolicyArn": arn, "VersionId": "v5"})),
+        "DeleteConflictException"
+    );
     cloud.ok("DeletePolicyVersion", json!({"PolicyArn": arn, "VersionId": "v2"}));
-    assert_eq!(cloud.ok("CreatePolicyVersion", sixth)["PolicyVersion"]["VersionId"], "v6", "numbers are not used again");
+    assert_eq!(
+        cloud.ok("CreatePolicyVersion", sixth)["PolicyVersion"]["VersionId"],
+        "v6",
+        "numbers are not used again"
+    );
     cloud.ok("SetDefaultPolicyVersion", json!({"PolicyArn": arn, "VersionId": "v1"}));
     let versions = cloud.ok("ListPolicyVersions", json!({"PolicyArn": arn}));
-    let ids: Vec<&str> = versions["Versions"].as_array().unwrap().iter().map(|v| v["VersionId"].as_str().unwrap()).collect();
+    let ids: Vec<&str> = versions["Versions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v["VersionId"].as_str().unwrap())
+        .collect();
     assert_eq!(ids, ["v6", "v5", "v4", "v3", "v1"]);
 
     cloud.ok("AttachUserPolicy", json!({"UserName": ADMINISTRATOR, "PolicyArn": arn}));
-    assert_eq!(cloud.ok("GetPolicy", json!({"PolicyArn": arn}))["Policy"]["AttachmentCount"], 1);
-    assert_eq!(cloud.code("DeletePolicy", json!({"PolicyArn": arn})), "DeleteConflictException");
+    assert_eq!(
+        cloud.ok("GetPolicy", json!({"PolicyArn": arn}))["Policy"]["AttachmentCount"],
+        1
+    );
+    assert_eq!(
+        cloud.code("DeletePolicy", json!({"PolicyArn": arn})),
+        "DeleteConflictException"
+    );
     let entities = cloud.ok("ListEntitiesForPolicy", json!({"PolicyArn": arn}));
     assert_eq!(entities["PolicyUsers"][0]["UserName"], ADMINISTRATOR);
     cloud.ok("DetachUserPolicy", json!({"UserName": ADMINISTRATOR, "PolicyArn": arn}));
-    assert_eq!(cloud.code("DetachUserPolicy", json!({"UserName": ADMINISTRATOR, "PolicyArn": arn})), "NoSuchEntityException");
-    assert_eq!(cloud.code("DeletePolicy", json!({"PolicyArn": arn})), "DeleteConflictException");
+    assert_eq!(
+        cloud.code("DetachUserPolicy", json!({"UserName": ADMINISTRATOR, "PolicyArn": arn})),
+        "NoSuchEntityException"
+    );
+    assert_eq!(
+        cloud.code("DeletePolicy", json!({"PolicyArn": arn})),
+        "DeleteConflictException"
+    );
     for id in ["v3", "v4", "v5", "v6"] {
         cloud.ok("DeletePolicyVersion", json!({"PolicyArn": arn, "VersionId": id}));
     }
     cloud.ok("DeletePolicy", json!({"PolicyArn": arn}));
-    assert_eq!(cloud.code("GetPolicy", json!({"PolicyArn": arn})), "NoSuchEntityException");
+    assert_eq!(
+        cloud.code("GetPolicy", json!({"PolicyArn": arn})),
+        "NoSuchEntityException"
+    );
 }
 
 #[test]
@@ -199,7 +287,10 @@ fn aws_managed_policies_parse_and_cannot_be_changed() {
         assert_eq!(got["PolicyVersion"]["IsDefaultVersion"], true);
     }
     let arn = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy";
-    assert_eq!(cloud.ok("GetPolicy", json!({"PolicyArn": arn}))["Policy"]["Path"], "/service-role/");
+    assert_eq!(
+        cloud.ok("GetPolicy", json!({"PolicyArn": arn}))["Policy"]["Path"],
+        "/service-role/"
+    );
     assert_eq!(cloud.code("DeletePolicy", json!({"PolicyArn": arn})), "AccessDenied");
     let listed = cloud.ok("ListPolicies", json!({"Scope": "AWS", "PathPrefix": "/service-role/"}));
     assert_eq!(listed["Policies"].as_array().unwrap().len(), 4);
@@ -209,7 +300,11 @@ fn aws_managed_policies_parse_and_cannot_be_changed() {
 fn documents_are_checked() {
     let mut cloud = Cloud::new();
     for bad in [
-        "", "x", "[]", "{}", r#"{"Version":"2012-10-17"}"#,
+        "",
+        "x",
+        "[]",
+        "{}",
+        r#"{"Version":"2012-10-17"}"#,
         r#"{"Version":"2011-01-01","Statement":[]}"#,
         r#"{"Statement":{"Effect":"allow","Action":"*","Resource":"*"}}"#,
         r#"{"Statement":{"Effect":"Allow","Action":"*"}}"#,
@@ -222,54 +317,97 @@ fn documents_are_checked() {
         r#"{"Statement":[{"Sid":"a","Effect":"Allow","Action":"*","Resource":"*"},{"Sid":"a","Effect":"Allow","Action":"*","Resource":"*"}]}"#,
     ] {
         let input = json!({"PolicyName": "p", "PolicyDocument": bad});
-        assert_eq!(cloud.code("CreatePolicy", input), "MalformedPolicyDocumentException", "{bad}");
+        assert_eq!(
+            cloud.code("CreatePolicy", input),
+            "MalformedPolicyDocumentException",
+            "{bad}"
+        );
     }
     let role = |document: String| json!({"RoleName": "r", "AssumeRolePolicyDocument": document});
-    assert_eq!(cloud.code("CreateRole", role(allow("sts:AssumeRole", "*"))), "MalformedPolicyDocumentException");
+    assert_eq!(
+        cloud.code("CreateRole", role(allow("sts:AssumeRole", "*"))),
+        "MalformedPolicyDocumentException"
+    );
     let ghost = trust(json!({"AWS": "arn:aws:iam::123456789012:user/ghost"}));
-    assert_eq!(cloud.code("CreateRole", role(ghost)), "MalformedPolicyDocumentException");
+    assert_eq!(
+        cloud.code("CreateRole", role(ghost)),
+        "MalformedPolicyDocumentException"
+    );
     let long = allow(&format!("ecs:{}", "x".repeat(6_200)), "*");
-    assert_eq!(cloud.code("CreatePolicy", json!({"PolicyName": "p", "PolicyDocument": long})), "LimitExceededException");
+    assert_eq!(
+        cloud.code("CreatePolicy", json!({"PolicyName": "p", "PolicyDocument": long})),
+        "LimitExceededException"
+    );
 }
 
 #[test]
 fn roles_boundaries_profiles_and_service_linked_roles() {
     let mut cloud = Cloud::new();
     let document = trust(json!({"Service": "ecs-tasks.amazonaws.com"}));
-    let role = cloud.ok("CreateRole", json!({"RoleName": "app", "AssumeRolePolicyDocument": document}));
+    let role = cloud.ok(
+        "CreateRole",
+        json!({"RoleName": "app", "AssumeRolePolicyDocument": document}),
+    );
     assert_eq!(role["Role"]["MaxSessionDuration"], 3_600);
     let (_, found) = role_by_arn(&cloud.state, "arn:aws:iam::123456789012:role/app").unwrap();
     assert_eq!(found.trust, document);
-    assert!(role_by_arn(&cloud.state, "arn:aws:iam::123456789012:role/x/app").is_none(), "the path is part of the ARN");
+    assert!(
+        role_by_arn(&cloud.state, "arn:aws:iam::123456789012:role/x/app").is_none(),
+        "the path is part of the ARN"
+    );
     let boundary = "arn:aws:iam::aws:policy/PowerUserAccess";
-    cloud.ok("PutRolePermissionsBoundary", json!({"RoleName": "app", "PermissionsBoundary": boundary}));
+    cloud.ok(
+        "PutRolePermissionsBoundary",
+        json!({"RoleName": "app", "PermissionsBoundary": boundary}),
+    );
     let got = cloud.ok("GetRole", json!({"RoleName": "app"}));
     assert_eq!(got["Role"]["PermissionsBoundary"]["PermissionsBoundaryArn"], boundary);
     cloud.ok("DeleteRolePermissionsBoundary", json!({"RoleName": "app"}));
     assert_eq!(
-        cloud.code("AttachRolePolicy", json!({"RoleName": "app", "PolicyArn": "arn:aws:iam::aws:policy/Nothing"})),
+        cloud.code(
+            "AttachRolePolicy",
+            json!({"RoleName": "app", "PolicyArn": "arn:aws:iam::aws:policy/Nothing"})
+        ),
         "NoSuchEntityException"
     );
 
     cloud.ok("CreateInstanceProfile", json!({"InstanceProfileName": "ip"}));
-    cloud.ok("AddRoleToInstanceProfile", json!({"InstanceProfileName": "ip", "RoleName": "app"}));
-    assert_eq!(cloud.code("DeleteRole", json!({"RoleName": "app"})), "DeleteConflictException");
+    cloud.ok(
+        "AddRoleToInstanceProfile",
+        json!({"InstanceProfileName": "ip", "RoleName": "app"}),
+    );
+    assert_eq!(
+        cloud.code("DeleteRole", json!({"RoleName": "app"})),
+        "DeleteConflictException"
+    );
     let profiles = cloud.ok("ListInstanceProfilesForRole", json!({"RoleName": "app"}));
     assert_eq!(profiles["InstanceProfiles"][0]["Roles"][0]["RoleName"], "app");
-    cloud.ok("RemoveRoleFromInstanceProfile", json!({"InstanceProfileName": "ip", "RoleName": "app"}));
+    cloud.ok(
+        "RemoveRoleFromInstanceProfile",
+        json!({"InstanceProfileName": "ip", "RoleName": "app"}),
+    );
     cloud.ok("DeleteInstanceProfile", json!({"InstanceProfileName": "ip"}));
     cloud.ok("DeleteRole", json!({"RoleName": "app"}));
 
-    let linked = cloud.ok("CreateServiceLinkedRole", json!({"AWSServiceName": "ecs.amazonaws.com"}));
+    let linked = cloud.ok(
+        "CreateServiceLinkedRole",
+        json!({"AWSServiceName": "ecs.amazonaws.com"}),
+    );
     assert_eq!(
         linked["Role"]["Arn"],
         "arn:aws:iam::123456789012:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS"
     );
     let again = json!({"AWSServiceName": "ecs.amazonaws.com"});
     assert_eq!(cloud.code("CreateServiceLinkedRole", again), "InvalidInputException");
-    assert_eq!(cloud.code("DeleteRole", json!({"RoleName": "AWSServiceRoleForECS"})), "UnmodifiableEntityException");
+    assert_eq!(
+        cloud.code("DeleteRole", json!({"RoleName": "AWSServiceRoleForECS"})),
+        "UnmodifiableEntityException"
+    );
     let task = cloud.ok("DeleteServiceLinkedRole", json!({"RoleName": "AWSServiceRoleForECS"}));
-    let status = cloud.ok("GetServiceLinkedRoleDeletionStatus", json!({"DeletionTaskId": task["DeletionTaskId"]}));
+    let status = cloud.ok(
+        "GetServiceLinkedRoleDeletionStatus",
+        json!({"DeletionTaskId": task["DeletionTaskId"]}),
+    );
     assert_eq!(status["Status"], "SUCCEEDED");
 }
 
@@ -300,7 +438,9 @@ fn a_call_needs_a_policy_that_allows_it() {
     let mut cloud = Cloud::new();
     cloud.ok("CreateUser", json!({"UserName": "ada"}));
     let ada = cloud.user("ada");
-    let denied = cloud.call_as(ada.clone(), "CreateUser", json!({"UserName": "eve"})).unwrap_err();
+    let denied = cloud
+        .call_as(ada.clone(), "CreateUser", json!({"UserName": "eve"}))
+        .unwrap_err();
     assert_eq!((denied.code.as_str(), denied.status), ("AccessDenied", Some(403)));
     assert_eq!(
         denied.message,
@@ -310,26 +450,57 @@ fn a_call_needs_a_policy_that_allows_it() {
     // Through a group.
     cloud.ok("CreateGroup", json!({"GroupName": "admins"}));
     let policy = allow("iam:CreateUser", "arn:aws:iam::123456789012:user/e*");
-    cloud.ok("PutGroupPolicy", json!({"GroupName": "admins", "PolicyName": "p", "PolicyDocument": policy}));
+    cloud.ok(
+        "PutGroupPolicy",
+        json!({"GroupName": "admins", "PolicyName": "p", "PolicyDocument": policy}),
+    );
     cloud.ok("AddUserToGroup", json!({"GroupName": "admins", "UserName": "ada"}));
-    cloud.call_as(ada.clone(), "CreateUser", json!({"UserName": "eve"})).unwrap();
-    assert!(cloud.call_as(ada.clone(), "CreateUser", json!({"UserName": "bob"})).is_err());
+    cloud
+        .call_as(ada.clone(), "CreateUser", json!({"UserName": "eve"}))
+        .unwrap();
+    assert!(
+        cloud
+            .call_as(ada.clone(), "CreateUser", json!({"UserName": "bob"}))
+            .is_err()
+    );
     // Within a boundary.
     let boundary = json!({"UserName": "ada", "PermissionsBoundary": "arn:aws:iam::aws:policy/IAMReadOnlyAccess"});
     cloud.ok("PutUserPermissionsBoundary", boundary);
-    let denied = cloud.call_as(ada.clone(), "CreateUser", json!({"UserName": "emil"})).unwrap_err();
-    assert!(denied.message.ends_with("because no permissions boundary allows the iam:CreateUser action"), "{denied}");
+    let denied = cloud
+        .call_as(ada.clone(), "CreateUser", json!({"UserName": "emil"}))
+        .unwrap_err();
+    assert!(
+        denied
+            .message
+            .ends_with("because no permissions boundary allows the iam:CreateUser action"),
+        "{denied}"
+    );
     // An explicit deny stands above the administrator.
     let deny = r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"iam:DeleteUser","Resource":"*"}}"#;
-    cloud.ok("PutUserPolicy", json!({"UserName": ADMINISTRATOR, "PolicyName": "no", "PolicyDocument": deny}));
+    cloud.ok(
+        "PutUserPolicy",
+        json!({"UserName": ADMINISTRATOR, "PolicyName": "no", "PolicyDocument": deny}),
+    );
     let administrator = cloud.user(ADMINISTRATOR);
-    let denied = cloud.call_as(administrator, "DeleteUser", json!({"UserName": "eve"})).unwrap_err();
-    assert!(denied.message.ends_with("with an explicit deny in an identity-based policy"), "{denied}");
+    let denied = cloud
+        .call_as(administrator, "DeleteUser", json!({"UserName": "eve"}))
+        .unwrap_err();
+    assert!(
+        denied
+            .message
+            .ends_with("with an explicit deny in an identity-based policy"),
+        "{denied}"
+    );
     // Session policies limit.
     let mut limited = cloud.user(ADMINISTRATOR);
     limited.session_policies = vec![allow("iam:Get*", "*")];
     let denied = cloud.call_as(limited, "ListUsers", json!({})).unwrap_err();
-    assert!(denied.message.ends_with("because no session policy allows the iam:ListUsers action"), "{denied}");
+    assert!(
+        denied
+            .message
+            .ends_with("because no session policy allows the iam:ListUsers action"),
+        "{denied}"
+    );
     // Root may do what nobody allowed.
     let root = principal(PrincipalKind::Root, "arn:aws:iam::123456789012:root");
     cloud.call_as(root, "ListUsers", json!({})).unwrap();
@@ -340,28 +511,47 @@ fn a_call_needs_a_policy_that_allows_it() {
 #[test]
 fn tags_and_requests_are_conditions() {
     let mut cloud = Cloud::new();
-    cloud.ok("CreateUser", json!({"UserName": "ada", "Tags": [{"Key": "team", "Value": "blue"}]}));
+    cloud.ok(
+        "CreateUser",
+        json!({"UserName": "ada", "Tags": [{"Key": "team", "Value": "blue"}]}),
+    );
     let policy = json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Action": ["iam:CreateRole", "iam:TagRole"], "Resource": "*",
         "Condition": {
             "StringEquals": {"aws:RequestTag/team": "${aws:PrincipalTag/team}"},
             "ForAllValues:StringEquals": {"aws:TagKeys": ["team", "stage"]}}}]});
-    cloud.ok("PutUserPolicy", json!({"UserName": "ada", "PolicyName": "p", "PolicyDocument": policy.to_string()}));
+    cloud.ok(
+        "PutUserPolicy",
+        json!({"UserName": "ada", "PolicyName": "p", "PolicyDocument": policy.to_string()}),
+    );
     let document = trust(json!({"Service": "ecs-tasks.amazonaws.com"}));
     let role = |name: &str, tags: Value| json!({"RoleName": name, "AssumeRolePolicyDocument": document, "Tags": tags});
     let ada = cloud.user("ada");
     assert!(cloud.call_as(ada.clone(), "CreateRole", role("a", json!([]))).is_err());
-    assert!(cloud.call_as(ada.clone(), "CreateRole", role("a", json!([{"Key": "team", "Value": "red"}]))).is_err());
+    assert!(
+        cloud
+            .call_as(
+                ada.clone(),
+                "CreateRole",
+                role("a", json!([{"Key": "team", "Value": "red"}]))
+            )
+            .is_err()
+    );
     let extra = json!([{"Key": "team", "Value": "blue"}, {"Key": "cost", "Value": "1"}]);
     assert!(cloud.call_as(ada.clone(), "CreateRole", role("a", extra)).is_err());
-    cloud.call_as(ada, "CreateRole", role("a", json!([{"Key": "team", "Value": "blue"}]))).unwrap();
+    cloud
+        .call_as(ada, "CreateRole", role("a", json!([{"Key": "team", "Value": "blue"}])))
+        .unwrap();
 }
 
 #[test]
 fn a_failed_call_leaves_nothing_behind() {
     let mut cloud = Cloud::new();
     let before = cloud.state.dump();
-    cloud.code("CreateUser", json!({"UserName": "ada", "Tags": [{"Key": "aws:x", "Value": "v"}]}));
+    cloud.code(
+        "CreateUser",
+        json!({"UserName": "ada", "Tags": [{"Key": "aws:x", "Value": "v"}]}),
+    );
     cloud.code("CreateUser", json!({"UserName": "ada", "Path": "no slash"}));
     cloud.code("AddUserToGroup", json!({"UserName": "ada", "GroupName": "none"}));
     assert_eq!(cloud.state.dump(), before);
@@ -386,9 +576,18 @@ fn the_simulator_says_what_the_evaluator_says() {
         .map(|result| result["EvalDecision"].as_str().unwrap())
         .collect();
     assert_eq!(decisions, ["allowed", "explicitDeny", "implicitDeny"]);
-    assert_eq!(answer["EvaluationResults"][0]["MatchedStatements"][0]["SourcePolicyId"], "user_ada_p");
-    let answer = cloud.ok("SimulateCustomPolicy", json!({"PolicyInputList": [deny], "ActionNames": ["ecs:ListClusters"]}));
-    assert_eq!(answer["EvaluationResults"][0]["MissingContextValues"], json!(["aws:securetransport"]));
+    assert_eq!(
+        answer["EvaluationResults"][0]["MatchedStatements"][0]["SourcePolicyId"],
+        "user_ada_p"
+    );
+    let answer = cloud.ok(
+        "SimulateCustomPolicy",
+        json!({"PolicyInputList": [deny], "ActionNames": ["ecs:ListClusters"]}),
+    );
+    assert_eq!(
+        answer["EvaluationResults"][0]["MissingContextValues"],
+        json!(["aws:securetransport"])
+    );
     let keys = cloud.ok("GetContextKeysForCustomPolicy", json!({"PolicyInputList": [deny]}));
     assert_eq!(keys["ContextKeyNames"], json!(["aws:securetransport"]));
 }
@@ -397,18 +596,33 @@ fn the_simulator_says_what_the_evaluator_says() {
 fn oidc_providers_and_aliases() {
     let mut cloud = Cloud::new();
     let url = "https://token.actions.githubusercontent.com";
-    let created = cloud.ok("CreateOpenIDConnectProvider", json!({"Url": url, "ClientIDList": ["sts.amazonaws.com"]}));
+    let created = cloud.ok(
+        "CreateOpenIDConnectProvider",
+        json!({"Url": url, "ClientIDList": ["sts.amazonaws.com"]}),
+    );
     let arn = created["OpenIDConnectProviderArn"].clone();
-    assert_eq!(arn, "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com");
-    assert_eq!(cloud.code("CreateOpenIDConnectProvider", json!({"Url": url})), "EntityAlreadyExistsException");
+    assert_eq!(
+        arn,
+        "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
+    );
+    assert_eq!(
+        cloud.code("CreateOpenIDConnectProvider", json!({"Url": url})),
+        "EntityAlreadyExistsException"
+    );
     assert!(oidc_provider(&cloud.state, &account(), "token.actions.githubusercontent.com").is_some());
-    cloud.ok("AddClientIDToOpenIDConnectProvider", json!({"OpenIDConnectProviderArn": arn, "ClientID": "x"}));
+    cloud.ok(
+        "AddClientIDToOpenIDConnectProvider",
+        json!({"OpenIDConnectProviderArn": arn, "ClientID": "x"}),
+    );
     let got = cloud.ok("GetOpenIDConnectProvider", json!({"OpenIDConnectProviderArn": arn}));
     assert_eq!(got["ClientIDList"], json!(["sts.amazonaws.com", "x"]));
     cloud.ok("DeleteOpenIDConnectProvider", json!({"OpenIDConnectProviderArn": arn}));
     cloud.ok("CreateAccountAlias", json!({"AccountAlias": "one"}));
     cloud.ok("CreateAccountAlias", json!({"AccountAlias": "two"}));
-    assert_eq!(cloud.ok("ListAccountAliases", json!({}))["AccountAliases"], json!(["two"]));
+    assert_eq!(
+        cloud.ok("ListAccountAliases", json!({}))["AccountAliases"],
+        json!(["two"])
+    );
     assert_eq!(cloud.ok("GetAccountSummary", json!({}))["SummaryMap"]["Users"], 1);
 }
 
@@ -423,7 +637,10 @@ fn every_operation_that_is_listed_is_there() {
 fn an_administrators_calls_are_allowed_time_after_time() {
     let cloud = Cloud::new();
     let call = call(cloud.user(ADMINISTRATOR));
-    let access = [Access::new("ecs:RunTask", vec!["arn:aws:ecs:us-east-1:123456789012:task-definition/a:1".to_owned()])];
+    let access = [Access::new(
+        "ecs:RunTask",
+        vec!["arn:aws:ecs:us-east-1:123456789012:task-definition/a:1".to_owned()],
+    )];
     for _ in 0..10_000 {
         authorize(&cloud.state, &call, &access, ProtocolFamily::Json).unwrap();
     }

@@ -167,7 +167,7 @@ impl Condition {
         let values = context.values(&self.key).filter(|values| !values.is_empty());
         if self.test == Test::Null {
             let absent = values.is_none();
-            return self.expected.iter().any(|expected| *expected == Expected::Bool(absent));
+            return self.expected.contains(&Expected::Bool(absent));
         }
         let Some(values) = values else {
             return match self.quantifier {
