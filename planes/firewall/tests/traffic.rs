@@ -65,6 +65,7 @@ fn attacks_are_blocked_by_the_rule_named_for_them() {
             "GET /?id=1+UNION+SELECT+user,password+FROM+users--",
             "SQLi_QUERYARGUMENTS",
         ),
+        ("GET /?id=1%2527%2520OR%2520%25271%2527=%25271", "SQLi_QUERYARGUMENTS"),
         ("GET /?id=1/**/union/**/select/**/1,2,3", "SQLi_QUERYARGUMENTS"),
         (
             "POST /login\ncontent-type: application/x-www-form-urlencoded\n\nuser=admin'+--+&password=x",

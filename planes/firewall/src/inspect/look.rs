@@ -7,7 +7,7 @@ use super::text::Text;
 use crate::RequestView;
 use crate::plan::{Node, Plan, Test};
 use crate::rule::{Fallback, ForwardedIp, LabelScope};
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 /// The rule does not look at this request: the header with the forwarded address is missing.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(crate) struct NotEvaluated;
 #[derive(Default)]
 struct Memo<'r> {
     texts: OnceCell<Vec<Text<'r>>>,
+    /// Whether the last transformation changed nothing.
+    same: Cell<bool>,
     words: OnceCell<Vec<bool>>,
     patterns: OnceCell<Vec<bool>>,
     sqli_low: OnceCell<bool>,
@@ -56,9 +58,30 @@ impl<'r, 'p> Look<'r, 'p> {
         match planned.before {
             None => self.field(input).map_or(&[], |extracted| &extracted.texts),
             Some((before, transformation)) => memo.texts.get_or_init(|| {
-                let transformed = |text: &Text<'r>| transformation.apply(text).map_or_else(|| text.clone(), Text::from);
-                self.texts(before).iter().map(transformed).collect()
+                let mut same = true;
+                let transformed = |text: &Text<'r>| match transformation.apply(text) {
+                    None => text.clone(),
+                    Some(changed) => {
+                        same = false;
+                        Text::from(changed)
+                    }
+                };
+                let texts = self.texts(before).iter().map(transformed).collect();
+                memo.same.set(same);
+                texts
             }),
+        }
+    }
+
+    /// The earliest input with the same texts, so that the tokenizers look at each text once.
+    fn origin(&self, input: usize) -> usize {
+        self.texts(input);
+        match (
+            self.plan.inputs.get(input).and_then(|planned| planned.before),
+            self.memos.get(input),
+        ) {
+            (Some((before, _)), Some(memo)) if memo.same.get() => self.origin(before),
+            _ => input,
         }
     }
 
@@ -130,6 +153,11 @@ impl<'r, 'p> Look<'r, 'p> {
     }
 
     fn passes(&self, input: usize, test: &Test) -> bool {
+        let input = if matches!(test, Test::Sqli { .. } | Test::Xss) {
+            self.origin(input)
+        } else {
+            input
+        };
         let texts = self.texts(input);
         let Some(memo) = self.memos.get(input) else {
             return false;

@@ -6,7 +6,7 @@ pub(super) static SQL_RULES: &[ManagedRule] = &[
     rule(
         "SQLi_QUERYARGUMENTS",
         "SQLi_QueryArguments",
-        D::Sqli(P::Arguments, &[U::Url]),
+        D::Sqli(P::Arguments, &[U::Url, U::UrlTwice]),
     ),
     rule("SQLi_BODY", "SQLi_Body", D::Sqli(P::Body, &[U::Url])),
     rule("SQLi_COOKIE", "SQLi_Cookie", D::Sqli(P::Cookies, &[U::Url])),

@@ -152,7 +152,7 @@ pub(super) static RULES: &[ManagedRule] = &[
     rule(
         "CrossSiteScripting_QUERYARGUMENTS",
         "CrossSiteScripting_QueryArguments",
-        D::Xss(P::Arguments, &[U::Url, U::Html]),
+        D::Xss(P::Arguments, &[U::Url, U::Html, U::UrlTwice]),
     ),
     rule(
         "CrossSiteScripting_BODY",
