@@ -3,8 +3,8 @@
 use crate::machine::{identity_policies, role_of_name};
 use honmaru_base::ApiError;
 use honmaru_identity::{
-    CallContext, Caller, CallerKind, Decision, Denied, Layer, Policies, ProtocolFamily, Request, cached_policy,
-    evaluate,
+    AuthError, CallContext, Caller, CallerKind, Decision, Denied, Layer, Policies, ProtocolFamily, Request,
+    cached_policy, evaluate,
 };
 use honmaru_machine::{Access, Call, Principal, PrincipalKind, State};
 
@@ -68,6 +68,15 @@ pub fn authorize(state: &State, call: &Call, accesses: &[Access], family: Protoc
     }
     let parts = caller_parts(state, &call.principal);
     let caller = parts.caller();
+    // Ref: STS API Reference, GetSessionToken: such a session, without a second factor, calls no IAM API and of STS
+    // only AssumeRole and GetCallerIdentity. AWS answers as if the token were invalid.
+    let user_session = caller.kind == CallerKind::User && caller.is_temporary;
+    let barred = |action: &str| {
+        action.starts_with("iam:") && action != "iam:PassRole" || action.starts_with("sts:") && !is_role_session(action)
+    };
+    if user_session && accesses.iter().any(|access| barred(&access.action)) {
+        return Err(AuthError::unknown_key().to_api_error(family));
+    }
     let denied = |access: &Access, resource: &str, decision| {
         let denied = Denied {
             caller: call.principal.arn.clone(),

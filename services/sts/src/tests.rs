@@ -430,6 +430,10 @@ fn a_user_gets_a_session_token() {
     let principal = cloud.present(&answer["Credentials"], NOW).unwrap();
     assert_eq!(principal.arn, "arn:aws:iam::123456789012:user/administrator");
     assert!(allows(&cloud, &principal, "ecs:RunTask"));
+    assert!(
+        !allows(&cloud, &principal, "iam:ListUsers"),
+        "no IAM without a second factor"
+    );
     assert_eq!(
         cloud.present(&answer["Credentials"], NOW.plus_s(900)),
         Err(AuthErrorKind::ExpiredToken)
