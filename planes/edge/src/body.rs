@@ -273,7 +273,7 @@ impl HttpBody for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             RequestBody::Empty => SizeHint::with_exact(0),
-            RequestBody::Replay(replay) => replay.0.lock().size.clone(),
+            RequestBody::Replay(replay) => replay.0.lock().size,
         }
     }
 }

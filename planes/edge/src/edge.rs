@@ -174,7 +174,6 @@ impl Edge {
         desired.targets.retain(|key, target| {
             let stays = wanted.contains(key);
             if !stays {
-                target.is_removed.store(true, Ordering::Release);
                 target.pool.clear();
             }
             stays

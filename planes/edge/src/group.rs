@@ -10,7 +10,7 @@ use honmaru_contract::edge::{HealthCheck, TargetHealth};
 use parking_lot::Mutex;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 /// Which target of which group.
@@ -81,8 +81,6 @@ pub(crate) struct Target {
     /// Requests in flight.
     pub(crate) outstanding: AtomicUsize,
     suspect_until_ms: AtomicU64,
-    /// It is in no configuration any more: what is in flight is cut off.
-    pub(crate) is_removed: AtomicBool,
     pub(crate) pool: Pool,
     /// Wakes the checker.
     pub(crate) recheck: Notify,
@@ -97,7 +95,6 @@ impl Target {
             slow_since_ms: AtomicU64::new(0),
             outstanding: AtomicUsize::new(0),
             suspect_until_ms: AtomicU64::new(0),
-            is_removed: AtomicBool::new(false),
             pool: Pool::default(),
             recheck: Notify::new(),
         }

@@ -116,6 +116,10 @@ impl Link {
 /// The idle connections of one target.
 #[derive(Default)]
 pub(crate) struct Pool {
+    #[expect(
+        clippy::vec_box,
+        reason = "a link moves between pool and request: a pointer moves, not its kilobyte"
+    )]
     idle: Mutex<Vec<Box<Link>>>,
     shared: Mutex<Option<http2::SendRequest<RequestBody>>>,
 }
