@@ -175,6 +175,10 @@ impl Agent {
                     reason: "the machine was started anew".to_owned(),
                     last: None,
                 },
+                None if record.started => Found::Lost {
+                    reason: "its directory is gone".to_owned(),
+                    last: None,
+                },
                 None => Found::Nothing,
                 Some(state) => state,
             };

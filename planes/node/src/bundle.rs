@@ -90,7 +90,7 @@ fn build(
             .or(Some(config.working_dir))
             .filter(not_empty),
         user: spec.user.clone().or(Some(config.user)).filter(not_empty),
-        layers: image.layers.iter().map(|path| text(path)).collect(),
+        layers: image.layers.iter().map(text).collect(),
         readonly_root: spec.readonly_root_filesystem,
         pseudo_terminal: spec.pseudo_terminal,
         init_process: spec.init_process_enabled,
@@ -242,4 +242,43 @@ fn bytes(mib: u32) -> u64 {
 
 fn text(path: impl AsRef<Path>) -> String {
     path.as_ref().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// The image has entry point `ie` and command `ic`; what the task definition gives, and what runs.
+    fn check(entry_point: Option<&str>, command: Option<&str>, wanted: &str) {
+        let spec: ContainerSpec = serde_json::from_value(serde_json::json!({
+            "name": "c", "image": "i", "source": {"local": {"manifest_digest": "d"}}, "essential": true,
+            "cpu_units": 0, "memory_mib": null, "memory_reservation_mib": null,
+            "entry_point": entry_point.map(words), "command": command.map(words), "environment": [],
+            "working_directory": null, "user": null, "readonly_root_filesystem": false, "pseudo_terminal": false,
+            "init_process_enabled": false, "capabilities_add": [], "capabilities_drop": [], "ulimits": [],
+            "sysctls": [], "tmpfs": [], "shared_memory_mib": null, "mounts": [], "depends_on": [],
+            "start_timeout_s": null, "stop_timeout_s": 30, "health_check": null, "ports": [], "log": "local",
+            "docker_labels": {}, "restart": null,
+        }))
+        .expect("a container");
+        let image = ImageConfig {
+            entrypoint: words("ie"),
+            cmd: words("ic"),
+            ..ImageConfig::default()
+        };
+        assert_eq!(args(&spec, &image), words(wanted));
+    }
+
+    #[test]
+    fn an_entry_point_puts_the_images_command_aside() {
+        check(None, None, "ie ic");
+        check(None, Some("c d"), "ie c d");
+        check(Some("e"), None, "e");
+        check(Some("e"), Some("c"), "e c");
+        check(Some(""), None, "ic");
+    }
 }

@@ -38,12 +38,11 @@ mod tests {
 
     #[test]
     fn ranges_do_not_overlap_and_end() {
-        let mut taken = BTreeSet::new();
-        for _ in 0..RANGES {
-            let base = free_uid_base("a1b2c3", &taken).expect("a range");
-            assert_eq!(base % UIDS_PER_TASK, 0);
-            assert!(taken.insert(base));
-        }
+        let first = free_uid_base("a1b2c3", &BTreeSet::new()).expect("a range");
+        assert_eq!(first % UIDS_PER_TASK, 0);
+        let mut taken: BTreeSet<u32> = (1..RANGES).map(|n| first + n * UIDS_PER_TASK).collect();
+        assert_eq!(free_uid_base("a1b2c3", &taken), Some(first));
+        taken.insert(first);
         assert_eq!(free_uid_base("a1b2c3", &taken), None);
         let freed = *taken.iter().nth(7).expect("a range");
         taken.remove(&freed);

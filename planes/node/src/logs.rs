@@ -9,6 +9,7 @@ use honmaru_base::{Time, chain};
 use honmaru_contract::node::{FromNode, LogBatch, LogEvent, LogTarget, TaskSpec};
 use honmaru_runtime::{LogLine, LogStream, read_log};
 use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +77,7 @@ pub(crate) async fn deliver(shared: Arc<Shared>, mut commands: mpsc::Receiver<Co
         tails: BTreeMap::new(),
         waiting: Vec::new(),
         sequence: start,
+        last: None,
     };
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -96,6 +98,8 @@ struct Delivery {
     tails: BTreeMap<Key, Tail>,
     waiting: Vec<(String, oneshot::Sender<()>)>,
     sequence: u64,
+    /// The log that was sent from last.
+    last: Option<Key>,
 }
 
 impl Delivery {
@@ -151,7 +155,7 @@ impl Delivery {
 
     fn stored(&mut self, sequence: u64) {
         for ((task_id, container), tail) in &mut self.tails {
-            if !tail.in_flight.is_some_and(|batch| batch.sequence <= sequence) {
+            if tail.in_flight.is_none_or(|batch| batch.sequence > sequence) {
                 continue;
             }
             tail.in_flight = None;
@@ -171,13 +175,25 @@ impl Delivery {
                 .filter(|t| t.in_flight.as_ref().is_some_and(lost))
                 .for_each(|t| t.in_flight = None);
             let mut room = IN_FLIGHT_MAX.saturating_sub(self.tails.values().filter(|t| t.in_flight.is_some()).count());
-            // Oldest first would need a clock for each; the order of keys is fair enough, as each has one batch only.
-            for (key, tail) in self.tails.iter_mut().filter(|(_, tail)| tail.in_flight.is_none()) {
+            // Each in its turn: from the one after the last that was sent.
+            let after = self.last.clone().map_or(Unbounded, Excluded);
+            let mut keys: Vec<Key> = self
+                .tails
+                .range((after, Unbounded))
+                .map(|(key, _)| key.clone())
+                .collect();
+            let rest = self.tails.len() - keys.len();
+            keys.extend(self.tails.keys().take(rest).cloned());
+            for key in keys {
                 if room == 0 {
                     break;
                 }
-                if send(&self.shared, link, key, tail, &mut self.sequence).await {
+                let Some(tail) = self.tails.get_mut(&key).filter(|tail| tail.in_flight.is_none()) else {
+                    continue;
+                };
+                if send(&self.shared, link, &key, tail, &mut self.sequence).await {
                     room -= 1;
+                    self.last = Some(key);
                 }
             }
         }

@@ -23,6 +23,8 @@ pub(crate) struct TaskRecord {
     pub uid_base: u32,
     /// The secret part of its credentials' path.
     pub credentials_id: String,
+    /// Whether its start was ever begun: then it is never begun again.
+    pub started: bool,
     /// The boot in which it was made.
     pub boot_id: String,
     pub pull_started_at: Option<Time>,
@@ -40,6 +42,7 @@ impl TaskRecord {
             spec,
             uid_base,
             credentials_id: uuid::Uuid::new_v4().to_string(),
+            started: false,
             boot_id,
             pull_started_at: None,
             pull_stopped_at: None,

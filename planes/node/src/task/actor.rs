@@ -183,7 +183,8 @@ impl Actor {
             Ok(volumes) => volumes,
             Err(error) => return self.cannot_start(None, &format!("CannotStartContainerError: {}", chain(&error))),
         };
-        // On disk before anything runs: a restarted node must know whose it is.
+        // On disk before anything runs: a restarted node must know that it must not begin again.
+        self.record.started = true;
         if let Err(error) = self.shared.store.put_task(&self.record) {
             return self.cannot_start(None, &format!("CannotStartContainerError: {}", chain(&error)));
         }
@@ -320,19 +321,24 @@ impl Actor {
 
     /// The last lines are delivered, then everything goes; the record last.
     async fn clean_up(&mut self) {
-        let (answer, drained) = oneshot::channel();
+        let (answer, mut drained) = oneshot::channel();
         if self
             .shared
             .logs
             .send(Command::Drained(self.id().to_owned(), answer))
             .await
             .is_ok()
-            && timeout(DRAIN_TIMEOUT, drained).await.is_err()
         {
-            warn!(
-                task_id = self.id(),
-                "control did not store a task's last log lines in time; they are dropped"
-            );
+            // While control is away nothing can be stored, and nothing is lost by waiting.
+            while timeout(DRAIN_TIMEOUT, &mut drained).await.is_err() {
+                if self.shared.link().is_some() {
+                    warn!(
+                        task_id = self.id(),
+                        "control did not store a task's last lines in time; they are dropped"
+                    );
+                    break;
+                }
+            }
         }
         for attempt in 1..=REMOVALS_MAX {
             match self.shared.runtime.remove(self.id()).await {

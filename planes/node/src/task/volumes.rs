@@ -6,10 +6,10 @@ use crate::store::TaskRecord;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 
-/// Makes the directories, the task's own ones owned by its root.
+/// Makes the directories that are missing. They belong to the host's root: the runtime mounts them with the task's id map,
+/// so that root inside is their owner, whichever ids the task has.
 pub(super) fn create(shared: &Shared, record: &TaskRecord) -> Result<BTreeMap<String, PathBuf>, NodeError> {
     let mut volumes = BTreeMap::new();
     for (n, volume) in record.spec.volumes.iter().enumerate() {
@@ -19,11 +19,6 @@ pub(super) fn create(shared: &Shared, record: &TaskRecord) -> Result<BTreeMap<St
             None => shared.volumes_dir(&record.spec.task_id).join(n.to_string()),
         };
         fs::create_dir_all(&path).map_err(|e| NodeError::file("create", &path, e))?;
-        if volume.host_path.is_none() {
-            let ours = fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
-                .and_then(|()| chown(&path, Some(record.uid_base), Some(record.uid_base)));
-            ours.map_err(|e| NodeError::file("give away", &path, e))?;
-        }
         volumes.insert(volume.name.clone(), path);
     }
     Ok(volumes)

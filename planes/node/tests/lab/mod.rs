@@ -37,6 +37,7 @@ pub fn host<F: Future<Output = ()>>(test: impl FnOnce(Lab) -> F + Send + 'static
             .expect("a runtime");
         let state = tempfile::tempdir_in("/tmp").expect("a directory");
         let config = config(state.path().to_path_buf());
+        let before = traces(&config);
         let lab = runtime.block_on(Lab::new(config.clone()));
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(test(lab))));
         // Ends what the test left running (a node that was not stopped holds the lock).
@@ -45,11 +46,12 @@ pub fn host<F: Future<Output = ()>>(test: impl FnOnce(Lab) -> F + Send + 'static
             .enable_all()
             .build()
             .expect("a runtime");
-        let destroyed = last.block_on(honmaru_node::destroy(config));
+        let destroyed = last.block_on(honmaru_node::destroy(config.clone()));
         if let Err(panic) = result {
             std::panic::resume_unwind(panic);
         }
         destroyed.expect("destroy");
+        assert_eq!(traces(&config), before, "the host is clean after destroy");
     })
     .join();
     if let Err(panic) = result {
@@ -101,6 +103,8 @@ pub struct Lab {
     pub seen: Arc<Mutex<Seen>>,
     desired: Arc<Mutex<NodeDesired>>,
     send: mpsc::Sender<ToNode>,
+    /// Ends the present connection, as a dying control does.
+    pub cut: Arc<tokio::sync::Notify>,
     node: Option<(oneshot::Sender<()>, JoinHandle<Result<(), NodeError>>)>,
 }
 
@@ -122,13 +126,21 @@ impl Lab {
             ..NodeDesired::default()
         }));
         let listener = UnixListener::bind(&config.socket).expect("bind");
-        tokio::spawn(control(listener, Arc::clone(&seen), Arc::clone(&desired), messages));
+        let cut = Arc::new(tokio::sync::Notify::new());
+        tokio::spawn(control(
+            listener,
+            Arc::clone(&cut),
+            Arc::clone(&seen),
+            Arc::clone(&desired),
+            messages,
+        ));
         Self {
             config,
             image,
             seen,
             desired,
             send,
+            cut,
             node: None,
         }
     }
@@ -207,8 +219,7 @@ impl Lab {
                 let log = std::fs::read_to_string(self.config.state_dir.join("node.log")).unwrap_or_default();
                 panic!(
                     "{what} did not happen; tasks: {:#?}\nlines: {:?}\n{log}",
-                    seen.tasks,
-                    seen.lines.len()
+                    seen.tasks, seen.lines
                 );
             }
             sleep(Duration::from_millis(10)).await;
@@ -293,34 +304,35 @@ impl Lab {
             .expect("a status");
         (status, serde_json::from_str(body).expect("json"))
     }
+}
 
-    /// What the instance has on the host, beside files in its state directory.
-    pub fn traces(&self) -> String {
-        let state = self.config.state_dir.to_string_lossy().into_owned();
-        let id = honmaru_network::InstanceId::of(&self.config.state_dir);
-        let mounts = std::fs::read_to_string("/proc/thread-self/mountinfo").expect("mounts");
-        let cgroups = run("find", &["/sys/fs/cgroup", "-name", &format!("honmaru-{id}*")]);
-        let mut shims = String::new();
-        for entry in std::fs::read_dir("/proc").expect("proc").flatten() {
-            let command = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
-            if command.contains(&state) && command.contains("shim") {
-                shims.push_str(&command);
-            }
+/// What the instance has on the host, beside files in its state directory.
+pub fn traces(config: &NodeConfig) -> String {
+    let state = config.state_dir.to_string_lossy().into_owned();
+    let id = honmaru_network::InstanceId::of(&config.state_dir);
+    let mounts = std::fs::read_to_string("/proc/thread-self/mountinfo").expect("mounts");
+    let cgroups = run("find", &["/sys/fs/cgroup", "-name", &format!("honmaru-{id}*")]);
+    let mut shims = String::new();
+    for entry in std::fs::read_dir("/proc").expect("proc").flatten() {
+        let command = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+        if command.contains(&state) && command.contains("shim") {
+            shims.push_str(&command);
         }
-        format!(
-            "{}{}{}{}{}{cgroups}{shims}",
-            run("ip", &["-br", "link"]),
-            run("ip", &["-br", "-4", "addr"]),
-            run("ip", &["-4", "route"]),
-            run("nft", &["list", "ruleset"]),
-            mounts.lines().filter(|line| line.contains(&state)).collect::<String>(),
-        )
     }
+    format!(
+        "{}{}{}{}{}{cgroups}{shims}",
+        run("ip", &["-br", "link"]),
+        run("ip", &["-br", "-4", "addr"]),
+        run("ip", &["-4", "route"]),
+        run("nft", &["list", "ruleset"]),
+        mounts.lines().filter(|line| line.contains(&state)).collect::<String>(),
+    )
 }
 
 /// Accepts the node again and again, as control does over its restarts.
 async fn control(
     listener: UnixListener,
+    cut: Arc<tokio::sync::Notify>,
     seen: Arc<Mutex<Seen>>,
     desired: Arc<Mutex<NodeDesired>>,
     mut messages: mpsc::Receiver<ToNode>,
@@ -346,6 +358,7 @@ async fn control(
                     Some(message) => Some(message),
                     None => return,
                 },
+                () = cut.notified() => break,
             };
             if let Some(answer) = answer {
                 let mut line = serde_json::to_vec(&answer).expect("json");
