@@ -1,1 +1,3 @@
 //! Whole-system tests: clients, simulation, kill harness, benches.
+
+pub mod simulation;

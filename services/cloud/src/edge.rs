@@ -10,12 +10,17 @@ const HOST_NAME_TAG: &str = "honmaru:host-name";
 
 /// The edge's configuration; the caller sets its generation.
 pub fn edge_config(state: &State) -> EdgeConfig {
-    let part = honmaru_elbv2::edge_config(state);
+    let mut part = honmaru_elbv2::edge_config(state);
+    for (scope, arn, _) in state.all::<LoadBalancer>() {
+        if let Some(balancer) = part.load_balancers.get_mut(arn) {
+            balancer.web_acl = honmaru_wafv2::web_acl_of(state, scope, arn);
+        }
+    }
     EdgeConfig {
         generation: 0,
         load_balancers: part.load_balancers,
         target_groups: part.target_groups,
-        web_acls: BTreeMap::new(),
+        web_acls: honmaru_wafv2::edge_web_acls(state),
         host_names: host_names(state),
     }
 }

@@ -26,6 +26,8 @@ use std::sync::Arc;
 pub struct Planes {
     /// Stored log events.
     pub events: Arc<dyn honmaru_logs::Events>,
+    /// Requests that the firewall sampled.
+    pub samples: Arc<dyn honmaru_wafv2::SampleSource>,
 }
 
 /// Adds the tables of every service.
@@ -35,18 +37,22 @@ pub fn register_all(state: &mut State) {
     honmaru_ec2::register(state);
     honmaru_logs::register(state);
     honmaru_elbv2::register(state);
+    honmaru_wafv2::register(state);
     honmaru_ecs::register(state);
     state.register::<applied::EdgeApplied>();
 }
 
 /// Every service with its operations, by botocore's name.
 pub fn services(planes: Planes) -> Vec<(&'static str, Vec<Operation>)> {
+    let mut firewall = honmaru_wafv2::operations();
+    firewall.push(honmaru_wafv2::sampled_requests(planes.samples));
     vec![
         (honmaru_iam::SERVICE, honmaru_iam::operations()),
         (honmaru_sts::SERVICE, honmaru_sts::operations()),
         (honmaru_ec2::SERVICE, honmaru_ec2::operations()),
         (honmaru_logs::SERVICE, honmaru_logs::operations(&planes.events)),
         (honmaru_elbv2::SERVICE, honmaru_elbv2::operations()),
+        (honmaru_wafv2::SERVICE, firewall),
         (honmaru_ecs::SERVICE, ecs_operations()),
     ]
 }
@@ -73,5 +79,6 @@ pub fn reconcilers() -> Vec<Box<dyn Reconciler>> {
     all.push(Box::new(targets::Targets));
     all.push(Box::new(release::Release));
     all.extend(honmaru_elbv2::reconcilers());
+    all.extend(honmaru_wafv2::reconcilers());
     all
 }
