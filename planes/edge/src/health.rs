@@ -8,11 +8,16 @@ use crate::edge::Edge;
 use crate::group::{Group, Health, Reason, Target};
 use crate::limits::INITIAL_CHECK_PAUSE;
 use crate::probe;
+use honmaru_contract::edge::HealthCheck;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long a check may pause where there is nothing to check: it looks again when the configuration changes too.
 const IDLE_PAUSE: Duration = Duration::from_secs(30);
+
+/// Pause between being woken and checking.
+const WAKE_PAUSE: Duration = Duration::from_millis(20);
 
 /// Successes and failures in a row, and since when the target waits for its first success.
 #[derive(Debug)]
@@ -22,6 +27,14 @@ struct Row {
     began_ms: u64,
 }
 
+/// What of the configuration a check depends on: a change makes the next check due at once.
+#[derive(Debug, Clone, PartialEq)]
+struct Terms {
+    check: HealthCheck,
+    is_used: bool,
+    is_draining: bool,
+}
+
 /// Checks a target until the task is aborted.
 pub(crate) async fn watch(edge: Arc<Edge>, target: Arc<Target>) {
     let mut row = Row {
@@ -29,16 +42,33 @@ pub(crate) async fn watch(edge: Arc<Edge>, target: Arc<Target>) {
         failures: 0,
         began_ms: now_ms(),
     };
+    let mut terms = None;
+    let mut due = Instant::now();
     loop {
         let group = edge.plan.load().groups.get(&target.key.group).cloned();
-        let pause = match group {
-            Some(group) => look(&edge, &group, &target, &mut row).await,
-            None => IDLE_PAUSE,
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = target.recheck.notified() => {}
+        if let Some(group) = group {
+            let now = Some(terms_of(&group, &target));
+            if now != terms || target.is_suspect() || Instant::now() >= due {
+                terms = now;
+                let pause = look(&edge, &group, &target, &mut row).await;
+                due = Instant::now() + pause;
+            }
+        } else {
+            due = Instant::now() + IDLE_PAUSE;
         }
+        tokio::select! {
+            () = tokio::time::sleep_until(due) => {}
+            // Requests that fail wake the checker; it stays at its fastest pace however many they are.
+            () = async { target.recheck.notified().await; tokio::time::sleep(WAKE_PAUSE).await } => {}
+        }
+    }
+}
+
+fn terms_of(group: &Group, target: &Target) -> Terms {
+    Terms {
+        check: group.check.clone(),
+        is_used: group.is_used,
+        is_draining: group.draining.iter().any(|other| other.key == target.key),
     }
 }
 

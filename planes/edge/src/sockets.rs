@@ -39,7 +39,11 @@ pub(crate) async fn connect(target: SocketAddr, source: Option<Ipv4Addr>) -> io:
     socket.set_nodelay(true)?;
     if let (Some(source), true) = (source, target.is_ipv4()) {
         bind_late(&socket)?;
-        socket.bind(SocketAddr::from((source, 0)))?;
+        match socket.bind(SocketAddr::from((source, 0))) {
+            // The node has not added the load balancer's address yet; the host's own address does meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {}
+            bound => bound?,
+        }
     }
     socket.connect(target).await
 }

@@ -6,7 +6,7 @@ mod support;
 use bytes::Bytes;
 use honmaru_contract::edge::{Action, Certificate, EdgeConfig, WebAcl};
 use honmaru_edge::run_fixed;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
@@ -213,6 +213,9 @@ async fn h2_backend() -> SocketAddrV4 {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let service = service_fn(|request: http::Request<hyper::body::Incoming>| async move {
+                let (parts, body) = request.into_parts();
+                let _ = body.collect().await;
+                let request = http::Request::from_parts(parts, ());
                 let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
                 let text = format!(
                     "{} {} {host} {:?}",

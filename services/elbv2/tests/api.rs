@@ -50,9 +50,7 @@ fn a_load_balancer_lives_and_dies() {
         generation: 1,
         failed: Vec::new(),
     };
-    cloud
-        .change(|tx| Ok(honmaru_elbv2::observe_applied(tx, &applied)))
-        .unwrap();
+    cloud.observe(|tx| honmaru_elbv2::observe_applied(tx, &applied));
     let shown = cloud.ok("DescribeLoadBalancers", json!({"Names": ["web"]}));
     assert_eq!(shown["LoadBalancers"][0]["State"]["Code"], "active");
 

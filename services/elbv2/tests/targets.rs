@@ -48,14 +48,10 @@ fn a_target_lives_drains_and_goes() {
         [("initial".into(), "Elb.RegistrationInProgress".into())]
     );
     let row = seen(&group, "172.31.0.10", "healthy", None);
-    cloud
-        .change(|tx| Ok(honmaru_elbv2::observe_health(tx, &[row])))
-        .unwrap();
+    cloud.observe(|tx| honmaru_elbv2::observe_health(tx, &[row]));
     assert_eq!(health(&mut cloud, &group), [("healthy".into(), String::new())]);
     let stranger = seen(&group, "172.31.0.99", "healthy", None);
-    cloud
-        .change(|tx| Ok(honmaru_elbv2::observe_health(tx, &[stranger])))
-        .unwrap();
+    cloud.observe(|tx| honmaru_elbv2::observe_health(tx, &[stranger]));
     assert_eq!(
         health(&mut cloud, &group).len(),
         1,
@@ -120,9 +116,7 @@ fn a_target_lives_drains_and_goes() {
         generation: 1,
         failed: vec![(listener.clone(), "address in use".into())],
     };
-    cloud
-        .change(|tx| Ok(honmaru_elbv2::observe_applied(tx, &failed)))
-        .unwrap();
+    cloud.observe(|tx| honmaru_elbv2::observe_applied(tx, &failed));
     let shown = cloud.ok("DescribeLoadBalancers", json!({}));
     assert_eq!(
         shown["LoadBalancers"][0]["State"],
@@ -132,9 +126,7 @@ fn a_target_lives_drains_and_goes() {
         generation: 2,
         failed: Vec::new(),
     };
-    cloud
-        .change(|tx| Ok(honmaru_elbv2::observe_applied(tx, &cured)))
-        .unwrap();
+    cloud.observe(|tx| honmaru_elbv2::observe_applied(tx, &cured));
     let shown = cloud.ok("DescribeLoadBalancers", json!({}));
     assert_eq!(shown["LoadBalancers"][0]["State"], json!({"Code": "active"}));
 }
@@ -152,12 +144,8 @@ fn what_the_edge_does_not_name_is_forgotten() {
         seen(&group, "10.0.0.1", "healthy", None),
         seen(&group, "10.0.0.2", "healthy", None),
     ];
-    cloud
-        .change(|tx| Ok(honmaru_elbv2::observe_all_health(tx, &both)))
-        .unwrap();
-    cloud
-        .change(|tx| Ok(honmaru_elbv2::observe_all_health(tx, &both[..1])))
-        .unwrap();
+    cloud.observe(|tx| honmaru_elbv2::observe_all_health(tx, &both));
+    cloud.observe(|tx| honmaru_elbv2::observe_all_health(tx, &both[..1]));
     let states: Vec<String> = health(&mut cloud, &group).into_iter().map(|(state, _)| state).collect();
     assert_eq!(states, ["healthy", "initial"]);
 }

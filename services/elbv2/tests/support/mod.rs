@@ -53,6 +53,12 @@ impl Cloud {
         }
     }
 
+    pub fn observe(&mut self, observe: impl FnOnce(&mut Tx<'_>)) {
+        let mut tx = Tx::new(&mut self.state, self.now, &mut self.rng);
+        observe(&mut tx);
+        tx.commit();
+    }
+
     pub fn call(&mut self, name: &str, input: Value) -> Result<Value, ApiError> {
         let operation = honmaru_elbv2::operations()
             .into_iter()
