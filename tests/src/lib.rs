@@ -1,3 +1,6 @@
 //! Whole-system tests: clients, simulation, kill harness, benches.
 
+pub mod cloud;
+pub mod host;
+pub mod load;
 pub mod simulation;

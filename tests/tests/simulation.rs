@@ -1,7 +1,7 @@
 //! Goal: whatever happens, services come to rest, nothing leaks, and no request is lost while nothing is broken.
 //! Method: runs of `honmaru_tests::simulation`; a fixed set of seeds, and every seed that ever failed.
 //!
-//! More seeds: `HONMARU_SEEDS=1000..2000 cargo nextest run -p honmaru-tests simulation`.
+//! More seeds: `HONMARU_SEEDS=1000..2000 cargo nextest run -p honmaru-tests --run-ignored only simulation`.
 
 use honmaru_tests::simulation::run;
 

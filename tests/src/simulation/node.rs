@@ -16,7 +16,7 @@ pub(super) const NAME: &str = "node-1";
 pub(super) enum Version {
     /// It starts and serves.
     Good,
-    /// It ends soon after its start.
+    /// It ends soon after its start: before two health checks could pass, or else its requests would be lost with it.
     Crashes,
     /// It runs and answers no health check.
     Sick,
@@ -195,7 +195,7 @@ impl Node {
                     reason: StopReason::EssentialContainerExited,
                 };
                 next = Some((
-                    100 + rng.below(3_000) as i64,
+                    100 + rng.below(800) as i64,
                     Step {
                         task: step.task.clone(),
                         plan: task.plan,

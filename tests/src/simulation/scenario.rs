@@ -98,14 +98,21 @@ impl Run {
         }
         self.rest("the last deployment")?;
         if self.world.counting && self.world.failed_requests > 0 {
+            let World {
+                failed_requests,
+                requests,
+                last_failure,
+                ..
+            } = &self.world;
             return Err(format!(
-                "{} requests of {} failed",
-                self.world.failed_requests, self.world.requests
+                "{failed_requests} requests of {requests} failed, the last at {last_failure}"
             ));
         }
         self.world.counting = false;
         self.world.restart_control()?;
         self.rest("the last restart")?;
+        // What is steady may still have old tasks on their way out.
+        self.world.run(60_000, |_| false)?;
         let before = self.world.control.records.len();
         self.world.run(120_000, |_| false)?;
         let written = self.world.control.records.len() - before;

@@ -35,6 +35,39 @@ enum Event {
     RequestEnds(Request),
 }
 
+impl Event {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Wake => "a timer",
+            Self::ToNode(..) => "a message to the node",
+            Self::FromNode(..) => "a message of the node",
+            Self::ToEdge(..) => "a message to the edge",
+            Self::EdgeApplied(..) => "the edge applied its configuration",
+            Self::FromEdge(..) => "a message of the edge",
+            Self::NodeStep(..) => "a step of a task",
+            Self::NodeConnects => "the node connected",
+            Self::EdgeConnects => "the edge connected",
+            Self::Checks => "health checks",
+            Self::Request => "a request",
+            Self::RequestEnds(_) => "the end of a request",
+        }
+    }
+
+    /// Whether control may have changed its state.
+    fn reaches_control(&self) -> bool {
+        match self {
+            Self::Wake | Self::FromNode(..) | Self::FromEdge(..) | Self::NodeConnects | Self::EdgeConnects => true,
+            Self::ToNode(..)
+            | Self::ToEdge(..)
+            | Self::EdgeApplied(..)
+            | Self::NodeStep(..)
+            | Self::Checks
+            | Self::Request
+            | Self::RequestEnds(_) => false,
+        }
+    }
+}
+
 /// Everything.
 pub(super) struct World {
     pub(super) now: Time,
@@ -57,6 +90,8 @@ pub(super) struct World {
     pub(super) counting: bool,
     pub(super) requests: u64,
     pub(super) failed_requests: u64,
+    /// When and why the last request failed.
+    pub(super) last_failure: String,
     pub(super) steps: u64,
 }
 
@@ -80,6 +115,7 @@ impl World {
             counting: false,
             requests: 0,
             failed_requests: 0,
+            last_failure: String::new(),
             steps: 0,
         };
         world.after(1, Event::NodeConnects);
@@ -126,11 +162,11 @@ impl World {
             };
             self.now = self.now.max(at);
             self.steps += 1;
-            let what = format!("{event:?}");
-            self.happen(event)
-                .and_then(|()| check::check(self, &mut Memory::default()).map(|()| ()))
-                .and_then(|()| self.remember())
-                .map_err(|err| format!("{err}\n  after {}", what.chars().take(300).collect::<String>()))?;
+            let (name, decides) = (event.name(), event.reaches_control());
+            self.happen(event).map_err(|err| format!("{err}\n  after {name}"))?;
+            if decides {
+                self.check().map_err(|err| format!("{err}\n  after {name}"))?;
+            }
             if until(self) {
                 return Ok(true);
             }
@@ -139,7 +175,7 @@ impl World {
         Ok(until(self))
     }
 
-    fn remember(&mut self) -> Result<(), String> {
+    fn check(&mut self) -> Result<(), String> {
         let mut memory = std::mem::take(&mut self.memory);
         let result = check::check(self, &mut memory);
         self.memory = memory;
@@ -227,7 +263,7 @@ impl World {
                         let ms = 1 + self.rng.below(REQUEST_MS_MAX) as i64;
                         self.after(ms, Event::RequestEnds(request));
                     }
-                    None => self.failed(),
+                    None => self.failed("nobody took it"),
                 }
                 self.requests += u64::from(self.counting);
                 self.after(REQUEST_EVERY_MS, Event::Request);
@@ -238,15 +274,19 @@ impl World {
                     .at(request.address)
                     .is_some_and(|task| task.spec.task_id == request.task);
                 if !answered {
-                    self.failed();
+                    let what = format!("task {} at {} was gone", request.task, request.address);
+                    self.failed(&what);
                 }
             }
         }
         Ok(())
     }
 
-    fn failed(&mut self) {
-        self.failed_requests += u64::from(self.counting);
+    fn failed(&mut self, why: &str) {
+        if self.counting {
+            self.failed_requests += 1;
+            self.last_failure = format!("{} {why}", self.now.as_ms() % 10_000_000);
+        }
     }
 
     fn plan(&mut self, steps: impl IntoIterator<Item = (i64, Step)>) {

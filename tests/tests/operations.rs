@@ -1,0 +1,81 @@
+//! `operations.txt` of every service, which `docs/coverage.md` is made from, says what the binary registers.
+//! Goal: the published coverage is true. Method: the lists are held against `honmaru_cloud::services`.
+
+use honmaru_base::ApiError;
+use honmaru_contract::edge::{Samples, SamplesWanted};
+use honmaru_logs::{Events, Page, Plan, Query, StoredEvent, StreamRef, StreamStat};
+use honmaru_machine::{BoxFuture, Call, State};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+/// No operation is called here.
+struct Nowhere;
+
+fn unasked<T: Send + 'static>() -> BoxFuture<Result<T, ApiError>> {
+    Box::pin(std::future::ready(Err(ApiError::new("InternalError", "nobody asks"))))
+}
+
+impl Events for Nowhere {
+    fn look(&self, _: Box<dyn FnOnce(&State) -> Result<Plan, ApiError> + Send>) -> BoxFuture<Result<Plan, ApiError>> {
+        unasked()
+    }
+
+    fn append(&self, _: StreamRef, _: Vec<(i64, String)>) -> BoxFuture<Result<(), ApiError>> {
+        unasked()
+    }
+
+    fn read(&self, _: StreamRef, _: Query) -> BoxFuture<Result<Page, ApiError>> {
+        unasked()
+    }
+
+    fn stat(&self, _: StreamRef) -> BoxFuture<Result<StreamStat, ApiError>> {
+        unasked()
+    }
+}
+
+impl honmaru_wafv2::SampleSource for Nowhere {
+    fn samples(&self, _: &Call, _: SamplesWanted) -> BoxFuture<Result<Option<Samples>, ApiError>> {
+        unasked()
+    }
+}
+
+#[test]
+fn the_lists_are_what_is_registered() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services");
+    let services = honmaru_cloud::services(honmaru_cloud::Planes {
+        events: Arc::new(Nowhere),
+        samples: Arc::new(Nowhere),
+    });
+    let mut checked = BTreeSet::new();
+    for (service, operations) in services {
+        let path = folder.join(service).join("operations.txt");
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let lines = text.lines().map(str::trim);
+        let listed: BTreeSet<&str> = lines
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .collect();
+        let registered: BTreeSet<&str> = operations.iter().map(|operation| operation.name).collect();
+        assert_eq!(
+            registered.len(),
+            operations.len(),
+            "{service} registers an operation twice"
+        );
+        let missing: Vec<_> = listed.difference(&registered).collect();
+        let unlisted: Vec<_> = registered.difference(&listed).collect();
+        assert!(
+            missing.is_empty() && unlisted.is_empty(),
+            "services/{service}/operations.txt: listed and not registered: {missing:?}; registered and not listed: \
+             {unlisted:?}. Repair the list, then run `cargo xtask coverage`"
+        );
+        checked.insert(service);
+    }
+    for entry in std::fs::read_dir(folder).expect("the services are there") {
+        let path = entry.expect("a folder").path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        assert!(
+            !path.join("operations.txt").exists() || checked.contains(name),
+            "services/{name} lists operations, and nobody registers them"
+        );
+    }
+}
