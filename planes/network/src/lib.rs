@@ -5,7 +5,8 @@
 //!
 //! Invariants:
 //! - What no security group allows is dropped, from the moment a task's interface exists until it is gone.
-//! - The ruleset changes in one transaction; there is no moment without one, and established connections live on.
+//! - The ruleset changes in one transaction that touches only what differs: there is no moment without one, no packet
+//!   between two, and established connections live on.
 //! - Everything that this crate makes on the host carries the instance's id, so that instances live side by side and
 //!   [`Network::destroy`] finds all of it without any memory of its own.
 
@@ -15,6 +16,7 @@ mod elements;
 mod error;
 mod files;
 mod links;
+mod listing;
 mod model;
 mod names;
 mod namespace;

@@ -7,7 +7,7 @@ use crate::links::{self, GATEWAY};
 use crate::model::{Model, Port};
 use crate::names::check_task_id;
 use crate::ruleset::{Ruleset, ruleset};
-use crate::{InstanceId, NetworkDesired, NetworkError, interface_name, namespace, nft, sysctl};
+use crate::{InstanceId, NetworkDesired, NetworkError, interface_name, listing, namespace, nft, sysctl};
 use honmaru_base::chain;
 use honmaru_contract::node::TaskNetwork;
 use rtnetlink::Handle;
@@ -53,6 +53,7 @@ struct State {
     loaded: Option<Ruleset>,
     resolvers: BTreeMap<Ipv4Addr, Resolver>,
     whole_loads: u64,
+    replacements: u64,
 }
 
 impl Drop for Network {
@@ -85,6 +86,7 @@ impl Network {
                 loaded: None,
                 resolvers: BTreeMap::new(),
                 whole_loads: 0,
+                replacements: 0,
             }),
             names: watch::Sender::default(),
             metadata: std::sync::Mutex::new(Some(listener)),
@@ -102,10 +104,12 @@ impl Network {
         self.metadata.lock().ok()?.take()
     }
 
-    /// How often the whole ruleset was loaded, where set elements were not enough: a figure for metrics. It grows with
-    /// changes of groups and with each new combination of groups, not with tasks.
-    pub async fn whole_loads(&self) -> u64 {
-        self.state.lock().await.whole_loads
+    /// Figures for metrics. First, how often rules were changed by `nft`, where set elements were not enough: it grows
+    /// with changes of groups and with each new combination of groups, not with tasks. Second, how often that failed
+    /// and the whole table had to be replaced, which can lose a packet.
+    pub async fn loads(&self) -> (u64, u64) {
+        let state = self.state.lock().await;
+        (state.whole_loads, state.replacements)
     }
 
     /// The path of a task's namespace.
@@ -320,7 +324,7 @@ impl Network {
         first.result()
     }
 
-    /// Brings the kernel's ruleset to the model: by elements where that is enough, else as a whole in one transaction.
+    /// Brings the kernel's ruleset to the model: by elements where that is enough, else by `nft`; in one transaction.
     async fn load(&self, state: &mut State) -> Result<(), NetworkError> {
         let wanted = ruleset(&self.id, &state.model);
         if let Some(loaded) = &state.loaded
@@ -341,12 +345,33 @@ impl Network {
                 }
             }
         }
-        state.loaded = None;
+        let before = match state.loaded.take() {
+            Some(loaded) => Some(loaded),
+            None => self.listed().await?,
+        };
         state.whole_loads += 1;
-        nft::load(&wanted.script()).await?;
-        info!(table = %self.id.table(), elements = wanted.elements.len(), "loaded the ruleset");
+        if let Err(error) = nft::load(&wanted.script_from(&before.unwrap_or_default())).await {
+            warn!(err = %chain(&error), "failed to change the ruleset, replacing the table");
+            state.replacements += 1;
+            nft::load(&wanted.script()).await?;
+        }
+        info!(table = %self.id.table(), elements = wanted.elements.len(), "changed the ruleset");
         state.loaded = Some(wanted);
         Ok(())
+    }
+
+    /// What is in the kernel, if a former process left something. A table with something foreign in it is removed.
+    async fn listed(&self) -> Result<Option<Ruleset>, NetworkError> {
+        let table = self.id.table();
+        let Some(listing) = nft::list_table(&table).await? else {
+            return Ok(None);
+        };
+        let found = listing::parse(&table, &listing);
+        if found.is_none() {
+            warn!(table, "the nft table is not as we make it; replacing it");
+            nft::delete_table(&table).await?;
+        }
+        Ok(found)
     }
 
     async fn reconcile_routes(&self, model: &Model) -> Result<(), NetworkError> {

@@ -1,6 +1,7 @@
 //! Loading whole rulesets with Debian's `nft` program, from a script on its standard input.
 
 use crate::NetworkError;
+use serde_json::Value;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -17,6 +18,17 @@ pub(crate) async fn load(script: &str) -> Result<(), NetworkError> {
 /// Deletes a table of family inet; none is no error.
 pub(crate) async fn delete_table(table: &str) -> Result<(), NetworkError> {
     load(&format!("table inet {table} {{ }}\ndelete table inet {table}\n")).await
+}
+
+/// A table of family inet as nft's JSON, or nothing when there is none.
+pub(crate) async fn list_table(table: &str) -> Result<Option<Value>, NetworkError> {
+    if !tables().await?.iter().any(|name| name == table) {
+        return Ok(None);
+    }
+    let text = run(&["-j", "list", "table", "inet", table], "").await?;
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|e| NetworkError::Nft(format!("its JSON is unreadable: {e}")))
 }
 
 /// The names of all tables of family inet.

@@ -89,13 +89,18 @@ pub struct Seen {
     offsets: BTreeMap<(String, String), u64>,
     /// How many batches came again.
     pub repeated: usize,
-    pub output: BTreeMap<String, (Vec<u8>, Option<Option<i32>>, Option<String>)>,
+    pub output: BTreeMap<String, Output>,
     pub stale: Vec<u64>,
     pub credentials_asked: usize,
     pub connections: usize,
     /// Batches are stored, but their acknowledgements kept back.
     pub silent: bool,
 }
+
+/// An exec session: its output, its exit code once it ended, its error.
+pub type Output = (Vec<u8>, Option<Option<i32>>, Option<String>);
+
+type Node = (oneshot::Sender<()>, JoinHandle<Result<(), NodeError>>);
 
 pub struct Lab {
     pub config: NodeConfig,
@@ -105,7 +110,7 @@ pub struct Lab {
     send: mpsc::Sender<ToNode>,
     /// Ends the present connection, as a dying control does.
     pub cut: Arc<tokio::sync::Notify>,
-    node: Option<(oneshot::Sender<()>, JoinHandle<Result<(), NodeError>>)>,
+    node: Option<Node>,
 }
 
 impl Lab {
