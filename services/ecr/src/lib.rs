@@ -1,3 +1,66 @@
-//! Amazon ECR: repositories and images.
+//! Amazon ECR: repositories, images and what belongs to a private registry.
+//!
+//! Not here: blobs and manifests' bytes (the store, through [`Layers`]), the distribution protocol (the registry plane,
+//! which asks the functions of this crate).
+//! Invariants: an image's row is written only when the repository has every blob that it names; a tag names an image
+//! that exists; tokens are checked without any row per token.
 
+#![forbid(unsafe_code)]
+
+mod api;
+mod errors;
+mod layers;
+mod lifecycle;
+mod machine;
+mod model;
+mod mutability;
+mod names;
+mod reconcile;
+mod token;
 pub mod types;
+mod wildcard;
+
+pub use api::operations;
+pub use layers::{Appended, Change, Completed, Layers, Look};
+pub use machine::{
+    DeleteProblem, ManifestInfo, ManifestProblem, NewImage, PutImage, Reference, RegistryAction, Upstream, admit,
+    are_live, delete_image, has_blobs, is_layer_in_use, link_layer, needs_record, put_image, record_pull, referrers,
+    registry_access, registry_code, resolve_image, select_platform, tags_of, tags_page, unlink_layer, untag_image,
+    upstream_of,
+};
+pub use model::{
+    Content, CreationTemplate, Image, IndexEntry, LayerLink, Mutability, MutabilityFilter, Preview, PreviewEntry, Pull,
+    PullThroughRule, PullTimeExclusion, Registry, Repository, Tag,
+};
+pub use names::{
+    is_own_registry, is_repository_name, is_tag, registry_host, repository_arn, repository_of, repository_uri,
+    scope_of_host,
+};
+pub use token::{
+    LAYER_TOKEN_PARAMETER, LAYER_URL_LIFE_S, TOKEN_LIFE_S, TOKEN_USER, TokenError, TokenKey, authorization_token,
+    check_authorization, check_layer_token, check_registry_token, registry_token,
+};
+
+use honmaru_machine::{Reconciler, State};
+
+/// The service's name in botocore.
+pub const SERVICE: &str = "ecr";
+
+/// Adds this service's tables.
+pub fn register(state: &mut State) {
+    state.register::<Repository>();
+    state.register::<Image>();
+    state.register::<Tag>();
+    state.register::<LayerLink>();
+    state.register::<Pull>();
+    state.register::<Registry>();
+    state.register::<PullThroughRule>();
+    state.register::<CreationTemplate>();
+    state.register::<PullTimeExclusion>();
+    state.register::<TokenKey>();
+}
+
+/// This service's controllers.
+pub fn reconcilers() -> Vec<Box<dyn Reconciler>> {
+    vec![Box::new(reconcile::LifecycleRunner), Box::new(reconcile::LayerExpiry)]
+}

@@ -485,22 +485,6 @@ tree!(DeleteRepositoryResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct DeleteSigningConfigurationRequest {}
-
-tree!(DeleteSigningConfigurationRequest {});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DeleteSigningConfigurationResponse {
-    pub registry_id: Option<String>,
-    pub signing_configuration: Option<SigningConfiguration>,
-}
-
-tree!(DeleteSigningConfigurationResponse {
-    registry_id: "registryId",
-    signing_configuration: "signingConfiguration",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeregisterPullTimeUpdateExclusionRequest {
     pub principal_arn: String,
 }
@@ -578,34 +562,6 @@ tree!(DescribeImageScanFindingsResponse {
     image_scan_status: "imageScanStatus",
     image_scan_findings: "imageScanFindings",
     next_token: "nextToken",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeImageSigningStatusRequest {
-    pub repository_name: String,
-    pub image_id: ImageIdentifier,
-    pub registry_id: Option<String>,
-}
-
-tree!(DescribeImageSigningStatusRequest {
-    repository_name: "repositoryName",
-    image_id: "imageId",
-    registry_id: "registryId",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeImageSigningStatusResponse {
-    pub repository_name: Option<String>,
-    pub image_id: Option<ImageIdentifier>,
-    pub registry_id: Option<String>,
-    pub signing_statuses: Option<Vec<ImageSigningStatus>>,
-}
-
-tree!(DescribeImageSigningStatusResponse {
-    repository_name: "repositoryName",
-    image_id: "imageId",
-    registry_id: "registryId",
-    signing_statuses: "signingStatuses",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -689,50 +645,6 @@ pub struct DescribeRegistryResponse {
 tree!(DescribeRegistryResponse {
     registry_id: "registryId",
     replication_configuration: "replicationConfiguration",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeReplicationBackfillResultsRequest {
-    pub registry_id: Option<String>,
-    pub replication_backfill_id: String,
-    pub result_status_filter: Option<String>,
-    pub max_results: Option<i32>,
-    pub next_token: Option<String>,
-}
-
-tree!(DescribeReplicationBackfillResultsRequest {
-    registry_id: "registryId",
-    replication_backfill_id: "replicationBackfillId",
-    result_status_filter: "resultStatusFilter",
-    max_results: "maxResults",
-    next_token: "nextToken",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DescribeReplicationBackfillResultsResponse {
-    pub registry_id: Option<String>,
-    pub replication_backfill_id: Option<String>,
-    pub destination: Option<ReplicationDestination>,
-    pub status: Option<String>,
-    pub failure_code: Option<String>,
-    pub progress: Option<ReplicationBackfillProgress>,
-    pub results: Option<Vec<ReplicationBackfillResult>>,
-    pub started_at: Option<f64>,
-    pub ended_at: Option<f64>,
-    pub next_token: Option<String>,
-}
-
-tree!(DescribeReplicationBackfillResultsResponse {
-    registry_id: "registryId",
-    replication_backfill_id: "replicationBackfillId",
-    destination: "destination",
-    status: "status",
-    failure_code: "failureCode",
-    progress: "progress",
-    results: "results",
-    started_at: "startedAt",
-    ended_at: "endedAt",
-    next_token: "nextToken",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1033,22 +945,6 @@ tree!(GetRepositoryPolicyResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct GetSigningConfigurationRequest {}
-
-tree!(GetSigningConfigurationRequest {});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct GetSigningConfigurationResponse {
-    pub registry_id: Option<String>,
-    pub signing_configuration: Option<SigningConfiguration>,
-}
-
-tree!(GetSigningConfigurationResponse {
-    registry_id: "registryId",
-    signing_configuration: "signingConfiguration",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Image {
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
@@ -1225,21 +1121,6 @@ pub struct ImageScanningConfiguration {
 
 tree!(ImageScanningConfiguration {
     scan_on_push: "scanOnPush",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ImageSigningStatus {
-    pub signing_profile_arn: Option<String>,
-    pub failure_code: Option<String>,
-    pub failure_reason: Option<String>,
-    pub status: Option<String>,
-}
-
-tree!(ImageSigningStatus {
-    signing_profile_arn: "signingProfileArn",
-    failure_code: "failureCode",
-    failure_reason: "failureReason",
-    status: "status",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1452,32 +1333,6 @@ pub struct ListPullTimeUpdateExclusionsResponse {
 
 tree!(ListPullTimeUpdateExclusionsResponse {
     pull_time_update_exclusions: "pullTimeUpdateExclusions",
-    next_token: "nextToken",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ListReplicationBackfillsRequest {
-    pub registry_id: Option<String>,
-    pub max_results: Option<i32>,
-    pub next_token: Option<String>,
-}
-
-tree!(ListReplicationBackfillsRequest {
-    registry_id: "registryId",
-    max_results: "maxResults",
-    next_token: "nextToken",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ListReplicationBackfillsResponse {
-    pub registry_id: Option<String>,
-    pub backfills: Option<Vec<ReplicationBackfillSummary>>,
-    pub next_token: Option<String>,
-}
-
-tree!(ListReplicationBackfillsResponse {
-    registry_id: "registryId",
-    backfills: "backfills",
     next_token: "nextToken",
 });
 
@@ -1738,24 +1593,6 @@ tree!(PutReplicationConfigurationResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct PutSigningConfigurationRequest {
-    pub signing_configuration: SigningConfiguration,
-}
-
-tree!(PutSigningConfigurationRequest {
-    signing_configuration: "signingConfiguration",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct PutSigningConfigurationResponse {
-    pub signing_configuration: Option<SigningConfiguration>,
-}
-
-tree!(PutSigningConfigurationResponse {
-    signing_configuration: "signingConfiguration",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Recommendation {
     pub url: Option<String>,
     pub text: Option<String>,
@@ -1815,59 +1652,6 @@ pub struct Remediation {
 
 tree!(Remediation {
     recommendation: "recommendation",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ReplicationBackfillProgress {
-    pub total_replication_count: i32,
-    pub completed_replication_count: i32,
-    pub failed_replication_count: i32,
-    pub failure_codes: Vec<String>,
-}
-
-tree!(ReplicationBackfillProgress {
-    total_replication_count: "totalReplicationCount",
-    completed_replication_count: "completedReplicationCount",
-    failed_replication_count: "failedReplicationCount",
-    failure_codes: "failureCodes",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ReplicationBackfillResult {
-    pub repository_name: String,
-    pub image_id: ImageIdentifier,
-    pub status: String,
-    pub failure_code: Option<String>,
-    pub sub_image_failure_codes: Option<Vec<String>>,
-}
-
-tree!(ReplicationBackfillResult {
-    repository_name: "repositoryName",
-    image_id: "imageId",
-    status: "status",
-    failure_code: "failureCode",
-    sub_image_failure_codes: "subImageFailureCodes",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ReplicationBackfillSummary {
-    pub replication_backfill_id: String,
-    pub destination: ReplicationDestination,
-    pub status: String,
-    pub failure_code: Option<String>,
-    pub progress: Option<ReplicationBackfillProgress>,
-    pub started_at: f64,
-    pub ended_at: Option<f64>,
-}
-
-tree!(ReplicationBackfillSummary {
-    replication_backfill_id: "replicationBackfillId",
-    destination: "destination",
-    status: "status",
-    failure_code: "failureCode",
-    progress: "progress",
-    started_at: "startedAt",
-    ended_at: "endedAt",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2069,35 +1853,6 @@ tree!(SetRepositoryPolicyResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct SigningConfiguration {
-    pub rules: Vec<SigningRule>,
-}
-
-tree!(SigningConfiguration { rules: "rules" });
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct SigningRepositoryFilter {
-    pub filter: String,
-    pub filter_type: String,
-}
-
-tree!(SigningRepositoryFilter {
-    filter: "filter",
-    filter_type: "filterType",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct SigningRule {
-    pub signing_profile_arn: String,
-    pub repository_filters: Option<Vec<SigningRepositoryFilter>>,
-}
-
-tree!(SigningRule {
-    signing_profile_arn: "signingProfileArn",
-    repository_filters: "repositoryFilters",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
 pub struct StartImageScanRequest {
     pub registry_id: Option<String>,
     pub repository_name: String,
@@ -2151,62 +1906,6 @@ tree!(StartLifecyclePolicyPreviewResponse {
     repository_name: "repositoryName",
     lifecycle_policy_text: "lifecyclePolicyText",
     status: "status",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct StartReplicationBackfillRequest {
-    pub registry_id: Option<String>,
-    pub destination: ReplicationDestination,
-}
-
-tree!(StartReplicationBackfillRequest {
-    registry_id: "registryId",
-    destination: "destination",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct StartReplicationBackfillResponse {
-    pub replication_backfill_id: Option<String>,
-    pub registry_id: Option<String>,
-    pub destination: Option<ReplicationDestination>,
-    pub status: Option<String>,
-    pub started_at: Option<f64>,
-}
-
-tree!(StartReplicationBackfillResponse {
-    replication_backfill_id: "replicationBackfillId",
-    registry_id: "registryId",
-    destination: "destination",
-    status: "status",
-    started_at: "startedAt",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct StopReplicationBackfillRequest {
-    pub registry_id: Option<String>,
-    pub replication_backfill_id: String,
-}
-
-tree!(StopReplicationBackfillRequest {
-    registry_id: "registryId",
-    replication_backfill_id: "replicationBackfillId",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct StopReplicationBackfillResponse {
-    pub registry_id: Option<String>,
-    pub replication_backfill_id: Option<String>,
-    pub destination: Option<ReplicationDestination>,
-    pub status: Option<String>,
-    pub started_at: Option<f64>,
-}
-
-tree!(StopReplicationBackfillResponse {
-    registry_id: "registryId",
-    replication_backfill_id: "replicationBackfillId",
-    destination: "destination",
-    status: "status",
-    started_at: "startedAt",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2271,36 +1970,6 @@ tree!(UntagResourceRequest {
 pub struct UntagResourceResponse {}
 
 tree!(UntagResourceResponse {});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct UpdateImageStorageClassRequest {
-    pub registry_id: Option<String>,
-    pub repository_name: String,
-    pub image_id: ImageIdentifier,
-    pub target_storage_class: String,
-}
-
-tree!(UpdateImageStorageClassRequest {
-    registry_id: "registryId",
-    repository_name: "repositoryName",
-    image_id: "imageId",
-    target_storage_class: "targetStorageClass",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct UpdateImageStorageClassResponse {
-    pub registry_id: Option<String>,
-    pub repository_name: Option<String>,
-    pub image_id: Option<ImageIdentifier>,
-    pub image_status: Option<String>,
-}
-
-tree!(UpdateImageStorageClassResponse {
-    registry_id: "registryId",
-    repository_name: "repositoryName",
-    image_id: "imageId",
-    image_status: "imageStatus",
-});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdatePullThroughCacheRuleRequest {
@@ -2406,40 +2075,6 @@ tree!(UploadLayerPartResponse {
     repository_name: "repositoryName",
     upload_id: "uploadId",
     last_byte_received: "lastByteReceived",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ValidatePullThroughCacheRuleRequest {
-    pub ecr_repository_prefix: String,
-    pub registry_id: Option<String>,
-}
-
-tree!(ValidatePullThroughCacheRuleRequest {
-    ecr_repository_prefix: "ecrRepositoryPrefix",
-    registry_id: "registryId",
-});
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ValidatePullThroughCacheRuleResponse {
-    pub ecr_repository_prefix: Option<String>,
-    pub registry_id: Option<String>,
-    pub upstream_registry_url: Option<String>,
-    pub credential_arn: Option<String>,
-    pub custom_role_arn: Option<String>,
-    pub upstream_repository_prefix: Option<String>,
-    pub is_valid: Option<bool>,
-    pub failure: Option<String>,
-}
-
-tree!(ValidatePullThroughCacheRuleResponse {
-    ecr_repository_prefix: "ecrRepositoryPrefix",
-    registry_id: "registryId",
-    upstream_registry_url: "upstreamRegistryUrl",
-    credential_arn: "credentialArn",
-    custom_role_arn: "customRoleArn",
-    upstream_repository_prefix: "upstreamRepositoryPrefix",
-    is_valid: "isValid",
-    failure: "failure",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,0 +1,420 @@
+//! Images: put, got, listed, described, deleted.
+
+use super::common::{page, scope_of};
+use crate::layers::Layers;
+use crate::machine::{
+    self, DeleteProblem, NewImage, PutImage, Reference, delete_image, find_image, get_repository, tags_of, untag_image,
+};
+use crate::model::{Image, Pull, PullTimeExclusion};
+use crate::types::{self, ImageDetail, ImageFailure, ImageIdentifier, ImageReferrer};
+use crate::{errors, names};
+use honmaru_base::{ApiError, Scope};
+use honmaru_machine::{Call, State, Tx};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Ref: ListImages and DescribeImages: 100 a page unless asked otherwise.
+const PAGE: usize = 100;
+/// Ref: ListImageReferrers: 50 a page.
+const REFERRERS_PAGE: usize = 50;
+/// Ref: OCI distribution specification 1.1.
+const MANIFEST_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Which image an identifier means, or why none.
+fn identify(state: &State, scope: &Scope, name: &str, id: &ImageIdentifier) -> Result<String, ImageFailure> {
+    let fail = |code: &str, reason: String| ImageFailure {
+        image_id: Some(id.clone()),
+        failure_code: Some(code.to_owned()),
+        failure_reason: Some(reason),
+    };
+    let reference = match (&id.image_digest, &id.image_tag) {
+        (None, None) => {
+            let reason = "Invalid request parameters: both tag and digest cannot be null";
+            return Err(fail("MissingDigestAndTag", reason.to_owned()));
+        }
+        (Some(digest), _) if !names::is_digest(digest) => {
+            let reason = "Invalid request parameters: image digest should satisfy the regex \
+                          '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'";
+            return Err(fail("InvalidImageDigest", reason.to_owned()));
+        }
+        (_, Some(tag)) if !names::is_tag(tag) => {
+            let reason = "Invalid request parameters: image tag should satisfy the regex '[a-zA-Z0-9-_.]+'";
+            return Err(fail("InvalidImageTag", reason.to_owned()));
+        }
+        (_, Some(tag)) => Reference::Tag(tag.clone()),
+        (Some(digest), None) => Reference::Digest(digest.clone()),
+    };
+    let missing = || fail("ImageNotFound", "Requested image not found".to_owned());
+    let image = find_image(state, scope, name, &reference).ok_or_else(missing)?;
+    match &id.image_digest {
+        Some(digest) if *digest != image.digest => Err(fail(
+            "ImageTagDoesNotMatchDigest",
+            "Requested image tag does not match digest".to_owned(),
+        )),
+        _ => Ok(image.digest.clone()),
+    }
+}
+
+/// The image of an identifier, or the error that single-image operations answer.
+pub(super) fn image_of<'a>(
+    state: &'a State,
+    scope: &Scope,
+    name: &str,
+    id: &ImageIdentifier,
+) -> Result<&'a Image, ApiError> {
+    get_repository(state, scope, name)?;
+    let digest = identify(state, scope, name, id).map_err(|failure| match failure.failure_code.as_deref() {
+        Some("ImageNotFound" | "ImageTagDoesNotMatchDigest") => {
+            errors::image_not_found(scope, name, id.image_digest.as_deref(), id.image_tag.as_deref())
+        }
+        _ => errors::invalid(failure.failure_reason.unwrap_or_default()),
+    })?;
+    find_image(state, scope, name, &Reference::Digest(digest))
+        .ok_or_else(|| errors::image_not_found(scope, name, id.image_digest.as_deref(), id.image_tag.as_deref()))
+}
+
+pub(super) fn batch_delete(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::BatchDeleteImageRequest,
+) -> Result<types::BatchDeleteImageResponse, ApiError> {
+    let scope = scope_of(call, input.registry_id.as_deref())?;
+    let name = &input.repository_name;
+    get_repository(tx, &scope, name)?;
+    let (mut deleted, mut failures) = (Vec::new(), Vec::new());
+    for id in input.image_ids {
+        let digest = match identify(tx, &scope, name, &id) {
+            Ok(digest) => digest,
+            Err(failure) => {
+                failures.push(failure);
+                continue;
+            }
+        };
+        let tags = tags_of(tx, &scope, name, &digest);
+        let shown = |tag: Option<String>| ImageIdentifier {
+            image_digest: Some(digest.clone()),
+            image_tag: tag,
+        };
+        match &id.image_tag {
+            // By tag only the tag goes, unless it was the last one. Ref: BatchDeleteImage.
+            Some(tag) if id.image_digest.is_none() && tags.len() > 1 => {
+                untag_image(tx, &scope, name, tag);
+                deleted.push(shown(Some(tag.clone())));
+            }
+            _ => match delete_image(tx, &scope, name, &digest) {
+                Ok(()) if tags.is_empty() => deleted.push(shown(None)),
+                Ok(()) => deleted.extend(tags.into_iter().map(|tag| shown(Some(tag)))),
+                Err(DeleteProblem::NotFound) => {}
+                Err(DeleteProblem::InIndex { parents }) => failures.push(ImageFailure {
+                    image_id: Some(id),
+                    failure_code: Some("ImageReferencedByManifestList".to_owned()),
+                    failure_reason: Some(format!(
+                        "Requested image referenced by manifest list: [{}]",
+                        parents.join(", ")
+                    )),
+                }),
+            },
+        }
+    }
+    Ok(types::BatchDeleteImageResponse {
+        image_ids: Some(deleted),
+        failures: Some(failures),
+    })
+}
+
+pub(super) async fn batch_get(
+    layers: Arc<dyn Layers>,
+    call: Call,
+    input: types::BatchGetImageRequest,
+) -> Result<types::BatchGetImageResponse, ApiError> {
+    let scope = scope_of(&call, input.registry_id.as_deref())?;
+    let name = input.repository_name;
+    let (look_scope, look_name, ids) = (scope.clone(), name.clone(), input.image_ids.clone());
+    let (principal, now) = (call.principal.arn.clone(), call.now);
+    let found = layers.read(Box::new(move |state| {
+        get_repository(state, &look_scope, &look_name)?;
+        let excluded = state.get::<PullTimeExclusion>(&look_scope, &principal).is_some();
+        let found = ids.iter().map(|id| match identify(state, &look_scope, &look_name, id) {
+            Ok(digest) => {
+                let image = find_image(state, &look_scope, &look_name, &Reference::Digest(digest.clone()));
+                let media_type = image.map(|image| image.media_type.clone());
+                let record = !excluded && machine::needs_record(state, &look_scope, &look_name, &digest, now);
+                json!({"digest": digest, "type": media_type, "record": record})
+            }
+            Err(failure) => json!({"code": failure.failure_code, "reason": failure.failure_reason}),
+        });
+        Ok(Value::Array(found.collect()))
+    }));
+    let found = found.await?;
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let (mut images, mut failures, mut pulled) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, found) in input
+        .image_ids
+        .into_iter()
+        .zip(found.as_array().cloned().unwrap_or_default())
+    {
+        let Some(digest) = text(&found, "digest") else {
+            let (failure_code, failure_reason) = (text(&found, "code"), text(&found, "reason"));
+            failures.push(ImageFailure {
+                image_id: Some(id),
+                failure_code,
+                failure_reason,
+            });
+            continue;
+        };
+        let bytes = layers.get_blob(digest.clone(), MANIFEST_BYTES_MAX).await?;
+        let Some(manifest) = bytes.and_then(|bytes| String::from_utf8(bytes).ok()) else {
+            failures.push(ImageFailure {
+                image_id: Some(id),
+                failure_code: Some("ImageInaccessible".to_owned()),
+                failure_reason: Some("The manifest cannot be read".to_owned()),
+            });
+            continue;
+        };
+        if found.get("record") == Some(&Value::Bool(true)) {
+            pulled.push(digest.clone());
+        }
+        images.push(types::Image {
+            registry_id: Some(scope.account.to_string()),
+            repository_name: Some(name.clone()),
+            image_id: Some(ImageIdentifier {
+                image_digest: Some(digest),
+                image_tag: id.image_tag,
+            }),
+            image_manifest: Some(manifest),
+            image_manifest_media_type: text(&found, "type"),
+        });
+    }
+    if !pulled.is_empty() {
+        let change = move |tx: &mut Tx<'_>| {
+            for digest in &pulled {
+                machine::record_pull(tx, &scope, &name, digest);
+            }
+            Ok(Value::Null)
+        };
+        layers.write(Box::new(change)).await?;
+    }
+    Ok(types::BatchGetImageResponse {
+        images: Some(images),
+        failures: Some(failures),
+    })
+}
+
+pub(super) async fn put(
+    layers: Arc<dyn Layers>,
+    call: Call,
+    input: types::PutImageRequest,
+) -> Result<types::PutImageResponse, ApiError> {
+    let scope = scope_of(&call, input.registry_id.as_deref())?;
+    let name = input.repository_name;
+    if let Some(tag) = &input.image_tag
+        && !names::is_tag(tag)
+    {
+        return Err(errors::invalid(
+            "Invalid parameter at 'imageTag' failed to satisfy constraint: 'must satisfy regular expression \
+             '[a-zA-Z0-9_][a-zA-Z0-9-_.]{0,127}''",
+        ));
+    }
+    let image = NewImage::parse(&input.image_manifest, input.image_manifest_media_type.as_deref());
+    let image = image.map_err(|problem| errors::invalid(problem.to_string()))?;
+    if let Some(expected) = &input.image_digest
+        && *expected != image.digest
+    {
+        let message = format!(
+            "The provided digest '{expected}' does not match the manifest's digest '{}'",
+            image.digest
+        );
+        return Err(ApiError::new("ImageDigestDoesNotMatchException", message));
+    }
+    // Whoever may not, or pushes to nowhere, does not get bytes stored.
+    let (look_scope, look_name) = (scope.clone(), name.clone());
+    layers
+        .read(Box::new(move |state| {
+            get_repository(state, &look_scope, &look_name).map(|_| Value::Null)
+        }))
+        .await?;
+    layers.put_blob(input.image_manifest.clone().into_bytes()).await?;
+    let put = PutImage {
+        image: image.clone(),
+        tag: input.image_tag.clone(),
+        refuse_same: true,
+        sparse: false,
+    };
+    let (write_scope, write_name) = (scope.clone(), name.clone());
+    let change = move |tx: &mut Tx<'_>| machine::put_image(tx, &write_scope, &write_name, put).map(|()| Value::Null);
+    layers.write(Box::new(change)).await?;
+    Ok(types::PutImageResponse {
+        image: Some(types::Image {
+            registry_id: Some(scope.account.to_string()),
+            repository_name: Some(name),
+            image_id: Some(ImageIdentifier {
+                image_digest: Some(image.digest),
+                image_tag: input.image_tag,
+            }),
+            image_manifest: Some(input.image_manifest),
+            image_manifest_media_type: Some(image.media_type),
+        }),
+    })
+}
+
+/// Whether an image with these tags is asked for.
+pub(super) fn is_asked(status: Option<&str>, tags: &[String]) -> bool {
+    match status {
+        Some("TAGGED") => !tags.is_empty(),
+        Some("UNTAGGED") => tags.is_empty(),
+        _ => true,
+    }
+}
+
+pub(super) fn list(
+    state: &State,
+    call: &Call,
+    input: types::ListImagesRequest,
+) -> Result<types::ListImagesResponse, ApiError> {
+    let scope = scope_of(call, input.registry_id.as_deref())?;
+    let name = &input.repository_name;
+    get_repository(state, &scope, name)?;
+    let status = input.filter.as_ref().and_then(|filter| filter.tag_status.as_deref());
+    if input
+        .filter
+        .as_ref()
+        .is_some_and(|filter| filter.image_status.as_deref() == Some("ARCHIVED"))
+    {
+        return Ok(types::ListImagesResponse {
+            image_ids: Some(Vec::new()),
+            next_token: None,
+        });
+    }
+    let prefix = Image::prefix(name);
+    let ids = state.prefixed::<Image>(&scope, &prefix).flat_map(|(_, image)| {
+        let tags = tags_of(state, &scope, name, &image.digest);
+        let asked = is_asked(status, &tags);
+        let tags: Vec<Option<String>> = match tags.is_empty() {
+            true => vec![None],
+            false => tags.into_iter().map(Some).collect(),
+        };
+        let id = move |tag: Option<String>| {
+            let key = format!("{} {}", image.digest, tag.as_deref().unwrap_or_default());
+            (
+                key,
+                ImageIdentifier {
+                    image_digest: Some(image.digest.clone()),
+                    image_tag: tag,
+                },
+            )
+        };
+        tags.into_iter().filter(move |_| asked).map(id)
+    });
+    let (image_ids, next_token) = page(ids, input.next_token.as_deref(), input.max_results, PAGE)?;
+    Ok(types::ListImagesResponse {
+        image_ids: Some(image_ids),
+        next_token,
+    })
+}
+
+fn detail(state: &State, scope: &Scope, image: &Image) -> ImageDetail {
+    let name = &image.repository;
+    let tags = tags_of(state, scope, name, &image.digest);
+    // Of an index: its largest image. Ref: DescribeImages, imageSizeInBytes.
+    let child = |digest: &str| {
+        state
+            .get::<Image>(scope, &Image::key(name, digest))
+            .map(Image::content_bytes)
+    };
+    let size = match image.is_index() {
+        true => image
+            .manifests
+            .iter()
+            .filter_map(|entry| child(&entry.digest))
+            .max()
+            .unwrap_or(0),
+        false => image.content_bytes(),
+    };
+    let pulled = state.get::<Pull>(scope, &Image::key(name, &image.digest));
+    ImageDetail {
+        registry_id: Some(scope.account.to_string()),
+        repository_name: Some(name.clone()),
+        image_digest: Some(image.digest.clone()),
+        image_tags: (!tags.is_empty()).then_some(tags),
+        image_size_in_bytes: Some(i64::try_from(size).unwrap_or(i64::MAX)),
+        image_pushed_at: Some(image.pushed_at.as_epoch_s()),
+        image_manifest_media_type: Some(image.media_type.clone()),
+        artifact_media_type: image.artifact_type.clone().or_else(|| image.config_media_type.clone()),
+        last_recorded_pull_time: pulled.map(|pulled| pulled.at.as_epoch_s()),
+        subject_manifest_digest: image.subject.clone(),
+        image_status: Some("ACTIVE".to_owned()),
+        ..ImageDetail::default()
+    }
+}
+
+pub(super) fn describe(
+    state: &State,
+    call: &Call,
+    input: types::DescribeImagesRequest,
+) -> Result<types::DescribeImagesResponse, ApiError> {
+    let scope = scope_of(call, input.registry_id.as_deref())?;
+    let name = &input.repository_name;
+    get_repository(state, &scope, name)?;
+    if let Some(ids) = input.image_ids.filter(|ids| !ids.is_empty()) {
+        let mut digests: Vec<&Image> = Vec::new();
+        for id in &ids {
+            let image = image_of(state, &scope, name, id)?;
+            if !digests.iter().any(|seen| seen.digest == image.digest) {
+                digests.push(image);
+            }
+        }
+        let details = digests.into_iter().map(|image| detail(state, &scope, image)).collect();
+        return Ok(types::DescribeImagesResponse {
+            image_details: Some(details),
+            next_token: None,
+        });
+    }
+    let status = input.filter.as_ref().and_then(|filter| filter.tag_status.as_deref());
+    let archived = input
+        .filter
+        .as_ref()
+        .is_some_and(|filter| filter.image_status.as_deref() == Some("ARCHIVED"));
+    let prefix = Image::prefix(name);
+    let images = state
+        .prefixed::<Image>(&scope, &prefix)
+        .filter(|(_, image)| !archived && is_asked(status, &tags_of(state, &scope, name, &image.digest)))
+        .map(|(key, image)| (key.to_owned(), image));
+    let (images, next_token) = page(images, input.next_token.as_deref(), input.max_results, PAGE)?;
+    let details = images.into_iter().map(|image| detail(state, &scope, image)).collect();
+    Ok(types::DescribeImagesResponse {
+        image_details: Some(details),
+        next_token,
+    })
+}
+
+pub(super) fn referrers(
+    state: &State,
+    call: &Call,
+    input: types::ListImageReferrersRequest,
+) -> Result<types::ListImageReferrersResponse, ApiError> {
+    let scope = scope_of(call, input.registry_id.as_deref())?;
+    let name = &input.repository_name;
+    get_repository(state, &scope, name)?;
+    let kinds = input
+        .filter
+        .and_then(|filter| filter.artifact_types)
+        .unwrap_or_default();
+    let asked =
+        |image: &&Image| kinds.is_empty() || image.artifact_type.as_ref().is_some_and(|kind| kinds.contains(kind));
+    let found = machine::referrers(state, &scope, name, &input.subject_id.image_digest)
+        .filter(asked)
+        .map(|image| (image.digest.clone(), image));
+    let (images, next_token) = page(found, input.next_token.as_deref(), input.max_results, REFERRERS_PAGE)?;
+    let referrer = |image: &Image| ImageReferrer {
+        digest: image.digest.clone(),
+        media_type: image.media_type.clone(),
+        artifact_type: image.artifact_type.clone(),
+        size: i64::try_from(image.manifest_bytes).unwrap_or(i64::MAX),
+        annotations: (!image.annotations.is_empty()).then(|| image.annotations.clone()),
+        artifact_status: Some("ACTIVE".to_owned()),
+    };
+    Ok(types::ListImageReferrersResponse {
+        referrers: Some(images.into_iter().map(referrer).collect()),
+        next_token,
+    })
+}

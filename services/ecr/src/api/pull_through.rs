@@ -1,0 +1,212 @@
+//! Pull-through cache rules. Ref: ECR user guide, "Sync an upstream registry with an Amazon ECR private registry".
+
+use super::common::{page, scope_of};
+use crate::errors;
+use crate::model::PullThroughRule;
+use crate::names::is_repository_name;
+use crate::types;
+use honmaru_base::{ApiError, Scope};
+use honmaru_machine::{Call, State, Tx};
+
+/// Ref: ECR quota "pull through cache rules".
+const RULES_MAX: usize = 50;
+const PAGE: usize = 100;
+
+/// Known upstreams: AWS's word, the host.
+const UPSTREAMS: [(&str, &str); 8] = [
+    ("ecr-public", "public.ecr.aws"),
+    ("docker-hub", "registry-1.docker.io"),
+    ("quay", "quay.io"),
+    ("k8s", "registry.k8s.io"),
+    ("github-container-registry", "ghcr.io"),
+    ("gitlab-container-registry", "registry.gitlab.com"),
+    ("chainguard", "cgr.dev"),
+    ("ecr", ".dkr.ecr."),
+];
+
+fn shown(scope: &Scope, row: &PullThroughRule) -> types::PullThroughCacheRule {
+    types::PullThroughCacheRule {
+        ecr_repository_prefix: Some(row.prefix.clone()),
+        upstream_registry_url: Some(row.upstream_url.clone()),
+        created_at: Some(row.created_at.as_epoch_s()),
+        registry_id: Some(scope.account.to_string()),
+        credential_arn: row.credential_arn.clone(),
+        custom_role_arn: row.custom_role_arn.clone(),
+        upstream_repository_prefix: row.upstream_prefix.clone(),
+        upstream_registry: row.upstream_registry.clone(),
+        updated_at: Some(row.updated_at.as_epoch_s()),
+    }
+}
+
+fn missing(scope: &Scope, prefix: &str) -> ApiError {
+    ApiError::new(
+        "PullThroughCacheRuleNotFoundException",
+        format!(
+            "The pull through cache rule with ecrRepositoryPrefix '{prefix}' does not exist in the registry with id \
+             '{}'",
+            scope.account
+        ),
+    )
+}
+
+pub(super) fn check_prefix(prefix: &str) -> Result<(), ApiError> {
+    if prefix == "ROOT" || is_repository_name(prefix) {
+        return Ok(());
+    }
+    Err(errors::invalid(format!("'{prefix}' is no repository prefix")))
+}
+
+/// A registry's host with an optional port; schemes and paths are no part of it.
+fn check_url(url: &str) -> Result<(), ApiError> {
+    let valid = !url.is_empty()
+        && url.len() <= 255
+        && url.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:".contains(&b))
+        && (url.contains('.') || url.contains(':') || url == "localhost");
+    if valid {
+        Ok(())
+    } else {
+        Err(ApiError::new(
+            "UnsupportedUpstreamRegistryException",
+            format!("'{url}' is no registry's host name"),
+        ))
+    }
+}
+
+pub(super) fn create(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::CreatePullThroughCacheRuleRequest,
+) -> Result<types::CreatePullThroughCacheRuleResponse, ApiError> {
+    let scope = scope_of(call, input.registry_id.as_deref())?;
+    let prefix = input.ecr_repository_prefix;
+    let url = input
+        .upstream_registry_url
+        .trim_start_matches("https://")
+        .trim_end_matches('/')
+        .to_owned();
+    check_prefix(&prefix)?;
+    check_url(&url)?;
+    if let Some(upstream) = &input.upstream_repository_prefix {
+        check_prefix(upstream)?;
+    }
+    if tx.get::<PullThroughRule>(&scope, &prefix).is_some() {
+        return Err(ApiError::new(
+            "PullThroughCacheRuleAlreadyExistsException",
+            format!(
+                "A pull through cache rule with ecrRepositoryPrefix '{prefix}' already exists in the registry with id \
+                 '{}'",
+                scope.account
+            ),
+        ));
+    }
+    if tx.list::<PullThroughRule>(&scope).count() >= RULES_MAX {
+        return Err(errors::limit(format!(
+            "A registry may have at most {RULES_MAX} pull through cache rules"
+        )));
+    }
+    let known = UPSTREAMS
+        .iter()
+        .find(|(_, host)| url.contains(host))
+        .map(|(name, _)| (*name).to_owned());
+    let now = tx.now();
+    let row = PullThroughRule {
+        prefix: prefix.clone(),
+        upstream_url: url,
+        upstream_registry: input.upstream_registry.or(known),
+        upstream_prefix: input.upstream_repository_prefix,
+        credential_arn: input.credential_arn,
+        custom_role_arn: input.custom_role_arn,
+        created_at: now,
+        updated_at: now,
+    };
+    let all = shown(&scope, &row);
+    tx.put(&scope, &prefix, row);
+    Ok(types::CreatePullThroughCacheRuleResponse {
+        ecr_repository_prefix: all.ecr_repository_prefix,
+        upstream_registry_url: all.upstream_registry_url,
+        created_at: all.created_at,
+        registry_id: all.registry_id,
+        upstream_registry: all.upstream_registry,
+        credential_arn: all.credential_arn,
+        custom_role_arn: all.custom_role_arn,
+        upstream_repository_prefix: all.upstream_repository_prefix,
+    })
+}
+
+pub(super) fn delete(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::DeletePullThroughCacheRuleRequest,
+) -> Result<types::DeletePullThroughCacheRuleResponse, ApiError> {
+    let scope = scope_of(call, input.registry_id.as_deref())?;
+    let prefix = input.ecr_repository_prefix;
+    let row = tx
+        .delete::<PullThroughRule>(&scope, &prefix)
+        .ok_or_else(|| missing(&scope, &prefix))?;
+    let all = shown(&scope, &row);
+    Ok(types::DeletePullThroughCacheRuleResponse {
+        ecr_repository_prefix: all.ecr_repository_prefix,
+        upstream_registry_url: all.upstream_registry_url,
+        created_at: all.created_at,
+        registry_id: all.registry_id,
+        credential_arn: all.credential_arn,
+        custom_role_arn: all.custom_role_arn,
+        upstream_repository_prefix: all.upstream_repository_prefix,
+    })
+}
+
+pub(super) fn update(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::UpdatePullThroughCacheRuleRequest,
+) -> Result<types::UpdatePullThroughCacheRuleResponse, ApiError> {
+    let scope = scope_of(call, input.registry_id.as_deref())?;
+    let prefix = input.ecr_repository_prefix;
+    let now = tx.now();
+    let row = tx.update::<PullThroughRule>(&scope, &prefix, |row| {
+        row.credential_arn = input.credential_arn.clone().or(row.credential_arn.take());
+        row.custom_role_arn = input.custom_role_arn.clone().or(row.custom_role_arn.take());
+        row.updated_at = now;
+    });
+    let all = shown(&scope, row.ok_or_else(|| missing(&scope, &prefix))?);
+    Ok(types::UpdatePullThroughCacheRuleResponse {
+        ecr_repository_prefix: all.ecr_repository_prefix,
+        registry_id: all.registry_id,
+        updated_at: all.updated_at,
+        credential_arn: all.credential_arn,
+        custom_role_arn: all.custom_role_arn,
+        upstream_repository_prefix: all.upstream_repository_prefix,
+    })
+}
+
+pub(super) fn describe(
+    state: &State,
+    call: &Call,
+    input: types::DescribePullThroughCacheRulesRequest,
+) -> Result<types::DescribePullThroughCacheRulesResponse, ApiError> {
+    let scope = scope_of(call, input.registry_id.as_deref())?;
+    if let Some(named) = input.ecr_repository_prefixes.filter(|named| !named.is_empty()) {
+        let row = |prefix: &String| {
+            state
+                .get::<PullThroughRule>(&scope, prefix)
+                .ok_or_else(|| missing(&scope, prefix))
+        };
+        let rules = named
+            .iter()
+            .map(|prefix| Ok(shown(&scope, row(prefix)?)))
+            .collect::<Result<_, ApiError>>()?;
+        return Ok(types::DescribePullThroughCacheRulesResponse {
+            pull_through_cache_rules: Some(rules),
+            next_token: None,
+        });
+    }
+    let all = state
+        .list::<PullThroughRule>(&scope)
+        .map(|(prefix, row)| (prefix.to_owned(), row));
+    let (rows, next_token) = page(all, input.next_token.as_deref(), input.max_results, PAGE)?;
+    let rules = rows.into_iter().map(|row| shown(&scope, row)).collect();
+    Ok(types::DescribePullThroughCacheRulesResponse {
+        pull_through_cache_rules: Some(rules),
+        next_token,
+    })
+}

@@ -1,0 +1,262 @@
+//! The registry as a whole: tokens, replication, settings, principals whose pulls are not recorded.
+
+use super::common::{page, scope_of};
+use super::images::image_of;
+use crate::errors;
+use crate::machine::destinations;
+use crate::model::{Image, PullTimeExclusion, Registry};
+use crate::token::{self, TOKEN_LIFE_S};
+use crate::types::{self, AuthorizationData, ImageReplicationStatus, ReplicationConfiguration};
+use honmaru_base::{ApiError, Arn, Scope};
+use honmaru_machine::{Call, State, Tx};
+use honmaru_wire::tree::Tree;
+
+/// Ref: ECR: at most 10 replication rules, 25 destinations over all rules, 100 filters a rule.
+const RULES_MAX: usize = 10;
+const DESTINATIONS_MAX: usize = 25;
+const FILTERS_MAX: usize = 100;
+const PAGE: usize = 100;
+/// Ref: ECR quota of pull time update exclusions.
+const EXCLUSIONS_MAX: usize = 100;
+
+/// Account settings that exist, their values (the first is the default).
+const SETTINGS: [(&str, &[&str]); 3] = [
+    ("BASIC_SCAN_TYPE_VERSION", &["AWS_NATIVE"]),
+    ("REGISTRY_POLICY_SCOPE", &["V2", "V1"]),
+    ("BLOB_MOUNTING", &["ENABLED", "DISABLED"]),
+];
+
+/// Changes the registry's row; it comes to be with the first change.
+pub(super) fn change(tx: &mut Tx<'_>, call: &Call, change: impl FnOnce(&mut Registry)) {
+    let mut row = tx
+        .get::<Registry>(&call.scope, Registry::KEY)
+        .cloned()
+        .unwrap_or_default();
+    change(&mut row);
+    tx.put(&call.scope, Registry::KEY, row);
+}
+
+pub(super) fn authorization_token(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::GetAuthorizationTokenRequest,
+) -> Result<types::GetAuthorizationTokenResponse, ApiError> {
+    let scheme = if call.secure { "https" } else { "http" };
+    let expires_at = tx.now().plus_s(TOKEN_LIFE_S);
+    let registries = input.registry_ids.unwrap_or_default();
+    // One token is good for every registry that the caller may use; more than one entry is AWS's older form.
+    let count = registries.len().max(1);
+    for id in &registries {
+        scope_of(call, Some(id))?;
+    }
+    let token = token::authorization_token(tx, &call.principal);
+    let data = AuthorizationData {
+        authorization_token: Some(token),
+        expires_at: Some(expires_at.as_epoch_s()),
+        proxy_endpoint: Some(format!("{scheme}://{}", call.host)),
+    };
+    Ok(types::GetAuthorizationTokenResponse {
+        authorization_data: Some(vec![data; count]),
+    })
+}
+
+fn replication(state: &State, scope: &Scope) -> ReplicationConfiguration {
+    let row = state.get::<Registry>(scope, Registry::KEY);
+    let stored = row.and_then(|row| row.replication.clone());
+    stored.map(ReplicationConfiguration::from_tree).unwrap_or_default()
+}
+
+pub(super) fn describe(
+    state: &State,
+    call: &Call,
+    _input: types::DescribeRegistryRequest,
+) -> Result<types::DescribeRegistryResponse, ApiError> {
+    Ok(types::DescribeRegistryResponse {
+        registry_id: Some(call.scope.account.to_string()),
+        replication_configuration: Some(replication(state, &call.scope)),
+    })
+}
+
+pub(super) fn put_replication(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::PutReplicationConfigurationRequest,
+) -> Result<types::PutReplicationConfigurationResponse, ApiError> {
+    let configuration = input.replication_configuration;
+    let all = || configuration.rules.iter().flat_map(|rule| &rule.destinations);
+    if configuration.rules.len() > RULES_MAX || all().count() > DESTINATIONS_MAX {
+        return Err(errors::validation(format!(
+            "A replication configuration may have at most {RULES_MAX} rules and {DESTINATIONS_MAX} destinations"
+        )));
+    }
+    for to in all() {
+        let scope = Scope::new(&to.registry_id, &to.region)
+            .map_err(|error| errors::invalid(format!("Invalid replication destination: {error}")))?;
+        if scope == call.scope {
+            return Err(errors::validation(
+                "Invalid replication configuration: the destination is the source registry",
+            ));
+        }
+        if scope.account != call.scope.account {
+            return Err(errors::validation(
+                "Replication to another account is not supported by this cloud; other regions of the account are",
+            ));
+        }
+    }
+    for rule in &configuration.rules {
+        let filters = rule.repository_filters.as_deref().unwrap_or_default();
+        if filters.len() > FILTERS_MAX || filters.iter().any(|filter| filter.filter_type != "PREFIX_MATCH") {
+            return Err(errors::validation(
+                "Repository filters must be at most 100 of filterType PREFIX_MATCH",
+            ));
+        }
+        if rule.delete_replication.as_ref().is_some_and(|delete| delete.enabled) {
+            return Err(errors::validation(
+                "Replication of deletions is not supported by this cloud",
+            ));
+        }
+    }
+    change(tx, call, |row| {
+        row.replication = Some(configuration.clone().into_tree())
+    });
+    Ok(types::PutReplicationConfigurationResponse {
+        replication_configuration: Some(configuration),
+    })
+}
+
+pub(super) fn replication_status(
+    state: &State,
+    call: &Call,
+    input: types::DescribeImageReplicationStatusRequest,
+) -> Result<types::DescribeImageReplicationStatusResponse, ApiError> {
+    let scope = scope_of(call, input.registry_id.as_deref())?;
+    let name = &input.repository_name;
+    let image = image_of(state, &scope, name, &input.image_id)?;
+    let status = |to: Scope| ImageReplicationStatus {
+        // Images that were pushed before the rule was made are not copied. Ref: "Private image replication".
+        status: Some(
+            if state.get::<Image>(&to, &Image::key(name, &image.digest)).is_some() {
+                "COMPLETE"
+            } else {
+                "FAILED"
+            }
+            .to_owned(),
+        ),
+        region: Some(to.region.to_string()),
+        registry_id: Some(to.account.to_string()),
+        failure_code: None,
+    };
+    let statuses = destinations(state, &scope, name).into_iter().map(status).collect();
+    Ok(types::DescribeImageReplicationStatusResponse {
+        repository_name: Some(name.clone()),
+        image_id: Some(input.image_id),
+        replication_statuses: Some(statuses),
+    })
+}
+
+fn setting(name: &str) -> Result<&'static [&'static str], ApiError> {
+    let known = SETTINGS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, values)| *values);
+    known.ok_or_else(|| errors::validation(format!("The account setting '{name}' is not known")))
+}
+
+pub(super) fn get_setting(
+    state: &State,
+    call: &Call,
+    input: types::GetAccountSettingRequest,
+) -> Result<types::GetAccountSettingResponse, ApiError> {
+    let default = setting(&input.name)?.first().copied().unwrap_or_default();
+    let row = state.get::<Registry>(&call.scope, Registry::KEY);
+    let value = row
+        .and_then(|row| row.settings.get(&input.name).cloned())
+        .unwrap_or_else(|| default.to_owned());
+    Ok(types::GetAccountSettingResponse {
+        name: Some(input.name),
+        value: Some(value),
+    })
+}
+
+pub(super) fn put_setting(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::PutAccountSettingRequest,
+) -> Result<types::PutAccountSettingResponse, ApiError> {
+    if !setting(&input.name)?.contains(&input.value.as_str()) {
+        let message = format!("'{}' is no value of the account setting '{}'", input.value, input.name);
+        return Err(errors::validation(message));
+    }
+    change(tx, call, |row| {
+        row.settings.insert(input.name.clone(), input.value.clone());
+    });
+    Ok(types::PutAccountSettingResponse {
+        name: Some(input.name),
+        value: Some(input.value),
+    })
+}
+
+pub(super) fn register_exclusion(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::RegisterPullTimeUpdateExclusionRequest,
+) -> Result<types::RegisterPullTimeUpdateExclusionResponse, ApiError> {
+    let arn = input.principal_arn;
+    if arn.parse::<Arn>().map_or(true, |arn| arn.service != "iam") {
+        return Err(errors::invalid(
+            "Invalid parameter at 'principalArn': the ARN of an IAM user or role is expected",
+        ));
+    }
+    if tx.get::<PullTimeExclusion>(&call.scope, &arn).is_some() {
+        let message = format!("The exclusion for '{arn}' already exists");
+        return Err(ApiError::new("ExclusionAlreadyExistsException", message));
+    }
+    if tx.list::<PullTimeExclusion>(&call.scope).count() >= EXCLUSIONS_MAX {
+        return Err(errors::limit(format!(
+            "A registry may have at most {EXCLUSIONS_MAX} exclusions"
+        )));
+    }
+    let created_at = tx.now();
+    tx.put(
+        &call.scope,
+        &arn,
+        PullTimeExclusion {
+            principal_arn: arn.clone(),
+            created_at,
+        },
+    );
+    Ok(types::RegisterPullTimeUpdateExclusionResponse {
+        principal_arn: Some(arn.clone()),
+        created_at: Some(created_at.as_epoch_s()),
+    })
+}
+
+pub(super) fn deregister_exclusion(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::DeregisterPullTimeUpdateExclusionRequest,
+) -> Result<types::DeregisterPullTimeUpdateExclusionResponse, ApiError> {
+    let arn = input.principal_arn;
+    if tx.delete::<PullTimeExclusion>(&call.scope, &arn).is_none() {
+        let message = format!("The exclusion for '{arn}' does not exist");
+        return Err(ApiError::new("ExclusionNotFoundException", message));
+    }
+    Ok(types::DeregisterPullTimeUpdateExclusionResponse {
+        principal_arn: Some(arn),
+    })
+}
+
+pub(super) fn list_exclusions(
+    state: &State,
+    call: &Call,
+    input: types::ListPullTimeUpdateExclusionsRequest,
+) -> Result<types::ListPullTimeUpdateExclusionsResponse, ApiError> {
+    let all = state
+        .list::<PullTimeExclusion>(&call.scope)
+        .map(|(arn, _)| (arn.to_owned(), arn.to_owned()));
+    let (arns, next_token) = page(all, input.next_token.as_deref(), input.max_results, PAGE)?;
+    Ok(types::ListPullTimeUpdateExclusionsResponse {
+        pull_time_update_exclusions: Some(arns),
+        next_token,
+    })
+}

@@ -1,0 +1,326 @@
+//! Images: put, found, tagged, removed; and the layers that wait for one.
+
+use super::manifest::{NewImage, PutImage};
+use super::pull_through::rule_for;
+use super::replicate::replicate;
+use super::repository::get_repository;
+use crate::model::{Image, LayerLink, Pull, Tag};
+use crate::{errors, mutability};
+use honmaru_base::{ApiError, Scope, Time};
+use honmaru_machine::{State, Tx};
+use std::collections::BTreeMap;
+
+/// A layer that no manifest names after a day belongs to a push that was given up.
+pub(crate) const LAYER_LINK_LIFE_S: i64 = 24 * 3_600;
+/// Ref: ECR: a pull's time is recorded at least once every 24 hours.
+const PULL_RECORDED_EVERY_S: i64 = 24 * 3_600;
+/// Ref: ECR quota "images per repository".
+const IMAGES_MAX: usize = 100_000;
+/// Ref: ECR quota "tags per image".
+const TAGS_MAX: usize = 1_000;
+
+/// An image by tag or digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// By tag.
+    Tag(String),
+    /// By digest of its manifest.
+    Digest(String),
+}
+
+impl Reference {
+    /// Reads the part of an image name after `:` (a tag) or `@` (a digest).
+    pub fn parse(text: &str) -> Self {
+        if text.contains(':') {
+            Self::Digest(text.to_owned())
+        } else {
+            Self::Tag(text.to_owned())
+        }
+    }
+}
+
+/// A manifest that a repository holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestInfo {
+    /// Its digest.
+    pub digest: String,
+    /// Its media type.
+    pub media_type: String,
+}
+
+/// Why an image cannot be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeleteProblem {
+    /// There is none.
+    NotFound,
+    /// An index of the repository names it.
+    InIndex {
+        /// The indexes.
+        parents: Vec<String>,
+    },
+}
+
+pub(crate) fn find_image<'a>(state: &'a State, scope: &Scope, name: &str, reference: &Reference) -> Option<&'a Image> {
+    match reference {
+        Reference::Digest(digest) => state.get(scope, &Image::key(name, digest)),
+        Reference::Tag(tag) => {
+            let tag = state.get::<Tag>(scope, &Tag::key(name, tag))?;
+            state.get(scope, &Image::key(name, &tag.digest))
+        }
+    }
+}
+
+/// The manifest that a tag or digest means; an index stays an index.
+pub fn resolve_image(state: &State, scope: &Scope, name: &str, reference: &Reference) -> Option<ManifestInfo> {
+    let image = find_image(state, scope, name, reference)?;
+    Some(ManifestInfo {
+        digest: image.digest.clone(),
+        media_type: image.media_type.clone(),
+    })
+}
+
+/// The manifest to run on `linux/<architecture>`: of an index the entry that fits, everything else as it is. Nothing
+/// when the image is not there, or has no manifest for the architecture. For ECS's `ImageSource::Local`.
+pub fn select_platform(
+    state: &State,
+    scope: &Scope,
+    name: &str,
+    reference: &Reference,
+    architecture: &str,
+) -> Option<ManifestInfo> {
+    let image = find_image(state, scope, name, reference)?;
+    if !image.is_index() {
+        return Some(ManifestInfo {
+            digest: image.digest.clone(),
+            media_type: image.media_type.clone(),
+        });
+    }
+    let fits = |entry: &&crate::model::IndexEntry| entry.os == "linux" && entry.architecture == architecture;
+    let entry = image.manifests.iter().find(fits)?;
+    let child = state.get::<Image>(scope, &Image::key(name, &entry.digest))?;
+    Some(ManifestInfo {
+        digest: child.digest.clone(),
+        media_type: child.media_type.clone(),
+    })
+}
+
+/// The tags of an image in their order.
+pub fn tags_of(state: &State, scope: &Scope, name: &str, digest: &str) -> Vec<String> {
+    state
+        .find::<Tag>(scope, "image", &Image::key(name, digest))
+        .map(|(_, tag)| tag.tag.clone())
+        .collect()
+}
+
+/// At most `n` tags of a repository in ASCII order, those after `last`, and whether more follow.
+pub fn tags_page(state: &State, scope: &Scope, name: &str, last: Option<&str>, n: usize) -> (Vec<String>, bool) {
+    let prefix = Tag::prefix(name);
+    let mut after = state
+        .prefixed::<Tag>(scope, &prefix)
+        .map(|(_, tag)| &tag.tag)
+        .filter(|tag| last.is_none_or(|last| tag.as_str() > last));
+    let tags = after.by_ref().take(n).cloned().collect();
+    (tags, after.next().is_some())
+}
+
+/// The images whose subject is `digest`, in the order of their digests.
+pub fn referrers<'a>(state: &'a State, scope: &'a Scope, name: &str, digest: &str) -> std::vec::IntoIter<&'a Image> {
+    let key = Image::key(name, digest);
+    state
+        .find::<Image>(scope, "subject", &key)
+        .map(|(_, image)| image)
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// Which of these blobs the repository has: named by one of its images, or waiting for one.
+pub fn has_blobs<'a>(
+    state: &State,
+    scope: &Scope,
+    name: &str,
+    digests: impl IntoIterator<Item = &'a str>,
+) -> Vec<bool> {
+    digests
+        .into_iter()
+        .map(|digest| has_blob(state, scope, name, digest))
+        .collect()
+}
+
+fn has_blob(state: &State, scope: &Scope, name: &str, digest: &str) -> bool {
+    let key = Image::key(name, digest);
+    state.get::<LayerLink>(scope, &key).is_some() || state.find::<Image>(scope, "blob", &key).next().is_some()
+}
+
+/// Gives the repository a blob that waits for its manifest.
+pub fn link_layer(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str, size: u64) -> Result<(), ApiError> {
+    get_repository(tx, scope, name)?;
+    let key = Image::key(name, digest);
+    if tx.find::<Image>(scope, "blob", &key).next().is_none() {
+        let linked_at = tx.now();
+        tx.put(
+            scope,
+            &key,
+            LayerLink {
+                digest: digest.to_owned(),
+                size,
+                linked_at,
+            },
+        );
+    }
+    Ok(())
+}
+
+/// Takes a waiting blob from the repository. False when it has none, or an image names it.
+pub fn unlink_layer(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str) -> bool {
+    tx.delete::<LayerLink>(scope, &Image::key(name, digest)).is_some()
+}
+
+/// Puts an image under a tag, and copies it to where the registry replicates to.
+pub fn put_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, put: PutImage) -> Result<(), ApiError> {
+    let repository = get_repository(tx, scope, name)?.clone();
+    let digest = put.image.digest.clone();
+    check_content(tx, scope, name, &put)?;
+    let known = tx.get::<Image>(scope, &Image::key(name, &digest)).is_some();
+    if let Some(tag) = &put.tag {
+        let before = tx
+            .get::<Tag>(scope, &Tag::key(name, tag))
+            .map(|before| before.digest.clone());
+        match before {
+            Some(before) if before == digest && put.refuse_same => {
+                return Err(errors::image_exists(scope, name, &digest, Some(tag)));
+            }
+            Some(before) if before != digest && mutability::is_immutable(&repository, tag) => {
+                return Err(errors::tag_immutable(name, tag));
+            }
+            _ => {}
+        }
+        if tags_of(tx, scope, name, &digest).len() >= TAGS_MAX {
+            return Err(errors::limit(format!("An image may have at most {TAGS_MAX} tags")));
+        }
+    } else if known && put.refuse_same {
+        return Err(errors::image_exists(scope, name, &digest, None));
+    }
+    if !known && tx.prefixed::<Image>(scope, &Image::prefix(name)).count() >= IMAGES_MAX {
+        return Err(errors::limit(format!(
+            "A repository may have at most {IMAGES_MAX} images"
+        )));
+    }
+    write_image(tx, scope, name, put.image, put.tag.as_deref());
+    replicate(tx, scope, name, &digest, put.tag.as_deref());
+    Ok(())
+}
+
+fn check_content(state: &State, scope: &Scope, name: &str, put: &PutImage) -> Result<(), ApiError> {
+    let missing = put
+        .image
+        .blobs
+        .iter()
+        .filter(|blob| !has_blob(state, scope, name, &blob.digest));
+    let missing: Vec<String> = missing.map(|blob| blob.digest.clone()).collect();
+    if !missing.is_empty() {
+        return Err(errors::layers_missing(scope, name, &missing));
+    }
+    let there = |digest: &str| state.get::<Image>(scope, &Image::key(name, digest)).is_some();
+    let missing = put.image.manifests.iter().filter(|entry| !there(&entry.digest));
+    let missing: Vec<String> = missing.map(|entry| entry.digest.clone()).collect();
+    // A mirror records an index before its manifests: they are fetched when somebody asks for one of them.
+    let sparse = put.sparse || rule_for(state, scope, name).is_some();
+    if !missing.is_empty() && !sparse {
+        return Err(errors::images_missing(scope, name, &missing));
+    }
+    Ok(())
+}
+
+/// Writes the rows; everything has been checked.
+pub(super) fn write_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, new: NewImage, tag: Option<&str>) {
+    let digest = new.digest.clone();
+    let key = Image::key(name, &digest);
+    if tx.get::<Image>(scope, &key).is_none() {
+        for blob in &new.blobs {
+            tx.delete::<LayerLink>(scope, &Image::key(name, &blob.digest));
+        }
+        let row = Image {
+            repository: name.to_owned(),
+            digest: new.digest,
+            media_type: new.media_type,
+            manifest_bytes: new.manifest_bytes,
+            pushed_at: tx.now(),
+            blobs: new.blobs,
+            config_media_type: new.config_media_type,
+            artifact_type: new.artifact_type,
+            manifests: new.manifests,
+            annotations: if new.subject.is_some() {
+                new.annotations
+            } else {
+                BTreeMap::new()
+            },
+            subject: new.subject,
+            architecture: new.architecture,
+        };
+        tx.put(scope, &key, row);
+    }
+    if let Some(tag) = tag {
+        let key = Tag::key(name, tag);
+        if tx.get::<Tag>(scope, &key).is_none_or(|before| before.digest != digest) {
+            tx.put(
+                scope,
+                &key,
+                Tag {
+                    repository: name.to_owned(),
+                    tag: tag.to_owned(),
+                    digest,
+                },
+            );
+        }
+    }
+}
+
+/// Removes a tag; the image stays. False when there is no such tag.
+pub fn untag_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, tag: &str) -> bool {
+    tx.delete::<Tag>(scope, &Tag::key(name, tag)).is_some()
+}
+
+/// Removes an image with all its tags.
+pub fn delete_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str) -> Result<(), DeleteProblem> {
+    let key = Image::key(name, digest);
+    if tx.get::<Image>(scope, &key).is_none() {
+        return Err(DeleteProblem::NotFound);
+    }
+    let parents: Vec<String> = tx
+        .find::<Image>(scope, "parent", &key)
+        .map(|(_, index)| index.digest.clone())
+        .collect();
+    if !parents.is_empty() {
+        return Err(DeleteProblem::InIndex { parents });
+    }
+    remove_image(tx, scope, name, digest);
+    Ok(())
+}
+
+/// Removes an image with its tags, whatever names it.
+pub(super) fn remove_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str) {
+    for tag in tags_of(tx, scope, name, digest) {
+        tx.delete::<Tag>(scope, &Tag::key(name, &tag));
+    }
+    let key = Image::key(name, digest);
+    tx.delete::<Pull>(scope, &key);
+    tx.delete::<Image>(scope, &key);
+}
+
+/// Notes that an image was pulled, at most once a day. Returns whether anything changed: ask `needs_record` first to
+/// spare a write.
+pub fn record_pull(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str) -> bool {
+    let key = Image::key(name, digest);
+    let at = tx.now();
+    if tx.get::<Image>(scope, &key).is_none() || !needs_record(tx, scope, name, digest, at) {
+        return false;
+    }
+    tx.put(scope, &key, Pull { at });
+    true
+}
+
+/// Whether a pull at `now` is to be recorded.
+pub fn needs_record(state: &State, scope: &Scope, name: &str, digest: &str, now: Time) -> bool {
+    let last = state.get::<Pull>(scope, &Image::key(name, digest));
+    last.is_none_or(|last| now.since_ms(last.at) >= PULL_RECORDED_EVERY_S * 1_000)
+}

@@ -1,0 +1,21 @@
+//! Changes to repositories and images, for the API, for the registry and for the controllers.
+
+mod image;
+mod manifest;
+mod pull_through;
+mod registry;
+mod replicate;
+mod repository;
+
+pub use image::{
+    DeleteProblem, ManifestInfo, Reference, delete_image, has_blobs, link_layer, needs_record, put_image, record_pull,
+    referrers, resolve_image, select_platform, tags_of, tags_page, unlink_layer, untag_image,
+};
+pub(crate) use image::{LAYER_LINK_LIFE_S, find_image};
+pub use manifest::{ManifestProblem, NewImage, PutImage};
+
+pub use pull_through::{Upstream, upstream_of};
+pub(crate) use registry::repository_access;
+pub use registry::{RegistryAction, admit, are_live, is_layer_in_use, registry_access, registry_code};
+pub(crate) use replicate::destinations;
+pub(crate) use repository::{create_repository, delete_repository, get_repository};

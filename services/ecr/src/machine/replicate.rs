@@ -1,0 +1,79 @@
+//! Replication to other regions of the same account. Both regions share one store of blobs, so that a copy is a row.
+//! Ref: ECR user guide, "Private image replication".
+
+use super::image::write_image;
+use super::manifest::NewImage;
+use super::registry::template_for;
+use crate::model::{Image, Registry, Repository, Tag};
+use crate::mutability;
+use crate::types::ReplicationConfiguration;
+use honmaru_base::Scope;
+use honmaru_machine::{State, Tx};
+use honmaru_wire::tree::Tree;
+
+/// The scopes to which images of a repository are copied.
+pub(crate) fn destinations(state: &State, scope: &Scope, name: &str) -> Vec<Scope> {
+    let row = state.get::<Registry>(scope, Registry::KEY);
+    let Some(configuration) = row.and_then(|row| row.replication.clone()) else {
+        return Vec::new();
+    };
+    let configuration = ReplicationConfiguration::from_tree(configuration);
+    let covers = |rule: &crate::types::ReplicationRule| {
+        let filters = rule.repository_filters.as_deref().unwrap_or_default();
+        filters.is_empty() || filters.iter().any(|filter| name.starts_with(&filter.filter))
+    };
+    let mut scopes: Vec<Scope> = configuration
+        .rules
+        .iter()
+        .filter(|rule| covers(rule))
+        .flat_map(|rule| &rule.destinations)
+        .filter_map(|to| Scope::new(&to.registry_id, &to.region).ok())
+        .filter(|to| to != scope)
+        .collect();
+    scopes.sort();
+    scopes.dedup();
+    scopes
+}
+
+/// Copies an image, what its index names, and its tag to every destination.
+pub(super) fn replicate(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str, tag: Option<&str>) {
+    for to in destinations(tx, scope, name) {
+        if tx.get::<Repository>(&to, name).is_none() {
+            let now = tx.now();
+            let row = template_for(tx, &to, name, "REPLICATION").unwrap_or_else(|| Repository::plain(name, now));
+            tx.put(&to, name, row);
+        }
+        let Some(image) = tx.get::<Image>(scope, &Image::key(name, digest)).cloned() else {
+            return;
+        };
+        for entry in image.manifests.clone() {
+            if let Some(child) = tx.get::<Image>(scope, &Image::key(name, &entry.digest)).cloned() {
+                write_image(tx, &to, name, copy(child), None);
+            }
+        }
+        // A tag that is set and immutable over there stays; the image itself comes without it.
+        let tag = tag.filter(|tag| {
+            let there = tx.get::<Tag>(&to, &Tag::key(name, tag)).is_some();
+            !there
+                || tx
+                    .get::<Repository>(&to, name)
+                    .is_some_and(|row| !mutability::is_immutable(row, tag))
+        });
+        write_image(tx, &to, name, copy(image), tag);
+    }
+}
+
+fn copy(image: Image) -> NewImage {
+    NewImage {
+        digest: image.digest,
+        media_type: image.media_type,
+        manifest_bytes: image.manifest_bytes,
+        blobs: image.blobs,
+        config_media_type: image.config_media_type,
+        artifact_type: image.artifact_type,
+        manifests: image.manifests,
+        subject: image.subject,
+        annotations: image.annotations,
+        architecture: image.architecture,
+    }
+}

@@ -1,0 +1,9 @@
+//! The rows that ECR keeps.
+
+mod image;
+mod registry;
+mod repository;
+
+pub use image::{Content, Image, IndexEntry, LayerLink, Pull, Tag};
+pub use registry::{CreationTemplate, PullThroughRule, PullTimeExclusion, Registry};
+pub use repository::{Mutability, MutabilityFilter, Preview, PreviewEntry, Repository};

@@ -1,0 +1,208 @@
+//! Names of repositories, tags and digests; ARNs and URIs; which repository a registry host and path mean.
+
+use honmaru_base::{Arn, Scope};
+
+/// Ref: ECR `RepositoryName`: 2 to 256 characters.
+const NAME_CHARS_MIN: usize = 2;
+const NAME_CHARS_MAX: usize = 256;
+/// Ref: OCI distribution specification 1.1.
+const TAG_CHARS_MAX: usize = 128;
+
+/// Whether a text may be a repository's name. Ref: ECR `RepositoryName`:
+/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*`.
+pub fn is_repository_name(name: &str) -> bool {
+    (NAME_CHARS_MIN..=NAME_CHARS_MAX).contains(&name.len()) && name.split('/').all(is_component)
+}
+
+fn is_component(part: &str) -> bool {
+    let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let ends = part.bytes().next().is_some_and(alphanumeric) && part.bytes().last().is_some_and(alphanumeric);
+    let mut runs = part.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    ends && runs.all(|run| matches!(run, "" | "." | "_" | "__") || run.bytes().all(|b| b == b'-'))
+}
+
+/// Whether a text may be a tag.
+pub fn is_tag(tag: &str) -> bool {
+    let first = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    (1..=TAG_CHARS_MAX).contains(&tag.len())
+        && tag.bytes().next().is_some_and(first)
+        && tag.bytes().all(|b| first(b) || b == b'.' || b == b'-')
+}
+
+/// Whether a text is a digest that the store can hold.
+pub fn is_digest(digest: &str) -> bool {
+    let hex = |hex: &str, len: usize| hex.len() == len && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    match digest.split_once(':') {
+        Some(("sha256", rest)) => hex(rest, 64),
+        Some(("sha512", rest)) => hex(rest, 128),
+        _ => false,
+    }
+}
+
+/// A repository's ARN.
+pub fn repository_arn(scope: &Scope, name: &str) -> String {
+    Arn::new(
+        "ecr",
+        scope.region.as_str(),
+        scope.account.as_str(),
+        format!("repository/{name}"),
+    )
+    .to_string()
+}
+
+/// The scope and name in a repository's ARN.
+pub(crate) fn parse_repository_arn(arn: &str) -> Option<(Scope, String)> {
+    let arn: Arn = arn.parse().ok()?;
+    let name = arn
+        .resource
+        .strip_prefix("repository/")
+        .filter(|_| arn.service == "ecr")?;
+    Some((Scope::new(&arn.account, &arn.region).ok()?, name.to_owned()))
+}
+
+/// The registry's host name for a scope, with the port under which this cloud was reached.
+pub fn registry_host(scope: &Scope, call_host: &str) -> String {
+    let port = port_of(call_host).map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}.dkr.ecr.{}.localhost{port}", scope.account, scope.region)
+}
+
+/// A repository's URI: `<account>.dkr.ecr.<region>.localhost:<port>/<name>`.
+pub fn repository_uri(scope: &Scope, call_host: &str, name: &str) -> String {
+    format!("{}/{name}", registry_host(scope, call_host))
+}
+
+fn port_of(host: &str) -> Option<u16> {
+    host.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
+}
+
+/// Which repository an image name's host and path mean: the scope in `<account>.dkr.ecr.<region>.<any domain>`, or the
+/// default one for every other host (`localhost:4566`). `path` is the repository's name, or a path under `/v2/`.
+/// Nothing when no repository can have such a name.
+pub fn repository_of(host: &str, path: &str, default: &Scope) -> Option<(Scope, String)> {
+    let scope = scope_of_host(host).unwrap_or_else(|| default.clone());
+    let rest = path.trim_start_matches('/');
+    let name = match rest.strip_prefix("v2/") {
+        Some(rest) => name_in_route(rest)?,
+        None => rest,
+    };
+    is_repository_name(name).then(|| (scope, name.to_owned()))
+}
+
+/// The scope that a registry's host name says, if it says one.
+pub fn scope_of_host(host: &str) -> Option<Scope> {
+    let host = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.parse::<u16>().is_ok())
+        .map_or(host, |(host, _)| host);
+    let mut labels = host.split('.');
+    let account = labels.next()?;
+    if labels.next() != Some("dkr") || labels.next() != Some("ecr") {
+        return None;
+    }
+    Scope::new(account, labels.next()?).ok()
+}
+
+/// The repository's name in a path of the distribution protocol, without `/v2/`.
+fn name_in_route(rest: &str) -> Option<&str> {
+    if let Some(name) = rest.strip_suffix("/tags/list") {
+        return Some(name);
+    }
+    if let Some((name, _)) = rest.rsplit_once("/blobs/uploads") {
+        return Some(name);
+    }
+    let (head, _) = rest.rsplit_once('/')?;
+    let (name, kind) = head.rsplit_once('/')?;
+    matches!(kind, "blobs" | "manifests" | "referrers").then_some(name)
+}
+
+/// Whether a host is one of this cloud's registry: a `localhost` name or loopback address with the cloud's port.
+pub fn is_own_registry(host: &str, port: u16) -> bool {
+    let (name, given) = match host.rsplit_once(':') {
+        Some((name, digits)) => match digits.parse::<u16>() {
+            Ok(given) => (name, Some(given)),
+            Err(_) => (host, None),
+        },
+        None => (host, None),
+    };
+    let local = name == "localhost" || name == "127.0.0.1" || name.ends_with(".localhost");
+    // AWS's own names are understood too, so that task definitions written for AWS run unchanged.
+    let aws = scope_of_host(host).is_some();
+    (local && given == Some(port)) || aws
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope() -> Scope {
+        Scope::new("000000000000", "us-east-1").unwrap()
+    }
+
+    #[test]
+    fn names_follow_the_models_pattern() {
+        for good in ["ab", "team/app", "a.b_c__d---e", "0/1"] {
+            assert!(is_repository_name(good), "{good}");
+        }
+        for bad in [
+            "a",
+            "",
+            "A/b",
+            "a//b",
+            "/ab",
+            "ab/",
+            "a..b",
+            "a___b",
+            "-ab",
+            "ab-",
+            "a._b",
+            &"a".repeat(257),
+        ] {
+            assert!(!is_repository_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn hosts_and_paths_mean_repositories() {
+        let check = |host: &str, path: &str, expected: &str| {
+            let found = repository_of(host, path, &scope()).map(|(scope, name)| format!("{scope} {name}"));
+            assert_eq!(found.as_deref().unwrap_or("none"), expected, "{host} {path}");
+        };
+        check("localhost:4566", "team/app", "000000000000/us-east-1 team/app");
+        check(
+            "localhost:4566",
+            "/v2/team/app/manifests/latest",
+            "000000000000/us-east-1 team/app",
+        );
+        check(
+            "123456789012.dkr.ecr.eu-west-1.localhost:4566",
+            "/v2/app/blobs/uploads/",
+            "123456789012/eu-west-1 app",
+        );
+        check(
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+            "app",
+            "123456789012/eu-west-1 app",
+        );
+        check("x.dkr.ecr.eu-west-1.localhost", "app", "000000000000/us-east-1 app");
+        check(
+            "localhost",
+            "/v2/app/blobs/uploads/some-id",
+            "000000000000/us-east-1 app",
+        );
+        check("localhost", "/v2/", "none");
+        check("localhost", "UPPER", "none");
+    }
+
+    #[test]
+    fn uris_carry_the_callers_port() {
+        let uri = "000000000000.dkr.ecr.us-east-1.localhost:4566/app";
+        assert_eq!(repository_uri(&scope(), "localhost:4566", "app"), uri);
+        assert_eq!(
+            repository_uri(&scope(), "localhost", "app"),
+            "000000000000.dkr.ecr.us-east-1.localhost/app"
+        );
+        assert!(is_own_registry("localhost:4566", 4566) && !is_own_registry("localhost:5000", 4566));
+        assert!(is_own_registry("000000000000.dkr.ecr.us-east-1.localhost:4566", 4566));
+        assert!(!is_own_registry("docker.io", 4566) && !is_own_registry("quay.io:4566", 4566));
+    }
+}
