@@ -324,7 +324,6 @@ impl Cloud {
     fn destroy_with(&self, more: &[&str]) -> Result<()> {
         destroy(&self.binary, &self.state, more)
     }
-
 }
 
 impl Drop for Cloud {
@@ -377,7 +376,9 @@ fn sweep(binary: &Path) -> Result<()> {
     for entry in std::fs::read_dir("/tmp")? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let of_a_test = name.strip_prefix("honmaru-e2e-").and_then(|rest| rest.split('-').next());
+        let of_a_test = name
+            .strip_prefix("honmaru-e2e-")
+            .and_then(|rest| rest.split('-').next());
         let Some(pid) = of_a_test.and_then(|pid| pid.parse::<u32>().ok()) else {
             continue;
         };

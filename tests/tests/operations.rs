@@ -3,7 +3,7 @@
 
 use honmaru_base::ApiError;
 use honmaru_contract::edge::{Samples, SamplesWanted};
-use honmaru_logs::{Events, Page, Plan, Query, StoredEvent, StreamRef, StreamStat};
+use honmaru_logs::{Events, Page, Plan, Query, StreamRef, StreamStat};
 use honmaru_machine::{BoxFuture, Call, State};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -40,12 +40,54 @@ impl honmaru_wafv2::SampleSource for Nowhere {
     }
 }
 
+impl honmaru_ecr::Layers for Nowhere {
+    fn read(&self, _: honmaru_ecr::Look) -> BoxFuture<Result<serde_json::Value, ApiError>> {
+        unasked()
+    }
+
+    fn write(&self, _: honmaru_ecr::Change) -> BoxFuture<Result<serde_json::Value, ApiError>> {
+        unasked()
+    }
+
+    fn put_blob(&self, _: Vec<u8>) -> BoxFuture<Result<(), ApiError>> {
+        unasked()
+    }
+
+    fn get_blob(&self, _: String, _: u64) -> BoxFuture<Result<Option<Vec<u8>>, ApiError>> {
+        unasked()
+    }
+
+    fn begin_upload(&self, _: String) -> BoxFuture<Result<String, ApiError>> {
+        unasked()
+    }
+
+    fn append_upload(
+        &self,
+        _: String,
+        _: String,
+        _: u64,
+        _: Vec<u8>,
+    ) -> BoxFuture<Result<honmaru_ecr::Appended, ApiError>> {
+        unasked()
+    }
+
+    fn complete_upload(
+        &self,
+        _: String,
+        _: String,
+        _: String,
+    ) -> BoxFuture<Result<honmaru_ecr::Completed, ApiError>> {
+        unasked()
+    }
+}
+
 #[test]
 fn the_lists_are_what_is_registered() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services");
     let services = honmaru_cloud::services(honmaru_cloud::Planes {
         events: Arc::new(Nowhere),
         samples: Arc::new(Nowhere),
+        layers: Arc::new(Nowhere),
     });
     let mut checked = BTreeSet::new();
     for (service, operations) in services {

@@ -28,6 +28,8 @@ pub struct Planes {
     pub events: Arc<dyn honmaru_logs::Events>,
     /// Requests that the firewall sampled.
     pub samples: Arc<dyn honmaru_wafv2::SampleSource>,
+    /// Blobs of images.
+    pub layers: Arc<dyn honmaru_ecr::Layers>,
 }
 
 /// Adds the tables of every service.
@@ -38,6 +40,7 @@ pub fn register_all(state: &mut State) {
     honmaru_logs::register(state);
     honmaru_elbv2::register(state);
     honmaru_wafv2::register(state);
+    honmaru_ecr::register(state);
     honmaru_ecs::register(state);
     state.register::<applied::EdgeApplied>();
 }
@@ -53,6 +56,7 @@ pub fn services(planes: Planes) -> Vec<(&'static str, Vec<Operation>)> {
         (honmaru_logs::SERVICE, honmaru_logs::operations(&planes.events)),
         (honmaru_elbv2::SERVICE, honmaru_elbv2::operations()),
         (honmaru_wafv2::SERVICE, firewall),
+        (honmaru_ecr::SERVICE, honmaru_ecr::operations(&planes.layers)),
         (honmaru_ecs::SERVICE, ecs_operations()),
     ]
 }
@@ -80,5 +84,6 @@ pub fn reconcilers() -> Vec<Box<dyn Reconciler>> {
     all.push(Box::new(release::Release));
     all.extend(honmaru_elbv2::reconcilers());
     all.extend(honmaru_wafv2::reconcilers());
+    all.extend(honmaru_ecr::reconcilers());
     all
 }

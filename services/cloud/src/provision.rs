@@ -4,6 +4,7 @@
 use crate::images::{ImageName, parse_image};
 use honmaru_base::{ApiError, Scope, Time, uuid};
 use honmaru_contract::node::ImageSource;
+use honmaru_ecr::Reference;
 use honmaru_ecs::{Interface, LastStatus, Task, TaskDefinition, task_definition_key};
 use honmaru_machine::{Reconciler, State, Tx};
 use std::collections::BTreeMap;
@@ -57,16 +58,45 @@ fn provision(tx: &mut Tx<'_>, scope: &Scope, task: &Task) -> Result<(), String> 
     Ok(())
 }
 
-fn resolve(_state: &State, scope: &Scope, image: &str) -> Result<ImageSource, String> {
-    match parse_image(scope, image) {
-        ImageName::Remote(reference) => Ok(ImageSource::Remote {
+/// The architecture of the machine's images, in OCI's words.
+const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
+    "arm64"
+} else {
+    "amd64"
+};
+
+/// Where an image comes from. One of this cloud's registry is pinned to the manifest that it means at this moment, so
+/// that a tag that moves later changes no task that was started before.
+fn resolve(tx: &mut Tx<'_>, scope: &Scope, image: &str) -> Result<ImageSource, String> {
+    let (of, repository, reference) = match parse_image(scope, image) {
+        ImageName::Remote(reference) => {
+            return Ok(ImageSource::Remote {
+                reference,
+                credentials: None,
+            });
+        }
+        ImageName::Own {
+            scope,
+            repository,
             reference,
-            credentials: None,
-        }),
-        ImageName::Own { .. } => Err(format!(
-            "CannotPullContainerError: failed to resolve ref {image}: not found"
-        )),
+        } => (scope, repository, Reference::parse(&reference)),
+    };
+    if honmaru_ecr::resolve_image(tx, &of, &repository, &reference).is_none() {
+        return Err(format!(
+            "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {image}: \
+             {image}: not found"
+        ));
     }
+    let manifest = honmaru_ecr::select_platform(tx, &of, &repository, &reference, ARCHITECTURE).ok_or_else(|| {
+        format!(
+            "CannotPullContainerError: pull image manifest has been retried 1 time(s): image Manifest does not contain \
+             descriptor matching platform 'linux/{ARCHITECTURE}'"
+        )
+    })?;
+    honmaru_ecr::record_pull(tx, &of, &repository, &manifest.digest);
+    Ok(ImageSource::Local {
+        manifest_digest: manifest.digest,
+    })
 }
 
 fn log_groups(tx: &mut Tx<'_>, scope: &Scope, definition: &TaskDefinition) -> Result<(), String> {
