@@ -1,6 +1,7 @@
 //! `cargo xtask COMMAND`: the chores of the repository. One module per command; this file only chooses.
 
 mod bench;
+mod coverage;
 mod demo;
 mod models;
 mod test;
@@ -16,6 +17,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   demo --check   the same without a terminal, with every step checked, in a temporary state directory
   test [PART]    all tests, or a part: unit, wire, e2e
   bench [--json] [NAME...]   ratios against peers, measured in one run
+  coverage [--check]   write docs/coverage.md, or say whether it is up to date
   tidy           the rules of the house
   models         fetch the pinned botocore and write models/*.json.gz, then the types
   models types   write services/*/src/types.rs from models/ and services/*/operations.txt";
@@ -28,6 +30,7 @@ fn main() -> Result<()> {
         ["demo", rest @ ..] => demo::run(rest),
         ["test", rest @ ..] => test::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
+        ["coverage", rest @ ..] => coverage::run(rest),
         ["tidy"] => tidy::run(),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -79,7 +79,7 @@ pub fn run(arguments: &[&str]) -> Result<()> {
 }
 
 /// A stripped model from `models/`.
-fn load(service: &str) -> Result<Value> {
+pub(crate) fn load(service: &str) -> Result<Value> {
     let path = crate::root().join("models").join(format!("{service}.json.gz"));
     read_model(&path)
 }
