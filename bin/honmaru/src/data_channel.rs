@@ -26,8 +26,6 @@ pub const CHANNEL_CLOSED: &str = "channel_closed";
 pub enum PayloadType {
     /// Bytes of a terminal or standard output and input.
     Output = 1,
-    /// An error of the channel.
-    Error = 2,
     /// `{"cols": n, "rows": n}`.
     Size = 3,
     /// What the agent asks first.

@@ -78,7 +78,7 @@ impl State {
         scope: &'a Scope,
         index: &'static str,
         value: &str,
-    ) -> impl DoubleEndedIterator<Item = (&'a str, &'a R)> {
+    ) -> impl DoubleEndedIterator<Item = (&'a str, &'a R)> + use<'a, R> {
         let table = self.table::<R>();
         let keys = table.index.get(&(scope.clone(), index, value.to_owned()));
         keys.into_iter().flatten().filter_map(move |key| {

@@ -4,7 +4,7 @@ use crate::stream::Stream;
 use crate::{Cursor, JournalError, Page, Query, Source, Stat, StreamId, failed};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -120,6 +120,41 @@ impl Journal {
             .retain(|id, _| !(id.account == account && id.region == region && id.group == group));
         remove(&self.group_dir(account, region, group))
     }
+
+    /// Removes every stream that is not to be kept: those whose group or stream was deleted.
+    pub fn retain(&self, keep: &[StreamId]) -> Result<(), JournalError> {
+        let keep_dirs: HashSet<PathBuf> = keep.iter().map(|id| self.dir(id)).collect();
+        let keep_ids: HashSet<&StreamId> = keep.iter().collect();
+        // The lock is held throughout, so that no stream is opened while it is judged.
+        let mut open = self.open.lock();
+        open.retain(|id, stream| keep_ids.contains(id) || Arc::strong_count(stream) > 1);
+        for group in subdirs(&self.root)? {
+            let mut is_empty = true;
+            for stream in subdirs(&group)? {
+                let is_open = open.keys().any(|id| self.dir(id) == stream);
+                if keep_dirs.contains(&stream) || is_open {
+                    is_empty = false;
+                } else {
+                    remove(&stream)?;
+                }
+            }
+            if is_empty {
+                remove(&group)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn subdirs(dir: &Path) -> Result<Vec<PathBuf>, JournalError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed("list", dir))? {
+        let path = entry.map_err(failed("list", dir))?.path();
+        if path.is_dir() {
+            found.push(path);
+        }
+    }
+    Ok(found)
 }
 
 fn remove(dir: &Path) -> Result<(), JournalError> {

@@ -6,7 +6,7 @@ use honmaru_base::{ApiError, Clock, Region, Scope, Time, uuid};
 use honmaru_engine::{EngineError, SystemClock};
 use honmaru_identity::{AuthError, Presented, ProtocolFamily, Signed};
 use honmaru_machine::{Call, Handler, Operation, Principal};
-use honmaru_wire::{Common, Protocol, Reply, Request, Target, WireError};
+use honmaru_wire::{Common, Protocol, Reply, Request, Target};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -22,7 +22,6 @@ pub fn table(
 
 /// Why a call has no answer but an error.
 enum Refusal {
-    Wire(WireError),
     Auth(AuthError),
     Api(ApiError),
     Engine(EngineError),
@@ -88,11 +87,10 @@ pub async fn answer(control: &Arc<Control>, received: &Received) -> Reply {
     };
     let error = match answered {
         Ok(reply) => return reply,
-        Err(Refusal::Wire(error)) => return error.reply(&request_id),
         Err(Refusal::Api(error)) => error,
         Err(Refusal::Auth(error)) => error.to_api_error(family(&target)),
         Err(Refusal::Engine(error)) => {
-            tracing::error!(%error, request_id, operation = %target.operation.name, "a call failed inside");
+            tracing::error!(%error, request_id, operation = %target.operation.name(), "a call failed inside");
             honmaru_wire::common_error(
                 target.protocol,
                 Common::Internal,
@@ -113,7 +111,7 @@ async fn call(
 ) -> Result<Reply, Refusal> {
     let now = SystemClock.now();
     let principal = principal(control, target, presented.as_ref(), now).await?;
-    let Some(operation) = control.operations.get(&*target.service.name).and_then(|o| o.get(&*target.operation.name))
+    let Some(operation) = control.operations.get(target.service.name()).and_then(|o| o.get(target.operation.name()))
     else {
         return Err(honmaru_wire::not_implemented(target).into());
     };
@@ -174,10 +172,13 @@ async fn principal(
     now: Time,
 ) -> Result<Principal, Refusal> {
     match presented {
+        Some(presented) if presented.service != target.service.signing_name() && !control.options.dev => {
+            Err(AuthError::wrong_service(target.service.signing_name()).into())
+        }
         Some(presented) => {
             Ok(control.engine.read(|state| caller::authenticate(control, state, presented, now)).await??)
         }
-        None if target.operation.unsigned => Ok(caller::anonymous(control)),
+        None if target.operation.unsigned() => Ok(caller::anonymous(control)),
         None => Err(AuthError::missing().into()),
     }
 }

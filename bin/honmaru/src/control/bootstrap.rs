@@ -111,9 +111,9 @@ impl KnownScopes {
 fn default_range() -> ipnet::Ipv4Net {
     let wanted = ipnet::Ipv4Net::new(std::net::Ipv4Addr::new(172, 31, 0, 0), 16).expect("16 bits are a prefix");
     let Ok(routes) = honmaru_network::host_routes() else { return wanted };
-    let choice = honmaru_network::choose_cidr(wanted, &routes);
-    if let Some(sentence) = &choice.sentence {
-        tracing::warn!("{sentence}");
+    let Some(choice) = honmaru_network::choose_cidr(wanted, &routes) else { return wanted };
+    if let Some(note) = &choice.note {
+        tracing::warn!("{note}");
     }
     choice.cidr
 }

@@ -10,7 +10,8 @@ fn dev_account(control: &Control, access_key_id: &str) -> AccountId {
     access_key_id.parse().unwrap_or_else(|_| control.options.account.clone())
 }
 
-fn root_of(account: AccountId, access_key_id: &str) -> Principal {
+/// The root user of an account, as `--dev` sees whoever has no keys of this cloud's.
+pub fn root_of(account: AccountId, access_key_id: &str) -> Principal {
     Principal {
         arn: format!("arn:aws:iam::{account}:root"),
         user_id: account.to_string(),
@@ -45,27 +46,7 @@ pub fn authenticate(
     if control.options.dev {
         return Ok(in_dev(control, state, presented));
     }
-    match &presented.session_token {
-        Some(token) => {
-            let session = control.sealer.open(token).map_err(|_| AuthError::unknown_key())?;
-            if session.access_key_id != presented.access_key_id {
-                return Err(AuthError::unknown_key());
-            }
-            honmaru_identity::verify(presented, &session.secret_access_key, now, &control.keys)?;
-            if session.expires_at <= now {
-                return Err(AuthError::expired_token());
-            }
-            of_session(state, session)
-        }
-        None => {
-            let owner = honmaru_iam::access_key(state, &presented.access_key_id).ok_or_else(AuthError::unknown_key)?;
-            if !owner.key.is_active() {
-                return Err(AuthError::unknown_key());
-            }
-            honmaru_identity::verify(presented, &owner.key.secret, now, &control.keys)?;
-            Ok(honmaru_iam::user_principal(&owner.account, owner.user, &presented.access_key_id))
-        }
-    }
+    honmaru_sts::authenticate(state, presented, now, &control.keys)
 }
 
 /// In `--dev` mode a known key is its owner, and anybody else is root of the account that the key names.

@@ -50,7 +50,7 @@ async fn hear(control: &Arc<Control>, receiver: &mut Receiver<FromEdge>) -> anyh
         let written = control.engine.write(move |tx| {
             for message in &batch {
                 match message {
-                    FromEdge::Applied(applied) => honmaru_elbv2::observe_applied(tx, applied),
+                    FromEdge::Applied(applied) => honmaru_cloud::observe_edge_applied(tx, applied),
                     FromEdge::Health(all) => honmaru_elbv2::observe_all_health(tx, all),
                     FromEdge::HealthChanged(changed) => honmaru_elbv2::observe_health(tx, changed),
                     FromEdge::Samples(_) | FromEdge::Hello(_) => {}

@@ -12,6 +12,7 @@ mod events;
 mod exec;
 mod http;
 mod janitor;
+mod layers;
 mod link;
 mod node_link;
 mod pace;
@@ -99,9 +100,13 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
     let events: Arc<dyn honmaru_logs::Events> = Arc::new(events::JournalEvents::new(engine.clone(), journal.clone()));
     let operations = api::table(honmaru_cloud::services(honmaru_cloud::Planes {
         events,
-        samples: samples.clone(),
-        layers: registry.layers(),
+        samples: Arc::new(samples::Asked(samples.clone())),
+        layers: Arc::new(layers::StoredLayers::new(engine.clone(), registry.store().clone())),
     }));
+    // Loading a model takes milliseconds: not in the first call's time.
+    for service in operations.keys() {
+        honmaru_wire::service(service);
+    }
     let control = Arc::new(Control {
         operations,
         engine,

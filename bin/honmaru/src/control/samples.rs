@@ -3,7 +3,8 @@
 use super::link::Sender;
 use honmaru_base::ApiError;
 use honmaru_contract::edge::{Samples, SamplesWanted, ToEdge};
-use honmaru_machine::BoxFuture;
+use honmaru_machine::{BoxFuture, Call};
+use honmaru_wafv2::SampleSource;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -36,24 +37,34 @@ impl Samplers {
             let _ = waiting.send(samples);
         }
     }
+}
 
-    /// Asks edge. `WAFInternalErrorException` when there is no edge, or it does not answer.
-    pub fn ask(self: std::sync::Arc<Self>, mut wanted: SamplesWanted) -> BoxFuture<Result<Samples, ApiError>> {
+/// The connected edge as WAFv2 asks it.
+pub struct Asked(pub std::sync::Arc<Samplers>);
+
+impl SampleSource for Asked {
+    fn samples(&self, _: &Call, mut wanted: SamplesWanted) -> BoxFuture<Result<Option<Samples>, ApiError>> {
+        let samplers = self.0.clone();
         Box::pin(async move {
             let (tell, told) = oneshot::channel();
-            let sent = {
-                let mut inner = self.0.lock();
+            let (number, sent) = {
+                let mut inner = samplers.0.lock();
                 inner.next += 1;
-                wanted.request = inner.next;
-                inner.waiting.insert(wanted.request, tell);
-                inner.edge.as_ref().is_some_and(|edge| edge.send(ToEdge::Samples(wanted.clone())).is_ok())
+                let number = inner.next;
+                wanted.request = number;
+                inner.waiting.insert(number, tell);
+                (number, inner.edge.as_ref().is_some_and(|edge| edge.send(ToEdge::Samples(wanted)).is_ok()))
             };
             let answer = if sent { tokio::time::timeout(ANSWER_TIMEOUT, told).await.ok() } else { None };
-            self.0.lock().waiting.remove(&wanted.request);
-            answer.and_then(Result::ok).ok_or_else(|| {
-                let message = "AWS WAF couldn't perform the operation because of a system problem. Retry your request.";
-                ApiError::new("WAFInternalErrorException", message).with_status(500)
-            })
+            samplers.0.lock().waiting.remove(&number);
+            match answer {
+                Some(Ok(samples)) => Ok(Some(samples)),
+                _ => {
+                    let message =
+                        "AWS WAF couldn't perform the operation because of a system problem. Retry your request.";
+                    Err(ApiError::new("WAFInternalErrorException", message).with_status(500))
+                }
+            }
         })
     }
 }

@@ -13,10 +13,8 @@ pub async fn issue(control: &Control, task_arn: String, execution_role: bool) ->
         .read(move |state| -> Result<_, ApiError> {
             let role = honmaru_ecs::task_role(state, &arn, execution_role)
                 .ok_or_else(|| ApiError::new("AccessDenied", "The task has no such role, or does not run."))?;
-            let task_id = arn.rsplit('/').next().unwrap_or(&arn);
-            let credentials =
-                honmaru_sts::task_credentials(state, &role, task_id, SystemClock.now(), &mut system_rng())?;
-            Ok((role, credentials))
+            // The ARN, not the id: trust policies may name it in `aws:SourceArn`.
+            honmaru_sts::task_credentials(state, &role, &arn, SystemClock.now(), &mut system_rng())
         })
         .await;
     let none = |error: String| TaskCredentials {
@@ -30,14 +28,14 @@ pub async fn issue(control: &Control, task_arn: String, execution_role: bool) ->
         error: Some(error),
     };
     match issued {
-        Ok(Ok((role_arn, credentials))) => TaskCredentials {
+        Ok(Ok(issued)) => TaskCredentials {
             task_arn,
             execution_role,
-            role_arn,
-            access_key_id: credentials.access_key_id,
-            secret_access_key: credentials.secret_access_key,
-            token: credentials.session_token,
-            expiration: credentials.expiration,
+            role_arn: issued.role_arn,
+            access_key_id: issued.credentials.access_key_id,
+            secret_access_key: issued.credentials.secret_access_key,
+            token: issued.credentials.session_token.unwrap_or_default(),
+            expiration: issued.expires_at,
             error: None,
         },
         Ok(Err(error)) => none(error.message),

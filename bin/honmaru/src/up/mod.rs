@@ -8,7 +8,7 @@ mod role;
 mod rooms;
 mod supervise;
 
-pub use role::{ROLES, Role};
+pub use role::ROLES;
 pub use rooms::prepare;
 pub use supervise::{holder_of, stop_roles, supervise};
 

@@ -71,7 +71,10 @@ impl Role {
         let fd = i32::try_from(fd).context("a descriptor is small")?;
         // SAFETY: the kernel just made this descriptor for us; nobody else owns it.
         let pidfd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Self { name, pid, pidfd: AsyncFd::new(pidfd)? })
+        // Needed: tokio cannot know that nobody closes a descriptor behind its back.
+        // SAFETY: `pidfd` is owned and moved in; it is closed only when the registration is dropped.
+        let pidfd = unsafe { AsyncFd::register(pidfd)? };
+        Ok(Self { name, pid, pidfd })
     }
 
     /// Waits for its end and reaps it when it is our child.

@@ -77,6 +77,11 @@ impl AuthError {
         )
     }
 
+    /// The error of a signature for another service than the one that is called.
+    pub fn wrong_service(expected: &str) -> Self {
+        Self::new(AuthErrorKind::Mismatch, format!("Credential should be scoped to correct service: '{expected}'."))
+    }
+
     pub(crate) fn mismatch() -> Self {
         Self::new(
             AuthErrorKind::Mismatch,
