@@ -322,3 +322,23 @@ fn the_records_rebuild_the_state() {
     lab.run(20_000, |_| true);
     assert_eq!(lab.replayed().dump(), lab.state.dump());
 }
+
+#[test]
+fn a_thousand_tasks_are_started_by_one_service() {
+    let mut lab = Lab::new();
+    lab.observe_node(64 * 1_024, 1_024 * 1_024, "boot-1", Vec::new());
+    lab.register("web");
+    let mut input = balanced("web", "web:1", 1_000);
+    input["loadBalancers"] = json!([]);
+    lab.ok("CreateService", input);
+    lab.settle();
+    let specs = honmaru_ecs::node_tasks(&lab.state, lab::NODE);
+    assert_eq!(specs.len(), 1_000);
+    assert_eq!(honmaru_ecs::node_task_versions(&lab.state, lab::NODE).count(), 1_000);
+    let events = lab.events("web");
+    assert_eq!(
+        events.len(),
+        100,
+        "ten tasks an event, and no more than a hundred events"
+    );
+}

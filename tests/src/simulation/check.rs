@@ -18,6 +18,7 @@ pub(super) struct Memory {
 pub(super) fn check(world: &World, memory: &mut Memory) -> Result<(), String> {
     lives_go_forward(world, memory)?;
     at_most_the_maximum(world, memory)?;
+    enough_are_healthy(world)?;
     nothing_leaks(world)?;
     nothing_is_over_committed(world)
 }
@@ -51,6 +52,29 @@ fn at_most_the_maximum(world: &World, memory: &mut Memory) -> Result<(), String>
         return Err(format!("{wanted} tasks shall run, {} may", service.tasks_max()));
     }
     Ok(())
+}
+
+/// While nothing is broken, the load balancer has at least the minimum of healthy targets: of the desired count, or of
+/// what it was when the service was last steady, if that was less.
+fn enough_are_healthy(world: &World) -> Result<(), String> {
+    let (Some(floor), Some(service)) = (world.floor, world.service()) else {
+        return Ok(());
+    };
+    let needed = (service.healthy_min() as usize).min(floor);
+    let is_healthy = |address, group: &str, port| {
+        honmaru_elbv2::target_health(&world.control.state, &scope(), group, address, port)
+            .is_some_and(|health| health.state == "healthy")
+    };
+    let healthy = tasks(world)
+        .filter(|task| task.is_wanted())
+        .filter_map(|task| Some((task.interface.as_ref()?.private_ip, task.targets.first()?)))
+        .filter(|(address, target)| is_healthy(*address, &target.target_group_arn, target.port))
+        .count();
+    if healthy < needed {
+        Err(format!("{healthy} healthy tasks serve, {needed} must"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Interfaces belong to tasks that live, targets to tasks that serve.

@@ -85,8 +85,10 @@ impl Run {
         self.build()?;
         self.rest("the first deployment")?;
         self.world.counting = !self.faults;
+        self.note_floor();
         let actions = 4 + self.world.rng.below(6);
         for _ in 0..actions {
+            self.note_floor();
             self.act()?;
             let ms = self.world.rng.below(40_000) as i64;
             self.pass(ms)?;
@@ -109,6 +111,7 @@ impl Run {
             ));
         }
         self.world.counting = false;
+        self.world.floor = None;
         self.world.restart_control()?;
         self.rest("the last restart")?;
         // What is steady may still have old tasks on their way out.
@@ -294,6 +297,14 @@ impl Run {
             _ => self.world.reboot(),
         }
         Ok(())
+    }
+
+    /// From here on the service has at least as many healthy tasks as its minimum asks for now. Nothing is promised
+    /// while something is broken.
+    fn note_floor(&mut self) {
+        if !self.faults && is_steady(&self.world) {
+            self.world.floor = self.world.service().map(|service| service.healthy_min() as usize);
+        }
     }
 
     /// Everything must come to rest.

@@ -84,10 +84,12 @@ pub(super) struct World {
     edge_link: Option<u64>,
     links: u64,
     /// When the last message of each direction arrives: streams keep their order.
-    arrives: [Time; 4],
+    arrives: [Time; 5],
     memory: Memory,
     /// Whether requests are counted at this moment.
     pub(super) counting: bool,
+    /// How many healthy tasks the service must never have less of, while that is checked.
+    pub(super) floor: Option<usize>,
     pub(super) requests: u64,
     pub(super) failed_requests: u64,
     /// When and why the last request failed.
@@ -110,9 +112,10 @@ impl World {
             node_link: None,
             edge_link: None,
             links: 0,
-            arrives: [Time::default(); 4],
+            arrives: [Time::default(); 5],
             memory: Memory::default(),
             counting: false,
+            floor: None,
             requests: 0,
             failed_requests: 0,
             last_failure: String::new(),
@@ -320,8 +323,7 @@ impl World {
         if let Some(link) = self.edge_link
             && let Some(config) = self.control.for_edge()
         {
-            let at = self.now + 1 + self.rng.below(30) as i64;
-            let at = at.max(self.arrives[3]);
+            let at = self.arrival(4);
             self.at(at, Event::ToEdge(link, Box::new(config)));
         }
         if let Some(at) = self.control.next_wake()
