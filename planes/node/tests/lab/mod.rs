@@ -97,6 +97,16 @@ pub struct Seen {
     pub silent: bool,
 }
 
+/// An agent as a process; it is killed, as by `kill -9`, when this is dropped.
+pub struct NodeProcess(std::process::Child);
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        self.0.kill().expect("kill");
+        self.0.wait().expect("wait");
+    }
+}
+
 /// An exec session: its output, its exit code once it ended, its error.
 pub type Output = (Vec<u8>, Option<Option<i32>>, Option<String>);
 
@@ -167,7 +177,7 @@ impl Lab {
     }
 
     /// Starts the agent as a process of its own.
-    pub fn spawn_node(&self) -> std::process::Child {
+    pub fn spawn_node(&self) -> NodeProcess {
         let mut path = std::env::current_exe().expect("a path");
         path.pop();
         path.pop();
@@ -178,13 +188,9 @@ impl Lab {
             .create(true)
             .open(state_dir.join("node.log"))
             .expect("a log");
-        Command::new(&path)
-            .arg(state_dir)
-            .arg(&self.config.socket)
-            .arg("0")
-            .stderr(log)
-            .spawn()
-            .expect("examples/node")
+        let mut command = Command::new(&path);
+        command.arg(state_dir).arg(&self.config.socket).arg("0").stderr(log);
+        NodeProcess(command.spawn().expect("examples/node"))
     }
 
     pub async fn send(&self, message: ToNode) {
