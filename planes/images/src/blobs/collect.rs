@@ -2,7 +2,7 @@
 
 use super::error::at;
 use super::upload::hash_file;
-use super::{ALGORITHMS, BlobStore, StoreError, UploadId, blocking};
+use super::{ALGORITHMS, BlobStore, PUT_PREFIX, StoreError, UploadId, blocking};
 use crate::Digest;
 use std::fs::{self, File};
 use std::io;
@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// So many blobs are claimed and asked about at a time: pushes wait for one batch at most.
 const BATCH: usize = 256;
+/// A file of a small blob that is being written is left alone for so long, whatever grace is asked for.
+const PUT_IDLE_MIN: Duration = Duration::from_secs(60);
 
 /// What the store holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -181,6 +183,10 @@ impl BlobStore {
                     continue;
                 }
                 let name = entry.file_name().to_string_lossy().into_owned();
+                if name.starts_with(PUT_PREFIX) && age(&path).is_none_or(|age| age < PUT_IDLE_MIN) {
+                    continue;
+                }
+                // The lock is held until the file is gone: uploads begin, and are found again, under it.
                 let mut sessions = store.shared.sessions.lock();
                 if let Some((id, session)) = sessions.iter().find(|(id, _)| id.as_str() == name) {
                     if session.busy.swap(true, Ordering::AcqRel) {
@@ -189,7 +195,6 @@ impl BlobStore {
                     let id: UploadId = id.clone();
                     sessions.remove(&id);
                 }
-                drop(sessions);
                 match fs::remove_file(&path) {
                     Ok(()) => removed += 1,
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -213,6 +218,8 @@ impl BlobStore {
                 }
             }
         }
+        old.sort();
+        old.dedup();
         Ok(old)
     }
 }

@@ -74,6 +74,9 @@ struct Shared {
     guards: Guards,
 }
 
+/// The names of files that become blobs at once, without an upload that could be resumed.
+const PUT_PREFIX: &str = "put-";
+
 const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
 
 impl BlobStore {
@@ -84,6 +87,7 @@ impl BlobStore {
         }
         make_dir(&dir.join("uploads"))?;
         let store = Self::new(dir, limits, false);
+        store.remove_torn_puts()?;
         let usage = store.scan()?;
         store
             .shared
@@ -123,6 +127,21 @@ impl BlobStore {
 
     fn blobs_dir(&self, algorithm: Algorithm) -> PathBuf {
         self.shared.dir.join("blobs").join(algorithm.name())
+    }
+
+    /// Removes what a crash left of small blobs; uploads stay, because their clients may go on.
+    fn remove_torn_puts(&self) -> Result<(), StoreError> {
+        let dir = self.uploads_dir();
+        for entry in fs::read_dir(&dir).map_err(at("list", &dir))? {
+            let path = entry.map_err(at("list", &dir))?.path();
+            if path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(PUT_PREFIX))
+            {
+                fs::remove_file(&path).map_err(at("remove", &path))?;
+            }
+        }
+        Ok(())
     }
 
     fn uploads_dir(&self) -> PathBuf {

@@ -63,6 +63,22 @@ struct Progress {
 }
 
 impl Session {
+    fn new(path: PathBuf, file: File, offset: u64, hasher: Hasher) -> Arc<Self> {
+        let progress = Progress {
+            file: Arc::new(file),
+            offset,
+            hasher,
+            written_back: offset,
+            room_checked: 0,
+        };
+        Arc::new(Self {
+            path,
+            busy: AtomicBool::new(false),
+            syncing: AtomicBool::new(false),
+            progress: Mutex::new(progress),
+        })
+    }
+
     fn append(self: &Arc<Self>, store: &BlobStore, chunks: &[Bytes]) -> Result<(), StoreError> {
         let mut progress = self.progress.lock();
         let progress = &mut *progress;
@@ -117,19 +133,20 @@ impl BlobStore {
     pub async fn begin_upload(&self, owner: &str, algorithm: Algorithm) -> Result<BlobWriter, StoreError> {
         self.writable()?;
         let max = self.shared.limits.uploads_max;
-        if self.shared.sessions.lock().len() >= max {
-            return Err(StoreError::TooManyUploads { max });
-        }
         let id = UploadId::new(owner);
         let path = self.uploads_dir().join(id.as_str());
-        // Creating an empty file in the page cache does not wait for the disk.
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(at("create", &path))?;
-        let session = self.add_session(&id, path, file, 0, Hasher::new(algorithm));
+        let session = {
+            let mut sessions = self.shared.sessions.lock();
+            if sessions.len() >= max {
+                return Err(StoreError::TooManyUploads { max });
+            }
+            // Under the lock, or the collector could see a file that no session owns. Creating an empty file in the
+            // page cache does not wait for the disk.
+            let file = File::options().read(true).write(true).create_new(true).open(&path);
+            let file = file.map_err(at("create", &path))?;
+            let session = Session::new(path, file, 0, Hasher::new(algorithm));
+            sessions.entry(id.clone()).or_insert(session).clone()
+        };
         self.writer(id, session)
     }
 
@@ -161,10 +178,16 @@ impl BlobStore {
         if session.busy.swap(true, Ordering::AcqRel) {
             return Err(StoreError::UploadBusy);
         }
-        // A cancel or a commit may have ended it between the look-up and the claim.
-        if !self.shared.sessions.lock().contains_key(&id) {
+        // A cancel, a commit or the collector may have ended it between the look-up and the claim.
+        let mut sessions = self.shared.sessions.lock();
+        let is_current = sessions.get(&id).is_some_and(|current| Arc::ptr_eq(current, &session));
+        if !is_current || !session.path.exists() {
+            if is_current {
+                sessions.remove(&id);
+            }
             return Err(StoreError::UploadUnknown);
         }
+        drop(sessions);
         let offset = session.progress.lock().offset;
         let permit = Arc::new(Permit(session));
         Ok(BlobWriter {
@@ -176,23 +199,6 @@ impl BlobStore {
             buffered: 0,
             pending: None,
         })
-    }
-
-    fn add_session(&self, id: &UploadId, path: PathBuf, file: File, offset: u64, hasher: Hasher) -> Arc<Session> {
-        let progress = Progress {
-            file: Arc::new(file),
-            offset,
-            hasher,
-            written_back: offset,
-            room_checked: 0,
-        };
-        let session = Arc::new(Session {
-            path,
-            busy: AtomicBool::new(false),
-            syncing: AtomicBool::new(false),
-            progress: Mutex::new(progress),
-        });
-        self.shared.sessions.lock().entry(id.clone()).or_insert(session).clone()
     }
 
     async fn session(&self, id: &UploadId) -> Result<Arc<Session>, StoreError> {
@@ -208,7 +214,8 @@ impl BlobStore {
                 Err(error) => return Err(at("open upload", &path)(error)),
             };
             let (hasher, offset) = hash_file(&file, Algorithm::Sha256).map_err(at("read upload", &path))?;
-            Ok(store.add_session(&id, path, file, offset, hasher))
+            let session = Session::new(path, file, offset, hasher);
+            Ok(store.shared.sessions.lock().entry(id).or_insert(session).clone())
         })
         .await
     }

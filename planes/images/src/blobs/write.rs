@@ -1,7 +1,7 @@
 //! Publishing: from a finished temporary file to a blob's final name.
 
 use super::error::at;
-use super::{BlobStore, StoreError, blocking, sync_dir};
+use super::{BlobStore, PUT_PREFIX, StoreError, blocking, sync_dir};
 use crate::{Algorithm, Digest};
 use bytes::Bytes;
 use std::fs::{self, File};
@@ -23,7 +23,9 @@ impl BlobStore {
                 return Ok(digest);
             }
             store.room_for(bytes.len() as u64)?;
-            let path = store.uploads_dir().join(format!("put-{}", uuid::Uuid::new_v4()));
+            let path = store
+                .uploads_dir()
+                .join(format!("{PUT_PREFIX}{}", uuid::Uuid::new_v4()));
             let mut file = File::create_new(&path).map_err(at("create", &path))?;
             let written = file.write_all(&bytes).map_err(at("write", &path));
             let done = written.and_then(|()| store.publish(&file, &path, &digest, bytes.len() as u64));

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 
 /// How often a pull is tried when its failure may pass.
@@ -271,25 +271,43 @@ async fn layers(
     Ok(store.lease(diff_ids.to_vec(), blobs))
 }
 
+/// The right to unpack one layer. It travels with the work that blocks: when a pull is given up, that work runs on for
+/// a moment, and nobody else may begin the same layer before it has ended.
+struct Turn {
+    _gate: OwnedMutexGuard<()>,
+    _slot: OwnedSemaphorePermit,
+}
+
 async fn layer(store: &LayerStore, origin: &Origin, expected: Expected, size: u64) -> Result<LayerLease, PullCause> {
-    let gate = store.gate(&expected.diff_id);
-    let gate = gate.lock_owned().await;
-    if !store.has_layer(&expected.diff_id).map_err(PullCause::Store)? {
-        // A closed semaphore would be a bug of ours: it is never closed.
-        let _slot = store.shared.slots.acquire().await.expect("the slots are never closed");
-        match origin {
-            Origin::Registry => unpack_local(store, expected.clone()).await?,
-            Origin::Remote { reference, credentials } => {
-                unpack_remote(store, reference, credentials.as_deref(), expected.clone(), size).await?;
-            }
-        }
+    let diff_id = expected.diff_id.clone();
+    let gate = store.gate(&diff_id).lock_owned().await;
+    if store.has_layer(&diff_id).map_err(PullCause::Store)? {
+        return Ok(store.lease(vec![diff_id], Vec::new()));
     }
-    let lease = store.lease(vec![expected.diff_id], Vec::new());
-    drop(gate);
+    // A closed semaphore would be a bug of ours: it is never closed.
+    let slot = store
+        .shared
+        .slots
+        .clone()
+        .acquire_owned()
+        .await
+        .expect("the slots are never closed");
+    let turn = Turn {
+        _gate: gate,
+        _slot: slot,
+    };
+    let turn = match origin {
+        Origin::Registry => unpack_local(store, expected, turn).await?,
+        Origin::Remote { reference, credentials } => {
+            unpack_remote(store, reference, credentials.as_deref(), expected, size, turn).await?
+        }
+    };
+    let lease = store.lease(vec![diff_id], Vec::new());
+    drop(turn);
     Ok(lease)
 }
 
-async fn unpack_local(store: &LayerStore, expected: Expected) -> Result<(), PullCause> {
+async fn unpack_local(store: &LayerStore, expected: Expected, turn: Turn) -> Result<Turn, PullCause> {
     let store = store.clone();
     blocking(move || {
         let missing = || PullCause::BlobMissing(expected.digest.to_string());
@@ -299,7 +317,7 @@ async fn unpack_local(store: &LayerStore, expected: Expected) -> Result<(), Pull
             .open_blob(&expected.digest)
             .map_err(PullCause::Store)?
             .ok_or_else(missing)?;
-        unpack(&store, file, &expected)
+        unpack(&store, file, &expected).map(|()| turn)
     })
     .await
 }
@@ -311,7 +329,8 @@ async fn unpack_remote(
     credentials: Option<&str>,
     expected: Expected,
     size: u64,
-) -> Result<(), PullCause> {
+    turn: Turn,
+) -> Result<Turn, PullCause> {
     let mut body = store
         .shared
         .remotes
@@ -321,16 +340,11 @@ async fn unpack_remote(
     let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(PIECES_QUEUED_MAX);
     let unpacking = {
         let store = store.clone();
-        tokio::task::spawn_blocking(move || {
-            unpack(
-                &store,
-                Pieces {
-                    receiver,
-                    piece: Bytes::new(),
-                },
-                &expected,
-            )
-        })
+        let pieces = Pieces {
+            receiver,
+            piece: Bytes::new(),
+        };
+        tokio::task::spawn_blocking(move || unpack(&store, pieces, &expected).map(|()| turn))
     };
     let mut received = 0_u64;
     let mut failure = None;

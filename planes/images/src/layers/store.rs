@@ -33,7 +33,7 @@ pub(super) struct Shared {
     pub(super) leases: Leases,
     /// One unpacking per layer: the others wait for it.
     pub(super) in_flight: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
-    pub(super) slots: Semaphore,
+    pub(super) slots: Arc<Semaphore>,
     boot_id: String,
 }
 
@@ -80,7 +80,7 @@ impl LayerStore {
             remotes: Remotes::new(RemoteLimits::default()),
             leases: Leases::default(),
             in_flight: Mutex::default(),
-            slots: Semaphore::new(UNPACKING_MAX),
+            slots: Arc::new(Semaphore::new(UNPACKING_MAX)),
             boot_id,
         };
         let store = Self {

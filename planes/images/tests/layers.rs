@@ -1,0 +1,235 @@
+//! Goal: images become layers on disk, each once, and go when nobody holds them. Method: a store with images made here.
+
+mod support;
+
+use bytes::Bytes;
+use honmaru_images::{Algorithm, BlobStore, Digest, ImageSource, LayerStore, StoreLimits, UnpackLimits};
+use std::path::Path;
+use std::time::Duration;
+use support::{TarWriter, gzip, is_root};
+
+struct Lab {
+    dir: tempfile::TempDir,
+    blobs: BlobStore,
+    layers: LayerStore,
+}
+
+fn open_layers(dir: &Path) -> LayerStore {
+    let limits = UnpackLimits {
+        free_bytes_min: 0,
+        ..UnpackLimits::default()
+    };
+    LayerStore::open(
+        &dir.join("node"),
+        BlobStore::open_read_only(&dir.join("images")),
+        limits,
+    )
+    .unwrap()
+}
+
+impl Lab {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let limits = StoreLimits {
+            free_bytes_min: 0,
+            ..StoreLimits::default()
+        };
+        let blobs = BlobStore::open(&dir.path().join("images"), limits).unwrap();
+        let layers = open_layers(dir.path());
+        Self { dir, blobs, layers }
+    }
+
+    async fn put(&self, bytes: Vec<u8>) -> (Digest, usize) {
+        let size = bytes.len();
+        (
+            self.blobs.put(Algorithm::Sha256, Bytes::from(bytes)).await.unwrap(),
+            size,
+        )
+    }
+
+    /// An image of gzipped tars; returns the manifest's digest.
+    async fn image(&self, tars: &[Vec<u8>]) -> String {
+        let diff_ids: Vec<String> = tars.iter().map(|tar| Digest::sha256(tar).to_string()).collect();
+        let config = format!(
+            r#"{{"architecture":"amd64","os":"linux","config":{{"Cmd":["/hello"],"Env":["A=1"]}},"rootfs":{{"type":"layers","diff_ids":{diff_ids:?}}}}}"#
+        );
+        let (config, config_size) = self.put(config.into_bytes()).await;
+        let mut layers = Vec::new();
+        for tar in tars {
+            let (digest, size) = self.put(gzip(tar)).await;
+            layers.push(format!(
+                r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"{digest}","size":{size}}}"#
+            ));
+        }
+        let manifest = format!(
+            r#"{{"schemaVersion":2,"config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{config}","size":{config_size}}},"layers":[{}]}}"#,
+            layers.join(",")
+        );
+        self.put(manifest.into_bytes()).await.0.to_string()
+    }
+
+    async fn prepare(&self, digest: &str) -> Result<honmaru_images::PreparedImage, String> {
+        let source = ImageSource::Local {
+            manifest_digest: digest.to_owned(),
+        };
+        self.layers.prepare(source).await.map_err(|error| error.to_string())
+    }
+}
+
+fn tar(name: &str) -> Vec<u8> {
+    TarWriter::default().file(name, name.as_bytes()).end()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_unpacked_once_and_lowest_first() {
+    if !is_root() {
+        return;
+    }
+    let lab = Lab::new();
+    let digest = lab.image(&[tar("lower"), tar("upper")]).await;
+    let (one, two) = tokio::join!(lab.prepare(&digest), lab.prepare(&digest));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!(one.layers, two.layers);
+    assert_eq!(one.manifest_digest, digest);
+    assert_eq!(
+        (one.config.cmd.as_slice(), one.config.env.as_slice()),
+        (&["/hello".into()][..], &["A=1".into()][..])
+    );
+    assert_eq!(std::fs::read_to_string(one.layers[0].join("lower")).unwrap(), "lower");
+    assert_eq!(std::fs::read_to_string(one.layers[1].join("upper")).unwrap(), "upper");
+    assert_eq!(lab.layers.usage().await.unwrap().layers, 2);
+    assert!(
+        !one.layers[0].to_str().unwrap().contains(':'),
+        "a colon would end a path in overlay's options"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_go_when_nobody_holds_them() {
+    if !is_root() {
+        return;
+    }
+    let lab = Lab::new();
+    let (a, b) = (
+        lab.image(&[tar("shared"), tar("a")]).await,
+        lab.image(&[tar("shared"), tar("b")]).await,
+    );
+    let (image_a, image_b) = (lab.prepare(&a).await.unwrap(), lab.prepare(&b).await.unwrap());
+    assert_eq!(lab.layers.sweep(Duration::ZERO).await.unwrap().layers, 0, "leases hold");
+    lab.layers.retain("task-a", &image_a).await.unwrap();
+    drop((image_a, image_b));
+    assert_eq!(lab.layers.holders().await.unwrap(), ["task-a"]);
+    assert_eq!(
+        lab.layers.sweep(Duration::from_secs(3_600)).await.unwrap().layers,
+        0,
+        "recent ones stay for a while"
+    );
+    assert_eq!(lab.layers.sweep(Duration::ZERO).await.unwrap().layers, 1);
+    // What a holder holds outlives the process.
+    let again = open_layers(lab.dir.path());
+    assert_eq!(again.usage().await.unwrap().layers, 2);
+    assert_eq!(again.sweep(Duration::ZERO).await.unwrap().layers, 0);
+    again.release("task-a").await.unwrap();
+    again.release("task-a").await.unwrap();
+    assert_eq!(again.sweep(Duration::ZERO).await.unwrap().layers, 2);
+    assert_eq!(
+        std::fs::read_dir(lab.dir.path().join("node/layers")).unwrap().count(),
+        0
+    );
+    assert_eq!(
+        std::fs::read_dir(lab.dir.path().join("node/layers-tmp"))
+            .unwrap()
+            .count(),
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_layer_leaves_nothing() {
+    if !is_root() {
+        return;
+    }
+    let lab = Lab::new();
+    let hostile = TarWriter::default().file("../x", b"x").end();
+    let digest = lab.image(&[tar("good"), hostile]).await;
+    let error = lab.prepare(&digest).await.unwrap_err();
+    assert!(
+        error.starts_with("CannotPullContainerError: failed to pull image sha256:"),
+        "{error}"
+    );
+    assert!(
+        error.contains("failed to extract layer sha256:") && error.contains("unacceptable path `../x`"),
+        "{error}"
+    );
+    // The other layer may still be on its way; nothing may stay.
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while std::fs::read_dir(lab.dir.path().join("node/layers-tmp"))
+        .unwrap()
+        .count()
+        > 0
+    {
+        assert!(std::time::Instant::now() < deadline, "a leftover stays");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_is_said_in_ecs_words() {
+    let lab = Lab::new();
+    let digest = Digest::sha256(b"nothing").to_string();
+    let error = lab.prepare(&digest).await.unwrap_err();
+    let expected = format!(
+        "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {digest}: \
+         {digest}: not found"
+    );
+    assert_eq!(error, expected);
+    let source = ImageSource::Remote {
+        reference: "127.0.0.1:1/x/y".to_owned(),
+        credentials: None,
+    };
+    let error = lab.layers.prepare(source).await.unwrap_err().to_string();
+    let start = "CannotPullContainerError: pull image manifest has been retried 3 time(s): failed to resolve ref \
+                 127.0.0.1:1/x/y:latest: failed to do request: failed to connect to 127.0.0.1:1: ";
+    assert!(error.starts_with(start), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_leaves_is_removed_and_unpacked_again() {
+    if !is_root() {
+        return;
+    }
+    let lab = Lab::new();
+    let digest = lab.image(&[tar("layer")]).await;
+    let path = lab.prepare(&digest).await.unwrap().layers[0].clone();
+    let record = path.with_extension("json");
+    // Killed between the rename and the record.
+    std::fs::remove_file(&record).unwrap();
+    std::fs::create_dir(lab.dir.path().join("node/layers-tmp/half")).unwrap();
+    let layers = open_layers(lab.dir.path());
+    assert!(!path.exists());
+    assert_eq!(
+        std::fs::read_dir(lab.dir.path().join("node/layers-tmp"))
+            .unwrap()
+            .count(),
+        0
+    );
+    // Unpacked in another boot and never synced.
+    let source = ImageSource::Local {
+        manifest_digest: digest,
+    };
+    drop(layers.prepare(source.clone()).await.unwrap());
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !std::fs::read_to_string(&record).unwrap().contains("\"synced\":true") {
+        assert!(std::time::Instant::now() < deadline, "the layer is never synced");
+        tokio::task::yield_now().await;
+    }
+    let unsynced = std::fs::read_to_string(&record)
+        .unwrap()
+        .replace("\"synced\":true", "\"synced\":false");
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    std::fs::write(&record, unsynced.replace(boot.trim(), "another-boot")).unwrap();
+    let layers = open_layers(lab.dir.path());
+    assert!(!path.exists());
+    layers.prepare(source).await.unwrap();
+    assert_eq!(std::fs::read_to_string(path.join("layer")).unwrap(), "layer");
+}

@@ -1,0 +1,302 @@
+//! Goal: a blob is whole or absent, whatever happens. Method: the store itself, and a child process that is killed at
+//! each named point of a write or a collection (`HONMARU_FAULT`); the parent then looks at what is left.
+
+use bytes::Bytes;
+use honmaru_images::{Algorithm, BlobStore, Digest, StoreError, StoreLimits, UploadId};
+use std::path::Path;
+use std::time::Duration;
+
+fn limits() -> StoreLimits {
+    StoreLimits {
+        free_bytes_min: 0,
+        ..StoreLimits::default()
+    }
+}
+
+fn open(dir: &Path) -> BlobStore {
+    BlobStore::open(dir, limits()).unwrap()
+}
+
+async fn upload(store: &BlobStore, content: &[u8]) -> Digest {
+    let mut writer = store.begin_upload("repo", Algorithm::Sha256).await.unwrap();
+    for piece in content.chunks(100_000) {
+        writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    let digest = Digest::sha256(content);
+    writer.commit(digest.clone()).await.unwrap();
+    digest
+}
+
+fn files(dir: &Path) -> usize {
+    std::fs::read_dir(dir).unwrap().count()
+}
+
+#[tokio::test]
+async fn what_is_written_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let content: Vec<u8> = (0..5_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let digest = upload(&store, &content).await;
+    assert_eq!(store.stat(&digest).unwrap().unwrap().size, 5_000_000);
+    assert_eq!(store.read(&digest, 6_000_000).await.unwrap().unwrap(), content);
+    assert!(matches!(
+        store.read(&digest, 10).await,
+        Err(StoreError::TooLarge { .. })
+    ));
+    assert_eq!(store.read(&Digest::sha256(b"no"), 10).await.unwrap(), None);
+    assert_eq!(files(&dir.path().join("uploads")), 0);
+    let reader = BlobStore::open_read_only(dir.path());
+    assert_eq!(reader.read(&digest, 6_000_000).await.unwrap().unwrap(), content);
+    assert!(matches!(
+        reader.begin_upload("repo", Algorithm::Sha256).await,
+        Err(StoreError::ReadOnly)
+    ));
+    assert!(matches!(
+        reader.put(Algorithm::Sha256, Bytes::new()).await,
+        Err(StoreError::ReadOnly)
+    ));
+}
+
+#[tokio::test]
+async fn a_wrong_digest_leaves_no_trace() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut writer = store.begin_upload("repo", Algorithm::Sha256).await.unwrap();
+    let id = writer.id().clone();
+    writer.write(Bytes::from_static(b"content")).await.unwrap();
+    let wrong = Digest::sha256(b"other");
+    assert!(matches!(
+        writer.commit(wrong.clone()).await,
+        Err(StoreError::DigestMismatch { .. })
+    ));
+    assert_eq!(store.stat(&wrong).unwrap(), None);
+    assert_eq!(files(&dir.path().join("uploads")), 0);
+    assert!(matches!(store.resume_upload(&id).await, Err(StoreError::UploadUnknown)));
+}
+
+#[tokio::test]
+async fn an_upload_is_resumed_also_after_a_restart_and_with_another_algorithm() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut writer = store.begin_upload("repo", Algorithm::Sha256).await.unwrap();
+    let id = writer.id().clone();
+    writer.write(Bytes::from_static(b"first ")).await.unwrap();
+    assert!(matches!(store.resume_upload(&id).await, Err(StoreError::UploadBusy)));
+    assert_eq!(writer.pause().await.unwrap(), 6);
+    assert_eq!(store.upload_offset(&id).await.unwrap(), 6);
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(UploadId::parse(id.as_str(), "repo"), Some(id.clone()));
+    assert_eq!(UploadId::parse(id.as_str(), "another repo"), None);
+    assert_eq!(UploadId::parse("../../etc/passwd", "repo"), None);
+    let mut writer = store.resume_upload(&id).await.unwrap();
+    assert_eq!(writer.offset(), 6);
+    writer.write(Bytes::from_static(b"second")).await.unwrap();
+    let digest = Digest::of(Algorithm::Sha512, b"first second");
+    writer.commit(digest.clone()).await.unwrap();
+    assert_eq!(store.read(&digest, 100).await.unwrap().unwrap(), "first second");
+}
+
+#[tokio::test]
+async fn many_uploads_of_one_blob_make_one_blob() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let content = vec![7; 300_000];
+    let mut uploads = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (store, content) = (store.clone(), content.clone());
+        uploads.spawn(async move { upload(&store, &content).await });
+    }
+    while let Some(done) = uploads.join_next().await {
+        assert_eq!(done.unwrap(), Digest::sha256(&content));
+    }
+    let usage = store.usage().await.unwrap();
+    assert_eq!((usage.blobs, usage.blob_bytes, usage.uploads), (1, 300_000, 0));
+}
+
+#[tokio::test]
+async fn limits_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = StoreLimits {
+        blob_bytes_max: 10,
+        total_bytes_max: Some(15),
+        uploads_max: 1,
+        free_bytes_min: 0,
+    };
+    let store = BlobStore::open(dir.path(), small).unwrap();
+    let mut writer = store.begin_upload("repo", Algorithm::Sha256).await.unwrap();
+    let another = store.begin_upload("repo", Algorithm::Sha256).await;
+    assert!(matches!(another, Err(StoreError::TooManyUploads { max: 1 })));
+    let large = writer.write(Bytes::from_static(b"01234567890")).await;
+    assert!(matches!(large, Err(StoreError::TooLarge { max: 10 })));
+    writer.write(Bytes::from_static(b"0123456789")).await.unwrap();
+    writer.commit(Digest::sha256(b"0123456789")).await.unwrap();
+    let full = store.put(Algorithm::Sha256, Bytes::from_static(b"6 more")).await;
+    assert!(matches!(full, Err(StoreError::Full { used: 10 })));
+    store.put(Algorithm::Sha256, Bytes::from_static(b"five")).await.unwrap();
+    let reserve = StoreLimits {
+        free_bytes_min: u64::MAX,
+        ..limits()
+    };
+    let store = BlobStore::open(dir.path(), reserve).unwrap();
+    assert!(matches!(
+        store.put(Algorithm::Sha256, Bytes::from_static(b"x")).await,
+        Err(StoreError::Full { .. })
+    ));
+}
+
+#[tokio::test]
+async fn verify_finds_what_the_disk_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    upload(&store, b"whole").await;
+    let digest = upload(&store, b"broken").await;
+    std::fs::write(store.path(&digest), b"brokem").unwrap();
+    let verified = store.verify().await.unwrap();
+    assert_eq!(verified.whole, 1);
+    assert_eq!(verified.damaged.len(), 1);
+    assert_eq!(verified.damaged[0].expected, Some(digest));
+}
+
+#[tokio::test]
+async fn collection_keeps_what_is_live_pinned_or_just_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let [live, pinned, dead] = [&b"live"[..], b"pinned", b"dead"];
+    let (live, pinned, dead) = (
+        upload(&store, live).await,
+        upload(&store, pinned).await,
+        upload(&store, dead).await,
+    );
+    let nothing = async |digests: &[Digest]| Ok::<_, String>(vec![false; digests.len()]);
+    let young = store.collect(Duration::from_secs(3_600), nothing).await.unwrap();
+    assert_eq!(young.blobs, 0, "young blobs stay");
+    let pins = store.pin(vec![pinned.clone()]).await;
+    let keep = live.clone();
+    let is_live = async move |digests: &[Digest]| {
+        assert!(
+            !digests.contains(&Digest::sha256(b"pinned")),
+            "a pinned blob is not even asked for"
+        );
+        Ok::<_, String>(digests.iter().map(|digest| *digest == keep).collect())
+    };
+    let collected = store.collect(Duration::ZERO, is_live).await.unwrap();
+    assert_eq!((collected.blobs, collected.blob_bytes), (1, 4));
+    assert_eq!(store.stat(&dead).unwrap(), None);
+    assert!(store.stat(&live).unwrap().is_some() && store.stat(&pinned).unwrap().is_some());
+    drop(pins);
+    let failing = async |_: &[Digest]| Err::<Vec<bool>, _>("the control plane is away");
+    assert!(matches!(
+        store.collect(Duration::ZERO, failing).await,
+        Err(StoreError::Live(_))
+    ));
+    assert!(
+        store.stat(&live).unwrap().is_some(),
+        "who does not know removes nothing"
+    );
+}
+
+/// Goal: pushes that go on while blobs are collected never lose a blob that was acknowledged and named.
+#[tokio::test(flavor = "multi_thread")]
+async fn collection_races_with_pushes() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let named = std::sync::Arc::new(std::sync::Mutex::new(std::collections::BTreeSet::<Digest>::new()));
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let collector = {
+        let (store, named, stop) = (store.clone(), named.clone(), stop.clone());
+        tokio::spawn(async move {
+            let mut removed = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let named = named.clone();
+                let live = async move |digests: &[Digest]| {
+                    tokio::task::yield_now().await;
+                    let named = named.lock().unwrap();
+                    Ok::<_, String>(digests.iter().map(|digest| named.contains(digest)).collect())
+                };
+                removed += store.collect(Duration::ZERO, live).await.unwrap().blobs;
+            }
+            removed
+        })
+    };
+    let mut pushes = tokio::task::JoinSet::new();
+    for worker in 0..4_u32 {
+        let (store, named) = (store.clone(), named.clone());
+        pushes.spawn(async move {
+            for round in 0..60_u32 {
+                // Half of the blobs are pushed and never named; the others are shared by all workers.
+                let content = match round % 2 {
+                    0 => format!("lost {worker} {round}"),
+                    _ => format!("shared {}", round % 10),
+                };
+                let digest = upload(&store, content.as_bytes()).await;
+                if round % 2 == 1 {
+                    let _pins = store.pin(vec![digest.clone()]).await;
+                    if store.stat(&digest).unwrap().is_some() {
+                        named.lock().unwrap().insert(digest);
+                    }
+                }
+            }
+        });
+    }
+    while let Some(done) = pushes.join_next().await {
+        done.unwrap();
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(collector.await.unwrap() > 0, "nothing was collected");
+    for digest in named.lock().unwrap().iter() {
+        assert!(store.stat(digest).unwrap().is_some(), "{digest} was named and is gone");
+    }
+    assert!(store.verify().await.unwrap().damaged.is_empty());
+}
+
+const CHILD_DIR: &str = "HONMARU_TEST_STORE";
+
+/// Not a test of its own: what the child process of the next one does until it is killed.
+#[tokio::test]
+async fn child_that_is_killed() {
+    let Some(dir) = std::env::var_os(CHILD_DIR) else { return };
+    let store = open(Path::new(&dir));
+    upload(&store, &vec![1; 3_000_000]).await;
+    store
+        .put(Algorithm::Sha256, Bytes::from_static(b"manifest"))
+        .await
+        .unwrap();
+    let nothing = async |digests: &[Digest]| Ok::<_, String>(vec![false; digests.len()]);
+    store.collect(Duration::ZERO, nothing).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_kill_at_any_point_leaves_whole_blobs_only() {
+    for point in ["upload.written", "blob.synced", "blob.renamed", "collect.removed"] {
+        let dir = tempfile::tempdir().unwrap();
+        let before = upload(&open(dir.path()), b"acknowledged before").await;
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_that_is_killed", "--nocapture"])
+            .env(CHILD_DIR, dir.path())
+            .env("HONMARU_FAULT", point)
+            .output()
+            .unwrap();
+        use std::os::unix::process::ExitStatusExt;
+        assert_eq!(
+            child.status.signal(),
+            Some(9),
+            "{point}: {}",
+            String::from_utf8_lossy(&child.stderr)
+        );
+        let store = open(dir.path());
+        let verified = store.verify().await.unwrap();
+        assert!(verified.damaged.is_empty(), "{point}: {verified:?}");
+        if point != "collect.removed" {
+            assert!(
+                store.stat(&before).unwrap().is_some(),
+                "{point}: an acknowledged blob is gone"
+            );
+        }
+        // The same push again succeeds, and the leftovers of the first are collected.
+        upload(&store, &vec![1; 3_000_000]).await;
+        let all = async |digests: &[Digest]| Ok::<_, String>(vec![true; digests.len()]);
+        store.collect(Duration::ZERO, all).await.unwrap();
+        assert_eq!(store.usage().await.unwrap().uploads, 0, "{point}");
+    }
+}

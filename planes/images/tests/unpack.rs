@@ -1,0 +1,531 @@
+//! Goal: a layer becomes exactly the files that it describes, and a hostile one harms nothing outside its directory.
+//! Method: tars made byte by byte; the directory lies inside another one, whose content must stay as it was.
+
+mod support;
+
+use honmaru_images::{Algorithm, Digest, Expected, UnpackError, UnpackLimits, Unpacked, unpack_layer};
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+use support::{Header, TarWriter, gzip, is_root};
+
+struct Lab {
+    outer: tempfile::TempDir,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let outer = tempfile::tempdir().unwrap();
+        fs::create_dir(outer.path().join("layer")).unwrap();
+        fs::write(outer.path().join("secret"), "untouched").unwrap();
+        Self { outer }
+    }
+
+    fn root(&self) -> std::path::PathBuf {
+        self.outer.path().join("layer")
+    }
+
+    fn unpack_with(&self, stream: &[u8], tar: &[u8], limits: &UnpackLimits) -> Result<Unpacked, UnpackError> {
+        let expected = Expected {
+            digest: Digest::sha256(stream),
+            diff_id: Digest::sha256(tar),
+        };
+        let result = unpack_layer(stream, &expected, &self.root(), limits);
+        let mut outside: Vec<_> = fs::read_dir(self.outer.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        outside.sort();
+        assert_eq!(outside, ["layer", "secret"], "something was written outside");
+        let secret = self.outer.path().join("secret");
+        assert_eq!(fs::read_to_string(&secret).unwrap(), "untouched");
+        assert_eq!(fs::metadata(&secret).unwrap().nlink(), 1, "the secret was linked");
+        result
+    }
+
+    fn unpack(&self, tar: TarWriter) -> Result<Unpacked, UnpackError> {
+        let tar = tar.end();
+        self.unpack_with(&tar, &tar, &limits())
+    }
+
+    fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.root().join(path)).unwrap()
+    }
+
+    fn meta(&self, path: &str) -> fs::Metadata {
+        fs::symlink_metadata(self.root().join(path)).unwrap()
+    }
+}
+
+fn limits() -> UnpackLimits {
+    UnpackLimits {
+        free_bytes_min: 0,
+        ..UnpackLimits::default()
+    }
+}
+
+fn is_whiteout(meta: &fs::Metadata) -> bool {
+    meta.file_type().is_char_device() && meta.rdev() == 0
+}
+
+fn xattr(path: &Path, name: &str) -> Option<Vec<u8>> {
+    let mut value = vec![0; 256];
+    let n = rustix::fs::lgetxattr(path, name, &mut value).ok()?;
+    value.truncate(n);
+    Some(value)
+}
+
+#[test]
+fn files_directories_and_links_come_out_as_described() {
+    if !is_root() {
+        return;
+    }
+    let lab = Lab::new();
+    let tar = TarWriter::default()
+        .of_mode("./", b'5', 0o711, 0)
+        .dir("usr/")
+        .of_mode("usr/private", b'5', 0o700, 7)
+        .file("usr/a", b"content")
+        .hard_link("usr/b", "usr/a")
+        .symlink("usr/absolute", "/etc/passwd")
+        .symlink("usr/relative", "../../../../etc/passwd")
+        .of_mode("usr/setuid", b'0', 0o4755, 1234)
+        .of_mode("usr/pipe", b'6', 0o600, 0)
+        .of_mode("usr/device", b'3', 0o600, 0)
+        .file("made/on/the/way", b"x");
+    let unpacked = lab.unpack(tar).unwrap();
+    assert_eq!((unpacked.entries, unpacked.content_bytes), (11, 8));
+    assert_eq!(lab.meta("").permissions().mode() & 0o7777, 0o711);
+    assert_eq!(lab.text("usr/b"), "content");
+    assert_eq!(lab.meta("usr/a").ino(), lab.meta("usr/b").ino());
+    assert_eq!(
+        fs::read_link(lab.root().join("usr/absolute")).unwrap(),
+        Path::new("/etc/passwd")
+    );
+    let setuid = lab.meta("usr/setuid");
+    assert_eq!(
+        (setuid.permissions().mode() & 0o7777, setuid.uid(), setuid.gid()),
+        (0o4755, 1234, 1234)
+    );
+    assert_eq!(
+        (lab.meta("usr/private").uid(), lab.meta("usr/private").mode() & 0o777),
+        (7, 0o700)
+    );
+    assert!(lab.meta("usr/pipe").file_type().is_fifo());
+    assert!(!lab.root().join("usr/device").exists(), "devices are not made");
+    assert_eq!(lab.text("made/on/the/way"), "x");
+    assert_eq!((lab.meta("usr/a").mtime(), lab.meta("usr").mtime()), (15, 15));
+}
+
+#[test]
+fn long_names_come_from_pax_and_gnu_headers() {
+    if !is_root() {
+        return;
+    }
+    let lab = Lab::new();
+    let long = format!("{}/{}", "d".repeat(120), "f".repeat(200));
+    let gnu = format!("{}/{}", "g".repeat(120), "h".repeat(200));
+    let tar = TarWriter::default()
+        .pax(&[("path", long.as_bytes()), ("mtime", b"1.5")])
+        .file("short", b"pax")
+        .gnu_long_name(&gnu)
+        .file("short", b"gnu");
+    lab.unpack(tar).unwrap();
+    assert_eq!((lab.text(&long), lab.text(&gnu)), ("pax".to_owned(), "gnu".to_owned()));
+    assert_eq!(lab.meta(&long).mtime_nsec(), 500_000_000);
+}
+
+#[test]
+fn whiteouts_become_overlays_own() {
+    if !is_root() {
+        return;
+    }
+    let lab = Lab::new();
+    let tar = TarWriter::default()
+        .dir("etc")
+        .file("etc/.wh.gone", b"")
+        .file("hidden/.wh..wh..opq", b"")
+        .file("hidden/new", b"x")
+        .file(".wh..wh.plnk", b"")
+        .file("both", b"stays")
+        .file(".wh.both", b"")
+        .file(".wh.later", b"")
+        .dir("later");
+    lab.unpack(tar).unwrap();
+    assert!(is_whiteout(&lab.meta("etc/gone")));
+    assert_eq!(
+        xattr(&lab.root().join("hidden"), "trusted.overlay.opaque").as_deref(),
+        Some(&b"y"[..])
+    );
+    assert_eq!(lab.text("both"), "stays", "a whiteout is about lower layers");
+    assert!(!lab.root().join(".wh..wh.plnk").exists());
+    // A directory that replaces a lower one of its name does not show what that one holds.
+    assert!(lab.meta("later").is_dir());
+    assert_eq!(
+        xattr(&lab.root().join("later"), "trusted.overlay.opaque").as_deref(),
+        Some(&b"y"[..])
+    );
+}
+
+#[test]
+fn attributes_are_kept_but_overlays_are_refused_entry() {
+    if !is_root() {
+        return;
+    }
+    let lab = Lab::new();
+    let tar = TarWriter::default()
+        .pax(&[
+            ("SCHILY.xattr.user.note", b"hello"),
+            ("SCHILY.xattr.trusted.overlay.redirect", b"/../../secret"),
+            ("SCHILY.xattr.user.overlay.opaque", b"y"),
+        ])
+        .file("f", b"x");
+    lab.unpack(tar).unwrap();
+    let path = lab.root().join("f");
+    assert_eq!(xattr(&path, "user.note").as_deref(), Some(&b"hello"[..]));
+    assert_eq!(xattr(&path, "trusted.overlay.redirect"), None);
+    assert_eq!(xattr(&path, "user.overlay.opaque"), None);
+}
+
+#[test]
+fn later_entries_replace_earlier_ones_and_never_write_through_them() {
+    if !is_root() {
+        return;
+    }
+    let lab = Lab::new();
+    let outside = lab.outer.path().join("secret");
+    let tar = TarWriter::default()
+        .symlink("link", outside.to_str().unwrap())
+        .file("link", b"replaced")
+        .dir("dir")
+        .file("dir/child", b"x")
+        .file("dir", b"now a file")
+        .file("file", b"x")
+        .dir("file")
+        .file("same", b"1")
+        .hard_link("other", "same")
+        .file("same", b"2");
+    lab.unpack(tar).unwrap();
+    assert_eq!(lab.text("link"), "replaced");
+    assert!(lab.meta("link").is_file());
+    assert_eq!(lab.text("dir"), "now a file");
+    assert!(lab.meta("file").is_dir());
+    assert_eq!((lab.text("same"), lab.text("other")), ("2".to_owned(), "1".to_owned()));
+}
+
+#[test]
+fn paths_with_dots_are_refused() {
+    if !is_root() {
+        return;
+    }
+    for path in [
+        "../escape",
+        "a/../../escape",
+        "/../escape",
+        "a/..",
+        ".wh...",
+        "x/.wh..",
+        ".wh.",
+    ] {
+        let result = Lab::new().unpack(TarWriter::default().file(path, b"x"));
+        assert!(matches!(result, Err(UnpackError::Path(_))), "{path}: {result:?}");
+    }
+    let nul = TarWriter::default().pax(&[("path", b"a\0b")]).file("x", b"");
+    assert!(matches!(Lab::new().unpack(nul), Err(UnpackError::Path(_))));
+}
+
+#[test]
+fn symlinks_as_parents_stay_inside() {
+    if !is_root() {
+        return;
+    }
+    for target in ["..", "/..", "../..", "/", "/../../.."] {
+        let lab = Lab::new();
+        let result = lab.unpack(TarWriter::default().symlink("up", target).file("up/escape", b"x"));
+        // `..` of the root is the root: the file lands inside.
+        result.unwrap();
+        assert_eq!(lab.text("escape"), "x", "{target}");
+    }
+    let lab = Lab::new();
+    let absolute = lab.outer.path().to_str().unwrap().to_owned();
+    let result = lab.unpack(TarWriter::default().symlink("up", &absolute).file("up/escape", b"x"));
+    assert!(result.is_err(), "a dangling symlink is no directory");
+    let lab = Lab::new();
+    let looped = TarWriter::default()
+        .symlink("a", "b")
+        .symlink("b", "a")
+        .file("a/x", b"x");
+    assert!(lab.unpack(looped).is_err());
+    // Changing a parent under the remembered directory.
+    let lab = Lab::new();
+    let swapped = TarWriter::default()
+        .dir("d")
+        .file("d/one", b"1")
+        .symlink("d", "/..")
+        .file("d/two", b"2");
+    lab.unpack(swapped).unwrap();
+    assert_eq!(lab.text("two"), "2");
+}
+
+#[test]
+fn hard_links_name_files_of_the_layer_only() {
+    if !is_root() {
+        return;
+    }
+    let outside = |lab: &Lab| lab.outer.path().join("secret").to_str().unwrap().to_owned();
+    let lab = Lab::new();
+    let result = lab.unpack(TarWriter::default().hard_link("stolen", &outside(&lab)));
+    assert!(matches!(result, Err(UnpackError::HardLink { .. })), "{result:?}");
+    let result = Lab::new().unpack(TarWriter::default().hard_link("stolen", "../secret"));
+    assert!(matches!(result, Err(UnpackError::Path(_))), "{result:?}");
+    let lab = Lab::new();
+    let via = TarWriter::default()
+        .symlink("up", "..")
+        .hard_link("stolen", "up/secret");
+    assert!(matches!(lab.unpack(via), Err(UnpackError::HardLink { .. })));
+    let lab = Lab::new();
+    // A link to a symlink is another symlink, not a link to what it names.
+    let through = TarWriter::default()
+        .symlink("s", &outside(&lab))
+        .hard_link("stolen", "s");
+    lab.unpack(through).unwrap();
+    assert!(lab.meta("stolen").is_symlink());
+    let directory = TarWriter::default().dir("d").hard_link("x", "d");
+    assert!(matches!(
+        Lab::new().unpack(directory),
+        Err(UnpackError::HardLink { .. })
+    ));
+    let lab = Lab::new();
+    lab.unpack(TarWriter::default().file("a", b"x").hard_link("a", "a"))
+        .unwrap();
+    assert_eq!(lab.text("a"), "x");
+}
+
+#[test]
+fn names_that_differ_in_case_are_different_files() {
+    if !is_root() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.unpack(
+        TarWriter::default()
+            .symlink("LINK", "..")
+            .dir("link")
+            .file("link/x", b"x"),
+    )
+    .unwrap();
+    assert_eq!(lab.text("link/x"), "x");
+}
+
+#[test]
+fn malformed_tars_are_refused() {
+    if !is_root() {
+        return;
+    }
+    let unpack = |tar: Vec<u8>| Lab::new().unpack_with(&tar, &tar, &limits());
+    let good = TarWriter::default().file("a", b"content").end();
+    let mut flipped = good.clone();
+    flipped[0] ^= 1;
+    assert!(matches!(unpack(flipped), Err(UnpackError::Tar(_))));
+    assert!(matches!(unpack(good[..300].to_vec()), Err(UnpackError::Tar(_))));
+    assert!(matches!(unpack(good[..515].to_vec()), Err(UnpackError::Tar(_))));
+    let sparse = Header {
+        path: b"s",
+        kind: b'S',
+        ..Header::default()
+    };
+    assert!(matches!(
+        unpack(TarWriter::default().raw(&sparse, b"").end()),
+        Err(UnpackError::Tar(_))
+    ));
+    let strange = Header {
+        path: b"s",
+        kind: b'Z',
+        ..Header::default()
+    };
+    assert!(matches!(
+        unpack(TarWriter::default().raw(&strange, b"").end()),
+        Err(UnpackError::Tar(_))
+    ));
+    let owner = TarWriter::default().pax(&[("uid", b"4294967295")]).file("a", b"");
+    assert!(matches!(unpack(owner.end()), Err(UnpackError::Tar(_))));
+    // A tar without its end marks is whole all the same.
+    unpack(TarWriter::default().file("a", b"content").unfinished()).unwrap();
+    unpack(Vec::new()).unwrap();
+}
+
+#[test]
+fn a_huge_header_does_not_reach_the_memory() {
+    if !is_root() {
+        return;
+    }
+    for kind in [b'x', b'L', b'K'] {
+        let huge = Header {
+            path: b"h",
+            kind,
+            size: 4 * 1024 * 1024 * 1024,
+            ..Header::default()
+        };
+        let tar = TarWriter::default().raw(&huge, b"").unfinished();
+        let result = Lab::new().unpack_with(&tar, &tar, &limits());
+        assert!(
+            matches!(
+                result,
+                Err(UnpackError::Limit {
+                    what: "bytes in a header",
+                    ..
+                })
+            ),
+            "{result:?}"
+        );
+    }
+}
+
+#[test]
+fn decompression_bombs_are_stopped_by_their_ratio() {
+    if !is_root() {
+        return;
+    }
+    let limits = UnpackLimits {
+        ratio_from_bytes: 1024 * 1024,
+        ratio_max: 50,
+        ..limits()
+    };
+    let tar = TarWriter::default().file("zeros", &vec![0; 16 * 1024 * 1024]).end();
+    for bomb in [gzip(&tar), zstd::encode_all(&*tar, 1).unwrap()] {
+        let result = Lab::new().unpack_with(&bomb, &tar, &limits);
+        assert!(
+            matches!(
+                result,
+                Err(UnpackError::Limit {
+                    what: "bytes for each compressed byte",
+                    ..
+                })
+            ),
+            "{result:?}"
+        );
+    }
+    let small = UnpackLimits {
+        tar_bytes_max: 1024 * 1024,
+        ..self::limits()
+    };
+    let result = Lab::new().unpack_with(&tar, &tar, &small);
+    assert!(matches!(result, Err(UnpackError::Limit { what: "bytes", .. })));
+    // The padding after the end of a tar counts as well.
+    let mut padded = TarWriter::default().file("a", b"x").end();
+    padded.resize(16 * 1024 * 1024, 0);
+    let result = Lab::new().unpack_with(&gzip(&padded), &padded, &limits);
+    assert!(matches!(result, Err(UnpackError::Limit { .. })), "{result:?}");
+}
+
+#[test]
+fn a_layer_of_a_million_files_is_refused_at_its_limit() {
+    if !is_root() {
+        return;
+    }
+    let limits = UnpackLimits {
+        entries_max: 1_000,
+        ..limits()
+    };
+    let mut tar = TarWriter::default();
+    for n in 0..1_001 {
+        tar = tar.file(&format!("f{n}"), b"");
+    }
+    let tar = tar.end();
+    let result = Lab::new().unpack_with(&tar, &tar, &limits);
+    assert!(matches!(
+        result,
+        Err(UnpackError::Limit {
+            what: "entries",
+            max: 1_000
+        })
+    ));
+    let deep = TarWriter::default()
+        .pax(&[("path", "d/".repeat(300).as_bytes())])
+        .dir("x")
+        .end();
+    let result = Lab::new().unpack_with(&deep, &deep, &limits);
+    assert!(matches!(
+        result,
+        Err(UnpackError::Limit {
+            what: "directories inside each other",
+            ..
+        })
+    ));
+}
+
+#[test]
+fn a_full_disk_is_noticed_before_it_is_full() {
+    if !is_root() {
+        return;
+    }
+    let limits = UnpackLimits {
+        free_bytes_min: u64::MAX,
+        ..limits()
+    };
+    let tar = TarWriter::default().file("a", b"x").end();
+    assert!(matches!(
+        Lab::new().unpack_with(&tar, &tar, &limits),
+        Err(UnpackError::Full)
+    ));
+}
+
+#[test]
+fn digest_and_diff_id_are_both_verified() {
+    if !is_root() {
+        return;
+    }
+    let tar = TarWriter::default().file("a", b"x").end();
+    let stream = gzip(&tar);
+    let (other, right) = (Digest::sha256(b"other"), Digest::sha256(&tar));
+    let run = |digest: Digest, diff_id: Digest| {
+        let lab = Lab::new();
+        unpack_layer(&*stream, &Expected { digest, diff_id }, &lab.root(), &limits())
+    };
+    assert!(matches!(
+        run(other.clone(), right.clone()),
+        Err(UnpackError::Digest { .. })
+    ));
+    assert!(matches!(
+        run(Digest::sha256(&stream), other),
+        Err(UnpackError::DiffId { .. })
+    ));
+    let long = run(
+        Digest::of(Algorithm::Sha512, &stream),
+        Digest::of(Algorithm::Sha512, &tar),
+    )
+    .unwrap();
+    assert_eq!(long.size, stream.len() as u64);
+    run(Digest::sha256(&stream), right).unwrap();
+}
+
+#[test]
+fn every_compression_is_told_by_its_bytes() {
+    if !is_root() {
+        return;
+    }
+    let tar = TarWriter::default().file("a", b"content").end();
+    let (one, two) = tar.split_at(512);
+    let members = [gzip(one), gzip(two)].concat();
+    let frames = [zstd::encode_all(one, 1).unwrap(), zstd::encode_all(two, 1).unwrap()].concat();
+    for stream in [
+        tar.clone(),
+        gzip(&tar),
+        zstd::encode_all(&*tar, 3).unwrap(),
+        members,
+        frames,
+    ] {
+        let lab = Lab::new();
+        lab.unpack_with(&stream, &tar, &limits()).unwrap();
+        assert_eq!(lab.text("a"), "content");
+    }
+    let mut broken = gzip(&tar);
+    let middle = broken.len() / 2;
+    broken[middle] ^= 0xff;
+    assert!(Lab::new().unpack_with(&broken, &tar, &limits()).is_err());
+    let cut = &gzip(&tar)[..20];
+    assert!(matches!(
+        Lab::new().unpack_with(cut, &tar, &limits()),
+        Err(UnpackError::Decompress(_) | UnpackError::Tar(_))
+    ));
+}
