@@ -53,5 +53,9 @@ pub async fn send(
 
 /// A GET of `http://host:port` + path with a `Host` of its own.
 pub async fn get(base: &str, host: &str, path: &str) -> anyhow::Result<HttpAnswer> {
-    send(base, "GET", path, &[("host".to_owned(), host.to_owned())], Vec::new()).await
+    // Firewalls block requests that do not say what made them: the managed rule `NoUserAgent_HEADER` does.
+    let agent = concat!("honmaru/", env!("CARGO_PKG_VERSION"));
+    let headers = [("host", host), ("user-agent", agent), ("accept", "*/*")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    send(base, "GET", path, &headers, Vec::new()).await
 }

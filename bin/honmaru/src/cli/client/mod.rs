@@ -3,7 +3,7 @@
 mod http;
 mod xml;
 
-pub use http::{HttpAnswer, get};
+pub use http::get;
 
 use anyhow::{Context, bail};
 use honmaru_base::Clock;
@@ -44,8 +44,6 @@ pub const ELBV2: Service =
     Service { name: "elbv2", signing: "elasticloadbalancing", dialect: Dialect::Query("2015-12-01") };
 /// AWS IAM.
 pub const IAM: Service = Service { name: "iam", signing: "iam", dialect: Dialect::Query("2010-05-08") };
-/// AWS STS.
-pub const STS: Service = Service { name: "sts", signing: "sts", dialect: Dialect::Query("2011-06-15") };
 /// Amazon EC2.
 pub const EC2: Service = Service { name: "ec2", signing: "ec2", dialect: Dialect::Query("2016-11-15") };
 
@@ -74,8 +72,6 @@ pub struct Client {
     pub entry: Option<String>,
     /// The region of every call.
     pub region: String,
-    /// The account of the keys, where it is known.
-    pub account: Option<String>,
     credentials: Credentials,
 }
 
@@ -109,7 +105,6 @@ impl Client {
                 .or_else(|| variable("AWS_DEFAULT_REGION"))
                 .or_else(|| of_file("region"))
                 .unwrap_or_else(|| "us-east-1".to_owned()),
-            account: of_file("account"),
             credentials: Credentials { access_key_id, secret_access_key, session_token },
         })
     }

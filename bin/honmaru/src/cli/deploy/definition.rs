@@ -1,0 +1,77 @@
+//! The task definition: one container, with a fingerprint, so that an unchanged one is not registered again.
+
+use super::manifest::Plan;
+use super::roles::Roles;
+use super::tags;
+use crate::cli::app::STREAM_PREFIX;
+use crate::cli::client::{Client, ECS};
+use crate::cli::observed::Service;
+use anyhow::Context;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// The tag with the digest of what was registered.
+const FINGERPRINT_TAG: &str = "honmaru:fingerprint";
+
+/// The ARN of the definition: the one in force when nothing changed, else a new revision.
+pub async fn ensure(
+    client: &Client,
+    plan: &Plan,
+    port: u16,
+    image: &str,
+    roles: &Roles,
+    service: Option<&Service>,
+) -> anyhow::Result<String> {
+    let mut input = definition(plan, port, image, roles, &client.region);
+    let fingerprint = hex::encode(Sha256::digest(input.to_string()));
+    if let Some(primary) = service.and_then(Service::primary) {
+        let describe = json!({ "taskDefinition": primary.task_definition, "include": ["TAGS"] });
+        let answer = client.call(ECS, "DescribeTaskDefinition", describe).await?;
+        let tags = answer["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let is_active = answer["taskDefinition"]["status"].as_str() == Some("ACTIVE");
+        let is_same = tags.iter().any(|tag| tag["key"] == FINGERPRINT_TAG && tag["value"] == fingerprint.as_str());
+        if is_active && is_same {
+            return Ok(primary.task_definition.clone());
+        }
+    }
+    let mut all = tags::lower(&plan.app);
+    if let Some(all) = all.as_array_mut() {
+        all.push(json!({ "key": FINGERPRINT_TAG, "value": fingerprint }));
+    }
+    if let Some(members) = input.as_object_mut() {
+        members.insert("tags".to_owned(), all);
+    }
+    let answer = client.call(ECS, "RegisterTaskDefinition", input).await?;
+    let arn = answer["taskDefinition"]["taskDefinitionArn"].as_str();
+    Ok(arn.context("ECS does not say the task definition's ARN")?.to_owned())
+}
+
+fn definition(plan: &Plan, port: u16, image: &str, roles: &Roles, region: &str) -> Value {
+    let mut env = plan.env.clone();
+    env.entry("PORT".to_owned()).or_insert_with(|| port.to_string());
+    let environment: Vec<Value> = env.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+    json!({
+        "family": plan.app.name(),
+        "networkMode": "awsvpc",
+        "requiresCompatibilities": ["FARGATE"],
+        "cpu": plan.cpu.to_string(),
+        "memory": plan.memory_mib.to_string(),
+        "executionRoleArn": roles.execution,
+        "taskRoleArn": roles.task,
+        "containerDefinitions": [{
+            "name": plan.app.name(),
+            "image": image,
+            "essential": true,
+            "portMappings": [{ "containerPort": port, "protocol": "tcp" }],
+            "environment": environment,
+            "logConfiguration": {
+                "logDriver": "awslogs",
+                "options": {
+                    "awslogs-group": plan.app.log_group(),
+                    "awslogs-region": region,
+                    "awslogs-stream-prefix": STREAM_PREFIX,
+                },
+            },
+        }],
+    })
+}

@@ -1,0 +1,210 @@
+//! What shall be deployed: the options, then `honmaru.toml` of the directory, then the defaults.
+
+use crate::cli::app::App;
+use crate::cli::failure::Usage;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The file in the directory.
+pub const FILE: &str = "honmaru.toml";
+const HEALTH_PATH_DEFAULT: &str = "/health";
+const CPU_DEFAULT: u32 = 256;
+const MEMORY_DEFAULT_MIB: u32 = 512;
+/// How long a task may be unhealthy after its start before it is replaced, in seconds.
+const GRACE_DEFAULT_S: u32 = 10;
+/// Ref: ECS quotas: tasks of a service.
+pub const COUNT_MAX: u32 = 5_000;
+
+/// The options that `honmaru.toml` knows, too.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Settings {
+    /// The app's name; the directory's name by default
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The port that the app listens on; the one that the image exposes by default
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// The path that answers 200 when the app is well [default: /health]
+    #[arg(long, value_name = "PATH")]
+    pub health_path: Option<String>,
+    /// How many tasks; what runs now by default, 2 the first time
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=i64::from(COUNT_MAX)))]
+    pub count: Option<u32>,
+    /// CPU units of a task, 1024 for one core [default: 256]
+    #[arg(long)]
+    pub cpu: Option<u32>,
+    /// Memory of a task in MiB [default: 512]
+    #[arg(long)]
+    pub memory: Option<u32>,
+    /// An environment variable of the app; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// How many seconds the app may take to become healthy [default: 10]
+    #[arg(long, value_name = "SECONDS")]
+    pub grace: Option<u32>,
+    /// Do not put a web ACL in front of the app
+    #[arg(long)]
+    pub no_waf: bool,
+}
+
+/// `honmaru.toml`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct File {
+    name: Option<String>,
+    port: Option<u16>,
+    health_path: Option<String>,
+    count: Option<u32>,
+    cpu: Option<u32>,
+    memory: Option<u32>,
+    #[serde(default)]
+    env: BTreeMap<String, Scalar>,
+    grace: Option<u32>,
+    waf: Option<bool>,
+}
+
+/// A value of a variable: TOML's numbers and booleans are as good as texts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Text(String),
+    Number(i64),
+    Bool(bool),
+}
+
+impl Scalar {
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(number) => number.to_string(),
+            Self::Bool(value) => value.to_string(),
+        }
+    }
+}
+
+/// What shall be deployed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    pub app: App,
+    pub dir: PathBuf,
+    /// Nothing: the image says it.
+    pub port: Option<u16>,
+    pub health_path: String,
+    /// Nothing: as many as run now.
+    pub count: Option<u32>,
+    pub cpu: u32,
+    pub memory_mib: u32,
+    pub env: BTreeMap<String, String>,
+    pub grace_s: u32,
+    pub waf: bool,
+}
+
+impl Plan {
+    /// Reads the directory's file and puts the options over it.
+    pub fn make(dir: &Path, settings: &Settings) -> Result<Self, Usage> {
+        if !dir.is_dir() {
+            return Err(Usage(format!("`{}` is no directory\nhint: name the one with the Dockerfile", dir.display())));
+        }
+        let path = dir.join(FILE);
+        let file = match std::fs::read_to_string(&path) {
+            Ok(text) => read(&text).map_err(|error| Usage(format!("`{}`: {error}", path.display())))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => File::default(),
+            Err(error) => return Err(Usage(format!("`{}` cannot be read: {error}", path.display()))),
+        };
+        Self::merge(dir, settings, file)
+    }
+
+    fn merge(dir: &Path, settings: &Settings, file: File) -> Result<Self, Usage> {
+        let app = match settings.name.as_deref().or(file.name.as_deref()) {
+            Some(name) => name.parse()?,
+            None => App::of_directory(dir)?,
+        };
+        let mut env: BTreeMap<String, String> =
+            file.env.into_iter().map(|(name, value)| (name, value.into_text())).collect();
+        for pair in &settings.env {
+            let Some((name, value)) = pair.split_once('=') else {
+                return Err(Usage(format!("`--env {pair}` has no value\nhint: write `--env {pair}=VALUE`")));
+            };
+            env.insert(name.to_owned(), value.to_owned());
+        }
+        if let Some(name) = env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+            return Err(Usage(format!("`{name}` is no name for a variable")));
+        }
+        let health_path =
+            settings.health_path.clone().or(file.health_path).unwrap_or_else(|| HEALTH_PATH_DEFAULT.to_owned());
+        if !health_path.starts_with('/') || health_path.contains(char::is_whitespace) {
+            return Err(Usage(format!("`{health_path}` is no path\nhint: it begins with `/`, for example `/health`")));
+        }
+        let port = settings.port.or(file.port);
+        if port == Some(0) {
+            return Err(Usage("0 is no port that an app can listen on".to_owned()));
+        }
+        let count = settings.count.or(file.count);
+        if count.is_some_and(|count| count > COUNT_MAX) {
+            return Err(Usage(format!("a service has at most {COUNT_MAX} tasks")));
+        }
+        Ok(Self {
+            app,
+            dir: dir.to_owned(),
+            port,
+            health_path,
+            count,
+            cpu: settings.cpu.or(file.cpu).unwrap_or(CPU_DEFAULT),
+            memory_mib: settings.memory.or(file.memory).unwrap_or(MEMORY_DEFAULT_MIB),
+            env,
+            grace_s: settings.grace.or(file.grace).unwrap_or(GRACE_DEFAULT_S),
+            waf: !settings.no_waf && file.waf.unwrap_or(true),
+        })
+    }
+
+    /// The directory as the user named it.
+    pub fn shown_dir(&self) -> String {
+        self.dir.display().to_string()
+    }
+}
+
+fn read(text: &str) -> Result<File, String> {
+    toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(settings: &Settings, file: &str) -> Result<Plan, String> {
+        Plan::merge(Path::new("/src/shop"), settings, read(file)?).map_err(|usage| usage.0)
+    }
+
+    #[test]
+    fn options_stand_over_the_file_and_the_file_over_defaults() {
+        let settings = Settings {
+            count: Some(3),
+            env: vec!["A=1".to_owned(), "B=x=y".to_owned()],
+            ..Settings::default()
+        };
+        let file = "port = 3000\ncount = 1\nhealth-path = \"/up\"\nwaf = false\n[env]\nA = \"file\"\nDEBUG = true\n";
+        let plan = merged(&settings, file).expect("valid");
+        assert_eq!((plan.app.name(), plan.port, plan.count), ("shop", Some(3000), Some(3)));
+        assert_eq!((plan.cpu, plan.memory_mib, plan.grace_s, plan.waf), (256, 512, 10, false));
+        assert_eq!(plan.health_path, "/up");
+        let env: Vec<String> = plan.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(env, ["A=1", "B=x=y", "DEBUG=true"]);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let settings = |env: &str| Settings { env: vec![env.to_owned()], ..Settings::default() };
+        for (settings, file, expected) in [
+            (settings("A"), "", "`--env A` has no value"),
+            (settings("=1"), "", "is no name for a variable"),
+            (Settings::default(), "prot = 80", "unknown field `prot`"),
+            (Settings::default(), "health-path = \"up\"", "`up` is no path"),
+            (Settings::default(), "name = \"Shop\"", "`Shop` is no name"),
+            (Settings::default(), "port = 0", "0 is no port"),
+        ] {
+            let error = merged(&settings, file).expect_err(expected);
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

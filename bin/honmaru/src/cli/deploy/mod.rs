@@ -1,0 +1,211 @@
+//! `honmaru deploy`: from a directory to a service that answers. Every step may be repeated: it makes what is missing
+//! and leaves alone what is right.
+
+mod balancer;
+mod definition;
+mod firewall;
+mod image;
+mod manifest;
+mod network;
+mod roles;
+mod service;
+mod tags;
+
+pub use balancer::{find as find_balancer, find_target_group, listeners};
+pub use firewall::find as find_web_acl;
+pub use network::find_group;
+
+use super::app::{App, CLUSTER};
+use super::client::{Client, ECS, LOGS, code_of, get};
+use super::connection::Connection;
+use super::failure::Failure;
+use super::observed;
+use super::progress::{Progress, seconds};
+use super::rollout::{self, Goal};
+use manifest::Plan;
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long an app's logs are kept. Ref: CloudWatch Logs `PutRetentionPolicy`: one of a list of numbers of days.
+const LOG_RETENTION_DAYS: u32 = 30;
+/// The first request through the entry is repeated that long: the edge may still take its last configuration in.
+const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const FIRST_ANSWER_PAUSE: Duration = Duration::from_millis(50);
+
+/// The options of `honmaru deploy`. What they leave open `honmaru.toml` in the directory says.
+#[derive(Debug, clap::Args)]
+pub struct DeployOptions {
+    /// The directory with the Dockerfile
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+    #[command(flatten)]
+    settings: manifest::Settings,
+    /// Start new tasks even when nothing changed
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Deploys a directory.
+pub async fn run(options: DeployOptions) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let plan = Plan::make(&options.dir, &options.settings)?;
+    let client = options.connection.open()?;
+    let progress = Progress::start();
+    let deployed = deploy(&client, &options, &plan, &progress).await;
+    progress.end();
+    let deployed = deployed?;
+    let took = seconds(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+    println!("{}", summary(&plan.app, &took, &deployed));
+    let flags = options.connection.flags();
+    println!("next: `honmaru logs {}{flags} --follow`", plan.app.name());
+    Ok(())
+}
+
+struct Deployed {
+    healthy: u64,
+    count: u64,
+    url: Option<String>,
+}
+
+fn summary(app: &App, took: &str, deployed: &Deployed) -> String {
+    let url = deployed.url.as_ref().map(|url| format!(", {url}")).unwrap_or_default();
+    let (healthy, count) = (deployed.healthy, deployed.count);
+    format!("deployed `{}` in {took}: {healthy} of {count} tasks healthy{url}", app.name())
+}
+
+async fn deploy(
+    client: &Client,
+    options: &DeployOptions,
+    plan: &Plan,
+    progress: &Progress,
+) -> anyhow::Result<Deployed> {
+    let app = &plan.app;
+    let builder = image::Workshop::open(client, &options.connection.state)?;
+
+    let step = progress.step("build");
+    builder.build(app, &plan.dir, &step, progress).await?;
+    step.done(&format!("image from `{}`", plan.shown_dir()));
+
+    let step = progress.step("check");
+    let facts = builder.check(app, &plan.dir, plan.port, progress).await?;
+    step.done(&facts.sentence());
+
+    let step = progress.step("push");
+    let pushed = builder.push(client, app, &step).await?;
+    step.done(&pushed.short());
+
+    let step = progress.step("resources");
+    step.note("cluster, roles, logs, network, load balancer");
+    let resources = resources(client, plan, facts.port, progress).await?;
+    step.done(&format!(
+        "load balancer{}, security groups, roles, logs",
+        if plan.waf { ", web ACL" } else { "" }
+    ));
+
+    let step = progress.step("roll out");
+    let before = observed::service(client, app).await?;
+    let definition = definition::ensure(client, plan, facts.port, &pushed.image, &resources.roles, before.as_ref()).await?;
+    let request = service::Request {
+        definition: &definition,
+        resources: &resources,
+        port: facts.port,
+        count: plan.count,
+        grace_s: plan.grace_s,
+        force: options.force,
+    };
+    let goal: Goal = service::ensure(client, app, &request, before.as_ref()).await?;
+    let rolled = rollout::watch(client, app, &goal, &step).await?;
+    step.done(&format!("{} of {} tasks healthy", rolled.healthy, rolled.desired));
+    network::forget_other_ports(client, &resources.network, facts.port).await?;
+
+    let url = app.url(client.entry.as_deref());
+    if rolled.desired > 0
+        && let (Some(entry), Some(url)) = (client.entry.as_deref(), url.as_deref())
+    {
+        let step = progress.step("answer");
+        let status = first_answer(entry, app, &plan.health_path).await?;
+        step.done(&format!("GET {url}{} answers {status}", plan.health_path));
+    }
+    Ok(Deployed { healthy: rolled.healthy, count: rolled.desired, url })
+}
+
+/// What the service needs beside its image.
+pub(super) struct Resources {
+    pub roles: roles::Roles,
+    pub network: network::Network,
+    pub target_group: String,
+}
+
+async fn resources(client: &Client, plan: &Plan, port: u16, progress: &Progress) -> anyhow::Result<Resources> {
+    let app = &plan.app;
+    // Three chains that do not need each other.
+    let balanced = async {
+        let network = network::ensure(client, app, port).await?;
+        let balancer = balancer::ensure(client, plan, port, &network, progress).await?;
+        if plan.waf {
+            firewall::protect(client, app, &balancer.arn).await?;
+        } else {
+            firewall::unprotect(client, app, &balancer.arn, progress).await?;
+        }
+        anyhow::Ok((network, balancer))
+    };
+    let ((network, balancer), roles, ()) =
+        tokio::try_join!(balanced, roles::ensure(client, app), cluster_and_logs(client, app))?;
+    Ok(Resources { roles, network, target_group: balancer.target_group })
+}
+
+async fn cluster_and_logs(client: &Client, app: &App) -> anyhow::Result<()> {
+    // CreateCluster of a name that exists answers with the cluster.
+    client.call(ECS, "CreateCluster", json!({ "clusterName": CLUSTER })).await?;
+    let group = json!({ "logGroupName": app.log_group(), "tags": tags::as_map(app) });
+    match client.call(LOGS, "CreateLogGroup", group).await {
+        Ok(_) => {
+            let policy = json!({ "logGroupName": app.log_group(), "retentionInDays": LOG_RETENTION_DAYS });
+            client.call(LOGS, "PutRetentionPolicy", policy).await?;
+        }
+        // Whoever made it earlier has set its retention, too, or wants another one.
+        Err(error) if code_of(&error) == Some("ResourceAlreadyExistsException") => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// One real request through the shared entry and the load balancer, as a browser would make it.
+async fn first_answer(entry: &str, app: &App, path: &str) -> anyhow::Result<u16> {
+    let deadline = Instant::now() + FIRST_ANSWER_TIMEOUT;
+    loop {
+        let answer = get(entry, &app.host(), path).await;
+        match answer {
+            Ok(answer) if answer.status < 500 && answer.status != 404 => return Ok(answer.status),
+            answer if Instant::now() > deadline => {
+                let seen = match answer {
+                    Ok(answer) => format!("it answers {}", answer.status),
+                    Err(error) => format!("{error:#}"),
+                };
+                let url = app.url(Some(entry)).unwrap_or_default();
+                return Err(Failure::new(format!("the tasks are healthy, but {url}{path} gives no good answer: {seen}"))
+                    .hint(format!("`honmaru explain {}` shows the way of a request", app.name()))
+                    .into());
+            }
+            _ => tokio::time::sleep(FIRST_ANSWER_PAUSE).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_says_it_all() {
+        let app: App = "hello".parse().expect("a name");
+        let deployed = Deployed { healthy: 2, count: 2, url: app.url(Some("http://127.0.0.1:8080")) };
+        assert_eq!(
+            summary(&app, "14.2 s", &deployed),
+            "deployed `hello` in 14.2 s: 2 of 2 tasks healthy, http://hello.localhost:8080"
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! The default VPC's subnets, and two security groups: the world reaches the load balancer on port 80, and only the
+//! load balancer reaches the tasks, on the app's port.
+
+use super::tags;
+use crate::cli::app::App;
+use crate::cli::client::{Client, EC2, code_of};
+use anyhow::Context;
+use serde_json::{Value, json};
+
+/// The port on which the load balancer listens.
+pub const LISTENER_PORT: u16 = 80;
+
+/// Where the app is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// The default VPC.
+    pub vpc: String,
+    /// Its default subnets.
+    pub subnets: Vec<String>,
+    /// The load balancer's security group.
+    pub balancer_group: String,
+    /// The tasks' security group.
+    pub task_group: String,
+}
+
+/// Finds the subnets and makes the groups.
+pub async fn ensure(client: &Client, app: &App, port: u16) -> anyhow::Result<Network> {
+    let filter = json!({ "Filter": [{ "Name": "default-for-az", "Value": ["true"] }] });
+    let answer = client.call(EC2, "DescribeSubnets", filter).await?;
+    let rows = answer["subnetSet"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let vpc = rows.first().and_then(|row| row["vpcId"].as_str()).context("the account has no default VPC")?.to_owned();
+    let subnets: Vec<String> =
+        rows.iter().filter_map(|row| row["subnetId"].as_str()).map(str::to_owned).collect();
+    let balancer_group = group(
+        client,
+        app,
+        &vpc,
+        &app.balancer_group(),
+        &format!("load balancer of {}: HTTP from everywhere", app.name()),
+    )
+    .await?;
+    let task_group = group(
+        client,
+        app,
+        &vpc,
+        &app.task_group(),
+        &format!("tasks of {}: the app port from the load balancer only", app.name()),
+    )
+    .await?;
+    let everyone = json!([{ "CidrIp": "0.0.0.0/0" }]);
+    let balancer = json!([{ "GroupId": balancer_group }]);
+    tokio::try_join!(
+        allow(client, &balancer_group, permission(LISTENER_PORT, "IpRanges", everyone)),
+        allow(client, &task_group, permission(port, "Groups", balancer)),
+    )?;
+    Ok(Network { vpc, subnets, balancer_group, task_group })
+}
+
+fn permission(port: u16, source: &str, sources: Value) -> Value {
+    json!({ "IpProtocol": "tcp", "FromPort": port, "ToPort": port, source: sources })
+}
+
+async fn allow(client: &Client, group: &str, permission: Value) -> anyhow::Result<()> {
+    let input = json!({ "GroupId": group, "IpPermissions": [permission] });
+    match client.call(EC2, "AuthorizeSecurityGroupIngress", input).await {
+        Err(error) if code_of(&error) == Some("InvalidPermission.Duplicate") => Ok(()),
+        answer => answer.map(|_| ()),
+    }
+}
+
+/// A group by its name.
+pub async fn find_group(client: &Client, name: &str) -> anyhow::Result<Option<Value>> {
+    let input = json!({ "Filter": [{ "Name": "group-name", "Value": [name] }] });
+    let answer = client.call(EC2, "DescribeSecurityGroups", input).await?;
+    Ok(answer["securityGroupInfo"].as_array().and_then(|groups| groups.first()).cloned())
+}
+
+async fn group(client: &Client, app: &App, vpc: &str, name: &str, description: &str) -> anyhow::Result<String> {
+    if let Some(known) = find_group(client, name).await? {
+        return Ok(known["groupId"].as_str().unwrap_or_default().to_owned());
+    }
+    let create = json!({
+        "GroupName": name, "GroupDescription": description, "VpcId": vpc,
+        "TagSpecification": tags::specification(app, "security-group"),
+    });
+    let answer = client.call(EC2, "CreateSecurityGroup", create).await?;
+    Ok(answer["groupId"].as_str().with_context(|| format!("EC2 does not say the id of group {name}"))?.to_owned())
+}
+
+/// Takes back the ports of earlier versions, once none of their tasks is left.
+pub async fn forget_other_ports(client: &Client, network: &Network, port: u16) -> anyhow::Result<()> {
+    let input = json!({ "GroupId": [network.task_group] });
+    let answer = client.call(EC2, "DescribeSecurityGroups", input).await?;
+    let permissions = answer["securityGroupInfo"][0]["ipPermissions"].as_array().cloned().unwrap_or_default();
+    for old in other_ports(&permissions, &network.balancer_group, port) {
+        let from = json!([{ "GroupId": network.balancer_group }]);
+        let input = json!({ "GroupId": network.task_group, "IpPermissions": [permission(old, "Groups", from)] });
+        client.call(EC2, "RevokeSecurityGroupIngress", input).await?;
+    }
+    Ok(())
+}
+
+/// Single ports other than `port` that are open to the load balancer alone: those that `deploy` once opened.
+fn other_ports(permissions: &[Value], balancer_group: &str, port: u16) -> Vec<u16> {
+    let number = |value: &Value| value.as_str().and_then(|text| text.parse::<u16>().ok());
+    let is_balancers = |permission: &&Value| {
+        let groups = permission["groups"].as_array().map(Vec::as_slice).unwrap_or_default();
+        groups.len() == 1
+            && groups.iter().all(|group| group["groupId"].as_str() == Some(balancer_group))
+            && permission["ipRanges"].as_array().is_none_or(Vec::is_empty)
+    };
+    permissions
+        .iter()
+        .filter(is_balancers)
+        .filter(|permission| permission["fromPort"] == permission["toPort"])
+        .filter_map(|permission| number(&permission["fromPort"]))
+        .filter(|open| *open != port)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ports_of_our_own_making_are_taken_back() {
+        let rule = |from: &str, to: &str, group: &str, ranges: Value| {
+            json!({ "ipProtocol": "tcp", "fromPort": from, "toPort": to, "groups": [{ "groupId": group }],
+                    "ipRanges": ranges })
+        };
+        let permissions = [
+            rule("8080", "8080", "sg-lb", json!("")),
+            rule("3000", "3000", "sg-lb", json!("")),
+            rule("9000", "9100", "sg-lb", json!("")),
+            rule("22", "22", "sg-admin", json!("")),
+            rule("81", "81", "sg-lb", json!([{ "cidrIp": "10.0.0.0/8" }])),
+        ];
+        assert_eq!(other_ports(&permissions, "sg-lb", 8080), [3000]);
+    }
+}

@@ -1,0 +1,81 @@
+//! The commands of a cloud's users: each is a client of the AWS APIs and nothing more.
+//!
+//! Data goes to standard output, everything else to standard error; the next useful command comes last.
+//! Exit codes: 0 it worked, 1 it failed, 2 it was asked wrongly; `exec` passes the command's own code through.
+
+mod app;
+mod client;
+mod connection;
+mod delete;
+mod deploy;
+mod env;
+mod failure;
+#[cfg(test)]
+mod golden;
+mod logs;
+mod observed;
+mod output;
+mod progress;
+mod ps;
+mod rollout;
+mod terminal;
+
+use clap::Subcommand;
+use failure::Usage;
+use std::process::ExitCode;
+
+/// The commands of a user.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build a directory and roll it out: load-balanced, firewalled, with its logs kept
+    Deploy(deploy::DeployOptions),
+    /// Show the services and their tasks
+    Ps(ps::PsOptions),
+    /// Show what a service's containers said
+    Logs(logs::LogsOptions),
+    /// Remove a service with everything that `deploy` made for it
+    Delete(delete::DeleteOptions),
+    /// Print the variables that make the aws CLI and the SDKs use this cloud: eval "$(honmaru env)"
+    Env(env::EnvOptions),
+}
+
+/// Runs a command and says how it went.
+pub fn main(command: Command) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: failed to start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            ended = run(command) => ended,
+            _ = tokio::signal::ctrl_c() => Err(failure::Interrupted.into()),
+        }
+    });
+    // A read of standard input may still wait in a thread of its own: the process does not wait for it.
+    runtime.shutdown_background();
+    match ended {
+        Ok(code) => code,
+        Err(error) if error.is::<failure::Interrupted>() => {
+            eprintln!("{error}");
+            ExitCode::from(failure::EXIT_INTERRUPTED)
+        }
+        Err(error) => {
+            eprint!("{}", failure::render(&error, &terminal::Style::of_stderr()));
+            ExitCode::from(if error.is::<Usage>() { failure::EXIT_USAGE } else { failure::EXIT_FAILED })
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Deploy(options) => deploy::run(options).await?,
+        Command::Ps(options) => ps::run(options).await?,
+        Command::Logs(options) => logs::run(options).await?,
+        Command::Delete(options) => delete::run(options).await?,
+        Command::Env(options) => env::run(options)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

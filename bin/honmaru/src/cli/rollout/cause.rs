@@ -1,0 +1,196 @@
+//! Why a roll-out failed, in words for the person who began it.
+
+use crate::cli::app::App;
+use crate::cli::failure::Failure;
+use crate::cli::observed::short_id;
+
+/// Why. Tasks are named by their ids.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cause {
+    /// The container ended.
+    Exited { task: String, exit_code: Option<i64>, reason: String },
+    /// The container used more memory than the task has.
+    OutOfMemory { task: String },
+    /// The task never started: no image, no network, no role.
+    CannotStart { task: String, reason: String },
+    /// The port refuses connections.
+    NobodyListens { task: String },
+    /// Connections or answers do not come.
+    Silent { task: String },
+    /// The health check answers another status.
+    WrongStatus { task: String, code: String },
+    /// The image's own health check fails.
+    ContainerCheck { task: String },
+    /// No node has room.
+    NoRoom { message: String },
+    /// The circuit breaker was faster than we.
+    GivenUp { reason: String },
+    /// Somebody began another deployment.
+    Superseded,
+    /// Somebody deleted the service.
+    Vanished,
+    /// Nothing is known, only that it takes too long.
+    Slow { seconds: u64 },
+}
+
+impl Cause {
+    /// The task whose log may tell more.
+    pub fn task(&self) -> Option<&str> {
+        match self {
+            Self::Exited { task, .. }
+            | Self::OutOfMemory { task }
+            | Self::NobodyListens { task }
+            | Self::Silent { task }
+            | Self::WrongStatus { task, .. }
+            | Self::ContainerCheck { task } => Some(task),
+            Self::CannotStart { .. }
+            | Self::NoRoom { .. }
+            | Self::GivenUp { .. }
+            | Self::Superseded
+            | Self::Vanished
+            | Self::Slow { .. } => None,
+        }
+    }
+
+    /// Whether this version will not do, so that going back to the one before is right.
+    pub fn is_of_the_version(&self) -> bool {
+        !matches!(self, Self::Superseded | Self::Vanished)
+    }
+}
+
+/// What the cause is told with.
+#[derive(Debug, Clone, Default)]
+pub struct Scene {
+    /// The app's port; 0 when it is not known.
+    pub port: u16,
+    /// The health check's path.
+    pub path: String,
+    /// The last lines of the task's log.
+    pub lines: Vec<String>,
+    /// Tasks of the old version that run.
+    pub old_tasks: usize,
+}
+
+/// The cause as a failure.
+pub fn failure(app: &App, cause: &Cause, scene: &Scene) -> Failure {
+    let Scene { port, path, lines, old_tasks } = scene;
+    let name = app.name();
+    let logs = |task: &str| format!("`honmaru logs {name} --task {}` shows everything that it said", short_id(task));
+    let mut failure = match cause {
+        Cause::Exited { task, exit_code, reason } => {
+            let code = exit_code.map_or_else(|| "no exit code".to_owned(), |code| format!("exit code {code}"));
+            let failure = Failure::new(format!("the container exits: task {} ended with {code}", short_id(task)));
+            let failure = if reason.is_empty() { failure } else { failure.detail(reason.clone()) };
+            failure.hint(match exit_code {
+                Some(126 | 127) => "check that the program that CMD or ENTRYPOINT names is in the image".to_owned(),
+                Some(0) => "a service's program must not end; if it starts another one, let it stay in front".to_owned(),
+                _ if lines.is_empty() => "it said nothing before it ended: run its command by hand".to_owned(),
+                _ => logs(task),
+            })
+        }
+        Cause::OutOfMemory { task } => Failure::new(format!(
+            "the app needs more memory than its task has: task {} ended with OutOfMemoryError",
+            short_id(task)
+        ))
+        .hint("give it more, for example `--memory 1024` (with `--cpu 256`: 512, 1024 or 2048)"),
+        Cause::CannotStart { task, reason } => {
+            let failure = Failure::new(format!("task {} cannot start: {reason}", short_id(task)));
+            if reason.starts_with("CannotPull") {
+                failure.hint("deploy again: the image is pushed anew")
+            } else {
+                failure.hint(format!("`honmaru explain {name}` shows what the task would have got"))
+            }
+        }
+        Cause::NobodyListens { task } => {
+            Failure::new(format!("nothing listens on port {port} in task {}, which runs", short_id(task)))
+                .detail("connections of the health check are refused")
+                .hint(format!(
+                    "let the app listen on 0.0.0.0:{port} (not on 127.0.0.1; the variable PORT has the number), or name \
+                     its port with `--port`"
+                ))
+        }
+        Cause::Silent { task } => {
+            Failure::new(format!("task {} runs, but `GET {path}` on port {port} gets no answer in time", short_id(task)))
+                .hint("the health check waits 2 seconds: let the path answer without slow work, or see its log")
+        }
+        Cause::WrongStatus { task, code } => Failure::new(format!(
+            "the health check `GET {path}` of task {} answers {code} instead of 200",
+            short_id(task)
+        ))
+        .hint("name a path that answers 200, for example `--health-path /`, or let the app answer it"),
+        Cause::ContainerCheck { task } => {
+            Failure::new(format!("the image's own health check fails in task {}", short_id(task))).hint(logs(task))
+        }
+        Cause::NoRoom { message } => Failure::new("there is no room for the tasks")
+            .detail(message.clone())
+            .hint("ask for fewer or smaller ones: `--count`, `--cpu`, `--memory`"),
+        Cause::GivenUp { reason } => Failure::new(format!("the roll-out was given up: {reason}"))
+            .hint(format!("`honmaru explain {name}` shows the events")),
+        Cause::Superseded => Failure::new("another deployment of the service has begun meanwhile")
+            .hint(format!("`honmaru ps {name}` shows it")),
+        Cause::Vanished => Failure::new(format!("the service `{name}` was deleted meanwhile")),
+        Cause::Slow { seconds } => Failure::new(format!("the service is not steady after {seconds} s"))
+            .hint(format!("`honmaru explain {name}` shows what it waits for")),
+    };
+    if let (Some(task), false) = (cause.task(), lines.is_empty()) {
+        failure = failure.detail(format!("task {} said last:", short_id(task)));
+        for line in lines {
+            failure = failure.detail(format!("| {line}"));
+        }
+    }
+    if cause.is_of_the_version() {
+        failure = failure.detail(match old_tasks {
+            0 => "no earlier version serves".to_owned(),
+            1 => "the old version keeps serving with 1 task".to_owned(),
+            count => format!("the old version keeps serving with {count} tasks"),
+        });
+    }
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::failure::render;
+    use crate::cli::terminal::Style;
+
+    #[test]
+    fn every_cause_in_its_words() {
+        let app: App = "shop".parse().expect("a name");
+        let task = || "0123456789abcdef".to_owned();
+        let said = Scene {
+            port: 8080,
+            path: "/health".to_owned(),
+            lines: vec!["reading /etc/shop.toml".to_owned(), "fatal: no database".to_owned()],
+            old_tasks: 2,
+        };
+        let silent = Scene { lines: Vec::new(), old_tasks: 0, ..said.clone() };
+        let scenes = [
+            (Cause::Exited { task: task(), exit_code: Some(3), reason: String::new() }, &said),
+            (Cause::Exited { task: task(), exit_code: Some(127), reason: String::new() }, &silent),
+            (Cause::OutOfMemory { task: task() }, &said),
+            (
+                Cause::CannotStart {
+                    task: task(),
+                    reason: "CannotPullContainerError: failed to resolve ref shop: not found".to_owned(),
+                },
+                &silent,
+            ),
+            (Cause::NobodyListens { task: task() }, &said),
+            (Cause::Silent { task: task() }, &silent),
+            (Cause::WrongStatus { task: task(), code: "404".to_owned() }, &silent),
+            (Cause::ContainerCheck { task: task() }, &silent),
+            (Cause::NoRoom { message: "(service shop) was unable to place a task.".to_owned() }, &silent),
+            (Cause::GivenUp { reason: "ECS deployment circuit breaker: tasks failed to start.".to_owned() }, &said),
+            (Cause::Superseded, &said),
+            (Cause::Vanished, &said),
+            (Cause::Slow { seconds: 600 }, &silent),
+        ];
+        let mut text = String::new();
+        for (cause, scene) in scenes {
+            text.push_str(&render(&failure(&app, &cause, scene).into(), &Style::plain()));
+            text.push('\n');
+        }
+        crate::cli::golden::check("causes.txt", &text);
+    }
+}

@@ -1,0 +1,402 @@
+//! What a look at a service means for a roll-out. Pure: the same look gives the same verdict.
+
+use super::RolledOut;
+use super::cause::Cause;
+use crate::cli::observed::{Service, Target, Task};
+use honmaru_base::Clock;
+use honmaru_engine::SystemClock;
+use std::collections::BTreeMap;
+
+/// A container that exits once may have met a bad moment; two of them are a fault of the version.
+const EXITS_MAX: usize = 2;
+/// How long a complaint about missing room must stand before it counts.
+const COMPLAINT_STANDS_S: f64 = 3.0;
+
+/// What a roll-out shall reach.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Goal {
+    /// The deployment's id.
+    pub deployment: String,
+    /// Tasks and events before that moment do not count. Epoch seconds.
+    pub since_s: f64,
+    /// How long a task may be unhealthy after its start.
+    pub grace_s: u32,
+}
+
+impl Goal {
+    /// The goal of the deployment that is in force after a call that changed the service.
+    pub fn of(after: &Service, grace_s: u32, before: Option<&Service>) -> Self {
+        let primary = after.primary().cloned().unwrap_or_default();
+        let is_new = before.and_then(Service::primary).is_none_or(|earlier| earlier.id != primary.id);
+        let since_s = if is_new { primary.created_at } else { SystemClock.now().as_epoch_s() };
+        Self { deployment: primary.id, since_s, grace_s }
+    }
+}
+
+/// One look.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    pub service: &'a Service,
+    /// Those that shall run and those that stopped.
+    pub tasks: &'a [Task],
+    pub targets: &'a [Target],
+    pub now_s: f64,
+}
+
+impl Look<'_> {
+    /// The target that a task is.
+    fn target(&self, task: &Task) -> Option<&Target> {
+        let address = task.address.as_deref()?;
+        self.targets.iter().find(|target| target.address == address)
+    }
+
+    fn is_healthy(&self, task: &Task) -> bool {
+        let is_well = task.last_status == "RUNNING" && task.health != "UNHEALTHY";
+        is_well
+            && (self.service.target.is_none() || self.target(task).is_some_and(|target| target.state == "healthy"))
+    }
+}
+
+/// What earlier looks showed and later ones do not.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    /// The last bad health check of each task; a stopped task is no target any more.
+    unhealthy: BTreeMap<String, Target>,
+}
+
+/// What a look means.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    Wait { healthy: u64 },
+    Done(RolledOut),
+    Failed(Cause),
+}
+
+/// Judges a look.
+pub fn judge(goal: &Goal, memory: &mut Memory, look: &Look<'_>) -> Verdict {
+    let service = look.service;
+    let own: Vec<&Task> = look.tasks.iter().filter(|task| task.started_by == goal.deployment).collect();
+    let recent = || own.iter().copied().filter(|task| task.created_at >= goal.since_s);
+    for task in &own {
+        if let Some(target) = look.target(task).filter(|target| target.state == "unhealthy") {
+            memory.unhealthy.insert(task.id.clone(), target.clone());
+        }
+    }
+
+    let mut exits = Vec::new();
+    for task in recent().filter(|task| !task.is_wanted()) {
+        match stopped(task, memory) {
+            Some(cause @ Cause::Exited { .. }) => exits.push(cause),
+            Some(cause) => return Verdict::Failed(cause),
+            None => {}
+        }
+    }
+    let primary = service.primary();
+    let given_up = primary.is_none_or(|primary| primary.id != goal.deployment || primary.rollout_state == "FAILED");
+    if (given_up || exits.len() >= EXITS_MAX)
+        && let Some(cause) = exits.pop()
+    {
+        return Verdict::Failed(cause);
+    }
+    for task in own.iter().filter(|task| task.is_wanted()) {
+        let is_forgiven =
+            task.started_at.is_none_or(|started| look.now_s < started + f64::from(goal.grace_s));
+        if let Some(target) = look.target(task).filter(|target| target.state == "unhealthy" && !is_forgiven) {
+            return Verdict::Failed(unhealthy(task, Some(target)));
+        }
+    }
+    match primary {
+        None => return Verdict::Failed(Cause::Vanished),
+        Some(primary) if primary.id != goal.deployment => {
+            let is_rollback = primary.rollout_state_reason.contains("rolling back")
+                || service.deployments.iter().any(|d| d.id == goal.deployment && d.rollout_state == "FAILED");
+            // What made the circuit breaker go back was seen before, or it went faster than we looked.
+            return Verdict::Failed(match memory.unhealthy.iter().next_back() {
+                Some((task, target)) if is_rollback => unhealthy_target(task, Some(target)),
+                _ if is_rollback => Cause::GivenUp { reason: primary.rollout_state_reason.clone() },
+                _ => Cause::Superseded,
+            });
+        }
+        Some(primary) if primary.rollout_state == "FAILED" => {
+            return Verdict::Failed(Cause::GivenUp { reason: primary.rollout_state_reason.clone() });
+        }
+        Some(_) => {}
+    }
+    let is_starting = own.iter().any(|task| task.is_wanted() && task.last_status != "RUNNING");
+    if let Some(event) = service.events.first()
+        && !is_starting
+        && event.message.contains("was unable to")
+        && event.at >= goal.since_s
+        && look.now_s - event.at > COMPLAINT_STANDS_S
+    {
+        return Verdict::Failed(Cause::NoRoom { message: event.message.clone() });
+    }
+
+    let wanted: Vec<&&Task> = own.iter().filter(|task| task.is_wanted()).collect();
+    let healthy = wanted.iter().filter(|task| look.is_healthy(task)).count() as u64;
+    let is_alone = service.deployments.len() == 1;
+    let is_complete = primary.is_some_and(|primary| primary.rollout_state == "COMPLETED");
+    if is_complete && is_alone && healthy == service.desired && wanted.len() as u64 == service.desired {
+        return Verdict::Done(RolledOut { healthy, desired: service.desired });
+    }
+    Verdict::Wait { healthy }
+}
+
+/// Why a task stopped, when that is a failure.
+fn stopped(task: &Task, memory: &Memory) -> Option<Cause> {
+    let reason = task.stopped_reason.clone().unwrap_or_default();
+    let container_reason = task.container_reason.clone().unwrap_or_default();
+    if reason.contains("OutOfMemory") || container_reason.contains("OutOfMemory") {
+        return Some(Cause::OutOfMemory { task: task.id.clone() });
+    }
+    match task.stop_code.as_deref() {
+        Some("TaskFailedToStart") => {
+            let reason = if reason.is_empty() { container_reason } else { reason };
+            Some(Cause::CannotStart { task: task.id.clone(), reason })
+        }
+        Some("EssentialContainerExited") => Some(Cause::Exited {
+            task: task.id.clone(),
+            exit_code: task.exit_code,
+            reason: container_reason,
+        }),
+        Some("ServiceSchedulerInitiated") if reason.starts_with("Task failed container") => {
+            Some(Cause::ContainerCheck { task: task.id.clone() })
+        }
+        Some("ServiceSchedulerInitiated") if reason.starts_with("Task failed") => {
+            Some(unhealthy(task, memory.unhealthy.get(&task.id)))
+        }
+        _ => None,
+    }
+}
+
+fn unhealthy(task: &Task, target: Option<&Target>) -> Cause {
+    unhealthy_target(&task.id, target)
+}
+
+fn unhealthy_target(task: &str, target: Option<&Target>) -> Cause {
+    let task = task.to_owned();
+    match target.map(|target| target.reason.as_str()) {
+        Some("Target.Timeout") => Cause::Silent { task },
+        Some("Target.ResponseCodeMismatch") => {
+            let description = target.map(|target| target.description.clone()).unwrap_or_default();
+            let code = description.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(code, _)| code);
+            Cause::WrongStatus { task, code: code.unwrap_or("another code").to_owned() }
+        }
+        _ => Cause::NobodyListens { task },
+    }
+}
+
+/// What to show of the tasks: key and text.
+pub fn lines(goal: &Goal, look: &Look<'_>) -> Vec<(String, String)> {
+    let is_shown = |task: &&Task| {
+        task.is_wanted() || (task.started_by == goal.deployment && task.created_at >= goal.since_s)
+            || !matches!(task.last_status.as_str(), "STOPPED")
+    };
+    look.tasks
+        .iter()
+        .filter(is_shown)
+        .map(|task| {
+            let text = state(task, look.target(task));
+            let text = if task.started_by == goal.deployment { text } else { format!("{text} (old version)") };
+            (format!("task {}", task.short()), text)
+        })
+        .collect()
+}
+
+/// The state of a task in a few words.
+pub fn state(task: &Task, target: Option<&Target>) -> String {
+    let target_state = target.map(|target| target.state.as_str());
+    match (task.last_status.as_str(), target_state) {
+        ("PROVISIONING", _) => "gets its network".to_owned(),
+        ("PENDING", _) => "gets its image and starts".to_owned(),
+        ("ACTIVATING", _) => "is registered with the load balancer".to_owned(),
+        ("RUNNING", _) if task.health == "UNHEALTHY" => "running, its own health check fails".to_owned(),
+        ("RUNNING", Some("healthy") | None) => "healthy".to_owned(),
+        ("RUNNING", Some("initial")) => "running, waits for its health check".to_owned(),
+        ("RUNNING", Some("unhealthy")) => {
+            let why = target.map(|target| target.description.as_str()).unwrap_or_default();
+            format!("running, unhealthy: {why}")
+        }
+        ("RUNNING", Some(other)) => format!("running, {other}"),
+        ("DEACTIVATING", _) => "finishes its last requests".to_owned(),
+        ("STOPPING" | "DEPROVISIONING", _) => "is stopping".to_owned(),
+        ("STOPPED", _) => match (&task.stopped_reason, task.exit_code) {
+            (Some(reason), Some(code)) if code != 0 => format!("stopped, exit code {code}: {reason}"),
+            (Some(reason), _) => format!("stopped: {reason}"),
+            (None, _) => "stopped".to_owned(),
+        },
+        (other, _) => other.to_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::observed::{Deployment, Event};
+
+    const NOW: f64 = 1_000.0;
+
+    fn service(rollout_state: &str) -> Service {
+        let primary = Deployment {
+            id: "new".to_owned(),
+            status: "PRIMARY".to_owned(),
+            rollout_state: rollout_state.to_owned(),
+            created_at: 900.0,
+            ..Deployment::default()
+        };
+        Service {
+            desired: 2,
+            deployments: vec![primary],
+            target: Some(("tg".to_owned(), 8080)),
+            ..Service::default()
+        }
+    }
+
+    fn task(id: &str, last_status: &str) -> Task {
+        let is_wanted = last_status != "STOPPED";
+        Task {
+            id: id.to_owned(),
+            started_by: "new".to_owned(),
+            last_status: last_status.to_owned(),
+            desired_status: if is_wanted { "RUNNING" } else { "STOPPED" }.to_owned(),
+            address: Some(format!("10.0.0.{id}")),
+            created_at: 901.0,
+            started_at: Some(905.0),
+            ..Task::default()
+        }
+    }
+
+    fn exited(id: &str) -> Task {
+        Task {
+            stop_code: Some("EssentialContainerExited".to_owned()),
+            stopped_reason: Some("Essential container in task exited".to_owned()),
+            exit_code: Some(3),
+            ..task(id, "STOPPED")
+        }
+    }
+
+    fn target(id: &str, state: &str, reason: &str, description: &str) -> Target {
+        Target {
+            address: format!("10.0.0.{id}"),
+            port: 8080,
+            state: state.to_owned(),
+            reason: reason.to_owned(),
+            description: description.to_owned(),
+        }
+    }
+
+    fn verdict(service: &Service, tasks: &[Task], targets: &[Target]) -> Verdict {
+        let goal = Goal { deployment: "new".to_owned(), since_s: 900.0, grace_s: 10 };
+        judge(&goal, &mut Memory::default(), &Look { service, tasks, targets, now_s: NOW })
+    }
+
+    #[test]
+    fn it_is_over_when_all_tasks_are_healthy_and_the_old_ones_gone() {
+        let tasks = [task("1", "RUNNING"), task("2", "RUNNING")];
+        let targets = [target("1", "healthy", "", ""), target("2", "healthy", "", "")];
+        let done = Verdict::Done(RolledOut { healthy: 2, desired: 2 });
+        assert_eq!(verdict(&service("COMPLETED"), &tasks, &targets), done);
+        assert_eq!(verdict(&service("IN_PROGRESS"), &tasks, &targets), Verdict::Wait { healthy: 2 });
+        let initial = [target("1", "healthy", "", ""), target("2", "initial", "", "")];
+        assert_eq!(verdict(&service("COMPLETED"), &tasks, &initial), Verdict::Wait { healthy: 1 });
+        let mut with_old = service("COMPLETED");
+        with_old.deployments.push(Deployment { id: "old".to_owned(), ..Deployment::default() });
+        assert_eq!(verdict(&with_old, &tasks, &targets), Verdict::Wait { healthy: 2 });
+    }
+
+    #[test]
+    fn one_exit_may_happen_two_are_a_fault() {
+        let running = service("IN_PROGRESS");
+        assert_eq!(verdict(&running, &[exited("1")], &[]), Verdict::Wait { healthy: 0 });
+        let two = verdict(&running, &[exited("1"), exited("2")], &[]);
+        assert!(matches!(two, Verdict::Failed(Cause::Exited { exit_code: Some(3), .. })), "{two:?}");
+        let given_up = verdict(&service("FAILED"), &[exited("1")], &[]);
+        assert!(matches!(given_up, Verdict::Failed(Cause::Exited { .. })), "{given_up:?}");
+    }
+
+    #[test]
+    fn exits_before_this_roll_out_do_not_count() {
+        let old = Task { created_at: 800.0, ..exited("1") };
+        let verdict = verdict(&service("IN_PROGRESS"), &[old.clone(), Task { id: "2".to_owned(), ..old }], &[]);
+        assert_eq!(verdict, Verdict::Wait { healthy: 0 });
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_had_is_known_at_once() {
+        let failed = Task {
+            stop_code: Some("TaskFailedToStart".to_owned()),
+            stopped_reason: Some("CannotPullContainerError: x".to_owned()),
+            ..task("1", "STOPPED")
+        };
+        let verdict = verdict(&service("IN_PROGRESS"), &[failed], &[]);
+        let reason = "CannotPullContainerError: x".to_owned();
+        assert_eq!(verdict, Verdict::Failed(Cause::CannotStart { task: "1".to_owned(), reason }));
+    }
+
+    #[test]
+    fn each_bad_health_check_has_its_cause() {
+        let task = task("1", "RUNNING");
+        let of = |reason, description| {
+            verdict(&service("IN_PROGRESS"), std::slice::from_ref(&task), &[target("1", "unhealthy", reason, description)])
+        };
+        let id = || "1".to_owned();
+        assert_eq!(of("Target.FailedHealthChecks", ""), Verdict::Failed(Cause::NobodyListens { task: id() }));
+        assert_eq!(of("Target.Timeout", ""), Verdict::Failed(Cause::Silent { task: id() }));
+        assert_eq!(
+            of("Target.ResponseCodeMismatch", "Health checks failed with these codes: [404]"),
+            Verdict::Failed(Cause::WrongStatus { task: id(), code: "404".to_owned() })
+        );
+        let young = Task { started_at: Some(NOW - 5.0), ..task.clone() };
+        let target = target("1", "unhealthy", "Target.Timeout", "");
+        assert_eq!(verdict(&service("IN_PROGRESS"), &[young], &[target]), Verdict::Wait { healthy: 0 });
+    }
+
+    #[test]
+    fn a_task_that_was_stopped_for_its_health_keeps_its_cause() {
+        let goal = Goal { deployment: "new".to_owned(), since_s: 900.0, grace_s: 10 };
+        let mut memory = Memory::default();
+        let service = service("IN_PROGRESS");
+        let young = Task { started_at: Some(NOW - 1.0), ..task("1", "RUNNING") };
+        let bad = target("1", "unhealthy", "Target.Timeout", "Request timed out");
+        let first = Look { service: &service, tasks: &[young], targets: &[bad], now_s: NOW };
+        assert_eq!(judge(&goal, &mut memory, &first), Verdict::Wait { healthy: 0 });
+        let stopped = Task {
+            stop_code: Some("ServiceSchedulerInitiated".to_owned()),
+            stopped_reason: Some("Task failed ELB health checks in (target-group tg)".to_owned()),
+            ..task("1", "STOPPED")
+        };
+        let second = Look { service: &service, tasks: &[stopped], targets: &[], now_s: NOW };
+        assert_eq!(judge(&goal, &mut memory, &second), Verdict::Failed(Cause::Silent { task: "1".to_owned() }));
+    }
+
+    #[test]
+    fn scaling_in_is_no_failure_and_missing_room_is_one() {
+        let stopped = Task {
+            stop_code: Some("ServiceSchedulerInitiated".to_owned()),
+            stopped_reason: Some("Scaling activity initiated by (deployment new)".to_owned()),
+            ..task("1", "STOPPED")
+        };
+        let mut service = service("IN_PROGRESS");
+        assert_eq!(verdict(&service, &[stopped.clone()], &[]), Verdict::Wait { healthy: 0 });
+        let message = "(service x) was unable to place a task because memory".to_owned();
+        service.events = vec![Event { at: NOW - 5.0, message: message.clone() }];
+        assert_eq!(verdict(&service, &[stopped], &[]), Verdict::Failed(Cause::NoRoom { message }));
+    }
+
+    #[test]
+    fn a_roll_back_and_somebody_elses_deployment_differ() {
+        let mut rolled = service("IN_PROGRESS");
+        rolled.deployments.insert(
+            0,
+            Deployment {
+                id: "old".to_owned(),
+                rollout_state: "IN_PROGRESS".to_owned(),
+                rollout_state_reason: "ECS deployment circuit breaker: rolling back to deploymentId old.".to_owned(),
+                ..Deployment::default()
+            },
+        );
+        assert!(matches!(verdict(&rolled, &[], &[]), Verdict::Failed(Cause::GivenUp { .. })));
+        rolled.deployments[0].rollout_state_reason = "ECS deployment in progress.".to_owned();
+        assert_eq!(verdict(&rolled, &[], &[]), Verdict::Failed(Cause::Superseded));
+    }
+}
