@@ -108,8 +108,11 @@ pub fn python(root: &Path) -> Result<PathBuf> {
     Ok(python)
 }
 
-/// Builds the release binary and returns its path.
+/// Builds the release binary and returns its path; `HONMARU_BINARY` names one that is built already.
 pub fn release_binary(root: &Path) -> Result<PathBuf> {
+    if let Some(binary) = std::env::var_os("HONMARU_BINARY") {
+        return Ok(PathBuf::from(binary));
+    }
     run(Command::new(env!("CARGO"))
         .args(["build", "--release", "--package", "honmaru"])
         .current_dir(root))?;

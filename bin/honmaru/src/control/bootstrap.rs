@@ -49,7 +49,7 @@ pub async fn run(engine: &Engine, options: &ControlOptions) -> anyhow::Result<Bo
         })
         .await?;
     let (sealing_key, (access_key_id, secret_access_key)) = ensured.context("failed to make the first keys")?;
-    let scopes = KnownScopes::new();
+    let scopes = KnownScopes::default();
     scopes.ensure(engine, &scope).await?.map_err(|error| anyhow::anyhow!("{error}"))?;
     let keys = AdministratorKeys {
         access_key_id,
@@ -78,32 +78,30 @@ fn write_keys(path: &Path, keys: &AdministratorKeys) -> anyhow::Result<()> {
 }
 
 /// The scopes whose default VPC is known to exist, so that only the first call of each looks.
-pub struct KnownScopes {
-    known: Mutex<HashSet<Scope>>,
-    wanted: ipnet::Ipv4Net,
-}
+#[derive(Default)]
+pub struct KnownScopes(Mutex<HashSet<Scope>>);
 
 /// Scopes remembered at most: any account and region may be named by a caller with credentials.
 const SCOPES_MAX: usize = 1_024;
 
 impl KnownScopes {
-    fn new() -> Self {
-        Self { known: Mutex::new(HashSet::new()), wanted: default_range() }
-    }
-
     /// Sees to it that a scope has its default VPC.
     pub async fn ensure(&self, engine: &Engine, scope: &Scope) -> Result<Result<(), ApiError>, EngineError> {
-        if self.known.lock().contains(scope) {
+        if self.0.lock().contains(scope) {
             return Ok(Ok(()));
         }
-        let (row, wanted) = (scope.clone(), self.wanted);
-        let ensured = engine.write(move |tx| honmaru_ec2::ensure_default_vpc(tx, &row, wanted)).await?;
-        Ok(ensured.map(|_| {
-            let mut known = self.known.lock();
-            if known.len() < SCOPES_MAX {
-                known.insert(scope.clone());
+        if engine.read(|state| honmaru_ec2::default_vpc(state, scope).is_none()).await? {
+            let (row, wanted) = (scope.clone(), default_range());
+            let made = engine.write(move |tx| honmaru_ec2::ensure_default_vpc(tx, &row, wanted)).await?;
+            if let Err(error) = made {
+                return Ok(Err(error));
             }
-        }))
+        }
+        let mut known = self.0.lock();
+        if known.len() < SCOPES_MAX {
+            known.insert(scope.clone());
+        }
+        Ok(Ok(()))
     }
 }
 
