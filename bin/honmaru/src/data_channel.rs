@@ -68,7 +68,14 @@ impl Message {
     /// A message with a payload.
     pub fn new(message_type: &str, sequence: i64, id: [u8; 16], payload_type: u32, payload: Vec<u8>) -> Self {
         let flags = u64::from(sequence == 0);
-        Self { message_type: message_type.to_owned(), sequence, flags, id, payload_type, payload }
+        Self {
+            message_type: message_type.to_owned(),
+            sequence,
+            flags,
+            id,
+            payload_type,
+            payload,
+        }
     }
 
     /// The acknowledgement of a message.
@@ -136,7 +143,14 @@ impl Message {
         if payload.len() > PAYLOAD_BYTES_MAX || Sha256::digest(&payload).as_slice() != digest {
             return Err(Malformed);
         }
-        Ok(Self { message_type, sequence, flags, id, payload_type, payload })
+        Ok(Self {
+            message_type,
+            sequence,
+            flags,
+            id,
+            payload_type,
+            payload,
+        })
     }
 }
 

@@ -1,8 +1,8 @@
 //! `honmaru destroy`: every trace goes: roles, containers, namespaces, interfaces, nft table, cgroups, mounts, files.
 
 use crate::dirs::Dirs;
-use crate::up::stop_roles;
 use crate::roles::node_config;
+use crate::up::stop_roles;
 use anyhow::{Context, bail};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -28,15 +28,23 @@ pub fn run(options: DestroyOptions) -> anyhow::Result<()> {
     }
     let dirs = Dirs::new(&options.state);
     if !dirs.locks().is_dir() {
-        bail!("there is no cloud in `{}`\nhint: name another place with `--state DIR`", dirs.state().display());
+        bail!(
+            "there is no cloud in `{}`\nhint: name another place with `--state DIR`",
+            dirs.state().display()
+        );
     }
     if !options.yes && !confirmed(&dirs)? {
         bail!("nothing was removed");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         stop_roles(&dirs).await.context("failed to stop the roles")?;
-        honmaru_node::destroy(node_config(&dirs)).await.context("failed to remove containers and network")?;
+        honmaru_node::destroy(node_config(&dirs))
+            .await
+            .context("failed to remove containers and network")?;
         anyhow::Ok(())
     })?;
     if options.keep_state {
@@ -52,7 +60,10 @@ fn confirmed(dirs: &Dirs) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!("`honmaru destroy` removes everything and asks first, but there is no terminal\nhint: add `--yes`");
     }
-    eprint!("remove the cloud in {} with all its containers, images and logs? [y/N] ", dirs.state().display());
+    eprint!(
+        "remove the cloud in {} with all its containers, images and logs? [y/N] ",
+        dirs.state().display()
+    );
     std::io::stderr().flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;

@@ -23,7 +23,9 @@ impl Dirs {
     /// The directory as an absolute path without links, once it exists.
     pub fn new(state: &Path) -> Self {
         let absolute = std::path::absolute(state).unwrap_or_else(|_| state.to_owned());
-        Self { state: absolute.canonicalize().unwrap_or(absolute) }
+        Self {
+            state: absolute.canonicalize().unwrap_or(absolute),
+        }
     }
 
     /// The state directory itself.

@@ -23,7 +23,10 @@ pub fn run(arguments: RoleArguments) -> anyhow::Result<()> {
     log_to_stderr(&role);
     let uid = nix::unistd::geteuid().as_raw();
     if uid != uid_of(&role) {
-        bail!("role `{role}` must run as user {}, not {uid}: `honmaru up` sees to that", uid_of(&role));
+        bail!(
+            "role `{role}` must run as user {}, not {uid}: `honmaru up` sees to that",
+            uid_of(&role)
+        );
     }
     raise_descriptor_limit();
     let dirs = Dirs::new(&options.state);
@@ -112,6 +115,10 @@ fn raise_descriptor_limit() {
 fn log_to_stderr(role: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("HONMARU_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
     tracing::info!(role, version = env!("CARGO_PKG_VERSION"), "a role starts");
 }

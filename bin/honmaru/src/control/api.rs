@@ -11,9 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Operations by service and name.
-pub fn table(
-    services: Vec<(&'static str, Vec<Operation>)>,
-) -> HashMap<&'static str, HashMap<&'static str, Operation>> {
+pub fn table(services: Vec<(&'static str, Vec<Operation>)>) -> HashMap<&'static str, HashMap<&'static str, Operation>> {
     services
         .into_iter()
         .map(|(service, operations)| (service, operations.into_iter().map(|o| (o.name, o)).collect()))
@@ -68,7 +66,11 @@ pub async fn answer(control: &Arc<Control>, received: &Received) -> Reply {
         Ok(request) => request,
         Err(error) => return error.reply(&request_id),
     };
-    let headers: Vec<(&str, &[u8])> = received.headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
+    let headers: Vec<(&str, &[u8])> = received
+        .headers
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_bytes()))
+        .collect();
     let presented = honmaru_identity::parse(&Signed {
         method: received.method.as_str(),
         raw_path: &received.path,
@@ -76,7 +78,11 @@ pub async fn answer(control: &Arc<Control>, received: &Received) -> Reply {
         headers: &headers,
         body: &received.body,
     });
-    let service = presented.as_ref().ok().and_then(Option::as_ref).map(|p| p.service.as_str());
+    let service = presented
+        .as_ref()
+        .ok()
+        .and_then(Option::as_ref)
+        .map(|p| p.service.as_str());
     let target = match honmaru_wire::route(&request, service) {
         Ok(target) => target,
         Err(error) => return error.reply(&request_id),
@@ -111,16 +117,25 @@ async fn call(
 ) -> Result<Reply, Refusal> {
     let now = SystemClock.now();
     let principal = principal(control, target, presented.as_ref(), now).await?;
-    let Some(operation) = control.operations.get(target.service.name()).and_then(|o| o.get(target.operation.name()))
+    let Some(operation) = control
+        .operations
+        .get(target.service.name())
+        .and_then(|o| o.get(target.operation.name()))
     else {
         return Err(honmaru_wire::not_implemented(target).into());
     };
-    let region = presented.as_ref().map(|p| p.region.as_str()).filter(|region| !region.is_empty());
+    let region = presented
+        .as_ref()
+        .map(|p| p.region.as_str())
+        .filter(|region| !region.is_empty());
     let region: Region = match region {
         Some(region) => region.parse().map_err(|_| AuthError::unknown_key())?,
         None => control.options.region.clone(),
     };
-    let scope = Scope { account: principal.account.clone(), region };
+    let scope = Scope {
+        account: principal.account.clone(),
+        region,
+    };
     let call = Call {
         scope,
         principal,
@@ -175,9 +190,10 @@ async fn principal(
         Some(presented) if presented.service != target.service.signing_name() && !control.options.dev => {
             Err(AuthError::wrong_service(target.service.signing_name()).into())
         }
-        Some(presented) => {
-            Ok(control.engine.read(|state| caller::authenticate(control, state, presented, now)).await??)
-        }
+        Some(presented) => Ok(control
+            .engine
+            .read(|state| caller::authenticate(control, state, presented, now))
+            .await??),
         None if target.operation.unsigned() => Ok(caller::anonymous(control)),
         None => Err(AuthError::missing().into()),
     }

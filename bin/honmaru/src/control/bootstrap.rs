@@ -39,7 +39,10 @@ pub struct Bootstrap {
 
 /// Makes what is missing.
 pub async fn run(engine: &Engine, options: &ControlOptions) -> anyhow::Result<Bootstrap> {
-    let scope = Scope { account: options.account.clone(), region: options.region.clone() };
+    let scope = Scope {
+        account: options.account.clone(),
+        region: options.region.clone(),
+    };
     let for_write = scope.clone();
     let ensured = engine
         .write(move |tx| -> Result<_, ApiError> {
@@ -50,7 +53,10 @@ pub async fn run(engine: &Engine, options: &ControlOptions) -> anyhow::Result<Bo
         .await?;
     let (sealing_key, (access_key_id, secret_access_key)) = ensured.context("failed to make the first keys")?;
     let scopes = KnownScopes::default();
-    scopes.ensure(engine, &scope).await?.map_err(|error| anyhow::anyhow!("{error}"))?;
+    scopes
+        .ensure(engine, &scope)
+        .await?
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
     let keys = AdministratorKeys {
         access_key_id,
         secret_access_key,
@@ -60,7 +66,10 @@ pub async fn run(engine: &Engine, options: &ControlOptions) -> anyhow::Result<Bo
         entry: format!("http://{}", options.http),
     };
     write_keys(&options.dirs.credentials(), &keys)?;
-    Ok(Bootstrap { sealer: Sealer::new(&sealing_key), scopes })
+    Ok(Bootstrap {
+        sealer: Sealer::new(&sealing_key),
+        scopes,
+    })
 }
 
 fn write_keys(path: &Path, keys: &AdministratorKeys) -> anyhow::Result<()> {
@@ -90,9 +99,14 @@ impl KnownScopes {
         if self.0.lock().contains(scope) {
             return Ok(Ok(()));
         }
-        if engine.read(|state| honmaru_ec2::default_vpc(state, scope).is_none()).await? {
+        if engine
+            .read(|state| honmaru_ec2::default_vpc(state, scope).is_none())
+            .await?
+        {
             let (row, wanted) = (scope.clone(), default_range());
-            let made = engine.write(move |tx| honmaru_ec2::ensure_default_vpc(tx, &row, wanted)).await?;
+            let made = engine
+                .write(move |tx| honmaru_ec2::ensure_default_vpc(tx, &row, wanted))
+                .await?;
             if let Err(error) = made {
                 return Ok(Err(error));
             }
@@ -108,8 +122,12 @@ impl KnownScopes {
 /// 172.31.0.0/16, unless this host routes it elsewhere.
 fn default_range() -> ipnet::Ipv4Net {
     let wanted = ipnet::Ipv4Net::new(std::net::Ipv4Addr::new(172, 31, 0, 0), 16).expect("16 bits are a prefix");
-    let Ok(routes) = honmaru_network::host_routes() else { return wanted };
-    let Some(choice) = honmaru_network::choose_cidr(wanted, &routes) else { return wanted };
+    let Ok(routes) = honmaru_network::host_routes() else {
+        return wanted;
+    };
+    let Some(choice) = honmaru_network::choose_cidr(wanted, &routes) else {
+        return wanted;
+    };
     if let Some(note) = &choice.note {
         tracing::warn!("{note}");
     }

@@ -7,7 +7,9 @@ use honmaru_machine::{Principal, PrincipalKind, State};
 
 /// The access key id of an account's root user in `--dev` mode has the account's twelve digits.
 fn dev_account(control: &Control, access_key_id: &str) -> AccountId {
-    access_key_id.parse().unwrap_or_else(|_| control.options.account.clone())
+    access_key_id
+        .parse()
+        .unwrap_or_else(|_| control.options.account.clone())
 }
 
 /// The root user of an account, as `--dev` sees whoever has no keys of this cloud's.
@@ -51,7 +53,10 @@ pub fn authenticate(
 
 /// In `--dev` mode a known key is its owner, and anybody else is root of the account that the key names.
 fn in_dev(control: &Control, state: &State, presented: &Presented) -> Principal {
-    if let Some(session) = presented.session_token.as_deref().and_then(|token| control.sealer.open(token).ok())
+    if let Some(session) = presented
+        .session_token
+        .as_deref()
+        .and_then(|token| control.sealer.open(token).ok())
         && let Ok(principal) = of_session(state, session)
     {
         return principal;

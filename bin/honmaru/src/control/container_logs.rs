@@ -10,11 +10,20 @@ use honmaru_logs::StreamRef;
 
 /// Stores a batch, once however often it is sent. Lines of a log group that is gone are dropped, as AWS drops them.
 pub async fn store(control: &Control, batch: LogBatch) -> anyhow::Result<()> {
-    let Some(stream) = stream(control, &batch).await? else { return Ok(()) };
+    let Some(stream) = stream(control, &batch).await? else {
+        return Ok(());
+    };
     let journal = control.journal.clone();
     let now = SystemClock.now().as_ms();
-    let source = Source { name: format!("{}/{}", batch.task_id, batch.container), offset: batch.offset };
-    let lines: Vec<(i64, String)> = batch.events.into_iter().map(|event| (event.at.as_ms(), event.message)).collect();
+    let source = Source {
+        name: format!("{}/{}", batch.task_id, batch.container),
+        offset: batch.offset,
+    };
+    let lines: Vec<(i64, String)> = batch
+        .events
+        .into_iter()
+        .map(|event| (event.at.as_ms(), event.message))
+        .collect();
     tokio::task::spawn_blocking(move || journal.append(&stream_id(&stream), &lines, now, Some(&source)))
         .await
         .context("the journal's task panicked")?
@@ -25,8 +34,10 @@ pub async fn store(control: &Control, batch: LogBatch) -> anyhow::Result<()> {
 async fn stream(control: &Control, batch: &LogBatch) -> anyhow::Result<Option<StreamRef>> {
     let scope = Scope::new(&batch.account, &batch.region).context("a node sent logs of no account")?;
     let (group, stream) = (batch.group.clone(), batch.stream.clone());
-    let found: Result<StreamRef, ApiError> =
-        control.engine.write(move |tx| honmaru_logs::ensure_stream(tx, &scope, &group, &stream)).await?;
+    let found: Result<StreamRef, ApiError> = control
+        .engine
+        .write(move |tx| honmaru_logs::ensure_stream(tx, &scope, &group, &stream))
+        .await?;
     Ok(match found {
         Ok(stream) => Some(stream),
         Err(error) => {

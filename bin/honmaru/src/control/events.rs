@@ -33,7 +33,10 @@ pub fn stream_id(stream: &StreamRef) -> StreamId {
 /// The caller learns that it did not work, the operator why.
 fn unavailable(error: &(dyn std::error::Error + 'static)) -> ApiError {
     tracing::error!(err = %honmaru_base::chain(error), "the journal failed");
-    ApiError::new("ServiceUnavailableException", "The service cannot complete the request.")
+    ApiError::new(
+        "ServiceUnavailableException",
+        "The service cannot complete the request.",
+    )
 }
 
 /// Runs a journal call where it may block.
@@ -58,7 +61,9 @@ impl Events for JournalEvents {
     fn append(&self, stream: StreamRef, events: Vec<(i64, String)>) -> BoxFuture<Result<(), ApiError>> {
         let journal = self.journal.clone();
         let now = SystemClock.now().as_ms();
-        Box::pin(on_disk(move || journal.append(&stream_id(&stream), &events, now, None).map(drop)))
+        Box::pin(on_disk(move || {
+            journal.append(&stream_id(&stream), &events, now, None).map(drop)
+        }))
     }
 
     fn read(&self, stream: StreamRef, query: honmaru_logs::Query) -> BoxFuture<Result<Page, ApiError>> {

@@ -36,8 +36,14 @@ const AGENT_VERSION: &str = "3.0.100.0";
 
 /// What the node says of a session.
 enum ExecEvent {
-    Output { stderr: bool, data: Vec<u8> },
-    Exited { exit_code: Option<i32>, error: Option<String> },
+    Output {
+        stderr: bool,
+        data: Vec<u8>,
+    },
+    Exited {
+        exit_code: Option<i32>,
+        error: Option<String>,
+    },
 }
 
 /// The open sessions and the node that they run on.
@@ -82,13 +88,19 @@ pub async fn data_channel(control: &Arc<Control>, request: Request<Incoming>) ->
         .headers()
         .get(header::UPGRADE)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY).filter(|_| wants_websocket) else {
+    let Some(key) = request
+        .headers()
+        .get(header::SEC_WEBSOCKET_KEY)
+        .filter(|_| wants_websocket)
+    else {
         return text(StatusCode::UPGRADE_REQUIRED, "this is a websocket\n");
     };
     let accept = derive_accept_key(key.as_bytes());
     let control = control.clone();
     tokio::spawn(async move {
-        let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
+        let Ok(upgraded) = hyper::upgrade::on(request).await else {
+            return;
+        };
         let config = WebSocketConfig::default().max_message_size(Some(1024 * 1024));
         let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
         if let Err(error) = Channel::new(control, socket, session).run().await {
@@ -116,7 +128,13 @@ struct Channel {
 
 impl Channel {
     fn new(control: Arc<Control>, socket: WebSocketStream<TokioIo<Upgraded>>, session: String) -> Self {
-        Self { control, socket, session, rng: system_rng(), sequence: 0 }
+        Self {
+            control,
+            socket,
+            session,
+            rng: system_rng(),
+            sequence: 0,
+        }
     }
 
     fn id(&mut self) -> [u8; 16] {
@@ -168,7 +186,9 @@ impl Channel {
             self.close("the node that runs the task is not connected").await
         };
         self.control.execs.open.lock().remove(&self.session);
-        self.control.execs.send(ToNode::ExecClose { session: self.session.clone() });
+        self.control.execs.send(ToNode::ExecClose {
+            session: self.session.clone(),
+        });
         ran
     }
 
@@ -178,7 +198,11 @@ impl Channel {
             match self.socket.next().await {
                 Some(Ok(tungstenite::Message::Text(text))) => {
                     let greeting: serde_json::Value = serde_json::from_str(text.as_str())?;
-                    break greeting.get("TokenValue").and_then(|t| t.as_str()).unwrap_or_default().to_owned();
+                    break greeting
+                        .get("TokenValue")
+                        .and_then(|t| t.as_str())
+                        .unwrap_or_default()
+                        .to_owned();
                 }
                 Some(Ok(tungstenite::Message::Ping(_) | tungstenite::Message::Pong(_))) => {}
                 _ => return Ok(None),
@@ -205,10 +229,13 @@ impl Channel {
                 },
             }],
         });
-        self.send_payload(PayloadType::HandshakeRequest, request.to_string().into_bytes()).await?;
+        self.send_payload(PayloadType::HandshakeRequest, request.to_string().into_bytes())
+            .await?;
         let (mut cols, mut rows) = (80, 24);
         loop {
-            let Some(message) = self.receive().await? else { return Ok(None) };
+            let Some(message) = self.receive().await? else {
+                return Ok(None);
+            };
             if message.payload_type == PayloadType::HandshakeResponse as u32 {
                 break;
             }
@@ -217,7 +244,8 @@ impl Channel {
             }
         }
         let complete = serde_json::json!({ "HandshakeTimeToComplete": 0, "CustomerMessage": "" });
-        self.send_payload(PayloadType::HandshakeComplete, complete.to_string().into_bytes()).await?;
+        self.send_payload(PayloadType::HandshakeComplete, complete.to_string().into_bytes())
+            .await?;
         Ok(Some(ExecOpen {
             session: self.session.clone(),
             task_id: session.task_id,
@@ -266,15 +294,20 @@ impl Channel {
         let session = self.session.clone();
         let execs = &self.control.execs;
         match message.payload_type {
-            t if t == PayloadType::Output as u32 => {
-                execs.send(ToNode::ExecInput { session, data: STANDARD.encode(&message.payload) })
-            }
+            t if t == PayloadType::Output as u32 => execs.send(ToNode::ExecInput {
+                session,
+                data: STANDARD.encode(&message.payload),
+            }),
             t if t == PayloadType::Size as u32 => match size(&message.payload) {
                 Some((cols, rows)) => execs.send(ToNode::ExecResize { session, cols, rows }),
                 None => true,
             },
             t if t == PayloadType::Flag as u32 => {
-                let flag = message.payload.get(..4).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes);
+                let flag = message
+                    .payload
+                    .get(..4)
+                    .and_then(|b| b.try_into().ok())
+                    .map(u32::from_be_bytes);
                 // 2: the user ends the session. Ref: plugin, `TerminateSession`.
                 flag != Some(2)
             }

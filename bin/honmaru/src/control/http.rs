@@ -73,7 +73,9 @@ impl Received {
 /// Listens; an address in use is an error that says by whom to ask.
 pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
-        format!("failed to listen on {address}\nhint: choose another address with `--listen`, for example `127.0.0.1:4567`")
+        format!(
+            "failed to listen on {address}\nhint: choose another address with `--listen`, for example `127.0.0.1:4567`"
+        )
     })
 }
 
@@ -81,7 +83,11 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 pub async fn serve(control: Arc<Control>, listener: TcpListener) -> anyhow::Result<()> {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let place = places.clone().acquire_owned().await.context("the semaphore is never closed")?;
+        let place = places
+            .clone()
+            .acquire_owned()
+            .await
+            .context("the semaphore is never closed")?;
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -103,7 +109,9 @@ pub async fn serve(control: Arc<Control>, listener: TcpListener) -> anyhow::Resu
 pub async fn drain() {
     let connections = CONNECTIONS.lock().take();
     if let Some(connections) = connections
-        && tokio::time::timeout(DRAIN_TIMEOUT, connections.shutdown()).await.is_err()
+        && tokio::time::timeout(DRAIN_TIMEOUT, connections.shutdown())
+            .await
+            .is_err()
     {
         tracing::warn!("calls were still in flight when control ended");
     }
@@ -122,7 +130,11 @@ async fn connection(control: Arc<Control>, stream: TcpStream, peer: SocketAddr) 
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
         .pipeline_flush(true);
-    builder.http2().timer(TokioTimer::new()).max_header_list_size(64 * 1024).max_concurrent_streams(256);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(64 * 1024)
+        .max_concurrent_streams(256);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     // A client that goes away is no news.
     let watcher = CONNECTIONS.lock().as_ref().map(GracefulShutdown::watcher);
@@ -132,11 +144,7 @@ async fn connection(control: Arc<Control>, stream: TcpStream, peer: SocketAddr) 
     };
 }
 
-async fn dispatch(
-    control: Arc<Control>,
-    request: ::http::Request<Incoming>,
-    peer: SocketAddr,
-) -> Response<AnswerBody> {
+async fn dispatch(control: Arc<Control>, request: ::http::Request<Incoming>, peer: SocketAddr) -> Response<AnswerBody> {
     let path = request.uri().path();
     if path == "/v2" || path.starts_with("/v2/") {
         return super::registry::handle(&control, request).await;
@@ -161,10 +169,7 @@ async fn dispatch(
     }
 }
 
-async fn receive(
-    request: ::http::Request<Incoming>,
-    peer: SocketAddr,
-) -> Result<Received, (StatusCode, &'static str)> {
+async fn receive(request: ::http::Request<Incoming>, peer: SocketAddr) -> Result<Received, (StatusCode, &'static str)> {
     let (mut parts, body) = request.into_parts();
     if !parts.headers.contains_key(header::HOST)
         && let Some(authority) = parts.uri.authority()
@@ -176,7 +181,10 @@ async fn receive(
     let body = match collected {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            return Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than any call needs\n"));
+            return Err((
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the body is larger than any call needs\n",
+            ));
         }
         Ok(Err(_)) => return Err((StatusCode::BAD_REQUEST, "the body is malformed\n")),
         Err(_) => return Err((StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n")),
@@ -205,9 +213,10 @@ fn metrics(control: &Control) -> String {
 pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<AnswerBody> {
     let mut response = Response::new(full(body));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     response
 }
 

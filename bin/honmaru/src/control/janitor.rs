@@ -13,7 +13,9 @@ const INTERVAL: Duration = Duration::from_secs(300);
 pub async fn run(control: Arc<Control>) {
     loop {
         tokio::time::sleep(INTERVAL).await;
-        let Ok(streams) = control.engine.read(honmaru_logs::streams).await else { return };
+        let Ok(streams) = control.engine.read(honmaru_logs::streams).await else {
+            return;
+        };
         let journal = control.journal.clone();
         let now = SystemClock.now();
         let done = tokio::task::spawn_blocking(move || {

@@ -17,14 +17,21 @@ pub struct StoredLayers {
 impl StoredLayers {
     /// A keeper over an engine's state and a store.
     pub fn new(engine: Engine, store: BlobStore) -> Self {
-        Self { engine, store: Arc::new(store) }
+        Self {
+            engine,
+            store: Arc::new(store),
+        }
     }
 }
 
 /// The caller learns that it did not work, the operator why.
 fn failed(error: &(dyn std::error::Error + 'static)) -> ApiError {
     tracing::error!(err = %honmaru_base::chain(error), "the image store failed");
-    ApiError::new("ServerException", "The service encountered an internal error. Retry your request.").with_status(500)
+    ApiError::new(
+        "ServerException",
+        "The service encountered an internal error. Retry your request.",
+    )
+    .with_status(500)
 }
 
 fn stopped(error: EngineError) -> ApiError {
@@ -45,14 +52,20 @@ impl Layers for StoredLayers {
     fn put_blob(&self, bytes: Vec<u8>) -> BoxFuture<Result<(), ApiError>> {
         let store = self.store.clone();
         Box::pin(async move {
-            store.put(Algorithm::Sha256, bytes.into()).await.map(drop).map_err(|error| failed(&error))
+            store
+                .put(Algorithm::Sha256, bytes.into())
+                .await
+                .map(drop)
+                .map_err(|error| failed(&error))
         })
     }
 
     fn get_blob(&self, digest: String, bytes_max: u64) -> BoxFuture<Result<Option<Vec<u8>>, ApiError>> {
         let store = self.store.clone();
         Box::pin(async move {
-            let Ok(digest) = digest.parse::<Digest>() else { return Ok(None) };
+            let Ok(digest) = digest.parse::<Digest>() else {
+                return Ok(None);
+            };
             let blob = store.read(&digest, bytes_max).await.map_err(|error| failed(&error))?;
             Ok(blob.map(|bytes| bytes.to_vec()))
         })
@@ -61,7 +74,10 @@ impl Layers for StoredLayers {
     fn begin_upload(&self, owner: String) -> BoxFuture<Result<String, ApiError>> {
         let store = self.store.clone();
         Box::pin(async move {
-            let writer = store.begin_upload(&owner, Algorithm::Sha256).await.map_err(|error| failed(&error))?;
+            let writer = store
+                .begin_upload(&owner, Algorithm::Sha256)
+                .await
+                .map_err(|error| failed(&error))?;
             let id = writer.id().as_str().to_owned();
             writer.pause().await.map_err(|error| failed(&error))?;
             Ok(id)
@@ -77,7 +93,9 @@ impl Layers for StoredLayers {
     ) -> BoxFuture<Result<Appended, ApiError>> {
         let store = self.store.clone();
         Box::pin(async move {
-            let Some(id) = UploadId::parse(&id, &owner) else { return Ok(Appended::Unknown) };
+            let Some(id) = UploadId::parse(&id, &owner) else {
+                return Ok(Appended::Unknown);
+            };
             let mut writer = match store.resume_upload(&id).await {
                 Ok(writer) => writer,
                 Err(StoreError::UploadUnknown { .. }) => return Ok(Appended::Unknown),
@@ -95,8 +113,12 @@ impl Layers for StoredLayers {
     fn complete_upload(&self, owner: String, id: String, digest: String) -> BoxFuture<Result<Completed, ApiError>> {
         let store = self.store.clone();
         Box::pin(async move {
-            let Some(id) = UploadId::parse(&id, &owner) else { return Ok(Completed::Unknown) };
-            let Ok(digest) = digest.parse::<Digest>() else { return Ok(Completed::Mismatch) };
+            let Some(id) = UploadId::parse(&id, &owner) else {
+                return Ok(Completed::Unknown);
+            };
+            let Ok(digest) = digest.parse::<Digest>() else {
+                return Ok(Completed::Mismatch);
+            };
             let writer = match store.resume_upload(&id).await {
                 Ok(writer) => writer,
                 Err(StoreError::UploadUnknown { .. }) => return Ok(Completed::Unknown),

@@ -34,7 +34,11 @@ pub fn split<In: DeserializeOwned, Out: Serialize + Send + 'static>(stream: Unix
     let (reader, writer) = stream.into_split();
     let (sender, queue) = mpsc::channel(QUEUED_MAX);
     tokio::spawn(write_all(writer, queue));
-    let receiver = Receiver { reader: BufReader::new(reader), line: Vec::new(), kind: std::marker::PhantomData };
+    let receiver = Receiver {
+        reader: BufReader::new(reader),
+        line: Vec::new(),
+        kind: std::marker::PhantomData,
+    };
     (receiver, Sender(sender))
 }
 
@@ -49,7 +53,11 @@ async fn write_all<T: Serialize>(mut writer: OwnedWriteHalf, mut queue: mpsc::Re
                 return;
             }
             bytes.push(b'\n');
-            next = if bytes.len() < LINE_BYTES_MAX { queue.try_recv().ok() } else { None };
+            next = if bytes.len() < LINE_BYTES_MAX {
+                queue.try_recv().ok()
+            } else {
+                None
+            };
         }
         if writer.write_all(&bytes).await.is_err() {
             return;
@@ -87,7 +95,10 @@ impl<T: DeserializeOwned> Receiver<T> {
             };
             self.reader.consume(used);
             if self.line.len() > LINE_BYTES_MAX {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is longer than the contract allows"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "a line is longer than the contract allows",
+                ));
             }
             if done {
                 return serde_json::from_slice(&self.line).map(Some).map_err(io::Error::from);

@@ -58,7 +58,12 @@ fn delta(before: &NodeDesired, after: &NodeDesired) -> Option<NodeDelta> {
         .filter(|(id, task)| before.tasks.get(*id) != Some(task))
         .map(|(id, task)| (id.clone(), task.clone()))
         .collect();
-    let forget: Vec<_> = before.tasks.keys().filter(|id| !after.tasks.contains_key(*id)).cloned().collect();
+    let forget: Vec<_> = before
+        .tasks
+        .keys()
+        .filter(|id| !after.tasks.contains_key(*id))
+        .cloned()
+        .collect();
     let delta = NodeDelta {
         generation: after.generation,
         tasks,
@@ -68,7 +73,10 @@ fn delta(before: &NodeDesired, after: &NodeDesired) -> Option<NodeDelta> {
         host_addresses: part(&before.host_addresses, &after.host_addresses),
         dns: part(&before.dns, &after.dns),
     };
-    let nothing = NodeDelta { generation: delta.generation, ..NodeDelta::default() };
+    let nothing = NodeDelta {
+        generation: delta.generation,
+        ..NodeDelta::default()
+    };
     (delta != nothing).then_some(delta)
 }
 
@@ -88,7 +96,10 @@ async fn hear(
             match message {
                 FromNode::Observed(_) | FromNode::Task(_) => observations.push(message),
                 FromNode::Logs(batch) => store_logs(control, *batch, sender).await?,
-                FromNode::CredentialsWanted { task_arn, execution_role } => {
+                FromNode::CredentialsWanted {
+                    task_arn,
+                    execution_role,
+                } => {
                     let (control, sender) = (control.clone(), sender.clone());
                     tokio::spawn(async move {
                         let credentials = task_credentials::issue(&control, task_arn, execution_role).await;
@@ -97,11 +108,18 @@ async fn hear(
                     });
                 }
                 FromNode::ExecOutput { session, stderr, data } => control.execs.output(&session, stderr, data).await,
-                FromNode::ExecExited { session, exit_code, error } => {
+                FromNode::ExecExited {
+                    session,
+                    exit_code,
+                    error,
+                } => {
                     control.execs.exited(&session, exit_code, error).await;
                 }
                 FromNode::Stale { generation_seen } => {
-                    tracing::error!(generation_seen, "the node has seen a newer control; this one must not go on");
+                    tracing::error!(
+                        generation_seen,
+                        "the node has seen a newer control; this one must not go on"
+                    );
                 }
                 FromNode::Hello(_) => anyhow::bail!("a node greeted twice"),
             }

@@ -38,7 +38,10 @@ async fn welcome(control: Arc<Control>, stream: UnixStream) -> anyhow::Result<()
     let peer = stream.peer_cred().context("failed to learn who dials")?.uid();
     if peer == uid_of("node") {
         let (mut receiver, sender) = link::split::<FromNode, _>(stream);
-        match tokio::time::timeout(HELLO_TIMEOUT, receiver.next()).await.context("no greeting came")?? {
+        match tokio::time::timeout(HELLO_TIMEOUT, receiver.next())
+            .await
+            .context("no greeting came")??
+        {
             Some(FromNode::Hello(hello)) => {
                 check("node", &hello)?;
                 node_link::run(control, hello, receiver, sender).await
@@ -47,7 +50,10 @@ async fn welcome(control: Arc<Control>, stream: UnixStream) -> anyhow::Result<()
         }
     } else if peer == uid_of("edge") {
         let (mut receiver, sender) = link::split::<FromEdge, _>(stream);
-        match tokio::time::timeout(HELLO_TIMEOUT, receiver.next()).await.context("no greeting came")?? {
+        match tokio::time::timeout(HELLO_TIMEOUT, receiver.next())
+            .await
+            .context("no greeting came")??
+        {
             Some(FromEdge::Hello(hello)) => {
                 check("edge", &hello)?;
                 edge_link::run(control, receiver, sender).await
@@ -64,7 +70,10 @@ fn check(role: &str, hello: &Hello) -> anyhow::Result<()> {
         bail!("a process of the user of `{role}` says that it is `{}`", hello.role);
     }
     if hello.protocol != PROTOCOL {
-        bail!("`{role}` speaks protocol {}, this control {PROTOCOL}: upgrade the older one", hello.protocol);
+        bail!(
+            "`{role}` speaks protocol {}, this control {PROTOCOL}: upgrade the older one",
+            hello.protocol
+        );
     }
     tracing::info!(role, name = hello.name, version = hello.version, "a plane connected");
     Ok(())

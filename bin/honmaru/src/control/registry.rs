@@ -42,7 +42,9 @@ impl Front {
     pub fn open(options: &ControlOptions, engine: &Engine) -> anyhow::Result<Self> {
         let store = BlobStore::open(&options.dirs.images(), StoreLimits::default())?;
         let rows = Rows { engine: engine.clone() };
-        Ok(Self { registry: Registry::new(store, rows, RegistryLimits::default()) })
+        Ok(Self {
+            registry: Registry::new(store, rows, RegistryLimits::default()),
+        })
     }
 
     /// The store of blobs.
@@ -73,7 +75,14 @@ pub async fn handle(control: &Arc<Control>, request: Request<Incoming>) -> Respo
 
 /// Who asks: `Basic` with the token of GetAuthorizationToken, or `Bearer` with the token itself.
 async fn caller(control: &Arc<Control>, request: &Request<Incoming>) -> Result<Caller, String> {
-    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let text = |name| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
+    };
     let host = match text(header::HOST) {
         host if host.is_empty() => request.uri().authority().map(ToString::to_string).unwrap_or_default(),
         host => host,
@@ -86,14 +95,20 @@ async fn caller(control: &Arc<Control>, request: &Request<Incoming>) -> Result<C
         }
         caller::root_of(control.options.account.clone(), "")
     } else {
-        let checked = control.engine.read(|state| honmaru_ecr::check_authorization(state, &authorization, now)).await;
+        let checked = control
+            .engine
+            .read(|state| honmaru_ecr::check_authorization(state, &authorization, now))
+            .await;
         match checked.map_err(|error| error.to_string())? {
             Ok(principal) => principal,
             Err(_) if control.options.dev => caller::root_of(control.options.account.clone(), ""),
             Err(error) => return Err(error.to_string()),
         }
     };
-    let own = Scope { account: principal.account.clone(), region: control.options.region.clone() };
+    let own = Scope {
+        account: principal.account.clone(),
+        region: control.options.region.clone(),
+    };
     let call = Call {
         scope: honmaru_ecr::scope_of_host(&host).unwrap_or(own),
         principal,
@@ -167,22 +182,34 @@ impl Repositories for Rows {
         let name = repository.map(str::to_owned);
         let is_there = self
             .look(|state| -> Result<bool, ApiError> {
-                let accesses: Vec<Access> =
-                    honmaru_ecr::registry_access(state, &call.scope, wanted, name.as_deref());
+                let accesses: Vec<Access> = honmaru_ecr::registry_access(state, &call.scope, wanted, name.as_deref());
                 honmaru_iam::authorize(state, &call, &accesses, ProtocolFamily::Json)?;
-                Ok(name.as_deref().is_none_or(|name| state.get::<honmaru_ecr::Repository>(&call.scope, name).is_some()))
+                Ok(name
+                    .as_deref()
+                    .is_none_or(|name| state.get::<honmaru_ecr::Repository>(&call.scope, name).is_some()))
             })
             .await?
             .map_err(refused)?;
-        let Some(name) = name.filter(|_| !is_there) else { return Ok(()) };
-        let made = self.engine.write(move |tx| honmaru_ecr::admit(tx, &call.scope, wanted, &name)).await;
+        let Some(name) = name.filter(|_| !is_there) else {
+            return Ok(());
+        };
+        let made = self
+            .engine
+            .write(move |tx| honmaru_ecr::admit(tx, &call.scope, wanted, &name))
+            .await;
         made.map_err(failed)?.map_err(refused)
     }
 
-    async fn has_blobs(&self, caller: &Caller, repository: &str, digests: &[Digest]) -> Result<Vec<bool>, RegistryError> {
+    async fn has_blobs(
+        &self,
+        caller: &Caller,
+        repository: &str,
+        digests: &[Digest],
+    ) -> Result<Vec<bool>, RegistryError> {
         let digests: Vec<String> = digests.iter().map(ToString::to_string).collect();
         let digests = digests.iter().map(String::as_str);
-        self.look(|state| honmaru_ecr::has_blobs(state, &caller.call.scope, repository, digests)).await
+        self.look(|state| honmaru_ecr::has_blobs(state, &caller.call.scope, repository, digests))
+            .await
     }
 
     async fn link_blob(
@@ -193,8 +220,10 @@ impl Repositories for Rows {
         size: u64,
     ) -> Result<(), RegistryError> {
         let (call, name, digest) = (caller.call.clone(), repository.to_owned(), digest.to_string());
-        let linked =
-            self.engine.write(move |tx| honmaru_ecr::link_layer(tx, &call.scope, &name, &digest, size)).await;
+        let linked = self
+            .engine
+            .write(move |tx| honmaru_ecr::link_layer(tx, &call.scope, &name, &digest, size))
+            .await;
         linked.map_err(failed)?.map_err(refused)
     }
 
@@ -221,7 +250,10 @@ impl Repositories for Rows {
             .await?;
         let Some(found) = found else { return Ok(None) };
         let digest: Digest = found.digest.parse().map_err(RegistryError::from)?;
-        Ok(Some(Resolved { digest, media_type: found.media_type }))
+        Ok(Some(Resolved {
+            digest,
+            media_type: found.media_type,
+        }))
     }
 
     async fn put_manifest(
@@ -231,8 +263,16 @@ impl Repositories for Rows {
         manifest: NewManifest,
     ) -> Result<(), RegistryError> {
         let (call, name) = (caller.call.clone(), repository.to_owned());
-        let put = PutImage { tag: manifest.tag.clone(), image: image_of(manifest), refuse_same: false, sparse: false };
-        let written = self.engine.write(move |tx| honmaru_ecr::put_image(tx, &call.scope, &name, put)).await;
+        let put = PutImage {
+            tag: manifest.tag.clone(),
+            image: image_of(manifest),
+            refuse_same: false,
+            sparse: false,
+        };
+        let written = self
+            .engine
+            .write(move |tx| honmaru_ecr::put_image(tx, &call.scope, &name, put))
+            .await;
         written.map_err(failed)?.map_err(refused)
     }
 
@@ -266,8 +306,9 @@ impl Repositories for Rows {
         last: Option<&str>,
         n: usize,
     ) -> Result<TagPage, RegistryError> {
-        let (tags, more) =
-            self.look(|state| honmaru_ecr::tags_page(state, &caller.call.scope, repository, last, n)).await?;
+        let (tags, more) = self
+            .look(|state| honmaru_ecr::tags_page(state, &caller.call.scope, repository, last, n))
+            .await?;
         Ok(TagPage { tags, more })
     }
 
@@ -299,31 +340,53 @@ impl Repositories for Rows {
     }
 
     async fn upstream(&self, caller: &Caller, repository: &str) -> Result<Option<Upstream>, RegistryError> {
-        let found = self.look(|state| honmaru_ecr::upstream_of(state, &caller.call.scope, repository)).await?;
+        let found = self
+            .look(|state| honmaru_ecr::upstream_of(state, &caller.call.scope, repository))
+            .await?;
         // Until there is a store of secrets, upstreams are asked without credentials.
-        Ok(found.map(|upstream| Upstream { repository: upstream.repository, credentials: None }))
+        Ok(found.map(|upstream| Upstream {
+            repository: upstream.repository,
+            credentials: None,
+        }))
     }
 
     async fn are_live(&self, digests: &[Digest]) -> Result<Vec<bool>, RegistryError> {
         let digests: Vec<String> = digests.iter().map(ToString::to_string).collect();
-        self.look(|state| honmaru_ecr::are_live(state, digests.iter().map(String::as_str))).await
+        self.look(|state| honmaru_ecr::are_live(state, digests.iter().map(String::as_str)))
+            .await
     }
 }
 
 /// What ECR records of a manifest.
 fn image_of(new: NewManifest) -> NewImage {
-    let Manifest { media_type, config, layers, manifests, subject, artifact_type, annotations } = new.manifest;
+    let Manifest {
+        media_type,
+        config,
+        layers,
+        manifests,
+        subject,
+        artifact_type,
+        annotations,
+    } = new.manifest;
     let content = |descriptor: &Descriptor| honmaru_ecr::Content {
         digest: descriptor.digest.to_string(),
         size: u64::try_from(descriptor.size).unwrap_or(0),
         media_type: descriptor.media_type.clone(),
     };
     // Layers with addresses of their own are foreign: they need not be here.
-    let blobs = config.iter().chain(layers.iter().filter(|layer| layer.urls.is_empty())).map(content).collect();
+    let blobs = config
+        .iter()
+        .chain(layers.iter().filter(|layer| layer.urls.is_empty()))
+        .map(content)
+        .collect();
     let entry = |descriptor: &Descriptor| honmaru_ecr::IndexEntry {
         digest: descriptor.digest.to_string(),
         media_type: descriptor.media_type.clone(),
-        architecture: descriptor.platform.as_ref().map(|p| p.architecture.clone()).unwrap_or_default(),
+        architecture: descriptor
+            .platform
+            .as_ref()
+            .map(|p| p.architecture.clone())
+            .unwrap_or_default(),
         os: descriptor.platform.as_ref().map(|p| p.os.clone()).unwrap_or_default(),
         variant: descriptor.platform.as_ref().and_then(|p| p.variant.clone()),
     };

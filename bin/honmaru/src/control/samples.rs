@@ -53,9 +53,19 @@ impl SampleSource for Asked {
                 let number = inner.next;
                 wanted.request = number;
                 inner.waiting.insert(number, tell);
-                (number, inner.edge.as_ref().is_some_and(|edge| edge.send(ToEdge::Samples(wanted)).is_ok()))
+                (
+                    number,
+                    inner
+                        .edge
+                        .as_ref()
+                        .is_some_and(|edge| edge.send(ToEdge::Samples(wanted)).is_ok()),
+                )
             };
-            let answer = if sent { tokio::time::timeout(ANSWER_TIMEOUT, told).await.ok() } else { None };
+            let answer = if sent {
+                tokio::time::timeout(ANSWER_TIMEOUT, told).await.ok()
+            } else {
+                None
+            };
             samplers.0.lock().waiting.remove(&number);
             match answer {
                 Some(Ok(samples)) => Ok(Some(samples)),

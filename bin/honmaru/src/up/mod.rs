@@ -12,10 +12,10 @@ pub use role::ROLES;
 pub use rooms::prepare;
 pub use supervise::{holder_of, stop_roles, supervise};
 
-use honmaru_base::{AccountId, Region};
-use std::net::SocketAddr;
 use crate::dirs::Dirs;
 use anyhow::{Context, bail};
+use honmaru_base::{AccountId, Region};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,11 @@ pub struct UpOptions {
 pub fn run(options: UpOptions) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("HONMARU_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .init();
     let started = Instant::now();
     let dirs = Dirs::new(&options.state);
     let binary = prepare(&dirs)?;
@@ -97,7 +101,12 @@ async fn wait_ready(options: &UpOptions, dirs: &Dirs) -> anyhow::Result<()> {
             let log = std::fs::read_to_string(&path).unwrap_or_default();
             let tail: Vec<&str> = log.lines().rev().take(5).collect();
             let tail: Vec<&str> = tail.into_iter().rev().collect();
-            bail!("the endpoint did not answer on {}; {} ends with:\n{}", options.listen, path.display(), tail.join("\n"));
+            bail!(
+                "the endpoint did not answer on {}; {} ends with:\n{}",
+                options.listen,
+                path.display(),
+                tail.join("\n")
+            );
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -106,10 +115,18 @@ async fn wait_ready(options: &UpOptions, dirs: &Dirs) -> anyhow::Result<()> {
 async fn health(options: &UpOptions) -> anyhow::Result<()> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(options.listen).await?;
-    stream.write_all(b"GET /_honmaru/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    stream
+        .write_all(b"GET /_honmaru/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .await?;
     let mut answer = Vec::new();
-    tokio::time::timeout(Duration::from_secs(1), stream.read_to_end(&mut answer)).await.context("no answer")??;
-    if answer.starts_with(b"HTTP/1.1 200") { Ok(()) } else { bail!("the endpoint is not healthy") }
+    tokio::time::timeout(Duration::from_secs(1), stream.read_to_end(&mut answer))
+        .await
+        .context("no answer")??;
+    if answer.starts_with(b"HTTP/1.1 200") {
+        Ok(())
+    } else {
+        bail!("the endpoint is not healthy")
+    }
 }
 
 fn announce(options: &UpOptions, dirs: &Dirs, took: Duration) {
@@ -120,7 +137,10 @@ fn announce(options: &UpOptions, dirs: &Dirs, took: Duration) {
     };
     println!("honmaru is up in {:.2} s", took.as_secs_f64());
     println!("  AWS endpoint   http://{}", options.listen);
-    println!("  registry       {}/<name>", options.listen.to_string().replace("127.0.0.1", "localhost"));
+    println!(
+        "  registry       {}/<name>",
+        options.listen.to_string().replace("127.0.0.1", "localhost")
+    );
     println!("  your apps      http://<name>.localhost:{}", options.http.port());
     println!("  state          {}", dirs.state().display());
     if options.dev {

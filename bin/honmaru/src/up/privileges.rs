@@ -22,7 +22,11 @@ struct CapData {
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// Becomes `uid` with a group of the same number and no other, in a session of its own.
@@ -47,13 +51,33 @@ pub(super) fn become_user(uid: u32, bind_low_ports: bool) -> io::Result<()> {
         check(libc::setresuid(uid, uid, uid))?;
         if bind_low_ports {
             let bit = 1 << CAP_NET_BIND_SERVICE;
-            let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
-            let none = CapData { effective: 0, permitted: 0, inheritable: 0 };
-            let data = [CapData { effective: bit, permitted: bit, inheritable: bit }, none];
+            let header = CapHeader {
+                version: CAPABILITY_VERSION_3,
+                pid: 0,
+            };
+            let none = CapData {
+                effective: 0,
+                permitted: 0,
+                inheritable: 0,
+            };
+            let data = [
+                CapData {
+                    effective: bit,
+                    permitted: bit,
+                    inheritable: bit,
+                },
+                none,
+            ];
             if libc::syscall(libc::SYS_capset, &header, data.as_ptr()) < 0 {
                 return Err(io::Error::last_os_error());
             }
-            check(libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0))?;
+            check(libc::prctl(
+                libc::PR_CAP_AMBIENT,
+                libc::PR_CAP_AMBIENT_RAISE,
+                CAP_NET_BIND_SERVICE,
+                0,
+                0,
+            ))?;
         }
         // Nothing that a role runs may gain privileges by setuid bits.
         check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))

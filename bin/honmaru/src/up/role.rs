@@ -56,7 +56,9 @@ impl Role {
         // Needed: a capability must be raised after the user changes and before the exec; Command has no way to.
         // SAFETY: the closure makes system calls only; it neither allocates nor takes locks.
         unsafe { command.pre_exec(move || become_user(uid, bind_low_ports)) };
-        let child = command.spawn().with_context(|| format!("failed to start role `{name}`"))?;
+        let child = command
+            .spawn()
+            .with_context(|| format!("failed to start role `{name}`"))?;
         let pid = i32::try_from(child.id()).context("a process id is positive")?;
         Self::adopt(name, pid)
     }

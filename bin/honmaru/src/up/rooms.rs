@@ -1,7 +1,7 @@
 //! The state directory: a room for each role, owned by the role's user, and root's copy of this binary.
 
-use crate::dirs::Dirs;
 use super::role::ROLES;
+use crate::dirs::Dirs;
 use crate::users::{CONTROL_UID, EDGE_UID, uid_of};
 use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
@@ -46,7 +46,9 @@ fn room(path: &Path, uid: u32, mode: u32) -> anyhow::Result<()> {
 /// The unprivileged users must be able to enter every directory above the state.
 fn check_reachable(state: &Path) -> anyhow::Result<()> {
     for parent in state.ancestors().skip(1) {
-        let mode = fs::metadata(parent).with_context(|| format!("failed to look at {}", parent.display()))?.mode();
+        let mode = fs::metadata(parent)
+            .with_context(|| format!("failed to look at {}", parent.display()))?
+            .mode();
         if mode & 0o001 == 0 {
             bail!(
                 "`{}` cannot be entered by the users that `control` and `edge` run as\nhint: choose another place with \
@@ -63,7 +65,9 @@ fn install(dirs: &Dirs) -> anyhow::Result<PathBuf> {
     let this = std::env::current_exe().context("failed to find this binary")?;
     let bytes = fs::read(&this).with_context(|| format!("failed to read {}", this.display()))?;
     let digest = hex::encode(Sha256::digest(&bytes));
-    let path = dirs.bin().join(format!("honmaru-{}", digest.get(..16).unwrap_or(&digest)));
+    let path = dirs
+        .bin()
+        .join(format!("honmaru-{}", digest.get(..16).unwrap_or(&digest)));
     if path.exists() {
         return Ok(path);
     }

@@ -1,7 +1,7 @@
 //! Keeps the roles running: adopts what runs with the same binary and options, restarts what ends.
 
-use super::role::{ROLES, Role, arguments};
 use super::UpOptions;
+use super::role::{ROLES, Role, arguments};
 use crate::dirs::Dirs;
 use crate::lock::{self, Holder};
 use anyhow::Context;
@@ -22,7 +22,11 @@ const STEADY_AFTER: Duration = Duration::from_secs(10);
 /// What a role's lock says when it was started with these options.
 pub fn holder_of(role: &str, binary: &Path, options: &UpOptions, dirs: &Dirs) -> Holder {
     let pid = i32::try_from(std::process::id()).unwrap_or(0);
-    Holder { pid, binary: binary.display().to_string(), options: arguments(role, options, dirs).join(" ") }
+    Holder {
+        pid,
+        binary: binary.display().to_string(),
+        options: arguments(role, options, dirs).join(" "),
+    }
 }
 
 /// Starts or adopts one role and restarts it whenever it ends, for ever.
@@ -36,9 +40,18 @@ pub async fn supervise(name: &'static str, binary: &Path, options: &UpOptions, d
         };
         let started = Instant::now();
         role.ended().await?;
-        backoff = if started.elapsed() >= STEADY_AFTER { BACKOFF_MIN } else { (backoff * 2).min(BACKOFF_MAX) };
+        backoff = if started.elapsed() >= STEADY_AFTER {
+            BACKOFF_MIN
+        } else {
+            (backoff * 2).min(BACKOFF_MAX)
+        };
         let pause_ms = u64::try_from(backoff.as_millis()).unwrap_or(u64::MAX);
-        tracing::warn!(role = name, pid = role.pid, pause_ms, "a role ended; it is started again");
+        tracing::warn!(
+            role = name,
+            pid = role.pid,
+            pause_ms,
+            "a role ended; it is started again"
+        );
         sleep(backoff).await;
     }
 }
@@ -50,14 +63,22 @@ async fn adopt_or_stop(
     options: &UpOptions,
     dirs: &Dirs,
 ) -> anyhow::Result<Option<Role>> {
-    let Some(holder) = lock::holder(&dirs.lock(name)) else { return Ok(None) };
-    let Ok(role) = Role::adopt(name, holder.pid) else { return Ok(None) };
+    let Some(holder) = lock::holder(&dirs.lock(name)) else {
+        return Ok(None);
+    };
+    let Ok(role) = Role::adopt(name, holder.pid) else {
+        return Ok(None);
+    };
     let wanted = holder_of(name, binary, options, dirs);
     if holder.binary == wanted.binary && holder.options == wanted.options {
         tracing::info!(role = name, pid = holder.pid, "adopted a running role");
         return Ok(Some(role));
     }
-    tracing::info!(role = name, pid = holder.pid, "a role runs with another binary or other options; it is replaced");
+    tracing::info!(
+        role = name,
+        pid = holder.pid,
+        "a role runs with another binary or other options; it is replaced"
+    );
     stop(&role).await?;
     Ok(None)
 }
@@ -65,7 +86,11 @@ async fn adopt_or_stop(
 async fn stop(role: &Role) -> anyhow::Result<()> {
     role.signal(Signal::SIGTERM);
     if timeout(STOP_TIMEOUT, role.ended()).await.is_err() {
-        tracing::warn!(role = role.name, pid = role.pid, "a role did not end in time; it is killed");
+        tracing::warn!(
+            role = role.name,
+            pid = role.pid,
+            "a role did not end in time; it is killed"
+        );
         role.signal(Signal::SIGKILL);
         timeout(STOP_TIMEOUT, role.ended())
             .await
