@@ -1,0 +1,336 @@
+"""Tasks as boto3 sees them: what runs really runs, what fails says why."""
+
+import json
+
+from common import client, default_network, execution_role, fails, keys, main, push, role, send, wait
+
+CLUSTER = "tasks"
+GROUP = "/tasks"
+ECS = client("ecs")
+
+
+def setup():
+    ECS.create_cluster(clusterName=CLUSTER)
+    client("logs").create_log_group(logGroupName=GROUP)
+    execution_role()
+    role("task", [{"Effect": "Allow", "Action": "ecs:ListClusters", "Resource": "*"}])
+    return {"image": push("app", "v1")}
+
+
+def account_role(name):
+    return f"arn:aws:iam::000000000000:role/{name}"
+
+
+def image():
+    return client("ecr").describe_repositories(repositoryNames=["app"])["repositories"][0]["repositoryUri"] + ":v1"
+
+
+def register(family, *containers, **definition):
+    """Registers a task definition; each container is a dict that is completed."""
+    completed = []
+    for number, container in enumerate(containers):
+        options = {"awslogs-group": GROUP, "awslogs-region": client("logs").meta.region_name,
+                   "awslogs-stream-prefix": family}
+        completed.append({
+            "name": f"c{number}", "image": image(), "essential": True, "stopTimeout": 2,
+            "logConfiguration": {"logDriver": "awslogs", "options": options}, **container,
+        })
+    return ECS.register_task_definition(**{
+        "family": family, "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256",
+        "memory": "512", "executionRoleArn": account_role("execution"), "containerDefinitions": completed, **definition,
+    })["taskDefinition"]
+
+
+def run(family, groups=(), wanted=1, **more):
+    _, subnets, default = default_network()
+    network = {"awsvpcConfiguration": {
+        "subnets": subnets, "securityGroups": list(groups) or [default], "assignPublicIp": "ENABLED"}}
+    answer = ECS.run_task(cluster=CLUSTER, taskDefinition=family, launchType="FARGATE", count=wanted,
+                          networkConfiguration=network, **more)
+    assert answer["failures"] == [] and len(answer["tasks"]) == wanted, answer
+    return [task["taskArn"] for task in answer["tasks"]]
+
+
+def describe(arn):
+    return ECS.describe_tasks(cluster=CLUSTER, tasks=[arn])["tasks"][0]
+
+
+def running(arn, limit_s=20):
+    def is_running():
+        task = describe(arn)
+        assert task["lastStatus"] not in ("DEPROVISIONING", "STOPPED"), (task.get("stoppedReason"), task["containers"])
+        return task if task["lastStatus"] == "RUNNING" else None
+
+    return wait(f"{arn} runs", limit_s, is_running)
+
+
+def stopped(arn, limit_s=30):
+    def is_stopped():
+        task = describe(arn)
+        return task if task["lastStatus"] == "STOPPED" else None
+
+    try:
+        return wait(f"{arn} stops", limit_s, is_stopped)
+    except AssertionError:
+        raise AssertionError(f"not stopped: {describe(arn)}") from None
+
+
+def messages(family, wanted=1, limit_s=10):
+    """What the tasks of a family logged, once there are so many lines."""
+
+    def found():
+        answer = client("logs").filter_log_events(logGroupName=GROUP, logStreamNamePrefix=f"{family}/")
+        lines = [event["message"] for event in answer["events"]]
+        return lines if len(lines) >= wanted else None
+
+    return wait(f"{family} logs {wanted} lines", limit_s, found)
+
+
+def address(task):
+    details = {entry["name"]: entry["value"] for entry in task["attachments"][0]["details"]}
+    return details["privateIPv4Address"]
+
+
+def runs(first, second):
+    """Two tasks, one of them with two containers, run; the numbers mark their processes for the parent."""
+    register("one", {"command": ["sleep", first]}, {"command": ["sleep", first + "1"]})
+    register("two", {"command": ["sleep", second]})
+    arns = run("one") + run("two", tags=[{"key": "k", "value": "v"}], startedBy="test")
+    tasks = [running(arn) for arn in arns]
+    for task in tasks:
+        assert task["launchType"] == "FARGATE" and task["desiredStatus"] == "RUNNING", task
+        assert task["connectivity"] == "CONNECTED" and task["cpu"] == "256" and task["memory"] == "512", task
+        assert task["createdAt"] <= task["startedAt"], task
+        assert task["attachments"][0]["type"] == "ElasticNetworkInterface", task
+        assert task["attachments"][0]["status"] == "ATTACHED", task
+        for container in task["containers"]:
+            assert container["lastStatus"] == "RUNNING" and container["runtimeId"], task
+            assert container["networkInterfaces"][0]["privateIpv4Address"] == address(task), task
+            assert container["imageDigest"].startswith("sha256:"), task
+    assert address(tasks[0]) != address(tasks[1])
+    assert sorted(ECS.list_tasks(cluster=CLUSTER)["taskArns"]) == sorted(arns)
+    assert ECS.list_tasks(cluster=CLUSTER, family="one")["taskArns"] == arns[:1]
+    assert ECS.list_tasks(cluster=CLUSTER, startedBy="test")["taskArns"] == arns[1:]
+    ECS.get_waiter("tasks_running").wait(cluster=CLUSTER, tasks=arns, WaiterConfig={"Delay": 1, "MaxAttempts": 3})
+    return {"tasks": arns}
+
+
+def stop(*arns):
+    """StopTask: asked with SIGTERM, killed after stopTimeout, and the reason is the caller's."""
+    for arn in arns:
+        ECS.stop_task(cluster=CLUSTER, task=arn, reason="enough")
+    for arn in arns:
+        task = stopped(arn)
+        assert task["stopCode"] == "UserInitiated" and task["stoppedReason"] == "enough", task
+        # `sleep` as process 1 ignores SIGTERM, so that SIGKILL ends it.
+        assert {container["exitCode"] for container in task["containers"]} == {137}, task
+    register("polite", {"command": ["sh", "-c", "trap 'echo bye; exit 5' TERM; echo up; while :; do sleep 0.1; done"]})
+    arn = run("polite")[0]
+    running(arn)
+    messages("polite")
+    ECS.stop_task(cluster=CLUSTER, task=arn)
+    task = stopped(arn)
+    assert task["containers"][0]["exitCode"] == 5, task
+    assert task["stoppedReason"] == "Task stopped by a call to StopTask", task
+    assert messages("polite", 2) == ["up", "bye"], messages("polite")
+    fails("InvalidParameterException", ECS.stop_task, 400, cluster=CLUSTER, task="0" * 32)
+
+
+def exits():
+    """Exit code, environment, both outputs, overrides."""
+    script = "echo out $GREETING $FROM_IMAGE; echo err >&2; pwd; id -u; cat /etc/mark; echo; exit 3"
+    register("exits", {"command": ["sh", "-c", script], "environment": [{"name": "GREETING", "value": "hello"}],
+                       "workingDirectory": "/tmp", "user": "65534:65534"})
+    task = stopped(run("exits")[0])
+    assert task["containers"][0]["exitCode"] == 3, task
+    assert task["stopCode"] == "EssentialContainerExited", task
+    assert task["stoppedReason"] == "Essential container in task exited", task
+    lines = messages("exits", 5)
+    assert sorted(lines) == sorted(["out hello mark-1", "err", "/tmp", "65534", "1"]), lines
+    found = client("logs").filter_log_events(logGroupName=GROUP, filterPattern='"out hello"')["events"]
+    assert [event["message"] for event in found] == ["out hello mark-1"], found
+    stream = found[0]["logStreamName"]
+    assert stream == f"exits/c0/{task['taskArn'].split('/')[-1]}", stream
+    events = client("logs").get_log_events(logGroupName=GROUP, logStreamName=stream, startFromHead=True)["events"]
+    assert len(events) == 5, events
+    over = {"containerOverrides": [{"name": "c0", "command": ["sh", "-c", "exit $CODE"],
+                                    "environment": [{"name": "CODE", "value": "42"}]}]}
+    task = stopped(run("exits", overrides=over)[0])
+    assert task["containers"][0]["exitCode"] == 42, task
+
+
+def memory():
+    """More memory than the task, or the container, may have: 137 and OutOfMemoryError."""
+    greedy = ["dd", "if=/dev/zero", "of=/dev/null", "bs=900M", "count=1"]
+    register("greedy", {"command": greedy})
+    register("greedy-container", {"command": ["dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"], "memory": 64})
+    for arn in run("greedy") + run("greedy-container"):
+        task = stopped(arn)
+        container = task["containers"][0]
+        assert container["exitCode"] == 137, task
+        assert container["reason"].startswith("OutOfMemoryError"), task
+
+
+def cannot():
+    """What cannot start says why, in AWS's words, and soon."""
+    cases = [
+        ("no-tag", {"image": image()[:-2] + "none"}, "CannotPullContainerError"),
+        ("no-registry", {"image": "registry.invalid/x:1"}, "CannotPullContainerError"),
+        ("no-command", {"command": ["/nope"]}, "CannotStartContainerError"),
+        ("no-user", {"command": ["true"], "user": "nobody-has-this-name"}, "CannotStartContainerError"),
+    ]
+    arns = []
+    for family, container, _ in cases:
+        register(family, {"command": ["true"], **container})
+        arns += run(family)
+    for arn, (family, _, wanted) in zip(arns, cases):
+        task = stopped(arn)
+        assert task["stopCode"] == "TaskFailedToStart", (family, task)
+        assert wanted in task["stoppedReason"], (family, task)
+        assert "exitCode" not in task["containers"][0], (family, task)
+
+
+def security_groups():
+    """A server that lets one group in: from that group yes, from another no, and a change counts."""
+    ec2 = client("ec2")
+    vpc, _, _ = default_network()
+    groups = {name: ec2.create_security_group(GroupName=name, Description="test", VpcId=vpc)["GroupId"]
+              for name in ("server", "friend", "stranger")}
+    permission = {"IpProtocol": "tcp", "FromPort": 8080, "ToPort": 8080,
+                  "UserIdGroupPairs": [{"GroupId": groups["friend"]}]}
+    ec2.authorize_security_group_ingress(GroupId=groups["server"], IpPermissions=[permission])
+    register("server", {"command": ["sh", "-c", "echo served > /tmp/index.html; exec httpd -f -p 8080 -h /tmp"]})
+    server = run("server", [groups["server"]])[0]
+    url = f"http://{address(running(server))}:8080/"
+    register("asker", {"command": ["wget", "-T", "2", "-q", "-O", "-", url]})
+
+    def asked(name):
+        return [(arn, name) for arn in run("asker", [groups[name]])]
+
+    def code(arn):
+        return stopped(arn)["containers"][0]["exitCode"]
+
+    friend, stranger = asked("friend") + asked("stranger")
+    assert code(friend[0]) == 0, "the group that is let in was kept out"
+    assert code(stranger[0]) != 0, "a group that is not let in came in"
+    assert messages("asker") == ["served"], messages("asker")
+    ec2.revoke_security_group_ingress(GroupId=groups["server"], IpPermissions=[permission])
+    assert code(asked("friend")[0][0]) != 0, "a revoked rule still counts"
+    fails("DependencyViolation", ec2.delete_security_group, 400, GroupId=groups["server"])
+    ECS.stop_task(cluster=CLUSTER, task=server)
+    stopped(server)
+    for name in ("stranger", "server", "friend"):
+        wait(f"{name} can be deleted", 10, lambda name=name: gone(ec2, groups[name]))
+
+
+def gone(ec2, group):
+    try:
+        ec2.delete_security_group(GroupId=group)
+        return True
+    except ec2.exceptions.ClientError as error:
+        assert error.response["Error"]["Code"] == "DependencyViolation", error
+        return False
+
+
+def credentials():
+    """The task's role: its keys come over 169.254.170.2, work, and may what the role may. Metadata v4 names the task."""
+    script = (
+        "wget -q -T 5 -O - http://169.254.170.2$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI; echo;"
+        "wget -q -T 5 -O - $ECS_CONTAINER_METADATA_URI_V4/task; echo;"
+        "wget -q -T 5 -O - $ECS_CONTAINER_METADATA_URI_V4; echo;"
+        "wget -q -T 5 -O /dev/null http://169.254.170.2/v2/credentials/00000000-0000-4000-8000-000000000000 || echo refused"
+    )
+    register("role", {"command": ["sh", "-c", script]}, taskRoleArn=account_role("task"))
+    arn = run("role")[0]
+    task = stopped(arn)
+    assert task["containers"][0]["exitCode"] == 0, (task, messages("role"))
+    lines = messages("role", 4)
+    issued, metadata, container = (json.loads(line) for line in lines[:3])
+    assert lines[3] == "refused", lines
+    assert issued["RoleArn"] == account_role("task") and issued["Expiration"].endswith("Z"), issued
+    mine = keys({**issued, "SessionToken": issued["Token"]})
+    identity = client("sts", **mine).get_caller_identity()
+    wanted = f"arn:aws:sts::000000000000:assumed-role/task/{arn.split('/')[-1]}"
+    assert identity["Arn"] == wanted, identity
+    client("ecs", **mine).list_clusters()
+    fails("AccessDeniedException", client("ecs", **mine).list_tasks, 400, wanted, cluster=CLUSTER)
+    assert metadata["TaskARN"] == arn and metadata["Family"] == "role", metadata
+    assert metadata["Containers"][0]["Name"] == "c0", metadata
+    assert container["Name"] == "c0" and container["Labels"]["com.amazonaws.ecs.task-arn"] == arn, container
+
+
+def health():
+    """A container's health check makes it HEALTHY, then UNHEALTHY; DNS and resolv.conf are there."""
+    check = {"command": ["CMD-SHELL", "test -e /tmp/well"], "interval": 5, "timeout": 2, "retries": 1}
+    register("health", {"command": ["sh", "-c", "touch /tmp/well; sleep 9; rm /tmp/well; sleep 60"],
+                        "healthCheck": check})
+    arn = run("health")[0]
+    wait("it is healthy", 20, lambda: describe(arn)["healthStatus"] == "HEALTHY")
+    wait("it is unhealthy", 30, lambda: describe(arn)["healthStatus"] == "UNHEALTHY")
+    ECS.stop_task(cluster=CLUSTER, task=arn)
+    stopped(arn)
+
+
+def order():
+    """dependsOn: the second starts after the first succeeded; a container that is not essential may end."""
+    register(
+        "order",
+        {"name": "init", "essential": False, "command": ["sh", "-c", "sleep 0.3; echo first"]},
+        {"name": "main", "command": ["sh", "-c", "echo second; exit 0"],
+         "dependsOn": [{"containerName": "init", "condition": "SUCCESS"}]},
+    )
+    task = stopped(run("order")[0])
+    assert {c["name"]: c["exitCode"] for c in task["containers"]} == {"init": 0, "main": 0}, task
+    assert messages("order", 2) == ["first", "second"], messages("order")
+
+
+def repeated():
+    """The same clientToken with the same input runs once; with another input it is refused."""
+    register("token", {"command": ["sleep", "60"]})
+    first = run("token", clientToken="a-token")
+    assert run("token", clientToken="a-token") == first
+    _, subnets, group = default_network()
+    network = {"awsvpcConfiguration": {"subnets": subnets[:1], "securityGroups": [group]}}
+    fails("ConflictException", ECS.run_task, 400, cluster=CLUSTER, taskDefinition="token", launchType="FARGATE",
+          networkConfiguration=network, clientToken="a-token")
+    ECS.stop_task(cluster=CLUSTER, task=first[0])
+    stopped(first[0])
+
+
+def busy(mark):
+    """A task of a quarter of a processor that would take a whole one; the parent measures it."""
+    register("busy", {"command": ["sh", "-c", "while :; do :; done", mark]})
+    arn = run("busy")[0]
+    running(arn)
+    return {"tasks": [arn]}
+
+
+def sleeper():
+    """A task for execute-command."""
+    register("sleeper", {"command": ["sleep", "600"], "environment": [{"name": "GREETING", "value": "hi"}]},
+             taskRoleArn=account_role("task"))
+    fails("InvalidParameterException", ECS.execute_command, 400, cluster=CLUSTER, task=run("sleeper")[0],
+          command="true", interactive=True)
+    arn = run("sleeper", enableExecuteCommand=True)[0]
+    running(arn)
+    session = ECS.execute_command(cluster=CLUSTER, task=arn, command="true", interactive=True)["session"]
+    assert session["streamUrl"].startswith("ws"), session
+    assert session["tokenValue"] and session["sessionId"], session
+    return {"tasks": [arn]}
+
+
+def end():
+    arns = ECS.list_tasks(cluster=CLUSTER)["taskArns"]
+    for arn in arns:
+        ECS.stop_task(cluster=CLUSTER, task=arn)
+    for arn in arns:
+        stopped(arn)
+    assert ECS.delete_cluster(cluster=CLUSTER)["cluster"]["status"] == "INACTIVE"
+
+
+if __name__ == "__main__":
+    main({
+        "setup": setup, "runs": runs, "stop": stop, "exits": exits, "memory": memory, "cannot": cannot,
+        "security_groups": security_groups, "credentials": credentials, "health": health, "order": order,
+        "repeated": repeated, "busy": busy, "sleeper": sleeper, "end": end,
+    })

@@ -1,0 +1,222 @@
+//! Goal: the registry is one for skopeo, buildah and boto3: what is pushed comes back to the byte, nobody reads without
+//! a token, bad uploads leave nothing, and a push that control's death interrupts succeeds when it is repeated.
+//! Method: the real tools against a cloud of the test's own.
+
+use anyhow::{Context, Result, ensure};
+use honmaru_tests::cloud::{Cloud, bounded, phase, python, root, text};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+/// How long a push or pull may take.
+const TOOL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes of the image whose push is interrupted: noise that does not compress, so that the push takes a moment.
+const LARGE_BYTES: usize = 96 << 20;
+
+/// A directory that goes with its value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        let path = PathBuf::from(format!("/tmp/honmaru-registry-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn registry() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let cloud = Cloud::start()?;
+    let one = layout(&scratch.0.join("one"), "1", 0)?;
+    let two = layout(&scratch.0.join("two"), "2", 0)?;
+    ensure!(one != two, "the images must differ");
+    phase("repositories", || {
+        cloud.python("registry.py", &["create", "app", "team/built", "fixed", "large"])
+    })?;
+    phase("who may come in", || cloud.python("registry.py", &["access"]))?;
+    let tools = Tools::log_in(&cloud, &scratch)?;
+    phase("skopeo pushes and pulls the same bytes", || {
+        tools.skopeo(&["copy", &oci(&scratch, "one"), &tools.image("app:v1")])?;
+        tools.skopeo(&["copy", &tools.image("app:v1"), &tools.image("app:v2")])?;
+        let digest = tools.digest("app:v2")?;
+        ensure!(digest == one, "pushed {one}, the registry says {digest}");
+        let back = format!("oci:{}:latest", scratch.file("back"));
+        tools.skopeo(&["copy", &tools.image(&format!("app@{one}")), &back])?;
+        let index = std::fs::read_to_string(scratch.file("back/index.json"))?;
+        ensure!(index.contains(&one), "{index}");
+        let tags: Value = serde_json::from_str(&tools.skopeo(&["list-tags", &tools.image("app")])?)?;
+        ensure!(tags["Tags"] == serde_json::json!(["v1", "v2"]), "{tags}");
+        Ok(())
+    })?;
+    phase("the ECR API sees them", || {
+        cloud.python("registry.py", &["images", &one])
+    })?;
+    phase("bad uploads leave nothing", || cloud.python("registry.py", &["uploads"]))?;
+    phase("lifecycle policies", || cloud.python("registry.py", &["lifecycle"]))?;
+    phase("an immutable tag stays", || {
+        tools.skopeo(&["copy", &oci(&scratch, "one"), &tools.image("fixed:v1")])?;
+        cloud.python("registry.py", &["immutable"])?;
+        let refused = tools.run("skopeo", &["copy", &oci(&scratch, "two"), &tools.image("fixed:v1")])?;
+        ensure!(!refused.status.success(), "an immutable tag was overwritten");
+        ensure!(text(&refused.stderr).contains("immutable"), "{}", text(&refused.stderr));
+        cloud.python("registry.py", &["fixed_holds", &one])
+    })?;
+    phase("buildah builds and pushes", || built(&tools, &scratch))?;
+    phase("a push that control's death interrupts succeeds again", || {
+        interrupted(&cloud, &tools, &scratch)
+    })?;
+    phase("every image is whole after it", || {
+        for name in ["app:v1", "fixed:v1", "large:v1"] {
+            let there = format!("dir:{}", scratch.file(&name.replace(':', "-")));
+            tools.skopeo(&["copy", &tools.image(name), &there])?;
+        }
+        Ok(())
+    })?;
+    phase("repositories go", || cloud.python("registry.py", &["delete"]))?;
+    phase("destroy leaves the host clean", || cloud.finish())
+}
+
+/// Makes an image and returns its digest.
+fn layout(dir: &Path, mark: &str, noise_bytes: usize) -> Result<String> {
+    let mut command = Command::new(python());
+    command.arg(root().join("tests/clients/image.py")).arg(dir).args([mark, &noise_bytes.to_string()]);
+    let output = bounded(&mut command, TOOL_TIMEOUT)?;
+    ensure!(output.status.success(), "image.py failed: {}", text(&output.stderr));
+    let made: Value = serde_json::from_str(&text(&output.stdout))?;
+    Ok(made["digest"].as_str().context("image.py prints the digest")?.to_owned())
+}
+
+fn oci(scratch: &Scratch, name: &str) -> String {
+    format!("oci:{}:latest", scratch.file(name))
+}
+
+/// Registry clients that are logged in, with their files in the scratch directory.
+struct Tools {
+    host: String,
+    auth_file: String,
+}
+
+impl Tools {
+    fn log_in(cloud: &Cloud, scratch: &Scratch) -> Result<Self> {
+        let token = cloud.python("registry.py", &["token"])?;
+        let tools = Self {
+            host: format!("127.0.0.1:{}", cloud.port),
+            auth_file: scratch.file("auth.json"),
+        };
+        let password = token["password"].as_str().context("a password")?;
+        let login = ["login", "--tls-verify=false", "-u", "AWS", "-p", password, &tools.host];
+        let output = tools.run("skopeo", &login)?;
+        ensure!(output.status.success(), "skopeo login failed: {}", text(&output.stderr));
+        Ok(tools)
+    }
+
+    fn image(&self, name: &str) -> String {
+        format!("docker://{}/{name}", self.host)
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new(program);
+        command.args(arguments).env("REGISTRY_AUTH_FILE", &self.auth_file);
+        if program == "skopeo" && arguments.first() == Some(&"copy") {
+            command.args(["--src-tls-verify=false", "--dest-tls-verify=false"]);
+        } else if program == "skopeo" && arguments.first() != Some(&"login") {
+            command.arg("--tls-verify=false");
+        }
+        bounded(&mut command, TOOL_TIMEOUT)
+    }
+
+    fn checked(&self, program: &str, arguments: &[&str]) -> Result<String> {
+        let output = self.run(program, arguments)?;
+        let said = text(&output.stderr);
+        ensure!(output.status.success(), "{program} {arguments:?} failed: {said}");
+        Ok(text(&output.stdout))
+    }
+
+    fn skopeo(&self, arguments: &[&str]) -> Result<String> {
+        self.checked("skopeo", arguments)
+    }
+
+    fn digest(&self, name: &str) -> Result<String> {
+        self.skopeo(&["inspect", "--format", "{{.Digest}}", &self.image(name)])
+    }
+}
+
+/// buildah makes an image from nothing, pushes it, and takes it back.
+fn built(tools: &Tools, scratch: &Scratch) -> Result<()> {
+    let storage = ["--root", &scratch.file("storage"), "--runroot", &scratch.file("run")].map(str::to_owned);
+    let buildah = |arguments: &[&str]| {
+        let storage = storage.iter().map(String::as_str).chain(["--storage-driver", "vfs"]);
+        let all: Vec<&str> = storage.chain(arguments.iter().copied()).collect();
+        tools.checked("buildah", &all)
+    };
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|p| Path::new(p).is_file());
+    let container = buildah(&["from", "scratch"])?;
+    buildah(&["copy", &container, busybox.context("busybox-static is missing")?, "/bin/busybox"])?;
+    buildah(&["config", "--cmd", "/bin/busybox", &container])?;
+    buildah(&["commit", "--rm", &container, "built"])?;
+    let there = tools.image("team/built:latest");
+    buildah(&["push", "--tls-verify=false", "built", &there])?;
+    let digest = tools.digest("team/built:latest")?;
+    ensure!(digest.starts_with("sha256:"), "{digest}");
+    buildah(&["rmi", "built"])?;
+    buildah(&["pull", "--tls-verify=false", &there])?;
+    Ok(())
+}
+
+/// Control is killed while skopeo pushes; what was there before is untouched, and the same push succeeds afterwards.
+fn interrupted(cloud: &Cloud, tools: &Tools, scratch: &Scratch) -> Result<()> {
+    let large = scratch.0.join("large");
+    let digest = layout(&large, "large", LARGE_BYTES)?;
+    let before = cloud.role_pid("control")?;
+    std::thread::scope(|scope| -> Result<()> {
+        let push = scope.spawn(|| tools.run("skopeo", &["copy", &oci(scratch, "large"), &tools.image("large:v1")]));
+        // The upload has begun when the registry has taken bytes of it.
+        let begun = honmaru_tests::cloud::wait_until("the push begins", TOOL_TIMEOUT, || {
+            ensure!(uploading(&cloud.state.join("images"))? > 1 << 20, "nothing is uploaded yet");
+            Ok(())
+        });
+        let killed = cloud.kill("control");
+        // Whether skopeo itself tries again is its affair.
+        let pushed = push.join().map_err(|_| anyhow::anyhow!("the push's thread panicked"))?;
+        begun?;
+        killed?;
+        pushed?;
+        Ok(())
+    })?;
+    cloud.wait_for_restart("control", before)?;
+    tools.skopeo(&["copy", &oci(scratch, "large"), &tools.image("large:v1")])?;
+    let kept = tools.digest("large:v1")?;
+    ensure!(kept == digest, "pushed {digest}, the registry says {kept}");
+    Ok(())
+}
+
+/// The size of the largest file that is being written below a directory.
+fn uploading(dir: &Path) -> Result<u64> {
+    let mut largest = 0;
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        let Ok(entries) = std::fs::read_dir(&dir) else { continue };
+        for entry in entries.flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            let path = entry.path();
+            if metadata.is_dir() {
+                dirs.push(path);
+            } else if path.to_string_lossy().contains("upload") {
+                largest = largest.max(metadata.len());
+            }
+        }
+    }
+    Ok(largest)
+}
