@@ -98,7 +98,7 @@ impl Layers for StoredLayers {
             };
             let mut writer = match store.resume_upload(&id).await {
                 Ok(writer) => writer,
-                Err(StoreError::UploadUnknown { .. }) => return Ok(Appended::Unknown),
+                Err(StoreError::UploadUnknown) => return Ok(Appended::Unknown),
                 Err(error) => return Err(failed(&error)),
             };
             if writer.offset() != first {
@@ -121,7 +121,7 @@ impl Layers for StoredLayers {
             };
             let writer = match store.resume_upload(&id).await {
                 Ok(writer) => writer,
-                Err(StoreError::UploadUnknown { .. }) => return Ok(Completed::Unknown),
+                Err(StoreError::UploadUnknown) => return Ok(Completed::Unknown),
                 Err(error) => return Err(failed(&error)),
             };
             if writer.offset() == 0 {

@@ -321,7 +321,6 @@ impl Repositories for Rows {
         let digest = digest.to_string();
         self.look(|state| {
             honmaru_ecr::referrers(state, &caller.call.scope, repository, &digest)
-                .into_iter()
                 .map(|image| {
                     let descriptor = Descriptor {
                         media_type: image.media_type.clone(),

@@ -8,11 +8,14 @@ use serde_json::{Map, Value};
 /// Elements within each other at most.
 const DEPTH_MAX: usize = 64;
 
+/// An element that is open: its name, its children so far, its text so far.
+type Element = (String, Vec<(String, Value)>, String);
+
 /// The content of the document's root element.
 pub fn read(bytes: &[u8]) -> anyhow::Result<Value> {
     let text = std::str::from_utf8(bytes).context("the answer is no UTF-8")?;
     let mut reader = Reader::from_str(text);
-    let mut open: Vec<(String, Vec<(String, Value)>, String)> = Vec::new();
+    let mut open: Vec<Element> = Vec::new();
     loop {
         match reader.read_event().context("the answer is no XML")? {
             Event::Start(start) => {
