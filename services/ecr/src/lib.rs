@@ -16,6 +16,7 @@ mod model;
 mod mutability;
 mod names;
 mod reconcile;
+mod tagged;
 mod token;
 pub mod types;
 mod wildcard;
@@ -36,6 +37,7 @@ pub use names::{
     is_own_registry, is_repository_name, is_tag, registry_host, repository_arn, repository_of, repository_uri,
     scope_of_host,
 };
+pub use tagged::tagged;
 pub use token::{
     LAYER_TOKEN_PARAMETER, LAYER_URL_LIFE_S, TOKEN_LIFE_S, TOKEN_USER, TokenError, TokenKey, authorization_token,
     check_authorization, check_layer_token, check_registry_token, registry_token,

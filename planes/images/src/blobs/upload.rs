@@ -318,7 +318,16 @@ impl BlobWriter {
                 .file
                 .set_len(progress.offset)
                 .map_err(at("truncate upload", &session.path))?;
-            store.publish(&progress.file, &session.path, &expected, progress.offset)?;
+            let published = store
+                .quota_for(progress.offset)
+                .and_then(|()| store.publish(&progress.file, &session.path, &expected, progress.offset));
+            if let Err(error @ StoreError::Full { .. }) = published {
+                // It cannot succeed later either without being sent again: nothing of it stays.
+                store.shared.sessions.lock().remove(&id);
+                fs::remove_file(&session.path).map_err(at("remove", &session.path))?;
+                return Err(error);
+            }
+            published?;
             store.shared.sessions.lock().remove(&id);
             Ok(BlobInfo { size: progress.offset })
         })

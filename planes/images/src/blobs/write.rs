@@ -56,6 +56,15 @@ impl BlobStore {
         Ok(())
     }
 
+    /// Refuses when a blob of `more` bytes would pass the quota.
+    pub(super) fn quota_for(&self, more: u64) -> Result<(), StoreError> {
+        let used = self.shared.used_bytes.load(Ordering::Relaxed);
+        match self.shared.limits.total_bytes_max {
+            Some(max) if used.saturating_add(more) > max => Err(StoreError::Full { used }),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses when `more` bytes would pass the quota or the disk's reserve.
     pub(super) fn room_for(&self, more: u64) -> Result<(), StoreError> {
         let used = self.shared.used_bytes.load(Ordering::Relaxed);

@@ -83,7 +83,6 @@ pub(crate) fn repository_access(state: &State, scope: &Scope, name: &str, action
 }
 
 /// Whether the repository is there for this action; makes it where a template or a pull-through rule says so.
-
 pub fn admit(tx: &mut Tx<'_>, scope: &Scope, action: RegistryAction, name: &str) -> Result<(), ApiError> {
     if tx.get::<Repository>(scope, name).is_some() {
         return Ok(());
