@@ -3,6 +3,7 @@
 //! It holds nothing that they need: it may be killed at any moment, and a new `up` adopts what runs. When it is
 //! asked to end (Ctrl-C, SIGTERM) it ends the roles too; containers keep running until `honmaru destroy`.
 
+mod ports;
 mod privileges;
 mod role;
 mod rooms;
@@ -64,6 +65,15 @@ pub fn run(options: UpOptions) -> anyhow::Result<()> {
             "`--dev` accepts any credentials and must not listen on {}\nhint: listen on loopback, or leave `--dev` away",
             options.listen
         );
+    }
+    for (role, address, option) in [
+        ("control", options.listen, "--listen"),
+        ("edge", options.http, "--http"),
+    ] {
+        // A role that runs already has its port itself.
+        if crate::lock::holder(&dirs.lock(role)).is_none() {
+            ports::check_free(address, option)?;
+        }
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
