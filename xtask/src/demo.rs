@@ -10,7 +10,7 @@ mod steps;
 
 use crate::tools;
 use anyhow::{Result, bail};
-use cloud::Cloud;
+pub(crate) use cloud::Cloud;
 use std::time::Instant;
 
 /// Runs the demo.

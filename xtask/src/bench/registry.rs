@@ -1,0 +1,299 @@
+//! The registry against Debian's docker-registry: pushes and pulls with skopeo, reads with wrk, peak memory.
+//!
+//! Ours checks a token and a policy at every request; the peer lets everybody in.
+
+use super::cloud::Lab;
+use super::containers::{auth_file, push};
+use super::process::memory_mib;
+use super::report::Better;
+use super::scratch::{Running, wait_until};
+use super::{Bench, least, wrk};
+use crate::tools;
+use anyhow::{Context, Result, ensure};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Each round has new noise in its images, so that no store has seen them; the best of both is taken.
+const ROUNDS: usize = 2;
+const LARGE_BYTES: u64 = 1 << 30;
+const MIDDLE_BYTES: u64 = 1 << 20;
+const SMALL_BYTES: u64 = 10 << 10;
+const MIDDLE_LAYERS: usize = 50;
+const SMALL_IMAGES: usize = 100;
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+const WRK_SECONDS: &str = "4";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// A registry: where, and with which token.
+struct Side {
+    name: &'static str,
+    host: String,
+    token: String,
+    pid: u32,
+}
+
+/// All of it; without the image of 1 GiB unless `with_large`.
+pub fn run(bench: &mut Bench, with_large: bool) -> Result<()> {
+    let dir = bench.scratch.path().join("registry");
+    fs::create_dir_all(&dir)?;
+    let lab = Lab::start(bench)?;
+    let token = lab.load(&["repository", "bench/large"])?;
+    lab.load(&["repository", "bench/middle"])?;
+    lab.load(&["repository", "bench/small"])?;
+    let ours = Side {
+        name: "ours",
+        host: format!("localhost:{}", lab.port()),
+        token: token["token"].as_str().context("no token")?.to_owned(),
+        pid: lab.role_pid("control")?,
+    };
+    let peer = peer(&dir)?;
+    let mut sides = vec![ours];
+    if let Some((_, side)) = &peer {
+        sides.push(Side {
+            name: side.name,
+            host: side.host.clone(),
+            token: String::new(),
+            pid: side.pid,
+        });
+    }
+    let mut found: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
+    let mut keep = |bench: &'static str, values: Vec<f64>, is_time: bool| {
+        let best = found.entry(bench).or_insert_with(|| values.clone());
+        for (best, value) in best.iter_mut().zip(values) {
+            *best = if is_time {
+                least(&[*best, value])
+            } else {
+                best.max(value)
+            };
+        }
+    };
+    for round in 0..ROUNDS {
+        let images = dir.join("images");
+        if with_large {
+            let large = vec![layout(&images.join("large"), 1, LARGE_BYTES)?];
+            let [pushed, pulled] = both(&sides, "bench/large", round, &large, &dir)?;
+            keep("push_1gib", pushed, true);
+            keep("pull_1gib", pulled, true);
+            fs::remove_dir_all(images.join("large"))?;
+        }
+        let middle = vec![layout(&images.join("middle"), MIDDLE_LAYERS, MIDDLE_BYTES)?];
+        let [pushed, pulled] = both(&sides, "bench/middle", round, &middle, &dir)?;
+        keep("push_50x1mib", pushed, true);
+        keep("pull_50x1mib", pulled, true);
+        let small: Result<Vec<PathBuf>> = (0..SMALL_IMAGES)
+            .map(|n| layout(&images.join(format!("small-{n}")), 1, SMALL_BYTES))
+            .collect();
+        let [pushed, pulled] = both(&sides, "bench/small", round, &small?, &dir)?;
+        keep("push_100_small", pushed, true);
+        keep("pull_100_small", pulled, true);
+        let blob = first_layer(&images.join("middle"))?;
+        for (name, path, connections) in [
+            ("blob_get", format!("blobs/{blob}"), "16"),
+            ("manifest_get", format!("manifests/{}", tag(round, 0)), "64"),
+        ] {
+            let rates: Result<Vec<f64>> = sides.iter().map(|side| rate(side, &path, connections, &dir)).collect();
+            keep(name, rates?, false);
+        }
+        fs::remove_dir_all(&images)?;
+    }
+    let memory: Result<Vec<f64>> = sides.iter().map(|side| memory_mib(side.pid, "VmHWM")).collect();
+    keep("registry_peak_memory", memory?, false);
+    for (name, values) in &found {
+        let (unit, better) = match *name {
+            "blob_get" | "manifest_get" => ("requests/s", Better::More),
+            "registry_peak_memory" => ("MiB, control as a whole", Better::Less),
+            _ => ("s, best of 2", Better::Less),
+        };
+        match values[..] {
+            [ours, theirs] => bench.report.add(name, ours, "docker-registry", theirs, unit, better),
+            [ours] => bench.report.without_peer(name, ours, "docker-registry", unit),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Debian's registry on an empty store.
+fn peer(dir: &Path) -> Result<Option<(Running, Side)>> {
+    let Some(program) = tools::find("docker-registry") else {
+        return Ok(None);
+    };
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let store = dir.join("store");
+    fs::create_dir_all(&store)?;
+    let config = dir.join("config.yml");
+    fs::write(
+        &config,
+        format!(
+            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
+             storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}, cache: {{blobdescriptor: inmemory}}}}\n\
+             http: {{addr: 127.0.0.1:{port}}}\n",
+            store.display()
+        ),
+    )?;
+    let running = Running::start(Command::new(program).arg("serve").arg(&config), dir, "docker-registry")?;
+    wait_until("docker-registry answers", START_TIMEOUT, || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    })?;
+    let side = Side {
+        name: "docker-registry",
+        host: format!("127.0.0.1:{port}"),
+        token: String::new(),
+        pid: running.pid(),
+    };
+    Ok(Some((running, side)))
+}
+
+fn tag(round: usize, image: usize) -> String {
+    format!("r{round}-{image}")
+}
+
+/// Pushes all images to each side, then pulls them: seconds by side.
+fn both(sides: &[Side], repository: &str, round: usize, layouts: &[PathBuf], dir: &Path) -> Result<[Vec<f64>; 2]> {
+    let (mut pushed, mut pulled) = (Vec::new(), Vec::new());
+    // The order changes, so that a disk that is still busy with the one before hits both.
+    let mut order: Vec<&Side> = sides.iter().collect();
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    for side in &order {
+        let started = Instant::now();
+        for (n, layout) in layouts.iter().enumerate() {
+            let to = format!("{}/{repository}:{}", side.host, tag(round, n));
+            let from = format!("oci:{}:latest", layout.display());
+            push(&from, &to, &side.token, dir)?;
+        }
+        pushed.push(started.elapsed().as_secs_f64());
+    }
+    for side in &order {
+        let out = dir.join("out");
+        let started = Instant::now();
+        for n in 0..layouts.len() {
+            pull(side, repository, &tag(round, n), &out.join(n.to_string()), dir)?;
+        }
+        pulled.push(started.elapsed().as_secs_f64());
+        fs::remove_dir_all(&out)?;
+    }
+    for (side, (pushed, pulled)) in order.iter().zip(pushed.iter().zip(&pulled)) {
+        eprintln!(
+            "  {repository} round {round}: {} pushed in {pushed:.2} s, pulled in {pulled:.2} s",
+            side.name
+        );
+    }
+    if round % 2 == 1 {
+        pushed.reverse();
+        pulled.reverse();
+    }
+    Ok([pushed, pulled])
+}
+
+fn pull(side: &Side, repository: &str, tag: &str, to: &Path, dir: &Path) -> Result<()> {
+    let auth = auth_file(&side.host, &side.token, dir)?;
+    fs::create_dir_all(to)?;
+    tools::run(
+        Command::new("skopeo")
+            .args([
+                "--insecure-policy",
+                "copy",
+                "-q",
+                "--src-tls-verify=false",
+                "--authfile",
+            ])
+            .arg(auth)
+            .arg(format!("docker://{}/{repository}:{tag}", side.host))
+            .arg(format!("dir:{}", to.display())),
+    )
+}
+
+/// Requests a second for something of the image with fifty layers.
+fn rate(side: &Side, path: &str, connections: &str, dir: &Path) -> Result<f64> {
+    let mut headers = vec![format!("Accept: {MANIFEST}")];
+    if !side.token.is_empty() {
+        headers.push(format!("Authorization: Basic {}", side.token));
+    }
+    let url = format!(
+        "http://{}/v2/bench/middle/{path}",
+        side.host.replace("localhost", "127.0.0.1")
+    );
+    if !side.token.is_empty() {
+        headers.push(format!("Host: {}", side.host));
+    }
+    let answered = wrk::run(Command::new("wrk"), dir, connections, WRK_SECONDS, &headers, &url)?;
+    Ok(answered.requests / answered.seconds)
+}
+
+/// An OCI image layout with layers of noise: gzip without compression, so that nobody compresses them again.
+fn layout(dir: &Path, layers: usize, bytes: u64) -> Result<PathBuf> {
+    let blobs = dir.join("blobs/sha256");
+    fs::create_dir_all(&blobs)?;
+    let mut descriptors = Vec::new();
+    let mut diff_ids = Vec::new();
+    for n in 0..layers {
+        let partial = dir.join(format!("layer-{n}"));
+        noise(&partial, bytes)?;
+        let (digest, size) = take_in(&blobs, &partial)?;
+        descriptors
+            .push(json!({"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": digest, "size": size}));
+        // Nobody runs these images; a digest is a digest.
+        diff_ids.push(digest);
+    }
+    let config = json!({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": diff_ids}});
+    let (digest, size) = take_in_text(dir, &blobs, &config)?;
+    let config = json!({"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": size});
+    let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": descriptors});
+    let (digest, size) = take_in_text(dir, &blobs, &manifest)?;
+    let entry = json!({"mediaType": MANIFEST, "digest": digest, "size": size,
+        "annotations": {"org.opencontainers.image.ref.name": "latest"}});
+    fs::write(
+        dir.join("index.json"),
+        json!({"schemaVersion": 2, "manifests": [entry]}).to_string(),
+    )?;
+    fs::write(
+        dir.join("oci-layout"),
+        json!({"imageLayoutVersion": "1.0.0"}).to_string(),
+    )?;
+    Ok(dir.to_owned())
+}
+
+fn noise(path: &Path, bytes: u64) -> Result<()> {
+    let mut out = GzEncoder::new(io::BufWriter::new(File::create(path)?), Compression::none());
+    io::copy(&mut File::open("/dev/urandom")?.take(bytes), &mut out)?;
+    out.finish()?.flush()?;
+    Ok(())
+}
+
+fn take_in_text(dir: &Path, blobs: &Path, value: &Value) -> Result<(String, u64)> {
+    let partial = dir.join("partial");
+    fs::write(&partial, value.to_string())?;
+    take_in(blobs, &partial)
+}
+
+/// Moves a file to the name of its digest.
+fn take_in(blobs: &Path, file: &Path) -> Result<(String, u64)> {
+    let output = Command::new("sha256sum")
+        .arg(file)
+        .output()
+        .context("failed to run sha256sum")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let digest = text.split_whitespace().next().unwrap_or_default();
+    ensure!(digest.len() == 64, "sha256sum failed for {}", file.display());
+    let size = fs::metadata(file)?.len();
+    fs::rename(file, blobs.join(digest))?;
+    Ok((format!("sha256:{digest}"), size))
+}
+
+/// The digest of a layout's first layer.
+fn first_layer(layout: &Path) -> Result<String> {
+    let read = |path: PathBuf| -> Result<Value> { Ok(serde_json::from_slice(&fs::read(path)?)?) };
+    let index = read(layout.join("index.json"))?;
+    let digest = index["manifests"][0]["digest"].as_str().context("no manifest")?;
+    let manifest = read(layout.join("blobs/sha256").join(digest.trim_start_matches("sha256:")))?;
+    Ok(manifest["layers"][0]["digest"].as_str().context("no layer")?.to_owned())
+}
