@@ -2,7 +2,7 @@
 
 use super::http::AnswerBody;
 use super::{Control, ControlOptions, caller};
-use ::http::{Request, Response, header};
+use ::http::{Method, Request, Response, header};
 use honmaru_base::{ApiError, Clock, Scope};
 use honmaru_ecr::{NewImage, PutImage, Reference, RegistryAction};
 use honmaru_engine::{Engine, EngineError, SystemClock};
@@ -63,7 +63,11 @@ impl Front {
 
 /// Answers a request under `/v2`.
 pub async fn handle(control: &Arc<Control>, request: Request<Incoming>) -> Response<AnswerBody> {
-    let answer = match caller(control, &request).await {
+    let known = match layer_link(control, &request).await {
+        Some(caller) => Ok(caller),
+        None => caller(control, &request).await,
+    };
+    let answer = match known {
         Ok(caller) => control.registry.registry.handle(request, caller).await,
         Err(message) => {
             let realm = format!("http://{}/", control.options.listen);
@@ -71,6 +75,36 @@ pub async fn handle(control: &Arc<Control>, request: Request<Incoming>) -> Respo
         }
     };
     answer.map(BodyExt::boxed)
+}
+
+/// Whoever holds a link of GetDownloadUrlForLayer: it opens one blob of one repository, for reading only.
+async fn layer_link(control: &Arc<Control>, request: &Request<Incoming>) -> Option<Caller> {
+    let query = request.uri().query()?;
+    let (_, token) =
+        form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == honmaru_ecr::LAYER_TOKEN_PARAMETER)?;
+    let now = SystemClock.now();
+    let opened = control
+        .engine
+        .read(|state| honmaru_ecr::check_layer_token(state, &token, now))
+        .await
+        .ok()?;
+    let (scope, repository, digest) = opened.ok()?;
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !is_read || request.uri().path() != format!("/v2/{repository}/blobs/{digest}") {
+        return None;
+    }
+    let call = Call {
+        // The link was made for somebody who was allowed to; it carries the permission itself.
+        principal: caller::root_of(scope.account.clone(), ""),
+        scope,
+        request_id: super::api::request_id(),
+        now,
+        source_ip: None,
+        user_agent: String::new(),
+        host: String::new(),
+        secure: false,
+    };
+    Some(Caller { call: Arc::new(call) })
 }
 
 /// Who asks: `Basic` with the token of GetAuthorizationToken, or `Bearer` with the token itself.
@@ -168,6 +202,23 @@ impl Rows {
     async fn look<T: Send>(&self, look: impl FnOnce(&State) -> T + Send) -> Result<T, RegistryError> {
         self.engine.read(look).await.map_err(failed)
     }
+
+    /// Notes that an image was pulled, at most once a day.
+    async fn note_pull(&self, caller: &Caller, repository: &str, digest: &str) -> Result<(), RegistryError> {
+        let call = caller.call.clone();
+        let is_due = self
+            .look(|state| honmaru_ecr::needs_record(state, &call.scope, repository, digest, call.now))
+            .await?;
+        if is_due {
+            let (name, digest) = (repository.to_owned(), digest.to_owned());
+            let noted = self.engine.write(move |tx| {
+                honmaru_ecr::record_pull(tx, &call.scope, &name, &digest);
+                Ok::<_, ApiError>(())
+            });
+            noted.await.map_err(failed)?.map_err(refused)?;
+        }
+        Ok(())
+    }
 }
 
 impl Repositories for Rows {
@@ -249,6 +300,7 @@ impl Repositories for Rows {
             .look(|state| honmaru_ecr::resolve_image(state, &caller.call.scope, repository, &reference(wanted)))
             .await?;
         let Some(found) = found else { return Ok(None) };
+        self.note_pull(caller, repository, &found.digest).await?;
         let digest: Digest = found.digest.parse().map_err(RegistryError::from)?;
         Ok(Some(Resolved {
             digest,
@@ -358,26 +410,22 @@ impl Repositories for Rows {
 
 /// What ECR records of a manifest.
 fn image_of(new: NewManifest) -> NewImage {
-    let Manifest {
-        media_type,
-        config,
-        layers,
-        manifests,
-        subject,
-        artifact_type,
-        annotations,
-    } = new.manifest;
+    let manifest = new.manifest;
     let content = |descriptor: &Descriptor| honmaru_ecr::Content {
         digest: descriptor.digest.to_string(),
         size: u64::try_from(descriptor.size).unwrap_or(0),
         media_type: descriptor.media_type.clone(),
     };
-    // Layers with addresses of their own are foreign: they need not be here.
-    let blobs = config
-        .iter()
-        .chain(layers.iter().filter(|layer| layer.urls.is_empty()))
-        .map(content)
-        .collect();
+    let blobs = manifest.blobs().map(content).collect();
+    let Manifest {
+        media_type,
+        config,
+        manifests,
+        subject,
+        artifact_type,
+        annotations,
+        ..
+    } = manifest;
     let entry = |descriptor: &Descriptor| honmaru_ecr::IndexEntry {
         digest: descriptor.digest.to_string(),
         media_type: descriptor.media_type.clone(),
