@@ -47,17 +47,27 @@ impl App {
     /// The app that a directory's own name suggests.
     pub fn of_directory(dir: &Path) -> Result<Self, Usage> {
         let absolute = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
-        let text = absolute.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let text = absolute
+            .file_name()
+            .map(|name| name.to_string_lossy().to_lowercase())
+            .unwrap_or_default();
         let mut name = String::new();
         for c in text.chars() {
-            let c = if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' };
+            let c = if c.is_ascii_lowercase() || c.is_ascii_digit() {
+                c
+            } else {
+                '-'
+            };
             if !(name.is_empty() && !c.is_ascii_lowercase()) && !(c == '-' && name.ends_with('-')) {
                 name.push(c);
             }
         }
         let name: String = name.chars().take(NAME_CHARACTERS_MAX).collect();
         name.trim_end_matches('-').parse().map_err(|_| {
-            Usage(format!("no name for the app follows from `{}`\nhint: give one with `--name`", absolute.display()))
+            Usage(format!(
+                "no name for the app follows from `{}`\nhint: give one with `--name`",
+                absolute.display()
+            ))
         })
     }
 
@@ -105,7 +115,11 @@ impl App {
     /// The URL for people, when the shared entry is known.
     pub fn url(&self, entry: Option<&str>) -> Option<String> {
         let port = entry?.rsplit_once(':')?.1;
-        let port = if port == "80" { String::new() } else { format!(":{port}") };
+        let port = if port == "80" {
+            String::new()
+        } else {
+            format!(":{port}")
+        };
         Some(format!("http://{}{port}", self.host()))
     }
 }
@@ -127,7 +141,12 @@ mod tests {
 
     #[test]
     fn directories_suggest_names() {
-        for (dir, name) in [("/x/My_Shop (2)", Some("my-shop-2")), ("/x/2nd", Some("nd")), ("/x/__", None), ("/", None)] {
+        for (dir, name) in [
+            ("/x/My_Shop (2)", Some("my-shop-2")),
+            ("/x/2nd", Some("nd")),
+            ("/x/__", None),
+            ("/", None),
+        ] {
             let app = App::of_directory(Path::new(dir)).ok();
             assert_eq!(app.as_ref().map(App::name), name, "{dir}");
         }
@@ -136,8 +155,14 @@ mod tests {
     #[test]
     fn urls_leave_the_usual_port_out() {
         let app: App = "hello".parse().expect("a name");
-        assert_eq!(app.url(Some("http://127.0.0.1:8080")).as_deref(), Some("http://hello.localhost:8080"));
-        assert_eq!(app.url(Some("http://127.0.0.1:80")).as_deref(), Some("http://hello.localhost"));
+        assert_eq!(
+            app.url(Some("http://127.0.0.1:8080")).as_deref(),
+            Some("http://hello.localhost:8080")
+        );
+        assert_eq!(
+            app.url(Some("http://127.0.0.1:80")).as_deref(),
+            Some("http://hello.localhost")
+        );
         assert_eq!(app.url(None), None);
     }
 }

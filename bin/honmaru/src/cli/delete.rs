@@ -68,7 +68,9 @@ fn confirm(app: &App, options: &DeleteOptions, running: u64) -> anyhow::Result<(
         ))
         .into());
     }
-    eprintln!("this goes: the service `{name}` with {running} tasks, its load balancer, web ACL, security groups and roles");
+    eprintln!(
+        "this goes: the service `{name}` with {running} tasks, its load balancer, web ACL, security groups and roles"
+    );
     for (is_kept, what) in [(options.keep_logs, "its logs"), (options.keep_images, "its images")] {
         eprintln!("  {what}: {}", if is_kept { "kept" } else { "removed" });
     }
@@ -106,9 +108,9 @@ async fn gone(client: &Client, service: Service, operation: &str, input: Value) 
                 Some(code) if MISSING.contains(&code.trim_end_matches("Exception")) || MISSING.contains(&code) => {
                     return Ok(());
                 }
-                Some("ResourceInUse" | "ResourceInUseException" | "DependencyViolation" | "WAFAssociatedItemException")
-                    if Instant::now() < deadline =>
-                {
+                Some(
+                    "ResourceInUse" | "ResourceInUseException" | "DependencyViolation" | "WAFAssociatedItemException",
+                ) if Instant::now() < deadline => {
                     tokio::time::sleep(PAUSE).await;
                 }
                 _ => return Err(error),
@@ -120,7 +122,13 @@ async fn gone(client: &Client, service: Service, operation: &str, input: Value) 
 async fn delete(client: &Client, app: &App, options: &DeleteOptions, progress: &Progress) -> anyhow::Result<()> {
     let name = app.name();
     let step = progress.step("service");
-    gone(client, ECS, "DeleteService", json!({ "cluster": CLUSTER, "service": name, "force": true })).await?;
+    gone(
+        client,
+        ECS,
+        "DeleteService",
+        json!({ "cluster": CLUSTER, "service": name, "force": true }),
+    )
+    .await?;
     tasks_stopped(client, app, &step).await?;
     step.done("its tasks have stopped");
 
@@ -129,22 +137,39 @@ async fn delete(client: &Client, app: &App, options: &DeleteOptions, progress: &
         let arn = balancer["LoadBalancerArn"].clone();
         gone(client, WAFV2, "DisassociateWebACL", json!({ "ResourceArn": arn })).await?;
         for listener in listeners(client, arn.as_str().unwrap_or_default()).await? {
-            gone(client, ELBV2, "DeleteListener", json!({ "ListenerArn": listener["ListenerArn"] })).await?;
+            gone(
+                client,
+                ELBV2,
+                "DeleteListener",
+                json!({ "ListenerArn": listener["ListenerArn"] }),
+            )
+            .await?;
         }
         gone(client, ELBV2, "DeleteLoadBalancer", json!({ "LoadBalancerArn": arn })).await?;
     }
     if let Some(group) = find_target_group(client, name).await? {
-        gone(client, ELBV2, "DeleteTargetGroup", json!({ "TargetGroupArn": group["TargetGroupArn"] })).await?;
+        gone(
+            client,
+            ELBV2,
+            "DeleteTargetGroup",
+            json!({ "TargetGroupArn": group["TargetGroupArn"] }),
+        )
+        .await?;
     }
     if let Some(acl) = find_web_acl(client, app).await? {
-        let delete =
-            json!({ "Name": name, "Scope": "REGIONAL", "Id": acl["Id"], "LockToken": acl["LockToken"] });
+        let delete = json!({ "Name": name, "Scope": "REGIONAL", "Id": acl["Id"], "LockToken": acl["LockToken"] });
         gone(client, WAFV2, "DeleteWebACL", delete).await?;
     }
     // The tasks' group names the load balancer's: it goes first.
     for group in [app.task_group(), app.balancer_group()] {
         if let Some(group) = find_group(client, &group).await? {
-            gone(client, EC2, "DeleteSecurityGroup", json!({ "GroupId": group["groupId"] })).await?;
+            gone(
+                client,
+                EC2,
+                "DeleteSecurityGroup",
+                json!({ "GroupId": group["groupId"] }),
+            )
+            .await?;
         }
     }
     step.done("load balancer, web ACL and security groups are gone");
@@ -155,19 +180,38 @@ async fn delete(client: &Client, app: &App, options: &DeleteOptions, progress: &
         delete_role(client, &role).await?;
     }
     if !options.keep_logs {
-        gone(client, LOGS, "DeleteLogGroup", json!({ "logGroupName": app.log_group() })).await?;
+        gone(
+            client,
+            LOGS,
+            "DeleteLogGroup",
+            json!({ "logGroupName": app.log_group() }),
+        )
+        .await?;
     }
     if !options.keep_images {
-        gone(client, ECR, "DeleteRepository", json!({ "repositoryName": name, "force": true })).await?;
+        gone(
+            client,
+            ECR,
+            "DeleteRepository",
+            json!({ "repositoryName": name, "force": true }),
+        )
+        .await?;
     }
-    step.done("task definitions, roles, logs and images are gone");
+    step.done(match (options.keep_logs, options.keep_images) {
+        (false, false) => "task definitions, roles, logs and images are gone",
+        (true, false) => "task definitions, roles and images are gone, logs are kept",
+        (false, true) => "task definitions, roles and logs are gone, images are kept",
+        (true, true) => "task definitions and roles are gone, logs and images are kept",
+    });
     Ok(())
 }
 
 async fn tasks_stopped(client: &Client, app: &App, step: &StepHandle<'_>) -> anyhow::Result<()> {
     let deadline = Instant::now() + STOP_TIMEOUT;
     loop {
-        let Some(service) = observed::service(client, app).await? else { return Ok(()) };
+        let Some(service) = observed::service(client, app).await? else {
+            return Ok(());
+        };
         let tasks = observed::tasks(client, app.name()).await?;
         let left = tasks.iter().filter(|task| task.last_status != "STOPPED").count();
         step.note(&format!("{left} tasks are stopping"));
@@ -175,9 +219,12 @@ async fn tasks_stopped(client: &Client, app: &App, step: &StepHandle<'_>) -> any
             return Ok(());
         }
         if Instant::now() > deadline {
-            return Err(Failure::new(format!("{left} tasks have not stopped after {} s", STOP_TIMEOUT.as_secs()))
-                .hint("run the command again: it goes on where it was")
-                .into());
+            return Err(Failure::new(format!(
+                "{left} tasks have not stopped after {} s",
+                STOP_TIMEOUT.as_secs()
+            ))
+            .hint("run the command again: it goes on where it was")
+            .into());
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -187,10 +234,18 @@ async fn tasks_stopped(client: &Client, app: &App, step: &StepHandle<'_>) -> any
 async fn definitions(client: &Client, app: &App) -> anyhow::Result<()> {
     let list = json!({ "familyPrefix": app.name(), "status": "ACTIVE" });
     let is_own = |arn: &String| {
-        observed::last_part(arn).rsplit_once(':').is_some_and(|(family, _)| family == app.name())
+        observed::last_part(arn)
+            .rsplit_once(':')
+            .is_some_and(|(family, _)| family == app.name())
     };
-    for arn in observed::all_of(client, "ListTaskDefinitions", list, "taskDefinitionArns").await?.iter().filter(|arn| is_own(arn)) {
-        client.call(ECS, "DeregisterTaskDefinition", json!({ "taskDefinition": arn })).await?;
+    for arn in observed::all_of(client, "ListTaskDefinitions", list, "taskDefinitionArns")
+        .await?
+        .iter()
+        .filter(|arn| is_own(arn))
+    {
+        client
+            .call(ECS, "DeregisterTaskDefinition", json!({ "taskDefinition": arn }))
+            .await?;
     }
     Ok(())
 }
@@ -207,7 +262,13 @@ async fn delete_role(client: &Client, role: &str) -> anyhow::Result<()> {
     }
     let inline = client.call(IAM, "ListRolePolicies", of_role.clone()).await?;
     for policy in inline["PolicyNames"].as_array().into_iter().flatten() {
-        gone(client, IAM, "DeleteRolePolicy", json!({ "RoleName": role, "PolicyName": policy })).await?;
+        gone(
+            client,
+            IAM,
+            "DeleteRolePolicy",
+            json!({ "RoleName": role, "PolicyName": policy }),
+        )
+        .await?;
     }
     gone(client, IAM, "DeleteRole", of_role).await
 }

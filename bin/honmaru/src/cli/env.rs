@@ -22,8 +22,10 @@ pub fn run(options: EnvOptions) -> anyhow::Result<()> {
     match options.output {
         None => print(&exports(&variables))?,
         Some(OutputFormat::Json) => {
-            let tree: Map<String, Value> =
-                variables.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
+            let tree: Map<String, Value> = variables
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), Value::String(value)))
+                .collect();
             print_json(&Value::Object(tree))?;
         }
         Some(format) => {
@@ -35,7 +37,10 @@ pub fn run(options: EnvOptions) -> anyhow::Result<()> {
         }
     }
     if std::io::stdout().is_terminal() {
-        eprintln!("next: eval \"$(honmaru env{})\", then for example `aws ecs list-services`", options.connection.flags());
+        eprintln!(
+            "next: eval \"$(honmaru env{})\", then for example `aws ecs list-services`",
+            options.connection.flags()
+        );
     }
     Ok(())
 }
@@ -67,8 +72,15 @@ fn exports(variables: &[(&str, String)]) -> String {
 
 /// A word of the shell that is exactly this text.
 fn quote(text: &str) -> String {
-    let is_plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:+=@%".contains(&b));
-    if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    let is_plain = !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_./:+=@%".contains(&b));
+    if is_plain {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]

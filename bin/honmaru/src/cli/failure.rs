@@ -34,7 +34,10 @@ pub struct Failure {
 impl Failure {
     /// A failure with one sentence.
     pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), ..Self::default() }
+        Self {
+            what: what.into(),
+            ..Self::default()
+        }
     }
 
     /// The same with a next step.
@@ -86,7 +89,15 @@ pub fn render(error: &anyhow::Error, style: &Style) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{} {}", style.red("error:"), heads.join(": "));
     for line in details {
-        let _ = writeln!(out, "{}", if line.starts_with(' ') { line } else { format!("  {line}") });
+        let _ = writeln!(
+            out,
+            "{}",
+            if line.starts_with(' ') {
+                line
+            } else {
+                format!("  {line}")
+            }
+        );
     }
     for hint in hints {
         let _ = writeln!(out, "{} {hint}", style.cyan("hint:"));

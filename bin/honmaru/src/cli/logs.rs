@@ -54,7 +54,11 @@ fn since_ms(text: &str) -> Result<i64, String> {
         'd' => 86_400_000,
         _ => return Err(mistake()),
     };
-    let number: i64 = text.strip_suffix(unit).unwrap_or_default().parse().map_err(|_| mistake())?;
+    let number: i64 = text
+        .strip_suffix(unit)
+        .unwrap_or_default()
+        .parse()
+        .map_err(|_| mistake())?;
     number.checked_mul(factor_ms).filter(|ms| *ms >= 0).ok_or_else(mistake)
 }
 
@@ -84,12 +88,19 @@ pub async fn run(options: LogsOptions) -> anyhow::Result<()> {
     let mut start = since;
     loop {
         let count = page_through(&client, &app, start, options.task.as_deref(), &mut |line| {
-            if seen.is_new(&line) { printer.print(&line) } else { Ok(()) }
+            if seen.is_new(&line) {
+                printer.print(&line)
+            } else {
+                Ok(())
+            }
         })
         .await?;
         if !options.follow {
             if count == 0 {
-                eprintln!("nothing was said{}", if since.is_some() { " since then" } else { " yet" });
+                eprintln!(
+                    "nothing was said{}",
+                    if since.is_some() { " since then" } else { " yet" }
+                );
             }
             if std::io::stdout().is_terminal() {
                 let flags = options.connection.flags();
@@ -141,7 +152,11 @@ async fn page_through(
         set(&mut input, "startTime", json!(start.max(0)));
     }
     if let Some(task) = task {
-        set(&mut input, "logStreamNamePrefix", json!(app.log_stream(last_part(task))));
+        set(
+            &mut input,
+            "logStreamNamePrefix",
+            json!(app.log_stream(last_part(task))),
+        );
     }
     let mut count = 0;
     for _ in 0..PAGES_MAX {
@@ -192,29 +207,52 @@ struct Printer {
 impl Printer {
     fn new(format: OutputFormat) -> Self {
         let is_terminal = std::io::stdout().is_terminal();
-        Self { format, style: Style::of_stdout(), tasks: BTreeSet::new(), order: Vec::new(), is_terminal }
+        Self {
+            format,
+            style: Style::of_stdout(),
+            tasks: BTreeSet::new(),
+            order: Vec::new(),
+            is_terminal,
+        }
     }
 
     fn print(&mut self, line: &Line) -> anyhow::Result<()> {
         if self.tasks.insert(line.task.clone()) {
             self.order.push(line.task.clone());
         }
-        let number = self.order.iter().position(|task| *task == line.task).unwrap_or_default();
+        let number = self
+            .order
+            .iter()
+            .position(|task| *task == line.task)
+            .unwrap_or_default();
         print(&self.text(line, number))
     }
 
     fn text(&self, line: &Line, number: usize) -> String {
-        let Line { at_ms, task, message, .. } = line;
+        let Line {
+            at_ms, task, message, ..
+        } = line;
         match self.format {
             OutputFormat::Json => {
-                format!("{}\n", json!({ "time": time_text(*at_ms), "task": task, "message": message }))
+                format!(
+                    "{}\n",
+                    json!({ "time": time_text(*at_ms), "task": task, "message": message })
+                )
             }
             OutputFormat::Text => format!("{}\t{task}\t{message}\n", time_text(*at_ms)),
             OutputFormat::Table => {
                 // A container's own colours are welcome on a terminal; cursor movements of strangers are not.
-                let message = if self.is_terminal { without_controls(message) } else { message.clone() };
+                let message = if self.is_terminal {
+                    without_controls(message)
+                } else {
+                    message.clone()
+                };
                 let (time, task) = (time_text(*at_ms), short_id(task));
-                format!("{} {} {message}\n", self.style.dim(&time), self.style.numbered(number, task))
+                format!(
+                    "{} {} {message}\n",
+                    self.style.dim(&time),
+                    self.style.numbered(number, task)
+                )
             }
         }
     }
@@ -258,7 +296,12 @@ mod tests {
 
     #[test]
     fn a_line_is_printed_once_though_it_is_asked_for_again() {
-        let line = |id: &str, at_ms| Line { id: id.to_owned(), at_ms, task: String::new(), message: String::new() };
+        let line = |id: &str, at_ms| Line {
+            id: id.to_owned(),
+            at_ms,
+            task: String::new(),
+            message: String::new(),
+        };
         let mut seen = Seen::default();
         assert!(seen.is_new(&line("a", 10_000)) && seen.is_new(&line("b", 20_000)));
         assert_eq!(seen.forget_old(), Some(20_000 - LATE_MS));
@@ -272,17 +315,31 @@ mod tests {
                             "logStreamName": "ecs/hello/0123456789abcdef" });
         let line = read(&event);
         let text = |format| {
-            let printer =
-                Printer { format, style: Style::plain(), tasks: BTreeSet::new(), order: vec![], is_terminal: true };
+            let printer = Printer {
+                format,
+                style: Style::plain(),
+                tasks: BTreeSet::new(),
+                order: vec![],
+                is_terminal: true,
+            };
             printer.text(&line, 0)
         };
-        assert_eq!(text(OutputFormat::Table), "2023-11-14T22:13:20.007Z 01234567 GET /health 200\n");
-        assert_eq!(text(OutputFormat::Text), "2023-11-14T22:13:20.007Z\t0123456789abcdef\tGET /health 200\n");
+        assert_eq!(
+            text(OutputFormat::Table),
+            "2023-11-14T22:13:20.007Z 01234567 GET /health 200\n"
+        );
+        assert_eq!(
+            text(OutputFormat::Text),
+            "2023-11-14T22:13:20.007Z\t0123456789abcdef\tGET /health 200\n"
+        );
         assert!(text(OutputFormat::Json).contains("\"message\":\"GET /health 200\""));
     }
 
     #[test]
     fn colours_stay_and_controls_go() {
-        assert_eq!(without_controls("\x1b[31mred\x1b[0m\t\x1b[2J\x07x"), "\x1b[31mred\x1b[0m\t\u{fffd}[2J\u{fffd}x");
+        assert_eq!(
+            without_controls("\x1b[31mred\x1b[0m\t\x1b[2J\x07x"),
+            "\x1b[31mred\x1b[0m\t\u{fffd}[2J\u{fffd}x"
+        );
     }
 }

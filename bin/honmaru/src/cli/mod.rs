@@ -9,6 +9,8 @@ mod connection;
 mod delete;
 mod deploy;
 mod env;
+mod exec;
+mod explain;
 mod failure;
 #[cfg(test)]
 mod golden;
@@ -17,7 +19,9 @@ mod observed;
 mod output;
 mod progress;
 mod ps;
+mod rollback;
 mod rollout;
+mod scale;
 mod terminal;
 
 use clap::Subcommand;
@@ -33,6 +37,14 @@ pub enum Command {
     Ps(ps::PsOptions),
     /// Show what a service's containers said
     Logs(logs::LogsOptions),
+    /// Run a command in a running container: honmaru exec NAME -- ls /
+    Exec(exec::ExecOptions),
+    /// Change the number of a service's tasks, and wait for it
+    Scale(scale::ScaleOptions),
+    /// Go back to the version before, which ran well once, and wait for it
+    Rollback(rollback::RollbackOptions),
+    /// Tell in sentences how a service is, how requests reach it, who may, and what happened
+    Explain(explain::ExplainOptions),
     /// Remove a service with everything that `deploy` made for it
     Delete(delete::DeleteOptions),
     /// Print the variables that make the aws CLI and the SDKs use this cloud: eval "$(honmaru env)"
@@ -41,13 +53,21 @@ pub enum Command {
 
 /// Runs a command and says how it went.
 pub fn main(command: Command) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: failed to start: {error}");
             return ExitCode::FAILURE;
         }
     };
+    let only_looks = matches!(
+        command,
+        Command::Ps(_) | Command::Logs(_) | Command::Explain(_) | Command::Exec(_)
+    );
     let ended = runtime.block_on(async {
         tokio::select! {
             ended = run(command) => ended,
@@ -59,12 +79,18 @@ pub fn main(command: Command) -> ExitCode {
     match ended {
         Ok(code) => code,
         Err(error) if error.is::<failure::Interrupted>() => {
-            eprintln!("{error}");
+            if !only_looks {
+                eprintln!("{error}");
+            }
             ExitCode::from(failure::EXIT_INTERRUPTED)
         }
         Err(error) => {
             eprint!("{}", failure::render(&error, &terminal::Style::of_stderr()));
-            ExitCode::from(if error.is::<Usage>() { failure::EXIT_USAGE } else { failure::EXIT_FAILED })
+            ExitCode::from(if error.is::<Usage>() {
+                failure::EXIT_USAGE
+            } else {
+                failure::EXIT_FAILED
+            })
         }
     }
 }
@@ -74,6 +100,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Deploy(options) => deploy::run(options).await?,
         Command::Ps(options) => ps::run(options).await?,
         Command::Logs(options) => logs::run(options).await?,
+        Command::Exec(options) => return exec::run(options).await,
+        Command::Scale(options) => scale::run(options).await?,
+        Command::Rollback(options) => rollback::run(options).await?,
+        Command::Explain(options) => explain::run(options).await?,
         Command::Delete(options) => delete::run(options).await?,
         Command::Env(options) => env::run(options)?,
     }

@@ -62,6 +62,8 @@ pub struct Service {
     pub events: Vec<Event>,
     /// Target group ARN and container port, where there is a load balancer.
     pub target: Option<(String, u16)>,
+    /// How long a task may be unhealthy after its start, in seconds.
+    pub grace_s: u32,
     /// The ARN of the service deployment in force.
     pub service_deployment: Option<String>,
     /// As ECS answered.
@@ -175,7 +177,9 @@ pub fn read_service(raw: &Value) -> Service {
         .collect();
     deployments.sort_by_key(|deployment| deployment.status != "PRIMARY");
     let target = list(&raw["loadBalancers"]).find_map(|balancer| {
-        let port = balancer["containerPort"].as_u64().and_then(|port| u16::try_from(port).ok())?;
+        let port = balancer["containerPort"]
+            .as_u64()
+            .and_then(|port| u16::try_from(port).ok())?;
         Some((some_text(&balancer["targetGroupArn"])?, port))
     });
     Service {
@@ -186,9 +190,16 @@ pub fn read_service(raw: &Value) -> Service {
         pending: raw["pendingCount"].as_u64().unwrap_or_default(),
         deployments,
         events: list(&raw["events"])
-            .map(|event| Event { at: event["createdAt"].as_f64().unwrap_or_default(), message: text(&event["message"]) })
+            .map(|event| Event {
+                at: event["createdAt"].as_f64().unwrap_or_default(),
+                message: text(&event["message"]),
+            })
             .collect(),
         target,
+        grace_s: raw["healthCheckGracePeriodSeconds"]
+            .as_u64()
+            .and_then(|s| u32::try_from(s).ok())
+            .unwrap_or_default(),
         service_deployment: some_text(&raw["currentServiceDeployment"]),
         raw: raw.clone(),
     }
@@ -223,7 +234,9 @@ pub async fn service(client: &Client, app: &App) -> anyhow::Result<Option<Servic
         Err(error) if super::client::code_of(&error) == Some("ClusterNotFoundException") => return Ok(None),
         answer => answer?,
     };
-    Ok(list(&answer["services"]).map(read_service).find(|service| service.status != "INACTIVE"))
+    Ok(list(&answer["services"])
+        .map(read_service)
+        .find(|service| service.status != "INACTIVE"))
 }
 
 /// Every item of a paged list of ECS.
@@ -232,7 +245,9 @@ pub async fn all_of(client: &Client, operation: &str, mut input: Value, member: 
     for _ in 0..PAGES_MAX {
         let answer = client.call(ECS, operation, input.clone()).await?;
         items.extend(list(&answer[member]).map(text));
-        let Some(next) = some_text(&answer["nextToken"]) else { break };
+        let Some(next) = some_text(&answer["nextToken"]) else {
+            break;
+        };
         if let Some(members) = input.as_object_mut() {
             members.insert("nextToken".to_owned(), Value::String(next));
         }
@@ -257,7 +272,9 @@ pub async fn tasks(client: &Client, service: &str) -> anyhow::Result<Vec<Task>> 
 pub async fn describe_tasks(client: &Client, arns: &[String]) -> anyhow::Result<Vec<Task>> {
     let mut tasks = Vec::new();
     for some in arns.chunks(TASKS_DESCRIBED_MAX) {
-        let answer = client.call(ECS, "DescribeTasks", json!({ "cluster": CLUSTER, "tasks": some })).await?;
+        let answer = client
+            .call(ECS, "DescribeTasks", json!({ "cluster": CLUSTER, "tasks": some }))
+            .await?;
         tasks.extend(list(&answer["tasks"]).map(read_task));
     }
     tasks.sort_by(|a, b| a.created_at.total_cmp(&b.created_at));
@@ -266,7 +283,10 @@ pub async fn describe_tasks(client: &Client, arns: &[String]) -> anyhow::Result<
 
 /// The targets of a group. A group that is gone has none.
 pub async fn targets(client: &Client, group: &str) -> anyhow::Result<Vec<Target>> {
-    let answer = match client.call(ELBV2, "DescribeTargetHealth", json!({ "TargetGroupArn": group })).await {
+    let answer = match client
+        .call(ELBV2, "DescribeTargetHealth", json!({ "TargetGroupArn": group }))
+        .await
+    {
         Err(error) if super::client::code_of(&error).is_some_and(|code| code.starts_with("TargetGroupNotFound")) => {
             return Ok(Vec::new());
         }
@@ -275,7 +295,10 @@ pub async fn targets(client: &Client, group: &str) -> anyhow::Result<Vec<Target>
     Ok(list(&answer["TargetHealthDescriptions"])
         .map(|row| Target {
             address: text(&row["Target"]["Id"]),
-            port: row["Target"]["Port"].as_str().and_then(|port| port.parse().ok()).unwrap_or_default(),
+            port: row["Target"]["Port"]
+                .as_str()
+                .and_then(|port| port.parse().ok())
+                .unwrap_or_default(),
             state: text(&row["TargetHealth"]["State"]),
             reason: text(&row["TargetHealth"]["Reason"]),
             description: text(&row["TargetHealth"]["Description"]),
@@ -290,7 +313,10 @@ pub async fn last_lines(client: &Client, app: &App, task_id: &str, count: u32) -
         "limit": count, "startFromHead": false,
     });
     // Without its log a failure is still worth telling.
-    let answer = client.call(super::client::LOGS, "GetLogEvents", input).await.unwrap_or(Value::Null);
+    let answer = client
+        .call(super::client::LOGS, "GetLogEvents", input)
+        .await
+        .unwrap_or(Value::Null);
     list(&answer["events"])
         .map(|event| super::terminal::printable(event["message"].as_str().unwrap_or_default().trim_end()))
         .collect()
@@ -310,13 +336,19 @@ mod tests {
             ],
             "loadBalancers": [{ "targetGroupArn": "arn:tg", "containerName": "hello", "containerPort": 8080 }],
         }));
-        assert_eq!(service.primary().map(|d| (d.id.as_str(), d.failed)), Some(("ecs-svc/2", 1)));
+        assert_eq!(
+            service.primary().map(|d| (d.id.as_str(), d.failed)),
+            Some(("ecs-svc/2", 1))
+        );
         assert_eq!(service.target, Some(("arn:tg".to_owned(), 8080)));
         let task = read_task(&json!({
             "taskArn": "arn:aws:ecs:us-east-1:000000000000:task/default/0123456789abcdef",
             "lastStatus": "STOPPED", "desiredStatus": "STOPPED", "stopCode": "EssentialContainerExited",
             "containers": [{ "exitCode": 3, "networkInterfaces": [{ "privateIpv4Address": "172.31.0.4" }] }],
         }));
-        assert_eq!((task.short(), task.exit_code, task.address.as_deref()), ("01234567", Some(3), Some("172.31.0.4")));
+        assert_eq!(
+            (task.short(), task.exit_code, task.address.as_deref()),
+            ("01234567", Some(3), Some("172.31.0.4"))
+        );
     }
 }

@@ -48,7 +48,10 @@ pub struct Table {
 impl Table {
     /// A table without rows.
     pub fn new(heading: &[&'static str]) -> Self {
-        Self { heading: heading.to_vec(), rows: Vec::new() }
+        Self {
+            heading: heading.to_vec(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row.

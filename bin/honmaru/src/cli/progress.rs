@@ -60,7 +60,13 @@ impl Progress {
     pub fn start() -> Self {
         let is_live = terminal::can_redraw();
         let style = Style::of_stderr();
-        let tree = Arc::new(Mutex::new(Tree { steps: Vec::new(), drawn: 0, is_live, style, frame: 0 }));
+        let tree = Arc::new(Mutex::new(Tree {
+            steps: Vec::new(),
+            drawn: 0,
+            is_live,
+            style,
+            frame: 0,
+        }));
         let redraw = is_live.then(|| {
             let tree = tree.clone();
             tokio::spawn(async move {
@@ -77,9 +83,17 @@ impl Progress {
     /// Begins a step; the one before must be over.
     pub fn step(&self, name: &'static str) -> StepHandle<'_> {
         let mut tree = self.tree.lock();
-        let view =
-            StepView { name, state: StepState::Runs, note: String::new(), lines: Vec::new(), elapsed_ms: 0 };
-        tree.steps.push(Step { view, since: Instant::now() });
+        let view = StepView {
+            name,
+            state: StepState::Runs,
+            note: String::new(),
+            lines: Vec::new(),
+            elapsed_ms: 0,
+        };
+        tree.steps.push(Step {
+            view,
+            since: Instant::now(),
+        });
         StepHandle { progress: self }
     }
 
@@ -242,12 +256,20 @@ fn draw(steps: &[StepView], frame: usize, width: usize, style: Style) -> Vec<Str
         // Sign, blank, name, blank, note, blank, time; the last column stays free, or the terminal would wrap.
         let room = width.saturating_sub(2 + NAME_COLUMNS + 1 + 1 + time.chars().count() + 1);
         let note = fit(&step.note, room);
-        out.push(format!("{sign} {:<NAME_COLUMNS$} {note:<room$} {}", step.name, style.dim(&time)));
+        out.push(format!(
+            "{sign} {:<NAME_COLUMNS$} {note:<room$} {}",
+            step.name,
+            style.dim(&time)
+        ));
         let shown = step.lines.len().min(LINES_SHOWN_MAX);
         let hidden = step.lines.len() - shown;
         for (n, (key, text)) in step.lines.iter().take(shown).enumerate() {
             let branch = if n + 1 == shown && hidden == 0 { "└" } else { "├" };
-            out.push(format!("  {} {}", style.dim(branch), fit(&format!("{key}  {text}"), width.saturating_sub(5))));
+            out.push(format!(
+                "  {} {}",
+                style.dim(branch),
+                fit(&format!("{key}  {text}"), width.saturating_sub(5))
+            ));
         }
         if hidden > 0 {
             out.push(format!("  {} and {hidden} more", style.dim("└")));
@@ -271,8 +293,17 @@ mod tests {
     use super::*;
 
     fn view(name: &'static str, state: StepState, note: &str, lines: &[(&str, &str)], elapsed_ms: u64) -> StepView {
-        let lines = lines.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
-        StepView { name, state, note: note.to_owned(), lines, elapsed_ms }
+        let lines = lines
+            .iter()
+            .map(|(key, text)| ((*key).to_owned(), (*text).to_owned()))
+            .collect();
+        StepView {
+            name,
+            state,
+            note: note.to_owned(),
+            lines,
+            elapsed_ms,
+        }
     }
 
     #[test]
@@ -284,20 +315,31 @@ mod tests {
                 "roll out",
                 StepState::Runs,
                 "1 of 2 tasks healthy",
-                &[("task 1a2b3c4d", "healthy"), ("task 5e6f7a8b", "running, waits for its first health check")],
+                &[
+                    ("task 1a2b3c4d", "healthy"),
+                    ("task 5e6f7a8b", "running, waits for its first health check"),
+                ],
                 4_000,
             ),
         ];
         let drawn = draw(&steps, 0, 60, Style::plain()).join("\n") + "\n";
         crate::cli::golden::check("progress_of_a_deployment.txt", &drawn);
-        assert!(drawn.lines().all(|line| line.chars().count() < 60), "a line would wrap:\n{drawn}");
+        assert!(
+            drawn.lines().all(|line| line.chars().count() < 60),
+            "a line would wrap:\n{drawn}"
+        );
     }
 
     #[test]
     fn what_is_too_long_is_cut_and_what_is_too_much_is_counted() {
         let keys: Vec<String> = (0..10).map(|n| format!("task {n}")).collect();
         let lines: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "healthy")).collect();
-        let drawn = draw(&[view("roll out", StepState::Failed, &"x".repeat(99), &lines, 61_000)], 0, 40, Style::plain());
+        let drawn = draw(
+            &[view("roll out", StepState::Failed, &"x".repeat(99), &lines, 61_000)],
+            0,
+            40,
+            Style::plain(),
+        );
         assert_eq!(drawn.len(), 1 + LINES_SHOWN_MAX + 1);
         assert_eq!(drawn.last().map(String::as_str), Some("  └ and 2 more"));
         assert!(drawn.iter().all(|line| line.chars().count() < 40), "{drawn:?}");

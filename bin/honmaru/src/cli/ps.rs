@@ -52,8 +52,16 @@ async fn services(client: &Client, options: &PsOptions, flags: &str) -> anyhow::
     };
     let mut services = Vec::new();
     for some in arns.chunks(SERVICES_DESCRIBED_MAX) {
-        let answer = client.call(ECS, "DescribeServices", json!({ "cluster": CLUSTER, "services": some })).await?;
-        services.extend(answer["services"].as_array().into_iter().flatten().map(observed::read_service));
+        let answer = client
+            .call(ECS, "DescribeServices", json!({ "cluster": CLUSTER, "services": some }))
+            .await?;
+        services.extend(
+            answer["services"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(observed::read_service),
+        );
     }
     services.sort_by(|a, b| a.name.cmp(&b.name));
     if options.output.is_json() {
@@ -83,7 +91,7 @@ async fn services(client: &Client, options: &PsOptions, flags: &str) -> anyhow::
 }
 
 /// What the service does, in a word.
-fn status(service: &Service) -> String {
+pub fn status(service: &Service) -> String {
     let word = match service.primary().map(|primary| primary.rollout_state.as_str()) {
         _ if service.status == "DRAINING" => "deleting",
         Some("FAILED") => "failed",
@@ -97,7 +105,10 @@ fn status(service: &Service) -> String {
 }
 
 fn version(service: &Service) -> String {
-    service.primary().map(|primary| last_part(&primary.task_definition).to_owned()).unwrap_or_default()
+    service
+        .primary()
+        .map(|primary| last_part(&primary.task_definition).to_owned())
+        .unwrap_or_default()
 }
 
 fn url(client: &Client, name: &str) -> Option<String> {
@@ -125,7 +136,11 @@ async fn tasks(client: &Client, options: &PsOptions, app: &App, flags: &str) -> 
         Some((group, _)) => observed::targets(client, group).await?,
         None => Vec::new(),
     };
-    let target = |task: &Task| targets.iter().find(|target| Some(&target.address) == task.address.as_ref());
+    let target = |task: &Task| {
+        targets
+            .iter()
+            .find(|target| Some(&target.address) == task.address.as_ref())
+    };
     let shown = shown(&tasks);
     if options.output.is_json() {
         let rows: Vec<Value> = shown.iter().map(|task| task_json(task, target(task))).collect();
@@ -147,13 +162,19 @@ async fn tasks(client: &Client, options: &PsOptions, app: &App, flags: &str) -> 
         ]);
     }
     print(&options.output.text_of(&table))?;
-    next(&format!("`honmaru logs {}{flags} --follow`, `honmaru explain {}{flags}`", app.name(), app.name()));
+    next(&format!(
+        "`honmaru logs {}{flags} --follow`, `honmaru explain {}{flags}`",
+        app.name(),
+        app.name()
+    ));
     Ok(())
 }
 
 /// The error for an app that is not there.
 pub fn no_app(app: &App) -> anyhow::Error {
-    Failure::new(format!("there is no app `{}`", app.name())).hint("`honmaru ps` shows the apps").into()
+    Failure::new(format!("there is no app `{}`", app.name()))
+        .hint("`honmaru ps` shows the apps")
+        .into()
 }
 
 /// All that run, and the newest of those that stopped.
@@ -184,7 +205,7 @@ fn task_json(task: &Task, target: Option<&Target>) -> Value {
 }
 
 /// `45s`, `12m`, `3h`, `5d`.
-fn age(seconds: f64) -> String {
+pub fn age(seconds: f64) -> String {
     let seconds = seconds.max(0.0) as u64;
     match seconds {
         0..=119 => format!("{seconds}s"),
@@ -211,7 +232,10 @@ mod tests {
             status: status.to_owned(),
             desired: 2,
             running,
-            deployments: vec![Deployment { rollout_state: rollout_state.to_owned(), ..Deployment::default() }],
+            deployments: vec![Deployment {
+                rollout_state: rollout_state.to_owned(),
+                ..Deployment::default()
+            }],
             ..Service::default()
         };
         for (seen, word) in [

@@ -20,16 +20,24 @@ impl Style {
 
     /// As standard error allows.
     pub fn of_stderr() -> Self {
-        Self { has_color: std::io::stderr().is_terminal() && allows_color() }
+        Self {
+            has_color: std::io::stderr().is_terminal() && allows_color(),
+        }
     }
 
     /// As standard output allows.
     pub fn of_stdout() -> Self {
-        Self { has_color: std::io::stdout().is_terminal() && allows_color() }
+        Self {
+            has_color: std::io::stdout().is_terminal() && allows_color(),
+        }
     }
 
     fn paint(self, code: &str, text: &str) -> String {
-        if self.has_color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.has_color {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// For what failed.
@@ -83,7 +91,10 @@ pub fn can_ask() -> bool {
 
 /// Columns and rows of the terminal that a descriptor is, if it is one.
 pub fn size_of(fd: impl std::os::fd::AsFd) -> Option<(u16, u16)> {
-    rustix::termios::tcgetwinsize(fd).ok().filter(|size| size.ws_col > 0).map(|size| (size.ws_col, size.ws_row))
+    rustix::termios::tcgetwinsize(fd)
+        .ok()
+        .filter(|size| size.ws_col > 0)
+        .map(|size| (size.ws_col, size.ws_row))
 }
 
 /// The columns of standard error.
@@ -93,7 +104,9 @@ pub fn width() -> usize {
 
 /// Text without the control characters of somebody else's output, which could move the cursor or change the terminal.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c })
+        .collect()
 }
 
 #[cfg(test)]

@@ -32,9 +32,15 @@ pub async fn send(
     let Some(host) = base.strip_prefix("http://") else {
         bail!("`{base}` is no endpoint: `http://HOST:PORT` is expected");
     };
-    let address = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
+    let address = if host.contains(':') {
+        host.to_owned()
+    } else {
+        format!("{host}:80")
+    };
     let exchange = async {
-        let stream = TcpStream::connect(&address).await.with_context(|| format!("failed to connect to {address}"))?;
+        let stream = TcpStream::connect(&address)
+            .await
+            .with_context(|| format!("failed to connect to {address}"))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(connection);
         let mut request = http::Request::builder().method(method).uri(path);
@@ -44,11 +50,15 @@ pub async fn send(
         let answer = sender.send_request(request.body(Full::new(Bytes::from(body)))?).await?;
         let status = answer.status().as_u16();
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?.to_bytes();
+        let body = body
+            .map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?
+            .to_bytes();
         driver.abort();
         anyhow::Ok(HttpAnswer { status, body })
     };
-    tokio::time::timeout(ANSWER_TIMEOUT, exchange).await.context("the answer did not come in time")?
+    tokio::time::timeout(ANSWER_TIMEOUT, exchange)
+        .await
+        .context("the answer did not come in time")?
 }
 
 /// A GET of `http://host:port` + path with a `Host` of its own.

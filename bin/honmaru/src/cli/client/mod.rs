@@ -30,22 +30,47 @@ pub struct Service {
 }
 
 /// Amazon ECS.
-pub const ECS: Service =
-    Service { name: "ecs", signing: "ecs", dialect: Dialect::Json("AmazonEC2ContainerServiceV20141113") };
+pub const ECS: Service = Service {
+    name: "ecs",
+    signing: "ecs",
+    dialect: Dialect::Json("AmazonEC2ContainerServiceV20141113"),
+};
 /// Amazon ECR.
-pub const ECR: Service =
-    Service { name: "ecr", signing: "ecr", dialect: Dialect::Json("AmazonEC2ContainerRegistry_V20150921") };
+pub const ECR: Service = Service {
+    name: "ecr",
+    signing: "ecr",
+    dialect: Dialect::Json("AmazonEC2ContainerRegistry_V20150921"),
+};
 /// CloudWatch Logs.
-pub const LOGS: Service = Service { name: "logs", signing: "logs", dialect: Dialect::Json("Logs_20140328") };
+pub const LOGS: Service = Service {
+    name: "logs",
+    signing: "logs",
+    dialect: Dialect::Json("Logs_20140328"),
+};
 /// AWS WAFv2.
-pub const WAFV2: Service = Service { name: "wafv2", signing: "wafv2", dialect: Dialect::Json("AWSWAF_20190729") };
+pub const WAFV2: Service = Service {
+    name: "wafv2",
+    signing: "wafv2",
+    dialect: Dialect::Json("AWSWAF_20190729"),
+};
 /// Elastic Load Balancing v2.
-pub const ELBV2: Service =
-    Service { name: "elbv2", signing: "elasticloadbalancing", dialect: Dialect::Query("2015-12-01") };
+pub const ELBV2: Service = Service {
+    name: "elbv2",
+    signing: "elasticloadbalancing",
+    dialect: Dialect::Query("2015-12-01"),
+};
 /// AWS IAM.
-pub const IAM: Service = Service { name: "iam", signing: "iam", dialect: Dialect::Query("2010-05-08") };
+pub const IAM: Service = Service {
+    name: "iam",
+    signing: "iam",
+    dialect: Dialect::Query("2010-05-08"),
+};
 /// Amazon EC2.
-pub const EC2: Service = Service { name: "ec2", signing: "ec2", dialect: Dialect::Query("2016-11-15") };
+pub const EC2: Service = Service {
+    name: "ec2",
+    signing: "ec2",
+    dialect: Dialect::Query("2016-11-15"),
+};
 
 /// An error that the API answered with.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -80,11 +105,15 @@ impl Client {
     pub fn open(state: &Path, endpoint: Option<&str>) -> anyhow::Result<Self> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let path = crate::dirs::Dirs::new(state).credentials();
-        let kept: Option<Value> = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let kept: Option<Value> = std::fs::read(&path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let of_file = |name: &str| kept.as_ref().and_then(|kept| kept[name].as_str()).map(str::to_owned);
         let keys = match (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
             (Some(id), Some(secret)) => Some((id, secret, variable("AWS_SESSION_TOKEN"))),
-            _ => of_file("access_key_id").zip(of_file("secret_access_key")).map(|(id, secret)| (id, secret, None)),
+            _ => of_file("access_key_id")
+                .zip(of_file("secret_access_key"))
+                .map(|(id, secret)| (id, secret, None)),
         };
         let Some((access_key_id, secret_access_key, session_token)) = keys else {
             bail!(
@@ -105,7 +134,11 @@ impl Client {
                 .or_else(|| variable("AWS_DEFAULT_REGION"))
                 .or_else(|| of_file("region"))
                 .unwrap_or_else(|| "us-east-1".to_owned()),
-            credentials: Credentials { access_key_id, secret_access_key, session_token },
+            credentials: Credentials {
+                access_key_id,
+                secret_access_key,
+                session_token,
+            },
         })
     }
 
@@ -116,32 +149,59 @@ impl Client {
 
     /// `host:port` of the endpoint.
     pub fn host(&self) -> &str {
-        self.endpoint.split_once("://").map_or(self.endpoint.as_str(), |(_, host)| host)
+        self.endpoint
+            .split_once("://")
+            .map_or(self.endpoint.as_str(), |(_, host)| host)
     }
 
     /// Makes a call. `input` is keyed by member name; so is the answer, in which numbers of query services are text.
     pub async fn call(&self, service: Service, operation: &str, input: Value) -> anyhow::Result<Value> {
         let (content_type, target, body) = match service.dialect {
-            Dialect::Json(prefix) => {
-                ("application/x-amz-json-1.1", Some(format!("{prefix}.{operation}")), input.to_string().into_bytes())
-            }
+            Dialect::Json(prefix) => (
+                "application/x-amz-json-1.1",
+                Some(format!("{prefix}.{operation}")),
+                input.to_string().into_bytes(),
+            ),
             Dialect::Query(version) => {
                 let mut form = form_urlencoded::Serializer::new(String::new());
                 form.append_pair("Action", operation).append_pair("Version", version);
                 flatten(&mut form, String::new(), &input, service.name == "ec2");
-                ("application/x-www-form-urlencoded; charset=utf-8", None, form.finish().into_bytes())
+                (
+                    "application/x-www-form-urlencoded; charset=utf-8",
+                    None,
+                    form.finish().into_bytes(),
+                )
             }
         };
-        let mut headers =
-            vec![("host".to_owned(), self.host().to_owned()), ("content-type".to_owned(), content_type.to_owned())];
+        let mut headers = vec![
+            ("host".to_owned(), self.host().to_owned()),
+            ("content-type".to_owned(), content_type.to_owned()),
+        ];
         headers.extend(target.map(|target| ("x-amz-target".to_owned(), target)));
         let raw: Vec<(&str, &[u8])> = headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
-        let signed = Signed { method: "POST", raw_path: "/", raw_query: "", headers: &raw, body: &body };
-        let added = sign(&self.credentials, &self.region, service.signing, SystemClock.now(), &signed);
+        let signed = Signed {
+            method: "POST",
+            raw_path: "/",
+            raw_query: "",
+            headers: &raw,
+            body: &body,
+        };
+        let added = sign(
+            &self.credentials,
+            &self.region,
+            service.signing,
+            SystemClock.now(),
+            &signed,
+        );
         headers.extend(added);
-        let answer = http::send(&self.endpoint, "POST", "/", &headers, body).await.with_context(|| {
-            format!("no cloud answers on {}\nhint: start it with `sudo honmaru up`", self.endpoint)
-        })?;
+        let answer = http::send(&self.endpoint, "POST", "/", &headers, body)
+            .await
+            .with_context(|| {
+                format!(
+                    "no cloud answers on {}\nhint: start it with `sudo honmaru up`",
+                    self.endpoint
+                )
+            })?;
         let tree = match service.dialect {
             Dialect::Json(_) if answer.body.is_empty() => Value::Object(serde_json::Map::new()),
             Dialect::Json(_) => serde_json::from_slice(&answer.body)
@@ -162,7 +222,9 @@ impl Client {
 /// The content of `<...Response><...Result>`.
 fn result(tree: Value, operation: &str) -> Value {
     let Value::Object(mut members) = tree else { return tree };
-    members.remove(&format!("{operation}Result")).unwrap_or(Value::Object(members))
+    members
+        .remove(&format!("{operation}Result"))
+        .unwrap_or(Value::Object(members))
 }
 
 fn error(service: Service, operation: &str, status: u16, tree: &Value) -> CallError {
@@ -173,7 +235,11 @@ fn error(service: Service, operation: &str, status: u16, tree: &Value) -> CallEr
             text(&tree["message"]).or_else(|| text(&tree["Message"])),
         ),
         Dialect::Query(_) => {
-            let inner = if tree["Errors"].is_object() { &tree["Errors"]["Error"] } else { &tree["Error"] };
+            let inner = if tree["Errors"].is_object() {
+                &tree["Errors"]["Error"]
+            } else {
+                &tree["Error"]
+            };
             (text(&inner["Code"]), text(&inner["Message"]))
         }
     };
@@ -192,13 +258,14 @@ pub fn code_of(error: &anyhow::Error) -> Option<&str> {
 }
 
 /// A tree as the parameters of a query: `A.member.1.B=x`, or in EC2's form `A.1.B=x`.
-fn flatten(
-    form: &mut form_urlencoded::Serializer<'_, String>,
-    prefix: String,
-    value: &Value,
-    is_ec2: bool,
-) {
-    let join = |name: &str| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
+fn flatten(form: &mut form_urlencoded::Serializer<'_, String>, prefix: String, value: &Value, is_ec2: bool) {
+    let join = |name: &str| {
+        if prefix.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{prefix}.{name}")
+        }
+    };
     match value {
         Value::Object(members) => {
             for (name, value) in members {

@@ -22,7 +22,11 @@ pub fn read(bytes: &[u8]) -> anyhow::Result<Value> {
                 if open.len() >= DEPTH_MAX {
                     bail!("the answer is nested too deep");
                 }
-                open.push((String::from_utf8_lossy(start.local_name().as_ref()).into_owned(), Vec::new(), String::new()));
+                open.push((
+                    String::from_utf8_lossy(start.local_name().as_ref()).into_owned(),
+                    Vec::new(),
+                    String::new(),
+                ));
             }
             Event::Empty(empty) => {
                 let name = String::from_utf8_lossy(empty.local_name().as_ref()).into_owned();
@@ -51,7 +55,9 @@ pub fn read(bytes: &[u8]) -> anyhow::Result<Value> {
                 }
             }
             Event::End(_) => {
-                let Some((name, children, text)) = open.pop() else { bail!("the answer is no XML") };
+                let Some((name, children, text)) = open.pop() else {
+                    bail!("the answer is no XML")
+                };
                 let value = value(children, text);
                 match open.last_mut() {
                     Some((_, siblings, _)) => siblings.push((name, value)),
@@ -80,8 +86,12 @@ mod tests {
 
     #[test]
     fn lists_objects_and_texts() {
-        let tree = read(b"<R xmlns=\"x\"><A>1 &amp; 2</A><L><member><B>x</B></member><member><B>y</B></member></L></R>");
-        assert_eq!(tree.expect("valid"), serde_json::json!({"A": "1 & 2", "L": [{"B": "x"}, {"B": "y"}]}));
+        let tree =
+            read(b"<R xmlns=\"x\"><A>1 &amp; 2</A><L><member><B>x</B></member><member><B>y</B></member></L></R>");
+        assert_eq!(
+            tree.expect("valid"),
+            serde_json::json!({"A": "1 & 2", "L": [{"B": "x"}, {"B": "y"}]})
+        );
         assert!(read(b"<R><A>").is_err());
     }
 }

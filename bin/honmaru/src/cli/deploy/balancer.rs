@@ -28,12 +28,26 @@ pub struct Balancer {
 
 /// A load balancer by its name.
 pub async fn find(client: &Client, name: &str) -> anyhow::Result<Option<Value>> {
-    first(client, "DescribeLoadBalancers", "LoadBalancers", "LoadBalancerNotFound", name).await
+    first(
+        client,
+        "DescribeLoadBalancers",
+        "LoadBalancers",
+        "LoadBalancerNotFound",
+        name,
+    )
+    .await
 }
 
 /// A target group by its name.
 pub async fn find_target_group(client: &Client, name: &str) -> anyhow::Result<Option<Value>> {
-    first(client, "DescribeTargetGroups", "TargetGroups", "TargetGroupNotFound", name).await
+    first(
+        client,
+        "DescribeTargetGroups",
+        "TargetGroups",
+        "TargetGroupNotFound",
+        name,
+    )
+    .await
 }
 
 async fn first(
@@ -51,12 +65,17 @@ async fn first(
 
 /// The listeners of a load balancer.
 pub async fn listeners(client: &Client, balancer: &str) -> anyhow::Result<Vec<Value>> {
-    let answer = client.call(ELBV2, "DescribeListeners", json!({ "LoadBalancerArn": balancer })).await?;
+    let answer = client
+        .call(ELBV2, "DescribeListeners", json!({ "LoadBalancerArn": balancer }))
+        .await?;
     Ok(answer["Listeners"].as_array().cloned().unwrap_or_default())
 }
 
 fn arn(row: &Value, member: &str) -> anyhow::Result<String> {
-    Ok(row[member].as_str().with_context(|| format!("ELBv2 does not say `{member}`"))?.to_owned())
+    Ok(row[member]
+        .as_str()
+        .with_context(|| format!("ELBv2 does not say `{member}`"))?
+        .to_owned())
 }
 
 /// Makes what is missing.
@@ -82,7 +101,10 @@ pub async fn ensure(
     let target_group = target_group(client, plan, port, network, progress).await?;
     let known = listeners(client, &balancer).await?;
     // Where somebody has changed the listener's action it stays as it is.
-    if !known.iter().any(|listener| listener["Port"].as_str() == Some(&LISTENER_PORT.to_string())) {
+    if !known
+        .iter()
+        .any(|listener| listener["Port"].as_str() == Some(&LISTENER_PORT.to_string()))
+    {
         let create = json!({
             "LoadBalancerArn": balancer, "Protocol": "HTTP", "Port": LISTENER_PORT,
             "DefaultActions": [{ "Type": "forward", "TargetGroupArn": target_group }],
@@ -90,7 +112,10 @@ pub async fn ensure(
         });
         client.call(ELBV2, "CreateListener", create).await?;
     }
-    Ok(Balancer { arn: balancer, target_group })
+    Ok(Balancer {
+        arn: balancer,
+        target_group,
+    })
 }
 
 /// The group's own port is only the default of its targets: ECS registers each task with the port of its version, so

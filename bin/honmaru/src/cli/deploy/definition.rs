@@ -13,6 +13,40 @@ use sha2::{Digest, Sha256};
 /// The tag with the digest of what was registered.
 const FINGERPRINT_TAG: &str = "honmaru:fingerprint";
 
+/// The tag with the path of the health check that goes with this version.
+const HEALTH_PATH_TAG: &str = "honmaru:health-path";
+
+/// What a version needs beside its task definition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VersionFacts {
+    /// The port that its container listens on.
+    pub port: Option<u16>,
+    /// The path of its health check.
+    pub health_path: Option<String>,
+}
+
+/// The facts of a version, by its task definition. A definition that is no more is an error that says so.
+pub async fn version_facts(client: &Client, definition: &str) -> anyhow::Result<VersionFacts> {
+    let describe = json!({ "taskDefinition": definition, "include": ["TAGS"] });
+    let answer = client.call(ECS, "DescribeTaskDefinition", describe).await?;
+    let definition = &answer["taskDefinition"];
+    let port = &definition["containerDefinitions"][0]["portMappings"][0]["containerPort"];
+    let tags = answer["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let path = tags
+        .iter()
+        .find(|tag| tag["key"] == HEALTH_PATH_TAG)
+        .and_then(|tag| tag["value"].as_str());
+    Ok(VersionFacts {
+        port: port.as_u64().and_then(|port| u16::try_from(port).ok()),
+        health_path: path.map(str::to_owned),
+    })
+}
+
+/// Whether AWS takes a text as a tag's value: letters, digits, blanks and `_.:/=+-@`, at most 256.
+fn is_tag_value(text: &str) -> bool {
+    text.len() <= 256 && text.chars().all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c))
+}
+
 /// The ARN of the definition: the one in force when nothing changed, else a new revision.
 pub async fn ensure(
     client: &Client,
@@ -29,7 +63,9 @@ pub async fn ensure(
         let answer = client.call(ECS, "DescribeTaskDefinition", describe).await?;
         let tags = answer["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
         let is_active = answer["taskDefinition"]["status"].as_str() == Some("ACTIVE");
-        let is_same = tags.iter().any(|tag| tag["key"] == FINGERPRINT_TAG && tag["value"] == fingerprint.as_str());
+        let is_same = tags
+            .iter()
+            .any(|tag| tag["key"] == FINGERPRINT_TAG && tag["value"] == fingerprint.as_str());
         if is_active && is_same {
             return Ok(primary.task_definition.clone());
         }
@@ -37,6 +73,9 @@ pub async fn ensure(
     let mut all = tags::lower(&plan.app);
     if let Some(all) = all.as_array_mut() {
         all.push(json!({ "key": FINGERPRINT_TAG, "value": fingerprint }));
+        if is_tag_value(&plan.health_path) {
+            all.push(json!({ "key": HEALTH_PATH_TAG, "value": plan.health_path }));
+        }
     }
     if let Some(members) = input.as_object_mut() {
         members.insert("tags".to_owned(), all);
@@ -49,7 +88,10 @@ pub async fn ensure(
 fn definition(plan: &Plan, port: u16, image: &str, roles: &Roles, region: &str) -> Value {
     let mut env = plan.env.clone();
     env.entry("PORT".to_owned()).or_insert_with(|| port.to_string());
-    let environment: Vec<Value> = env.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+    let environment: Vec<Value> = env
+        .iter()
+        .map(|(name, value)| json!({ "name": name, "value": value }))
+        .collect();
     json!({
         "family": plan.app.name(),
         "networkMode": "awsvpc",

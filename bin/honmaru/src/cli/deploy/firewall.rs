@@ -19,7 +19,9 @@ pub async fn find(client: &Client, app: &App) -> anyhow::Result<Option<Value>> {
         if let Some(found) = rows.iter().find(|row| row["Name"].as_str() == Some(app.name())) {
             return Ok(Some(found.clone()));
         }
-        let Some(next) = answer["NextMarker"].as_str().filter(|_| !rows.is_empty()) else { break };
+        let Some(next) = answer["NextMarker"].as_str().filter(|_| !rows.is_empty()) else {
+            break;
+        };
         input["NextMarker"] = Value::String(next.to_owned());
     }
     Ok(None)
@@ -39,7 +41,13 @@ pub async fn protect(client: &Client, app: &App, balancer: &str) -> anyhow::Resu
         }
     };
     let arn = known["ARN"].as_str().context("WAFv2 does not say the web ACL's ARN")?;
-    client.call(WAFV2, "AssociateWebACL", json!({ "WebACLArn": arn, "ResourceArn": balancer })).await?;
+    client
+        .call(
+            WAFV2,
+            "AssociateWebACL",
+            json!({ "WebACLArn": arn, "ResourceArn": balancer }),
+        )
+        .await?;
     Ok(())
 }
 

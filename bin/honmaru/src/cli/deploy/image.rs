@@ -57,7 +57,9 @@ impl PushedImage {
 
 fn explained(error: BuildError) -> anyhow::Error {
     let hint = error.hint();
-    Failure::new(format!("{:#}", anyhow::Error::from(error))).hint(hint).into()
+    Failure::new(format!("{:#}", anyhow::Error::from(error)))
+        .hint(hint)
+        .into()
 }
 
 impl Workshop {
@@ -66,7 +68,11 @@ impl Workshop {
         let own = state.join("build");
         // Only a cloud's own directory: `--endpoint` may name a cloud of another machine.
         let is_here = crate::dirs::Dirs::new(state).credentials().is_file();
-        let storage = if is_here && std::fs::create_dir_all(&own).is_ok() { own } else { cache_dir(client)? };
+        let storage = if is_here && std::fs::create_dir_all(&own).is_ok() {
+            own
+        } else {
+            cache_dir(client)?
+        };
         let builder = Builder::new(&storage).map_err(explained)?;
         Ok(Self { builder })
     }
@@ -76,16 +82,10 @@ impl Workshop {
     }
 
     /// Builds the directory.
-    pub async fn build(
-        &self,
-        app: &App,
-        dir: &Path,
-        step: &StepHandle<'_>,
-        progress: &Progress,
-    ) -> anyhow::Result<()> {
+    pub async fn build(&self, app: &App, dir: &Path, step: &StepHandle<'_>, progress: &Progress) -> anyhow::Result<()> {
         let dockerfile = find_dockerfile(dir).map_err(explained)?;
-        let text = std::fs::read_to_string(&dockerfile)
-            .with_context(|| format!("failed to read {}", dockerfile.display()))?;
+        let text =
+            std::fs::read_to_string(&dockerfile).with_context(|| format!("failed to read {}", dockerfile.display()))?;
         step.note("base image");
         ensure_base_images(&self.builder, &text).await.map_err(explained)?;
         let mut said: Vec<String> = Vec::new();
@@ -99,7 +99,10 @@ impl Workshop {
                 said.remove(0);
             }
         };
-        let built = self.builder.build(dir, &dockerfile, &Self::local_name(app), &mut heard).await;
+        let built = self
+            .builder
+            .build(dir, &dockerfile, &Self::local_name(app), &mut heard)
+            .await;
         if let Err(error) = built {
             if matches!(error, BuildError::Step { .. } | BuildError::Buildah { .. }) {
                 for line in &said {
@@ -120,7 +123,10 @@ impl Workshop {
         progress: &Progress,
     ) -> anyhow::Result<Checked> {
         let dockerfile = find_dockerfile(dir).map_err(explained)?;
-        let shown = dockerfile.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let shown = dockerfile
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
         if let Ok(text) = std::fs::read_to_string(&dockerfile) {
             for finding in check_dockerfile(&text) {
                 progress.warn(&format!("{shown}:{}: {}", finding.line, finding.text));
@@ -135,14 +141,21 @@ impl Workshop {
         step.note("repository");
         let uri = repository(client, app).await?;
         let answer = client.call(ECR, "GetAuthorizationToken", json!({})).await?;
-        let token = answer["authorizationData"][0]["authorizationToken"].as_str().unwrap_or_default();
+        let token = answer["authorizationData"][0]["authorizationToken"]
+            .as_str()
+            .unwrap_or_default();
         let credentials = STANDARD.decode(token).context("the registry's token is malformed")?;
         let credentials = String::from_utf8(credentials).context("the registry's token is malformed")?;
         let destination = format!("{}/{}:{TAG}", registry_host(client.host()), app.name());
         step.note(&destination);
-        let pushed =
-            self.builder.push(&Self::local_name(app), &destination, &credentials).await.map_err(explained)?;
-        Ok(PushedImage { image: format!("{uri}@{}", pushed.digest) })
+        let pushed = self
+            .builder
+            .push(&Self::local_name(app), &destination, &credentials)
+            .await
+            .map_err(explained)?;
+        Ok(PushedImage {
+            image: format!("{uri}@{}", pushed.digest),
+        })
     }
 }
 
@@ -163,12 +176,20 @@ fn check_facts(facts: &ImageFacts, port: Option<u16>) -> anyhow::Result<Checked>
         }
         (None, several) => {
             let ports: Vec<String> = several.iter().map(u16::to_string).collect();
-            return Err(Failure::new(format!("the image exposes several ports: {}", ports.join(", ")))
-                .hint(format!("choose the one that serves HTTP, for example `--port {}`", several[0]))
-                .into());
+            return Err(
+                Failure::new(format!("the image exposes several ports: {}", ports.join(", ")))
+                    .hint(format!(
+                        "choose the one that serves HTTP, for example `--port {}`",
+                        several[0]
+                    ))
+                    .into(),
+            );
         }
     };
-    Ok(Checked { port, user: facts.user.clone() })
+    Ok(Checked {
+        port,
+        user: facts.user.clone(),
+    })
 }
 
 /// The repository's URI.
@@ -177,12 +198,16 @@ async fn repository(client: &Client, app: &App) -> anyhow::Result<String> {
     let repository = match client.call(ECR, "CreateRepository", create).await {
         Ok(answer) => answer["repository"].clone(),
         Err(error) if code_of(&error) == Some("RepositoryAlreadyExistsException") => {
-            let answer = client.call(ECR, "DescribeRepositories", json!({ "repositoryNames": [app.name()] })).await?;
+            let answer = client
+                .call(ECR, "DescribeRepositories", json!({ "repositoryNames": [app.name()] }))
+                .await?;
             answer["repositories"][0].clone()
         }
         Err(error) => return Err(error),
     };
-    let uri = repository["repositoryUri"].as_str().context("the registry does not say the repository's URI")?;
+    let uri = repository["repositoryUri"]
+        .as_str()
+        .context("the registry does not say the repository's URI")?;
     Ok(uri.to_owned())
 }
 
@@ -196,10 +221,15 @@ fn registry_host(endpoint_host: &str) -> String {
 
 /// A directory for this endpoint's images in the user's cache. Ref: XDG Base Directory Specification.
 fn cache_dir(client: &Client) -> anyhow::Result<PathBuf> {
-    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
     let base = base.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
     let base = base.context("there is no place for the build: neither XDG_CACHE_HOME nor HOME is set")?;
-    Ok(base.join("honmaru").join("build").join(client.host().replace([':', '/'], "_")))
+    Ok(base
+        .join("honmaru")
+        .join("build")
+        .join(client.host().replace([':', '/'], "_")))
 }
 
 #[cfg(test)]
@@ -207,7 +237,11 @@ mod tests {
     use super::*;
 
     fn facts(exposed_ports: &[u16]) -> ImageFacts {
-        ImageFacts { cmd: vec!["/app".to_owned()], exposed_ports: exposed_ports.to_vec(), ..ImageFacts::default() }
+        ImageFacts {
+            cmd: vec!["/app".to_owned()],
+            exposed_ports: exposed_ports.to_vec(),
+            ..ImageFacts::default()
+        }
     }
 
     #[test]
@@ -217,8 +251,16 @@ mod tests {
         assert_eq!(port(&[8080, 9090], Some(9090)).expect("the named one"), 9090);
         assert!(port(&[], None).expect_err("none").to_string().contains("--port 8080"));
         assert!(port(&[80, 443], None).expect_err("two").to_string().contains("80, 443"));
-        let nothing = ImageFacts { exposed_ports: vec![80], ..ImageFacts::default() };
-        assert!(check_facts(&nothing, None).expect_err("no command").to_string().contains("what to run"));
+        let nothing = ImageFacts {
+            exposed_ports: vec![80],
+            ..ImageFacts::default()
+        };
+        assert!(
+            check_facts(&nothing, None)
+                .expect_err("no command")
+                .to_string()
+                .contains("what to run")
+        );
     }
 
     #[test]

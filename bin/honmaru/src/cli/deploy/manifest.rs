@@ -104,7 +104,10 @@ impl Plan {
     /// Reads the directory's file and puts the options over it.
     pub fn make(dir: &Path, settings: &Settings) -> Result<Self, Usage> {
         if !dir.is_dir() {
-            return Err(Usage(format!("`{}` is no directory\nhint: name the one with the Dockerfile", dir.display())));
+            return Err(Usage(format!(
+                "`{}` is no directory\nhint: name the one with the Dockerfile",
+                dir.display()
+            )));
         }
         let path = dir.join(FILE);
         let file = match std::fs::read_to_string(&path) {
@@ -120,21 +123,31 @@ impl Plan {
             Some(name) => name.parse()?,
             None => App::of_directory(dir)?,
         };
-        let mut env: BTreeMap<String, String> =
-            file.env.into_iter().map(|(name, value)| (name, value.into_text())).collect();
+        let mut env: BTreeMap<String, String> = file
+            .env
+            .into_iter()
+            .map(|(name, value)| (name, value.into_text()))
+            .collect();
         for pair in &settings.env {
             let Some((name, value)) = pair.split_once('=') else {
-                return Err(Usage(format!("`--env {pair}` has no value\nhint: write `--env {pair}=VALUE`")));
+                return Err(Usage(format!(
+                    "`--env {pair}` has no value\nhint: write `--env {pair}=VALUE`"
+                )));
             };
             env.insert(name.to_owned(), value.to_owned());
         }
         if let Some(name) = env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
             return Err(Usage(format!("`{name}` is no name for a variable")));
         }
-        let health_path =
-            settings.health_path.clone().or(file.health_path).unwrap_or_else(|| HEALTH_PATH_DEFAULT.to_owned());
+        let health_path = settings
+            .health_path
+            .clone()
+            .or(file.health_path)
+            .unwrap_or_else(|| HEALTH_PATH_DEFAULT.to_owned());
         if !health_path.starts_with('/') || health_path.contains(char::is_whitespace) {
-            return Err(Usage(format!("`{health_path}` is no path\nhint: it begins with `/`, for example `/health`")));
+            return Err(Usage(format!(
+                "`{health_path}` is no path\nhint: it begins with `/`, for example `/health`"
+            )));
         }
         let port = settings.port.or(file.port);
         if port == Some(0) {
@@ -186,7 +199,10 @@ mod tests {
         let file = "port = 3000\ncount = 1\nhealth-path = \"/up\"\nwaf = false\n[env]\nA = \"file\"\nDEBUG = true\n";
         let plan = merged(&settings, file).expect("valid");
         assert_eq!((plan.app.name(), plan.port, plan.count), ("shop", Some(3000), Some(3)));
-        assert_eq!((plan.cpu, plan.memory_mib, plan.grace_s, plan.waf), (256, 512, 10, false));
+        assert_eq!(
+            (plan.cpu, plan.memory_mib, plan.grace_s, plan.waf),
+            (256, 512, 10, false)
+        );
         assert_eq!(plan.health_path, "/up");
         let env: Vec<String> = plan.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(env, ["A=1", "B=x=y", "DEBUG=true"]);
@@ -194,7 +210,10 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let settings = |env: &str| Settings { env: vec![env.to_owned()], ..Settings::default() };
+        let settings = |env: &str| Settings {
+            env: vec![env.to_owned()],
+            ..Settings::default()
+        };
         for (settings, file, expected) in [
             (settings("A"), "", "`--env A` has no value"),
             (settings("=1"), "", "is no name for a variable"),

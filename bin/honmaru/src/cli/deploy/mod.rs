@@ -12,11 +12,13 @@ mod service;
 mod tags;
 
 pub use balancer::{find as find_balancer, find_target_group, listeners};
+pub use definition::{VersionFacts, version_facts};
 pub use firewall::find as find_web_acl;
+pub use manifest::COUNT_MAX;
 pub use network::find_group;
 
 use super::app::{App, CLUSTER};
-use super::client::{Client, ECS, LOGS, code_of, get};
+use super::client::{Client, ECS, ELBV2, LOGS, code_of, get};
 use super::connection::Connection;
 use super::failure::Failure;
 use super::observed;
@@ -73,7 +75,10 @@ struct Deployed {
 fn summary(app: &App, took: &str, deployed: &Deployed) -> String {
     let url = deployed.url.as_ref().map(|url| format!(", {url}")).unwrap_or_default();
     let (healthy, count) = (deployed.healthy, deployed.count);
-    format!("deployed `{}` in {took}: {healthy} of {count} tasks healthy{url}", app.name())
+    format!(
+        "deployed `{}` in {took}: {healthy} of {count} tasks healthy{url}",
+        app.name()
+    )
 }
 
 async fn deploy(
@@ -107,7 +112,15 @@ async fn deploy(
 
     let step = progress.step("roll out");
     let before = observed::service(client, app).await?;
-    let definition = definition::ensure(client, plan, facts.port, &pushed.image, &resources.roles, before.as_ref()).await?;
+    let definition = definition::ensure(
+        client,
+        plan,
+        facts.port,
+        &pushed.image,
+        &resources.roles,
+        before.as_ref(),
+    )
+    .await?;
     let request = service::Request {
         definition: &definition,
         resources: &resources,
@@ -129,7 +142,11 @@ async fn deploy(
         let status = first_answer(entry, app, &plan.health_path).await?;
         step.done(&format!("GET {url}{} answers {status}", plan.health_path));
     }
-    Ok(Deployed { healthy: rolled.healthy, count: rolled.desired, url })
+    Ok(Deployed {
+        healthy: rolled.healthy,
+        count: rolled.desired,
+        url,
+    })
 }
 
 /// What the service needs beside its image.
@@ -154,12 +171,18 @@ async fn resources(client: &Client, plan: &Plan, port: u16, progress: &Progress)
     };
     let ((network, balancer), roles, ()) =
         tokio::try_join!(balanced, roles::ensure(client, app), cluster_and_logs(client, app))?;
-    Ok(Resources { roles, network, target_group: balancer.target_group })
+    Ok(Resources {
+        roles,
+        network,
+        target_group: balancer.target_group,
+    })
 }
 
 async fn cluster_and_logs(client: &Client, app: &App) -> anyhow::Result<()> {
     // CreateCluster of a name that exists answers with the cluster.
-    client.call(ECS, "CreateCluster", json!({ "clusterName": CLUSTER })).await?;
+    client
+        .call(ECS, "CreateCluster", json!({ "clusterName": CLUSTER }))
+        .await?;
     let group = json!({ "logGroupName": app.log_group(), "tags": tags::as_map(app) });
     match client.call(LOGS, "CreateLogGroup", group).await {
         Ok(_) => {
@@ -169,6 +192,23 @@ async fn cluster_and_logs(client: &Client, app: &App) -> anyhow::Result<()> {
         // Whoever made it earlier has set its retention, too, or wants another one.
         Err(error) if code_of(&error) == Some("ResourceAlreadyExistsException") => {}
         Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// Lets an earlier version be reached again: its port, and the path of its health check.
+pub async fn make_way(
+    client: &Client,
+    app: &App,
+    service: &observed::Service,
+    facts: &VersionFacts,
+) -> anyhow::Result<()> {
+    if let Some(port) = facts.port {
+        network::open_port(client, app, port).await?;
+    }
+    if let (Some((group, _)), Some(path)) = (&service.target, &facts.health_path) {
+        let modify = json!({ "TargetGroupArn": group, "HealthCheckPath": path });
+        client.call(ELBV2, "ModifyTargetGroup", modify).await?;
     }
     Ok(())
 }
@@ -186,9 +226,11 @@ async fn first_answer(entry: &str, app: &App, path: &str) -> anyhow::Result<u16>
                     Err(error) => format!("{error:#}"),
                 };
                 let url = app.url(Some(entry)).unwrap_or_default();
-                return Err(Failure::new(format!("the tasks are healthy, but {url}{path} gives no good answer: {seen}"))
-                    .hint(format!("`honmaru explain {}` shows the way of a request", app.name()))
-                    .into());
+                return Err(Failure::new(format!(
+                    "the tasks are healthy, but {url}{path} gives no good answer: {seen}"
+                ))
+                .hint(format!("`honmaru explain {}` shows the way of a request", app.name()))
+                .into());
             }
             _ => tokio::time::sleep(FIRST_ANSWER_PAUSE).await,
         }
@@ -202,7 +244,11 @@ mod tests {
     #[test]
     fn the_last_line_says_it_all() {
         let app: App = "hello".parse().expect("a name");
-        let deployed = Deployed { healthy: 2, count: 2, url: app.url(Some("http://127.0.0.1:8080")) };
+        let deployed = Deployed {
+            healthy: 2,
+            count: 2,
+            url: app.url(Some("http://127.0.0.1:8080")),
+        };
         assert_eq!(
             summary(&app, "14.2 s", &deployed),
             "deployed `hello` in 14.2 s: 2 of 2 tasks healthy, http://hello.localhost:8080"

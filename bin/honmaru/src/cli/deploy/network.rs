@@ -28,9 +28,16 @@ pub async fn ensure(client: &Client, app: &App, port: u16) -> anyhow::Result<Net
     let filter = json!({ "Filter": [{ "Name": "default-for-az", "Value": ["true"] }] });
     let answer = client.call(EC2, "DescribeSubnets", filter).await?;
     let rows = answer["subnetSet"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let vpc = rows.first().and_then(|row| row["vpcId"].as_str()).context("the account has no default VPC")?.to_owned();
-    let subnets: Vec<String> =
-        rows.iter().filter_map(|row| row["subnetId"].as_str()).map(str::to_owned).collect();
+    let vpc = rows
+        .first()
+        .and_then(|row| row["vpcId"].as_str())
+        .context("the account has no default VPC")?
+        .to_owned();
+    let subnets: Vec<String> = rows
+        .iter()
+        .filter_map(|row| row["subnetId"].as_str())
+        .map(str::to_owned)
+        .collect();
     let balancer_group = group(
         client,
         app,
@@ -53,11 +60,32 @@ pub async fn ensure(client: &Client, app: &App, port: u16) -> anyhow::Result<Net
         allow(client, &balancer_group, permission(LISTENER_PORT, "IpRanges", everyone)),
         allow(client, &task_group, permission(port, "Groups", balancer)),
     )?;
-    Ok(Network { vpc, subnets, balancer_group, task_group })
+    Ok(Network {
+        vpc,
+        subnets,
+        balancer_group,
+        task_group,
+    })
 }
 
 fn permission(port: u16, source: &str, sources: Value) -> Value {
     json!({ "IpProtocol": "tcp", "FromPort": port, "ToPort": port, source: sources })
+}
+
+/// Opens a port of the tasks to the load balancer.
+pub async fn open_port(client: &Client, app: &App, port: u16) -> anyhow::Result<()> {
+    let (task, balancer) = (app.task_group(), app.balancer_group());
+    let (task, balancer) = tokio::try_join!(find_group(client, &task), find_group(client, &balancer))?;
+    let (Some(task), Some(balancer)) = (task, balancer) else {
+        return Ok(());
+    };
+    let from = json!([{ "GroupId": balancer["groupId"] }]);
+    allow(
+        client,
+        task["groupId"].as_str().unwrap_or_default(),
+        permission(port, "Groups", from),
+    )
+    .await
 }
 
 async fn allow(client: &Client, group: &str, permission: Value) -> anyhow::Result<()> {
@@ -72,7 +100,10 @@ async fn allow(client: &Client, group: &str, permission: Value) -> anyhow::Resul
 pub async fn find_group(client: &Client, name: &str) -> anyhow::Result<Option<Value>> {
     let input = json!({ "Filter": [{ "Name": "group-name", "Value": [name] }] });
     let answer = client.call(EC2, "DescribeSecurityGroups", input).await?;
-    Ok(answer["securityGroupInfo"].as_array().and_then(|groups| groups.first()).cloned())
+    Ok(answer["securityGroupInfo"]
+        .as_array()
+        .and_then(|groups| groups.first())
+        .cloned())
 }
 
 async fn group(client: &Client, app: &App, vpc: &str, name: &str, description: &str) -> anyhow::Result<String> {
@@ -84,14 +115,20 @@ async fn group(client: &Client, app: &App, vpc: &str, name: &str, description: &
         "TagSpecification": tags::specification(app, "security-group"),
     });
     let answer = client.call(EC2, "CreateSecurityGroup", create).await?;
-    Ok(answer["groupId"].as_str().with_context(|| format!("EC2 does not say the id of group {name}"))?.to_owned())
+    Ok(answer["groupId"]
+        .as_str()
+        .with_context(|| format!("EC2 does not say the id of group {name}"))?
+        .to_owned())
 }
 
 /// Takes back the ports of earlier versions, once none of their tasks is left.
 pub async fn forget_other_ports(client: &Client, network: &Network, port: u16) -> anyhow::Result<()> {
     let input = json!({ "GroupId": [network.task_group] });
     let answer = client.call(EC2, "DescribeSecurityGroups", input).await?;
-    let permissions = answer["securityGroupInfo"][0]["ipPermissions"].as_array().cloned().unwrap_or_default();
+    let permissions = answer["securityGroupInfo"][0]["ipPermissions"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     for old in other_ports(&permissions, &network.balancer_group, port) {
         let from = json!([{ "GroupId": network.balancer_group }]);
         let input = json!({ "GroupId": network.task_group, "IpPermissions": [permission(old, "Groups", from)] });
@@ -106,7 +143,9 @@ fn other_ports(permissions: &[Value], balancer_group: &str, port: u16) -> Vec<u1
     let is_balancers = |permission: &&Value| {
         let groups = permission["groups"].as_array().map(Vec::as_slice).unwrap_or_default();
         groups.len() == 1
-            && groups.iter().all(|group| group["groupId"].as_str() == Some(balancer_group))
+            && groups
+                .iter()
+                .all(|group| group["groupId"].as_str() == Some(balancer_group))
             && permission["ipRanges"].as_array().is_none_or(Vec::is_empty)
     };
     permissions

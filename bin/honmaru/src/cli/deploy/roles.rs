@@ -45,5 +45,8 @@ async fn role(client: &Client, app: &App, name: &str) -> anyhow::Result<String> 
         }
         answer => answer?,
     };
-    Ok(answer["Role"]["Arn"].as_str().with_context(|| format!("IAM does not say the ARN of role {name}"))?.to_owned())
+    Ok(answer["Role"]["Arn"]
+        .as_str()
+        .with_context(|| format!("IAM does not say the ARN of role {name}"))?
+        .to_owned())
 }

@@ -31,9 +31,12 @@ pub async fn ensure(
 ) -> anyhow::Result<Goal> {
     let before = match before {
         Some(service) if service.status == "DRAINING" => {
-            return Err(Failure::new(format!("`{}` is being deleted: its last tasks are stopping", app.name()))
-                .hint("try again in a few seconds")
-                .into());
+            return Err(Failure::new(format!(
+                "`{}` is being deleted: its last tasks are stopping",
+                app.name()
+            ))
+            .hint("try again in a few seconds")
+            .into());
         }
         before => before,
     };
@@ -79,12 +82,14 @@ pub async fn ensure(
                 set("desiredCount", json!(count));
             }
             // A deployment that was given up starts no task again unless it is told to.
-            let has_failed = service.primary().is_some_and(|primary| primary.rollout_state == "FAILED");
+            let has_failed = service
+                .primary()
+                .is_some_and(|primary| primary.rollout_state == "FAILED");
             set("forceNewDeployment", json!(request.force || has_failed));
             "UpdateService"
         }
     };
     let answer = client.call(ECS, operation, input).await?;
     let service = read_service(&answer["service"]);
-    Ok(Goal::of(&service, request.grace_s, before))
+    Ok(Goal::of(&service, before))
 }

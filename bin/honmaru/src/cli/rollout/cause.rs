@@ -8,7 +8,11 @@ use crate::cli::observed::short_id;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cause {
     /// The container ended.
-    Exited { task: String, exit_code: Option<i64>, reason: String },
+    Exited {
+        task: String,
+        exit_code: Option<i64>,
+        reason: String,
+    },
     /// The container used more memory than the task has.
     OutOfMemory { task: String },
     /// The task never started: no image, no network, no role.
@@ -19,6 +23,8 @@ pub enum Cause {
     Silent { task: String },
     /// The health check answers another status.
     WrongStatus { task: String, code: String },
+    /// The load balancer's health check fails in a way that it does not tell.
+    Unhealthy { task: String, description: String },
     /// The image's own health check fails.
     ContainerCheck { task: String },
     /// No node has room.
@@ -42,6 +48,7 @@ impl Cause {
             | Self::NobodyListens { task }
             | Self::Silent { task }
             | Self::WrongStatus { task, .. }
+            | Self::Unhealthy { task, .. }
             | Self::ContainerCheck { task } => Some(task),
             Self::CannotStart { .. }
             | Self::NoRoom { .. }
@@ -67,23 +74,46 @@ pub struct Scene {
     pub path: String,
     /// The last lines of the task's log.
     pub lines: Vec<String>,
-    /// Tasks of the old version that run.
-    pub old_tasks: usize,
+    /// Tasks of the old version that run, where another version was brought.
+    pub old_tasks: Option<usize>,
 }
 
 /// The cause as a failure.
 pub fn failure(app: &App, cause: &Cause, scene: &Scene) -> Failure {
-    let Scene { port, path, lines, old_tasks } = scene;
+    let Scene {
+        port,
+        path,
+        lines,
+        old_tasks,
+    } = scene;
     let name = app.name();
-    let logs = |task: &str| format!("`honmaru logs {name} --task {}` shows everything that it said", short_id(task));
+    let logs = |task: &str| {
+        format!(
+            "`honmaru logs {name} --task {}` shows everything that it said",
+            short_id(task)
+        )
+    };
     let mut failure = match cause {
-        Cause::Exited { task, exit_code, reason } => {
+        Cause::Exited {
+            task,
+            exit_code,
+            reason,
+        } => {
             let code = exit_code.map_or_else(|| "no exit code".to_owned(), |code| format!("exit code {code}"));
-            let failure = Failure::new(format!("the container exits: task {} ended with {code}", short_id(task)));
-            let failure = if reason.is_empty() { failure } else { failure.detail(reason.clone()) };
+            let failure = Failure::new(format!(
+                "the container exits: task {} ended with {code}",
+                short_id(task)
+            ));
+            let failure = if reason.is_empty() {
+                failure
+            } else {
+                failure.detail(reason.clone())
+            };
             failure.hint(match exit_code {
                 Some(126 | 127) => "check that the program that CMD or ENTRYPOINT names is in the image".to_owned(),
-                Some(0) => "a service's program must not end; if it starts another one, let it stay in front".to_owned(),
+                Some(0) => {
+                    "a service's program must not end; if it starts another one, let it stay in front".to_owned()
+                }
                 _ if lines.is_empty() => "it said nothing before it ended: run its command by hand".to_owned(),
                 _ => logs(task),
             })
@@ -101,23 +131,37 @@ pub fn failure(app: &App, cause: &Cause, scene: &Scene) -> Failure {
                 failure.hint(format!("`honmaru explain {name}` shows what the task would have got"))
             }
         }
-        Cause::NobodyListens { task } => {
-            Failure::new(format!("nothing listens on port {port} in task {}, which runs", short_id(task)))
-                .detail("connections of the health check are refused")
-                .hint(format!(
-                    "let the app listen on 0.0.0.0:{port} (not on 127.0.0.1; the variable PORT has the number), or name \
+        Cause::NobodyListens { task } => Failure::new(format!(
+            "nothing listens on port {port} in task {}, which runs",
+            short_id(task)
+        ))
+        .detail("connections of the health check are refused")
+        .hint(format!(
+            "let the app listen on 0.0.0.0:{port} (not on 127.0.0.1; the variable PORT has the number), or name \
                      its port with `--port`"
-                ))
-        }
-        Cause::Silent { task } => {
-            Failure::new(format!("task {} runs, but `GET {path}` on port {port} gets no answer in time", short_id(task)))
-                .hint("the health check waits 2 seconds: let the path answer without slow work, or see its log")
-        }
+        )),
+        Cause::Silent { task } => Failure::new(format!(
+            "task {} runs, but `GET {path}` on port {port} gets no answer in time",
+            short_id(task)
+        ))
+        .hint("the health check waits 2 seconds: let the path answer without slow work, or see its log"),
         Cause::WrongStatus { task, code } => Failure::new(format!(
             "the health check `GET {path}` of task {} answers {code} instead of 200",
             short_id(task)
         ))
         .hint("name a path that answers 200, for example `--health-path /`, or let the app answer it"),
+        Cause::Unhealthy { task, description } => {
+            let failure = Failure::new(format!(
+                "the health check `GET {path}` of task {} fails",
+                short_id(task)
+            ));
+            let failure = if description.is_empty() {
+                failure
+            } else {
+                failure.detail(description.clone())
+            };
+            failure.hint(logs(task))
+        }
         Cause::ContainerCheck { task } => {
             Failure::new(format!("the image's own health check fails in task {}", short_id(task))).hint(logs(task))
         }
@@ -138,7 +182,7 @@ pub fn failure(app: &App, cause: &Cause, scene: &Scene) -> Failure {
             failure = failure.detail(format!("| {line}"));
         }
     }
-    if cause.is_of_the_version() {
+    if let Some(old_tasks) = old_tasks.filter(|_| cause.is_of_the_version()) {
         failure = failure.detail(match old_tasks {
             0 => "no earlier version serves".to_owned(),
             1 => "the old version keeps serving with 1 task".to_owned(),
@@ -162,12 +206,30 @@ mod tests {
             port: 8080,
             path: "/health".to_owned(),
             lines: vec!["reading /etc/shop.toml".to_owned(), "fatal: no database".to_owned()],
-            old_tasks: 2,
+            old_tasks: Some(2),
         };
-        let silent = Scene { lines: Vec::new(), old_tasks: 0, ..said.clone() };
+        let silent = Scene {
+            lines: Vec::new(),
+            old_tasks: Some(0),
+            ..said.clone()
+        };
         let scenes = [
-            (Cause::Exited { task: task(), exit_code: Some(3), reason: String::new() }, &said),
-            (Cause::Exited { task: task(), exit_code: Some(127), reason: String::new() }, &silent),
+            (
+                Cause::Exited {
+                    task: task(),
+                    exit_code: Some(3),
+                    reason: String::new(),
+                },
+                &said,
+            ),
+            (
+                Cause::Exited {
+                    task: task(),
+                    exit_code: Some(127),
+                    reason: String::new(),
+                },
+                &silent,
+            ),
             (Cause::OutOfMemory { task: task() }, &said),
             (
                 Cause::CannotStart {
@@ -178,10 +240,33 @@ mod tests {
             ),
             (Cause::NobodyListens { task: task() }, &said),
             (Cause::Silent { task: task() }, &silent),
-            (Cause::WrongStatus { task: task(), code: "404".to_owned() }, &silent),
+            (
+                Cause::WrongStatus {
+                    task: task(),
+                    code: "404".to_owned(),
+                },
+                &silent,
+            ),
+            (
+                Cause::Unhealthy {
+                    task: task(),
+                    description: String::new(),
+                },
+                &silent,
+            ),
             (Cause::ContainerCheck { task: task() }, &silent),
-            (Cause::NoRoom { message: "(service shop) was unable to place a task.".to_owned() }, &silent),
-            (Cause::GivenUp { reason: "ECS deployment circuit breaker: tasks failed to start.".to_owned() }, &said),
+            (
+                Cause::NoRoom {
+                    message: "(service shop) was unable to place a task.".to_owned(),
+                },
+                &silent,
+            ),
+            (
+                Cause::GivenUp {
+                    reason: "ECS deployment circuit breaker: tasks failed to start.".to_owned(),
+                },
+                &said,
+            ),
             (Cause::Superseded, &said),
             (Cause::Vanished, &said),
             (Cause::Slow { seconds: 600 }, &silent),

@@ -21,15 +21,28 @@ pub struct Goal {
     pub since_s: f64,
     /// How long a task may be unhealthy after its start.
     pub grace_s: u32,
+    /// Whether it brings another version, or the same one anew; otherwise the number of tasks changes.
+    pub is_new: bool,
 }
 
 impl Goal {
     /// The goal of the deployment that is in force after a call that changed the service.
-    pub fn of(after: &Service, grace_s: u32, before: Option<&Service>) -> Self {
+    pub fn of(after: &Service, before: Option<&Service>) -> Self {
         let primary = after.primary().cloned().unwrap_or_default();
-        let is_new = before.and_then(Service::primary).is_none_or(|earlier| earlier.id != primary.id);
-        let since_s = if is_new { primary.created_at } else { SystemClock.now().as_epoch_s() };
-        Self { deployment: primary.id, since_s, grace_s }
+        let is_new = before
+            .and_then(Service::primary)
+            .is_none_or(|earlier| earlier.id != primary.id);
+        let since_s = if is_new {
+            primary.created_at
+        } else {
+            SystemClock.now().as_epoch_s()
+        };
+        Self {
+            deployment: primary.id,
+            since_s,
+            grace_s: after.grace_s,
+            is_new,
+        }
     }
 }
 
@@ -52,8 +65,7 @@ impl Look<'_> {
 
     fn is_healthy(&self, task: &Task) -> bool {
         let is_well = task.last_status == "RUNNING" && task.health != "UNHEALTHY";
-        is_well
-            && (self.service.target.is_none() || self.target(task).is_some_and(|target| target.state == "healthy"))
+        is_well && (self.service.target.is_none() || self.target(task).is_some_and(|target| target.state == "healthy"))
     }
 }
 
@@ -75,7 +87,11 @@ pub enum Verdict {
 /// Judges a look.
 pub fn judge(goal: &Goal, memory: &mut Memory, look: &Look<'_>) -> Verdict {
     let service = look.service;
-    let own: Vec<&Task> = look.tasks.iter().filter(|task| task.started_by == goal.deployment).collect();
+    let own: Vec<&Task> = look
+        .tasks
+        .iter()
+        .filter(|task| task.started_by == goal.deployment)
+        .collect();
     let recent = || own.iter().copied().filter(|task| task.created_at >= goal.since_s);
     for task in &own {
         if let Some(target) = look.target(task).filter(|target| target.state == "unhealthy") {
@@ -85,7 +101,7 @@ pub fn judge(goal: &Goal, memory: &mut Memory, look: &Look<'_>) -> Verdict {
 
     let mut exits = Vec::new();
     for task in recent().filter(|task| !task.is_wanted()) {
-        match stopped(task, memory) {
+        match stopped(task, memory, said_unhealthy(goal, service)) {
             Some(cause @ Cause::Exited { .. }) => exits.push(cause),
             Some(cause) => return Verdict::Failed(cause),
             None => {}
@@ -99,26 +115,37 @@ pub fn judge(goal: &Goal, memory: &mut Memory, look: &Look<'_>) -> Verdict {
         return Verdict::Failed(cause);
     }
     for task in own.iter().filter(|task| task.is_wanted()) {
-        let is_forgiven =
-            task.started_at.is_none_or(|started| look.now_s < started + f64::from(goal.grace_s));
-        if let Some(target) = look.target(task).filter(|target| target.state == "unhealthy" && !is_forgiven) {
-            return Verdict::Failed(unhealthy(task, Some(target)));
+        let is_forgiven = task
+            .started_at
+            .is_none_or(|started| look.now_s < started + f64::from(goal.grace_s));
+        if let Some(target) = look
+            .target(task)
+            .filter(|target| target.state == "unhealthy" && !is_forgiven)
+        {
+            return Verdict::Failed(unhealthy(&task.id, &target.description));
         }
     }
     match primary {
         None => return Verdict::Failed(Cause::Vanished),
         Some(primary) if primary.id != goal.deployment => {
             let is_rollback = primary.rollout_state_reason.contains("rolling back")
-                || service.deployments.iter().any(|d| d.id == goal.deployment && d.rollout_state == "FAILED");
+                || service
+                    .deployments
+                    .iter()
+                    .any(|d| d.id == goal.deployment && d.rollout_state == "FAILED");
             // What made the circuit breaker go back was seen before, or it went faster than we looked.
             return Verdict::Failed(match memory.unhealthy.iter().next_back() {
-                Some((task, target)) if is_rollback => unhealthy_target(task, Some(target)),
-                _ if is_rollback => Cause::GivenUp { reason: primary.rollout_state_reason.clone() },
+                Some((task, target)) if is_rollback => unhealthy(task, &target.description),
+                _ if is_rollback => Cause::GivenUp {
+                    reason: primary.rollout_state_reason.clone(),
+                },
                 _ => Cause::Superseded,
             });
         }
         Some(primary) if primary.rollout_state == "FAILED" => {
-            return Verdict::Failed(Cause::GivenUp { reason: primary.rollout_state_reason.clone() });
+            return Verdict::Failed(Cause::GivenUp {
+                reason: primary.rollout_state_reason.clone(),
+            });
         }
         Some(_) => {}
     }
@@ -129,7 +156,9 @@ pub fn judge(goal: &Goal, memory: &mut Memory, look: &Look<'_>) -> Verdict {
         && event.at >= goal.since_s
         && look.now_s - event.at > COMPLAINT_STANDS_S
     {
-        return Verdict::Failed(Cause::NoRoom { message: event.message.clone() });
+        return Verdict::Failed(Cause::NoRoom {
+            message: event.message.clone(),
+        });
     }
 
     let wanted: Vec<&&Task> = own.iter().filter(|task| task.is_wanted()).collect();
@@ -137,13 +166,16 @@ pub fn judge(goal: &Goal, memory: &mut Memory, look: &Look<'_>) -> Verdict {
     let is_alone = service.deployments.len() == 1;
     let is_complete = primary.is_some_and(|primary| primary.rollout_state == "COMPLETED");
     if is_complete && is_alone && healthy == service.desired && wanted.len() as u64 == service.desired {
-        return Verdict::Done(RolledOut { healthy, desired: service.desired });
+        return Verdict::Done(RolledOut {
+            healthy,
+            desired: service.desired,
+        });
     }
     Verdict::Wait { healthy }
 }
 
 /// Why a task stopped, when that is a failure.
-fn stopped(task: &Task, memory: &Memory) -> Option<Cause> {
+fn stopped(task: &Task, memory: &Memory, said: Option<&str>) -> Option<Cause> {
     let reason = task.stopped_reason.clone().unwrap_or_default();
     let container_reason = task.container_reason.clone().unwrap_or_default();
     if reason.contains("OutOfMemory") || container_reason.contains("OutOfMemory") {
@@ -152,7 +184,10 @@ fn stopped(task: &Task, memory: &Memory) -> Option<Cause> {
     match task.stop_code.as_deref() {
         Some("TaskFailedToStart") => {
             let reason = if reason.is_empty() { container_reason } else { reason };
-            Some(Cause::CannotStart { task: task.id.clone(), reason })
+            Some(Cause::CannotStart {
+                task: task.id.clone(),
+                reason,
+            })
         }
         Some("EssentialContainerExited") => Some(Cause::Exited {
             task: task.id.clone(),
@@ -163,33 +198,58 @@ fn stopped(task: &Task, memory: &Memory) -> Option<Cause> {
             Some(Cause::ContainerCheck { task: task.id.clone() })
         }
         Some("ServiceSchedulerInitiated") if reason.starts_with("Task failed") => {
-            Some(unhealthy(task, memory.unhealthy.get(&task.id)))
+            let description = memory
+                .unhealthy
+                .get(&task.id)
+                .map(|target| target.description.as_str())
+                .or(said);
+            Some(unhealthy(&task.id, description.unwrap_or_default()))
         }
         _ => None,
     }
 }
 
-fn unhealthy(task: &Task, target: Option<&Target>) -> Cause {
-    unhealthy_target(&task.id, target)
+/// What the service's newest event says of a target's health: a look may come after the task was stopped for it.
+/// Ref: ECS developer guide, "Service event messages": `is unhealthy in (target-group x) due to (reason y)`.
+fn said_unhealthy<'a>(goal: &Goal, service: &'a Service) -> Option<&'a str> {
+    service
+        .events
+        .iter()
+        .filter(|event| event.at >= goal.since_s)
+        .find_map(|event| {
+            let (_, reason) = event.message.split_once("due to (reason ")?;
+            Some(reason.trim_end_matches('.').trim_end_matches(')'))
+        })
 }
 
-fn unhealthy_target(task: &str, target: Option<&Target>) -> Cause {
+/// The cause behind ELBv2's description of a bad health check.
+/// Ref: ELBv2 `TargetHealth.Description`, with the codes `Target.Timeout`, `Target.ResponseCodeMismatch` and
+/// `Target.FailedHealthChecks`.
+fn unhealthy(task: &str, description: &str) -> Cause {
     let task = task.to_owned();
-    match target.map(|target| target.reason.as_str()) {
-        Some("Target.Timeout") => Cause::Silent { task },
-        Some("Target.ResponseCodeMismatch") => {
-            let description = target.map(|target| target.description.clone()).unwrap_or_default();
-            let code = description.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(code, _)| code);
-            Cause::WrongStatus { task, code: code.unwrap_or("another code").to_owned() }
-        }
-        _ => Cause::NobodyListens { task },
+    let code = description
+        .split_once("codes: [")
+        .and_then(|(_, rest)| rest.split_once(']'))
+        .map(|(code, _)| code);
+    match (code, description) {
+        (Some(code), _) => Cause::WrongStatus {
+            task,
+            code: code.to_owned(),
+        },
+        (None, "Request timed out") => Cause::Silent { task },
+        (None, "Health checks failed") => Cause::NobodyListens { task },
+        (None, other) => Cause::Unhealthy {
+            task,
+            description: other.to_owned(),
+        },
     }
 }
 
 /// What to show of the tasks: key and text.
 pub fn lines(goal: &Goal, look: &Look<'_>) -> Vec<(String, String)> {
     let is_shown = |task: &&Task| {
-        task.is_wanted() || (task.started_by == goal.deployment && task.created_at >= goal.since_s)
+        task.is_wanted()
+            || (task.started_by == goal.deployment && task.created_at >= goal.since_s)
             || !matches!(task.last_status.as_str(), "STOPPED")
     };
     look.tasks
@@ -197,7 +257,11 @@ pub fn lines(goal: &Goal, look: &Look<'_>) -> Vec<(String, String)> {
         .filter(is_shown)
         .map(|task| {
             let text = state(task, look.target(task));
-            let text = if task.started_by == goal.deployment { text } else { format!("{text} (old version)") };
+            let text = if task.started_by == goal.deployment {
+                text
+            } else {
+                format!("{text} (old version)")
+            };
             (format!("task {}", task.short()), text)
         })
         .collect()
@@ -286,8 +350,22 @@ mod tests {
     }
 
     fn verdict(service: &Service, tasks: &[Task], targets: &[Target]) -> Verdict {
-        let goal = Goal { deployment: "new".to_owned(), since_s: 900.0, grace_s: 10 };
-        judge(&goal, &mut Memory::default(), &Look { service, tasks, targets, now_s: NOW })
+        let goal = Goal {
+            deployment: "new".to_owned(),
+            since_s: 900.0,
+            grace_s: 10,
+            is_new: true,
+        };
+        judge(
+            &goal,
+            &mut Memory::default(),
+            &Look {
+                service,
+                tasks,
+                targets,
+                now_s: NOW,
+            },
+        )
     }
 
     #[test]
@@ -296,11 +374,20 @@ mod tests {
         let targets = [target("1", "healthy", "", ""), target("2", "healthy", "", "")];
         let done = Verdict::Done(RolledOut { healthy: 2, desired: 2 });
         assert_eq!(verdict(&service("COMPLETED"), &tasks, &targets), done);
-        assert_eq!(verdict(&service("IN_PROGRESS"), &tasks, &targets), Verdict::Wait { healthy: 2 });
+        assert_eq!(
+            verdict(&service("IN_PROGRESS"), &tasks, &targets),
+            Verdict::Wait { healthy: 2 }
+        );
         let initial = [target("1", "healthy", "", ""), target("2", "initial", "", "")];
-        assert_eq!(verdict(&service("COMPLETED"), &tasks, &initial), Verdict::Wait { healthy: 1 });
+        assert_eq!(
+            verdict(&service("COMPLETED"), &tasks, &initial),
+            Verdict::Wait { healthy: 1 }
+        );
         let mut with_old = service("COMPLETED");
-        with_old.deployments.push(Deployment { id: "old".to_owned(), ..Deployment::default() });
+        with_old.deployments.push(Deployment {
+            id: "old".to_owned(),
+            ..Deployment::default()
+        });
         assert_eq!(verdict(&with_old, &tasks, &targets), Verdict::Wait { healthy: 2 });
     }
 
@@ -309,15 +396,34 @@ mod tests {
         let running = service("IN_PROGRESS");
         assert_eq!(verdict(&running, &[exited("1")], &[]), Verdict::Wait { healthy: 0 });
         let two = verdict(&running, &[exited("1"), exited("2")], &[]);
-        assert!(matches!(two, Verdict::Failed(Cause::Exited { exit_code: Some(3), .. })), "{two:?}");
+        assert!(
+            matches!(two, Verdict::Failed(Cause::Exited { exit_code: Some(3), .. })),
+            "{two:?}"
+        );
         let given_up = verdict(&service("FAILED"), &[exited("1")], &[]);
-        assert!(matches!(given_up, Verdict::Failed(Cause::Exited { .. })), "{given_up:?}");
+        assert!(
+            matches!(given_up, Verdict::Failed(Cause::Exited { .. })),
+            "{given_up:?}"
+        );
     }
 
     #[test]
     fn exits_before_this_roll_out_do_not_count() {
-        let old = Task { created_at: 800.0, ..exited("1") };
-        let verdict = verdict(&service("IN_PROGRESS"), &[old.clone(), Task { id: "2".to_owned(), ..old }], &[]);
+        let old = Task {
+            created_at: 800.0,
+            ..exited("1")
+        };
+        let verdict = verdict(
+            &service("IN_PROGRESS"),
+            &[
+                old.clone(),
+                Task {
+                    id: "2".to_owned(),
+                    ..old
+                },
+            ],
+            &[],
+        );
         assert_eq!(verdict, Verdict::Wait { healthy: 0 });
     }
 
@@ -330,43 +436,104 @@ mod tests {
         };
         let verdict = verdict(&service("IN_PROGRESS"), &[failed], &[]);
         let reason = "CannotPullContainerError: x".to_owned();
-        assert_eq!(verdict, Verdict::Failed(Cause::CannotStart { task: "1".to_owned(), reason }));
+        assert_eq!(
+            verdict,
+            Verdict::Failed(Cause::CannotStart {
+                task: "1".to_owned(),
+                reason
+            })
+        );
     }
 
     #[test]
     fn each_bad_health_check_has_its_cause() {
         let task = task("1", "RUNNING");
         let of = |reason, description| {
-            verdict(&service("IN_PROGRESS"), std::slice::from_ref(&task), &[target("1", "unhealthy", reason, description)])
+            verdict(
+                &service("IN_PROGRESS"),
+                std::slice::from_ref(&task),
+                &[target("1", "unhealthy", reason, description)],
+            )
         };
         let id = || "1".to_owned();
-        assert_eq!(of("Target.FailedHealthChecks", ""), Verdict::Failed(Cause::NobodyListens { task: id() }));
-        assert_eq!(of("Target.Timeout", ""), Verdict::Failed(Cause::Silent { task: id() }));
+        let refused = of("Target.FailedHealthChecks", "Health checks failed");
+        assert_eq!(refused, Verdict::Failed(Cause::NobodyListens { task: id() }));
         assert_eq!(
-            of("Target.ResponseCodeMismatch", "Health checks failed with these codes: [404]"),
-            Verdict::Failed(Cause::WrongStatus { task: id(), code: "404".to_owned() })
+            of("Target.Timeout", "Request timed out"),
+            Verdict::Failed(Cause::Silent { task: id() })
         );
-        let young = Task { started_at: Some(NOW - 5.0), ..task.clone() };
+        assert_eq!(
+            of(
+                "Target.ResponseCodeMismatch",
+                "Health checks failed with these codes: [404]"
+            ),
+            Verdict::Failed(Cause::WrongStatus {
+                task: id(),
+                code: "404".to_owned()
+            })
+        );
+        let young = Task {
+            started_at: Some(NOW - 5.0),
+            ..task.clone()
+        };
         let target = target("1", "unhealthy", "Target.Timeout", "");
-        assert_eq!(verdict(&service("IN_PROGRESS"), &[young], &[target]), Verdict::Wait { healthy: 0 });
+        assert_eq!(
+            verdict(&service("IN_PROGRESS"), &[young], &[target]),
+            Verdict::Wait { healthy: 0 }
+        );
     }
 
     #[test]
     fn a_task_that_was_stopped_for_its_health_keeps_its_cause() {
-        let goal = Goal { deployment: "new".to_owned(), since_s: 900.0, grace_s: 10 };
+        let goal = Goal {
+            deployment: "new".to_owned(),
+            since_s: 900.0,
+            grace_s: 10,
+            is_new: true,
+        };
         let mut memory = Memory::default();
         let service = service("IN_PROGRESS");
-        let young = Task { started_at: Some(NOW - 1.0), ..task("1", "RUNNING") };
+        let young = Task {
+            started_at: Some(NOW - 1.0),
+            ..task("1", "RUNNING")
+        };
         let bad = target("1", "unhealthy", "Target.Timeout", "Request timed out");
-        let first = Look { service: &service, tasks: &[young], targets: &[bad], now_s: NOW };
+        let first = Look {
+            service: &service,
+            tasks: &[young],
+            targets: &[bad],
+            now_s: NOW,
+        };
         assert_eq!(judge(&goal, &mut memory, &first), Verdict::Wait { healthy: 0 });
         let stopped = Task {
             stop_code: Some("ServiceSchedulerInitiated".to_owned()),
             stopped_reason: Some("Task failed ELB health checks in (target-group tg)".to_owned()),
             ..task("1", "STOPPED")
         };
-        let second = Look { service: &service, tasks: &[stopped], targets: &[], now_s: NOW };
-        assert_eq!(judge(&goal, &mut memory, &second), Verdict::Failed(Cause::Silent { task: "1".to_owned() }));
+        let tasks = [stopped];
+        let second = Look {
+            service: &service,
+            tasks: &tasks,
+            targets: &[],
+            now_s: NOW,
+        };
+        assert_eq!(
+            judge(&goal, &mut memory, &second),
+            Verdict::Failed(Cause::Silent { task: "1".to_owned() })
+        );
+        // Without a look in between the service's event tells it.
+        let message = "(service x) (port 8080) is unhealthy in (target-group tg) due to (reason Health checks failed \
+                       with these codes: [404]).";
+        let events = vec![Event {
+            at: NOW,
+            message: message.to_owned(),
+        }];
+        let service = Service { events, ..service };
+        let cause = Cause::WrongStatus {
+            task: "1".to_owned(),
+            code: "404".to_owned(),
+        };
+        assert_eq!(verdict(&service, &tasks, &[]), Verdict::Failed(cause));
     }
 
     #[test]
@@ -379,8 +546,14 @@ mod tests {
         let mut service = service("IN_PROGRESS");
         assert_eq!(verdict(&service, &[stopped.clone()], &[]), Verdict::Wait { healthy: 0 });
         let message = "(service x) was unable to place a task because memory".to_owned();
-        service.events = vec![Event { at: NOW - 5.0, message: message.clone() }];
-        assert_eq!(verdict(&service, &[stopped], &[]), Verdict::Failed(Cause::NoRoom { message }));
+        service.events = vec![Event {
+            at: NOW - 5.0,
+            message: message.clone(),
+        }];
+        assert_eq!(
+            verdict(&service, &[stopped], &[]),
+            Verdict::Failed(Cause::NoRoom { message })
+        );
     }
 
     #[test]
@@ -395,7 +568,10 @@ mod tests {
                 ..Deployment::default()
             },
         );
-        assert!(matches!(verdict(&rolled, &[], &[]), Verdict::Failed(Cause::GivenUp { .. })));
+        assert!(matches!(
+            verdict(&rolled, &[], &[]),
+            Verdict::Failed(Cause::GivenUp { .. })
+        ));
         rolled.deployments[0].rollout_state_reason = "ECS deployment in progress.".to_owned();
         assert_eq!(verdict(&rolled, &[], &[]), Verdict::Failed(Cause::Superseded));
     }

@@ -44,25 +44,32 @@ pub async fn watch(client: &Client, app: &App, goal: &Goal, step: &StepHandle<'_
     loop {
         ticks.tick().await;
         let Some(service) = observed::service(client, app).await? else {
-            return Err(fail(client, app, Cause::Vanished, None, &[]).await);
+            return Err(fail(client, app, goal, Cause::Vanished, None, &[]).await);
         };
         let tasks = observed::tasks(client, app.name()).await?;
         let targets = match &service.target {
             Some((group, _)) => observed::targets(client, group).await?,
             None => Vec::new(),
         };
-        let look = Look { service: &service, tasks: &tasks, targets: &targets, now_s: SystemClock.now().as_epoch_s() };
+        let look = Look {
+            service: &service,
+            tasks: &tasks,
+            targets: &targets,
+            now_s: SystemClock.now().as_epoch_s(),
+        };
         for (key, text) in judge::lines(goal, &look) {
             step.line(&key, &text);
         }
         match judge(goal, &mut memory, &look) {
             Verdict::Wait { healthy } => step.note(&format!("{healthy} of {} tasks healthy", service.desired)),
             Verdict::Done(rolled) => return Ok(rolled),
-            Verdict::Failed(cause) => return Err(fail(client, app, cause, Some(&service), &tasks).await),
+            Verdict::Failed(cause) => return Err(fail(client, app, goal, cause, Some(&service), &tasks).await),
         }
         if Instant::now() > deadline {
-            let cause = Cause::Slow { seconds: ROLLOUT_TIMEOUT.as_secs() };
-            return Err(fail(client, app, cause, Some(&service), &tasks).await);
+            let cause = Cause::Slow {
+                seconds: ROLLOUT_TIMEOUT.as_secs(),
+            };
+            return Err(fail(client, app, goal, cause, Some(&service), &tasks).await);
         }
     }
 }
@@ -71,6 +78,7 @@ pub async fn watch(client: &Client, app: &App, goal: &Goal, step: &StepHandle<'_
 async fn fail(
     client: &Client,
     app: &App,
+    goal: &Goal,
     cause: Cause,
     service: Option<&Service>,
     tasks: &[Task],
@@ -82,20 +90,36 @@ async fn fail(
     let (mut path, mut port) = (String::new(), 0);
     if let Some((group, container_port)) = service.and_then(|service| service.target.clone()) {
         port = container_port;
-        let answer = client.call(ELBV2, "DescribeTargetGroups", json!({ "TargetGroupArns": [group] })).await;
+        let answer = client
+            .call(ELBV2, "DescribeTargetGroups", json!({ "TargetGroupArns": [group] }))
+            .await;
         if let Ok(answer) = answer {
-            answer["TargetGroups"][0]["HealthCheckPath"].as_str().unwrap_or_default().clone_into(&mut path);
+            answer["TargetGroups"][0]["HealthCheckPath"]
+                .as_str()
+                .unwrap_or_default()
+                .clone_into(&mut path);
         }
     }
-    if cause.is_of_the_version()
-        && let Some(arn) = service.and_then(|service| service.service_deployment.clone())
-    {
+    let is_rolled_back = goal.is_new && cause.is_of_the_version();
+    if is_rolled_back && let Some(arn) = service.and_then(|service| service.service_deployment.clone()) {
         // Refused where there is no earlier version, or where the circuit breaker was faster: both are fine.
         let stop = json!({ "serviceDeploymentArn": arn, "stopType": "ROLLBACK" });
         let _ = client.call(ECS, "StopServiceDeployment", stop).await;
     }
-    let serving = service.map_or(0, |service| old_tasks(service, tasks));
-    cause::failure(app, &cause, &Scene { port, path, lines, old_tasks: serving }).into()
+    let old_tasks = service
+        .filter(|_| is_rolled_back)
+        .map(|service| old_tasks(service, tasks));
+    cause::failure(
+        app,
+        &cause,
+        &Scene {
+            port,
+            path,
+            lines,
+            old_tasks,
+        },
+    )
+    .into()
 }
 
 /// Tasks of earlier versions that run.
