@@ -53,6 +53,11 @@ impl Report {
         );
     }
 
+    /// Adds a comparison whose ratio is not that of the two values, but of pairs that were measured together.
+    pub fn add_ratio(&mut self, bench: &str, ours: f64, peer: &str, peer_value: f64, unit: &'static str, ratio: f64) {
+        self.push(bench, ours, peer, Some(peer_value), unit, Some(ratio));
+    }
+
     /// Adds a figure whose peer is not there, and says how to get it.
     pub fn without_peer(&mut self, bench: &str, ours: f64, peer: &str, unit: &'static str) {
         let package = BENCH_PROGRAMS
