@@ -76,6 +76,12 @@ impl honmaru_ecr::Layers for Nowhere {
     }
 }
 
+impl honmaru_cloudtrail::Trail for Nowhere {
+    fn look_up(&self, _: honmaru_cloudtrail::Wanted) -> BoxFuture<Result<honmaru_cloudtrail::Found, ApiError>> {
+        unasked()
+    }
+}
+
 #[test]
 fn the_lists_are_what_is_registered() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services");
@@ -83,6 +89,7 @@ fn the_lists_are_what_is_registered() {
         events: Arc::new(Nowhere),
         samples: Arc::new(Nowhere),
         layers: Arc::new(Nowhere),
+    trail: Arc::new(Nowhere),
     });
     let mut checked = BTreeSet::new();
     for (service, operations) in services {

@@ -26,6 +26,7 @@ const SERVICES: &[&str] = &[
     "apprunner",
     "cloudformation",
     "cloudfront",
+    "cloudtrail",
     "cloudwatch",
     "codebuild",
     "codeconnections",

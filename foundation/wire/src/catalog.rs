@@ -37,7 +37,7 @@ macro_rules! entry {
     };
 }
 
-static CATALOG: [Entry; 31] = [
+static CATALOG: [Entry; 32] = [
     entry!("acm", "acm", "CertificateManager", "2015-12-08", "acm"),
     entry!("apigatewayv2", "apigateway", "", "2018-11-29", "apigateway"),
     entry!(
@@ -50,6 +50,13 @@ static CATALOG: [Entry; 31] = [
     entry!("apprunner", "apprunner", "AppRunner", "2020-05-15", "apprunner"),
     entry!("cloudformation", "cloudformation", "", "2010-05-15", "cloudformation"),
     entry!("cloudfront", "cloudfront", "", "2020-05-31", "cloudfront"),
+    entry!(
+        "cloudtrail",
+        "cloudtrail",
+        "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101",
+        "2013-11-01",
+        "cloudtrail"
+    ),
     entry!(
         "cloudwatch",
         "monitoring",

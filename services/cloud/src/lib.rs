@@ -12,6 +12,7 @@ mod images;
 mod node;
 mod provision;
 mod release;
+mod tagged;
 mod targets;
 
 pub use applied::observe_edge_applied;
@@ -30,6 +31,8 @@ pub struct Planes {
     pub samples: Arc<dyn honmaru_wafv2::SampleSource>,
     /// Blobs of images.
     pub layers: Arc<dyn honmaru_ecr::Layers>,
+    /// Records of calls.
+    pub trail: Arc<dyn honmaru_cloudtrail::Trail>,
 }
 
 /// Adds the tables of every service.
@@ -58,6 +61,8 @@ pub fn services(planes: Planes) -> Vec<(&'static str, Vec<Operation>)> {
         (honmaru_wafv2::SERVICE, firewall),
         (honmaru_ecr::SERVICE, honmaru_ecr::operations(&planes.layers)),
         (honmaru_ecs::SERVICE, ecs_operations()),
+        (honmaru_tagging::SERVICE, honmaru_tagging::operations::<tagged::EveryService>()),
+        (honmaru_cloudtrail::SERVICE, honmaru_cloudtrail::operations(&planes.trail)),
     ]
 }
 

@@ -10,6 +10,7 @@ mod api;
 mod interface;
 mod model;
 mod security_group;
+mod tagged;
 pub mod types;
 mod vpc;
 
@@ -17,6 +18,7 @@ pub use api::operations;
 pub use interface::{allocate_interface, release_interface};
 pub use model::{Interface, RulePeer, SecurityGroup, SecurityGroupRule, Subnet, Vpc};
 pub use security_group::{node_security_groups, security_group};
+pub use tagged::tagged;
 pub use vpc::{default_security_group, default_subnets, default_vpc, ensure_default_vpc, node_vpcs, subnet};
 
 use honmaru_machine::State;

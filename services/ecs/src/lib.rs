@@ -14,6 +14,7 @@ mod machine;
 mod model;
 mod names;
 mod reconcile;
+mod tagged;
 
 pub use api::{
     create_service, delete_service, operations, register_task_definition, run_task, start_task, update_service,
@@ -30,6 +31,7 @@ pub use model::{
 };
 pub use names::{cluster_arn, service_arn, service_key, task_arn, task_definition_arn, task_definition_key};
 pub use reconcile::{HealthFn, TargetState, reconcilers};
+pub use tagged::tagged;
 
 use honmaru_base::Scope;
 use honmaru_machine::State;

@@ -14,6 +14,7 @@ mod machine;
 mod model;
 mod names;
 mod reconcile;
+mod tagged;
 pub mod types;
 
 pub use api::operations;
@@ -24,6 +25,7 @@ pub use machine::{
 };
 pub use model::{HealthSettings, Listener, LoadBalancer, Rule, Target, TargetGroup, Zone};
 pub use reconcile::Draining;
+pub use tagged::tagged;
 
 use honmaru_machine::{Reconciler, State};
 

@@ -11,6 +11,7 @@ mod errors;
 mod machine;
 mod managed;
 mod model;
+mod tagged;
 pub mod types;
 
 pub use api::operations;
@@ -21,6 +22,7 @@ pub use machine::{
 };
 pub use managed::{AwsManaged, aws_managed};
 pub use model::{AccessKey, Entity, Group, InstanceProfile, ManagedPolicy, OidcProvider, Role, User};
+pub use tagged::tagged;
 
 use honmaru_machine::State;
 

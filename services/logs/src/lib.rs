@@ -12,12 +12,14 @@ mod filter;
 mod machine;
 mod model;
 mod names;
+mod tagged;
 pub mod types;
 
 pub use api::operations;
 pub use events::{Events, Page, Plan, Query, StoredEvent, StreamStat};
 pub use machine::{cutoff_ms, ensure_group, ensure_stream, group_exists, streams};
 pub use model::{LogGroup, LogStream, StreamRef};
+pub use tagged::tagged;
 
 use honmaru_machine::State;
 

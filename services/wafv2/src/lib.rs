@@ -13,6 +13,7 @@ mod error;
 mod model;
 mod reconcile;
 mod rules;
+mod tagged;
 pub mod types;
 
 pub use api::{SampleSource, operations, sampled_requests};
@@ -20,6 +21,7 @@ pub use association::{associate, disassociate, resources_of, web_acl_of};
 pub use edge::edge_web_acls;
 pub use model::{Association, Entity, IpSet, RegexPatternSet, RuleGroup, WebAcl};
 pub use reconcile::Associations;
+pub use tagged::tagged;
 
 use honmaru_machine::{Reconciler, State};
 

@@ -1,5 +1,6 @@
 //! A call of an AWS API: route, authenticate, parse, validate, authorize, answer.
 
+use super::audit::{self, Ended, Noted};
 use super::{Control, caller};
 use crate::control::http::Received;
 use honmaru_base::{ApiError, Clock, Region, Scope, Time, uuid};
@@ -9,6 +10,7 @@ use honmaru_machine::{Call, Handler, Operation, Principal};
 use honmaru_wire::{Common, Protocol, Reply, Request, Target};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Operations by service and name.
 pub fn table(services: Vec<(&'static str, Vec<Operation>)>) -> HashMap<&'static str, HashMap<&'static str, Operation>> {
@@ -87,15 +89,41 @@ pub async fn answer(control: &Arc<Control>, received: &Received) -> Reply {
         Ok(target) => target,
         Err(error) => return error.reply(&request_id),
     };
+    let (at, began) = (SystemClock.now(), Instant::now());
+    let mut noted = Noted::default();
     let answered = match presented {
-        Ok(presented) => call(control, received, &request, &target, presented, &request_id).await,
+        Ok(presented) => {
+            noted.key = presented.as_ref().map(|p| p.access_key_id.clone());
+            call(control, received, &request, &target, presented, &request_id, &mut noted).await
+        }
         Err(error) => Err(error.into()),
     };
-    let error = match answered {
-        Ok(reply) => return reply,
-        Err(Refusal::Api(error)) => error,
-        Err(Refusal::Auth(error)) => error.to_api_error(family(&target)),
-        Err(Refusal::Engine(error)) => {
+    let (reply, error) = match answered {
+        Ok(reply) => (reply, None),
+        Err(refusal) => {
+            let error = said(refusal, &target, &request_id);
+            (honmaru_wire::error(&target, &error, &request_id), Some(error))
+        }
+    };
+    let ended = Ended {
+        status: reply.status.as_u16(),
+        error: error.as_ref(),
+        at,
+        took: began.elapsed(),
+        request_id: &request_id,
+    };
+    control
+        .audit
+        .record(noted.record(&control.home, &target, received, &ended));
+    reply
+}
+
+/// The error that a client is told; what happened inside is told to the operator only.
+fn said(refusal: Refusal, target: &Target, request_id: &str) -> ApiError {
+    match refusal {
+        Refusal::Api(error) => error,
+        Refusal::Auth(error) => error.to_api_error(family(target)),
+        Refusal::Engine(error) => {
             tracing::error!(%error, request_id, operation = %target.operation.name(), "a call failed inside");
             honmaru_wire::common_error(
                 target.protocol,
@@ -103,8 +131,7 @@ pub async fn answer(control: &Arc<Control>, received: &Received) -> Reply {
                 "The request processing has failed because of an unknown error, exception or failure.",
             )
         }
-    };
-    honmaru_wire::error(&target, &error, &request_id)
+    }
 }
 
 async fn call(
@@ -114,9 +141,11 @@ async fn call(
     target: &Target,
     presented: Option<Presented>,
     request_id: &str,
+    noted: &mut Noted,
 ) -> Result<Reply, Refusal> {
     let now = SystemClock.now();
     let principal = principal(control, target, presented.as_ref(), now).await?;
+    noted.principal = Some(principal.clone());
     let Some(operation) = control
         .operations
         .get(target.service.name())
@@ -146,13 +175,20 @@ async fn call(
         host: received.host().unwrap_or_default().to_owned(),
         secure: received.secure,
     };
+    noted.scope = Some(call.scope.clone());
+    control
+        .key_uses
+        .note(&call.principal, target.service.signing_name(), &call.scope.region);
     let input = honmaru_wire::parse(target, request)?;
+    noted.keep_input(target, &input);
+    let resources = noted.resources.clone();
     honmaru_wire::validate(target, &input)?;
     control.scopes.ensure(&control.engine, &call.scope).await??;
     let output = match &operation.handler {
         Handler::Read(handler) => {
             let answer = control.engine.read(|state| {
                 let accesses = (operation.access)(state, &call, &input);
+                let _ = resources.set(audit::resources(&accesses));
                 honmaru_iam::authorize(state, &call, &accesses, family(target))?;
                 handler(state, &call, input)
             });
@@ -163,6 +199,7 @@ async fn call(
             let (handler, access, family) = (*handler, operation.access, family(target));
             let answer = control.engine.write(move |tx| {
                 let accesses = access(tx, &call, &input);
+                let _ = resources.set(audit::resources(&accesses));
                 honmaru_iam::authorize(tx, &call, &accesses, family)?;
                 handler(tx, &call, input)
             });
@@ -171,6 +208,7 @@ async fn call(
         Handler::Async(handler) => {
             let allowed = control.engine.read(|state| {
                 let accesses = (operation.access)(state, &call, &input);
+                let _ = resources.set(audit::resources(&accesses));
                 honmaru_iam::authorize(state, &call, &accesses, family(target))
             });
             allowed.await??;

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -202,10 +203,21 @@ async fn receive(request: ::http::Request<Incoming>, peer: SocketAddr) -> Result
 
 fn metrics(control: &Control) -> String {
     let head = control.engine.head();
+    let counts = control.audit.counts();
+    let (written, lost) = (
+        counts.written.load(Ordering::Relaxed),
+        counts.lost.load(Ordering::Relaxed),
+    );
     format!(
         "# HELP honmaru_log_head_revision The revision of the last durable record.\n\
          # TYPE honmaru_log_head_revision counter\n\
-         honmaru_log_head_revision {head}\n"
+         honmaru_log_head_revision {head}\n\
+         # HELP honmaru_audit_records_total Calls that the audit trail holds, since control started.\n\
+         # TYPE honmaru_audit_records_total counter\n\
+         honmaru_audit_records_total {written}\n\
+         # HELP honmaru_audit_lost_total Calls that the audit trail lost, since control started.\n\
+         # TYPE honmaru_audit_lost_total counter\n\
+         honmaru_audit_lost_total {lost}\n"
     )
 }
 

@@ -4,6 +4,7 @@
 //! acknowledged is in the log.
 
 mod api;
+mod audit;
 mod bootstrap;
 mod caller;
 mod container_logs;
@@ -12,6 +13,7 @@ mod events;
 mod exec;
 mod http;
 mod janitor;
+mod key_uses;
 mod layers;
 mod link;
 mod node_link;
@@ -63,6 +65,9 @@ pub struct Control {
     pub(crate) samples: Arc<samples::Samplers>,
     pub(crate) registry: registry::Front,
     pub(crate) scopes: bootstrap::KnownScopes,
+    pub(crate) audit: Arc<audit::Audit>,
+    pub(crate) home: audit::Home,
+    pub(crate) key_uses: key_uses::KeyUses,
 }
 
 /// Runs the role until SIGTERM.
@@ -98,10 +103,12 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
     let samples = Arc::new(samples::Samplers::default());
     let registry = registry::Front::open(&options, &engine)?;
     let events: Arc<dyn honmaru_logs::Events> = Arc::new(events::JournalEvents::new(engine.clone(), journal.clone()));
+    let audit = Arc::new(audit::Audit::open(&options.dirs.control().join("audit"))?);
     let operations = api::table(honmaru_cloud::services(honmaru_cloud::Planes {
         events,
         samples: Arc::new(samples::Asked(samples.clone())),
         layers: Arc::new(layers::StoredLayers::new(engine.clone(), registry.store().clone())),
+        trail: Arc::new(audit::Kept(audit.clone())),
     }));
     // Loading a model takes milliseconds: not in the first call's time.
     for service in operations.keys() {
@@ -117,17 +124,27 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
         samples,
         registry,
         scopes: bootstrap.scopes,
+        audit,
+        home: audit::Home {
+            account: options.account.clone(),
+            region: options.region.clone(),
+        },
+        key_uses: key_uses::KeyUses::default(),
         options,
     });
     let socket = control.options.dirs.planes_socket();
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
+    let ended = tokio::select! {
         served = planes::serve(control.clone(), &socket) => served,
         served = http::serve(control.clone(), listener) => served,
         () = janitor::run(control.clone()) => Ok(()),
+        () = key_uses::run(control.clone()) => Ok(()),
         _ = terminate.recv() => {
             http::drain().await;
             Ok(())
         }
-    }
+    };
+    // What was answered is on its way to the trail: it gets there before the process ends.
+    let _ = tokio::task::spawn_blocking(move || control.audit.settle()).await;
+    ended
 }

@@ -1,0 +1,172 @@
+//! The record of one call, and how CloudTrail shows it.
+
+use honmaru_base::{AccountId, Region, Time};
+use honmaru_machine::{Principal, PrincipalKind};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// Who called. Ref: CloudTrail User Guide, "CloudTrail userIdentity element".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Who {
+    /// `Root`, `IAMUser`, `AssumedRole` or `Unknown` (a signature that was refused, or none).
+    pub kind: String,
+    /// The ARN, when it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arn: Option<String>,
+    /// The unique id, when it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// What LookupEvents shows as Username: a user's name, `root`, or a session's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The role behind a session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// The access key id that signed; not secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+impl Who {
+    /// The identity behind a verified signature.
+    pub fn of(principal: &Principal) -> Self {
+        let (kind, name, role) = match &principal.kind {
+            PrincipalKind::Root => ("Root", Some("root".to_owned()), None),
+            PrincipalKind::User { name } => ("IAMUser", Some(name.clone()), None),
+            PrincipalKind::AssumedRole { role, session } => ("AssumedRole", Some(session.clone()), Some(role.clone())),
+            PrincipalKind::Anonymous => return Self::unknown(None),
+        };
+        Self {
+            kind: kind.to_owned(),
+            arn: Some(principal.arn.clone()),
+            id: Some(principal.user_id.clone()),
+            name,
+            role,
+            key: Some(principal.access_key_id.clone()).filter(|key| !key.is_empty()),
+        }
+    }
+
+    /// Nobody who could be identified.
+    pub fn unknown(key: Option<String>) -> Self {
+        Self {
+            kind: "Unknown".to_owned(),
+            arn: None,
+            id: None,
+            name: None,
+            role: None,
+            key,
+        }
+    }
+}
+
+/// The record of one call. Whoever makes one has taken the secrets out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// When the call came.
+    pub at: Time,
+    /// The record's id: a UUID.
+    pub id: String,
+    /// The id in the answer's `x-amzn-RequestId`.
+    pub request_id: String,
+    /// The account that the call worked on.
+    pub account: AccountId,
+    /// The region that the call worked on.
+    pub region: Region,
+    /// botocore's name of the service.
+    pub service: String,
+    /// `ecs.amazonaws.com`.
+    pub source: String,
+    /// The operation.
+    pub name: String,
+    /// Who called.
+    pub who: Who,
+    /// The address that the call came from.
+    pub from: String,
+    /// The client, as it calls itself.
+    pub agent: String,
+    /// The answer's HTTP status.
+    pub status: u16,
+    /// The error's code, when the call failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The error's message, when the call failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// How long the answer took, in microseconds.
+    pub took_us: u64,
+    /// The input without secrets; null when it could not be read.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub input: Value,
+    /// The ARNs that the caller needed permission for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
+    /// Whether it came over TLS.
+    #[serde(default)]
+    pub secure: bool,
+}
+
+/// What the names of operations that change nothing begin with.
+const READING: [&str; 10] = [
+    "Describe", "Get", "List", "Lookup", "Filter", "BatchGet", "BatchCheck", "Check", "Simulate", "AssumeRole",
+];
+
+/// Whether an operation changes nothing, by its name.
+pub fn is_read_only(operation: &str) -> bool {
+    READING.iter().any(|word| operation.starts_with(word))
+}
+
+impl Recorded {
+    /// `CloudTrailEvent`: the record as CloudTrail writes it. Outputs are never recorded.
+    /// Ref: CloudTrail User Guide, "CloudTrail record contents for management events".
+    pub(crate) fn document(&self) -> Value {
+        let mut identity = Map::new();
+        let mut put = |name: &str, value: Option<&String>| {
+            if let Some(value) = value {
+                identity.insert(name.to_owned(), Value::from(value.as_str()));
+            }
+        };
+        put("type", Some(&self.who.kind));
+        put("principalId", self.who.id.as_ref());
+        put("arn", self.who.arn.as_ref());
+        if self.who.kind != "Unknown" {
+            put("accountId", Some(&self.account.to_string()));
+        }
+        put("accessKeyId", self.who.key.as_ref());
+        match &self.who.role {
+            Some(role) => {
+                let issuer = json!({ "type": "Role", "userName": role, "accountId": self.account.as_str() });
+                identity.insert("sessionContext".to_owned(), json!({ "sessionIssuer": issuer }));
+            }
+            None if self.who.kind == "IAMUser" => {
+                identity.insert("userName".to_owned(), json!(self.who.name));
+            }
+            None => {}
+        }
+        let mut document = json!({
+            "eventVersion": "1.11",
+            "userIdentity": identity,
+            "eventTime": self.at.rfc3339(),
+            "eventSource": self.source,
+            "eventName": self.name,
+            "awsRegion": self.region.as_str(),
+            "sourceIPAddress": self.from,
+            "userAgent": self.agent,
+            "requestParameters": self.input,
+            "responseElements": null,
+            "additionalEventData": { "httpStatus": self.status, "durationMicroseconds": self.took_us, "tls": self.secure },
+            "requestID": self.request_id,
+            "eventID": self.id,
+            "readOnly": is_read_only(&self.name),
+            "resources": self.resources.iter().map(|arn| json!({ "ARN": arn })).collect::<Vec<_>>(),
+            "eventType": "AwsApiCall",
+            "managementEvent": true,
+            "recipientAccountId": self.account.as_str(),
+            "eventCategory": "Management",
+        });
+        if let (Some(code), Some(members)) = (&self.code, document.as_object_mut()) {
+            members.insert("errorCode".to_owned(), json!(code));
+            members.insert("errorMessage".to_owned(), json!(self.message));
+        }
+        document
+    }
+}

@@ -1,0 +1,195 @@
+use crate::{Found, Place, Recorded, Trail, Wanted, Who, is_read_only, operations};
+use honmaru_base::{ApiError, Scope, Time};
+use honmaru_machine::{BoxFuture, Call, Handler, Principal, PrincipalKind};
+use serde_json::{Value, json};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+fn scope() -> Scope {
+    Scope::new("000000000000", "us-east-1").expect("both are valid")
+}
+
+fn principal(kind: PrincipalKind) -> Principal {
+    Principal {
+        account: scope().account,
+        arn: "arn:aws:iam::000000000000:user/ann".to_owned(),
+        user_id: "AIDA1".to_owned(),
+        kind,
+        access_key_id: "AKIA1".to_owned(),
+        tags: Vec::new(),
+        session_policies: Vec::new(),
+    }
+}
+
+fn record(n: i64, name: &str) -> Recorded {
+    Recorded {
+        at: Time::from_ms(n * 1_000),
+        id: format!("id-{n}"),
+        request_id: format!("request-{n}"),
+        account: scope().account,
+        region: scope().region,
+        service: "ecs".to_owned(),
+        source: "ecs.amazonaws.com".to_owned(),
+        name: name.to_owned(),
+        who: Who::of(&principal(PrincipalKind::User { name: "ann".to_owned() })),
+        from: "127.0.0.1".to_owned(),
+        agent: "test".to_owned(),
+        status: 400,
+        code: Some("ClusterNotFoundException".to_owned()),
+        message: Some("Cluster not found.".to_owned()),
+        took_us: 7,
+        input: json!({ "cluster": "a" }),
+        resources: vec!["arn:aws:ecs:us-east-1:000000000000:cluster/a".to_owned()],
+        secure: false,
+    }
+}
+
+/// A trail in memory: place `offset` is the index of the last record given.
+struct Memory(Vec<Recorded>);
+
+impl Trail for Memory {
+    fn look_up(&self, wanted: Wanted) -> BoxFuture<Result<Found, ApiError>> {
+        let end = wanted.place.map_or(self.0.len(), |place| usize::try_from(place.offset).expect("small"));
+        let mut found = Found::default();
+        for (index, record) in self.0.iter().enumerate().take(end).rev() {
+            if found.records.len() == wanted.records_max {
+                break;
+            }
+            if wanted.fits(record) {
+                found.records.push(record.clone());
+                found.next = (index > 0).then_some(Place { segment: 1, offset: index as u64 });
+            }
+        }
+        Box::pin(std::future::ready(Ok(found)))
+    }
+}
+
+fn ask(records: Vec<Recorded>, input: Value) -> Result<Value, String> {
+    let trail: Arc<dyn Trail> = Arc::new(Memory(records));
+    let operation = operations(&trail).into_iter().next().expect("there is one");
+    let Handler::Async(handler) = operation.handler else { panic!("it waits for the trail") };
+    let call = Call {
+        scope: scope(),
+        principal: principal(PrincipalKind::Root),
+        request_id: String::new(),
+        now: Time::from_ms(100_000),
+        source_ip: None,
+        user_agent: String::new(),
+        host: String::new(),
+        secure: false,
+    };
+    let mut answer = pin!(handler(call, input));
+    match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer.map_err(|error| error.code),
+        Poll::Pending => panic!("memory never waits"),
+    }
+}
+
+fn ids(answer: &Value) -> Vec<String> {
+    let events = answer["Events"].as_array().expect("a list");
+    events.iter().map(|event| event["EventId"].as_str().expect("an id").to_owned()).collect()
+}
+
+fn three() -> Vec<Recorded> {
+    vec![record(1, "CreateCluster"), record(2, "DescribeClusters"), record(3, "RunTask")]
+}
+
+#[test]
+fn one_attribute_and_a_time_range_choose() {
+    let by = |key: &str, value: &str| json!({ "LookupAttributes": [{ "AttributeKey": key, "AttributeValue": value }] });
+    let cases = [
+        (json!({}), vec!["id-3", "id-2", "id-1"]),
+        (by("EventName", "RunTask"), vec!["id-3"]),
+        (by("EventId", "id-2"), vec!["id-2"]),
+        (by("ReadOnly", "true"), vec!["id-2"]),
+        (by("ReadOnly", "false"), vec!["id-3", "id-1"]),
+        (by("Username", "ann"), vec!["id-3", "id-2", "id-1"]),
+        (by("Username", "bob"), vec![]),
+        (by("AccessKeyId", "AKIA1"), vec!["id-3", "id-2", "id-1"]),
+        (by("EventSource", "ecs.amazonaws.com"), vec!["id-3", "id-2", "id-1"]),
+        (by("EventSource", "iam.amazonaws.com"), vec![]),
+        (by("ResourceName", "a"), vec!["id-3", "id-2", "id-1"]),
+        (by("ResourceType", "AWS::ECS::Cluster"), vec!["id-3", "id-2", "id-1"]),
+        (by("ResourceType", "AWS::ECS::Task"), vec![]),
+        (json!({ "StartTime": 2, "EndTime": 2 }), vec!["id-2"]),
+        (json!({ "StartTime": 2.5 }), vec!["id-3"]),
+    ];
+    for (input, wanted) in cases {
+        assert_eq!(ids(&ask(three(), input.clone()).expect("an answer")), wanted, "{input}");
+    }
+}
+
+#[test]
+fn records_of_other_accounts_and_regions_are_not_shown() {
+    let mut records = three();
+    records[0].account = "111111111111".parse().expect("an account");
+    records[1].region = "eu-west-1".parse().expect("a region");
+    assert_eq!(ids(&ask(records, json!({})).expect("an answer")), ["id-3"]);
+}
+
+#[test]
+fn pages_go_on_with_their_own_question_only() {
+    let first = ask(three(), json!({ "MaxResults": 2 })).expect("a page");
+    assert_eq!(ids(&first), ["id-3", "id-2"]);
+    let token = first["NextToken"].clone();
+    let second = ask(three(), json!({ "MaxResults": 2, "NextToken": token })).expect("a page");
+    assert_eq!(ids(&second), ["id-1"]);
+    assert!(second.get("NextToken").is_none_or(Value::is_null), "{second}");
+    let other = json!({ "NextToken": token, "StartTime": 1 });
+    assert_eq!(ask(three(), other), Err("InvalidNextTokenException".to_owned()));
+}
+
+#[test]
+fn bad_questions_have_their_codes() {
+    let two = json!([{ "AttributeKey": "EventName", "AttributeValue": "a" }, { "AttributeKey": "Username", "AttributeValue": "b" }]);
+    let cases = [
+        (json!({ "LookupAttributes": two }), "InvalidLookupAttributesException"),
+        (
+            json!({ "LookupAttributes": [{ "AttributeKey": "ReadOnly", "AttributeValue": "x" }] }),
+            "InvalidLookupAttributesException",
+        ),
+        (json!({ "MaxResults": 51 }), "InvalidMaxResultsException"),
+        (json!({ "MaxResults": 0 }), "InvalidMaxResultsException"),
+        (json!({ "StartTime": 5, "EndTime": 1 }), "InvalidTimeRangeException"),
+        (json!({ "NextToken": "hm1-x" }), "InvalidNextTokenException"),
+        (json!({ "EventCategory": "insight" }), "InvalidEventCategoryException"),
+    ];
+    for (input, code) in cases {
+        assert_eq!(ask(three(), input.clone()), Err(code.to_owned()), "{input}");
+    }
+}
+
+#[test]
+fn the_document_is_cloudtrails() {
+    let answer = ask(vec![record(1, "RunTask")], json!({})).expect("an answer");
+    let event = &answer["Events"][0];
+    assert_eq!(event["Username"], "ann");
+    assert_eq!(event["ReadOnly"], "false");
+    let document: Value = serde_json::from_str(event["CloudTrailEvent"].as_str().expect("text")).expect("JSON");
+    assert_eq!(document["userIdentity"]["type"], "IAMUser");
+    assert_eq!(document["userIdentity"]["userName"], "ann");
+    assert_eq!(document["eventTime"], "1970-01-01T00:00:01Z");
+    assert_eq!(document["errorCode"], "ClusterNotFoundException");
+    assert_eq!(document["requestParameters"]["cluster"], "a");
+    assert_eq!(document["responseElements"], Value::Null);
+    assert_eq!(document["requestID"], "request-1");
+}
+
+#[test]
+fn a_record_survives_its_line() {
+    let line = serde_json::to_string(&record(1, "RunTask")).expect("plain data");
+    assert!(!line.contains('\n'));
+    assert_eq!(serde_json::from_str::<Recorded>(&line).expect("it was written so"), record(1, "RunTask"));
+}
+
+#[test]
+fn names_tell_what_only_reads() {
+    for name in ["DescribeTasks", "ListTasks", "GetRole", "BatchGetImage", "FilterLogEvents", "LookupEvents"] {
+        assert!(is_read_only(name), "{name}");
+    }
+    for name in ["RunTask", "PutImage", "CreateRole", "TagResource", "BatchDeleteImage"] {
+        assert!(!is_read_only(name), "{name}");
+    }
+}
