@@ -94,7 +94,8 @@ def decode(data):
 
 
 def main():
-    session = json.loads(sys.argv[1])
+    # Whatever the case of the names: Go's decoder, and so the real plugin, does not mind.
+    session = {name[0].upper() + name[1:]: value for name, value in json.loads(sys.argv[1]).items()}
     channel = WebSocket(session["StreamUrl"])
     opened = {"MessageSchemaVersion": "1.0", "RequestId": str(uuid.uuid4()), "TokenValue": session["TokenValue"],
               "ClientId": str(uuid.uuid4()), "ClientVersion": "1.2.0.0"}

@@ -94,13 +94,14 @@ impl Cloud {
         let binary = binary()?;
         sweep(&binary)?;
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let state = PathBuf::from(format!("/tmp/honmaru-e2e-{}-{number}", std::process::id()));
         let mut cloud = Self {
-            state: PathBuf::from(format!("/tmp/honmaru-e2e-{}-{number}", std::process::id())),
             port: free_port()?,
             http_port: free_port()?,
             binary,
             up: None,
-            before: Traces::look()?,
+            before: Traces::look(&state)?,
+            state,
             is_finished: false,
             _over: None,
         };
@@ -290,9 +291,7 @@ impl Cloud {
             Ok(())
         })?;
         self.destroy_with(&["--keep-state"])?;
-        self.before
-            .compare_without(&self.state)
-            .context("after the simulated reboot")?;
+        self.before.compare(&self.state).context("after the simulated reboot")?;
         self.up()
     }
 
@@ -304,7 +303,7 @@ impl Cloud {
         ensure!(!self.state.exists(), "{} is still there", self.state.display());
         let left = crate::host::processes_of(&self.state)?;
         ensure!(left.is_empty(), "processes still run: {left:?}");
-        wait_until("the host is clean", END_TIMEOUT, || self.before.compare())
+        wait_until("the host is clean", END_TIMEOUT, || self.before.compare(&self.state))
     }
 
     /// Asks `honmaru up` to end and waits for it.

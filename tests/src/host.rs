@@ -1,20 +1,29 @@
 //! What clouds leave on a host, looked at from outside, with the kernel's own files and the usual tools.
 
 use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-/// Traces that carry our name: each a kind and a name.
+/// What clouds have on this host: each trace a kind and a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Traces(BTreeSet<String>);
+pub struct Traces {
+    found: BTreeSet<String>,
+    /// The six digits in the names of everything that the cloud of this test makes on the host.
+    own: String,
+}
 
 impl Traces {
-    /// Looks at interfaces, addresses, rules, routes, nft tables, mounts, cgroups and processes.
-    pub fn look() -> Result<Self> {
-        let mut traces = BTreeSet::new();
+    /// Looks at interfaces, addresses, routes, nft tables, mounts, cgroups and processes. What carries the name of
+    /// another cloud, which somebody runs beside the tests, is left out.
+    pub fn look(state: &Path) -> Result<Self> {
+        let own = instance(state);
+        let mut found = BTreeSet::new();
         let mut add = |kind: &str, name: &str| {
-            traces.insert(format!("{kind} {}", name.trim()));
+            if !is_of_another(name, &own, state) {
+                found.insert(format!("{kind} {}", name.trim()));
+            }
         };
         for line in run("ip", &["-o", "link"])?.lines() {
             // `7: hm1a2b3c...@if2: <...>`: the number differs from time to time, the name counts.
@@ -23,9 +32,8 @@ impl Traces {
             }
         }
         for line in run("ip", &["-o", "address", "show", "dev", "lo"])?.lines() {
-            if let Some(address) = line.split_whitespace().nth(3) {
-                add("address on lo", address);
-            }
+            // `1: lo inet 172.31.1.2/32 scope global lo:hm1a2b3c valid_lft ...`.
+            add("address", line.split(" valid_lft").next().unwrap_or(line).trim_end_matches('\\'));
         }
         for line in run("ip", &["route", "show", "table", "all"])?.lines() {
             if line.contains("dev hm") || line.starts_with("unreachable") {
@@ -34,7 +42,7 @@ impl Traces {
         }
         for line in run("nft", &["list", "tables"])?.lines() {
             if line.contains("honmaru") {
-                add("nft table", line);
+                add("nft", line);
             }
         }
         for line in std::fs::read_to_string("/proc/self/mountinfo")?.lines() {
@@ -46,28 +54,45 @@ impl Traces {
         for line in run("find", &cgroups)?.lines() {
             add("cgroup", line);
         }
-        for (pid, command) in processes()? {
-            if command.contains("/tmp/honmaru-e2e-") {
-                add("process", &format!("{pid} {command}"));
-            }
+        for pid in processes_of(state)? {
+            add("process", &pid.to_string());
         }
-        Ok(Self(traces))
+        Ok(Self { found, own })
     }
 
     /// Fails when something is there that was not before.
-    pub fn compare(&self) -> Result<()> {
-        let after = Self::look()?;
-        let left: Vec<&String> = after.0.difference(&self.0).collect();
-        ensure!(left.is_empty(), "left on the host: {left:#?}");
+    pub fn compare(&self, state: &Path) -> Result<()> {
+        let after = Self::look(state)?;
+        let left: Vec<&String> = after.found.difference(&self.found).collect();
+        ensure!(left.is_empty(), "left on the host by {}: {left:#?}", self.own);
         Ok(())
     }
+}
 
-    /// The same, where the state directory itself may still be there.
-    pub fn compare_without(&self, state: &Path) -> Result<()> {
-        self.compare()?;
-        ensure!(state.is_dir(), "{} is gone", state.display());
-        Ok(())
-    }
+/// Six hexadecimal digits of the state directory's path, as documented for `honmaru_network::InstanceId`.
+fn instance(state: &Path) -> String {
+    let digest = hex::encode(Sha256::digest(state.as_os_str().as_encoded_bytes()));
+    digest.chars().take(6).collect()
+}
+
+/// Whether a name is another cloud's: it carries other digits, or lies in another state directory.
+fn is_of_another(name: &str, own: &str, state: &Path) -> bool {
+    let carries = |mark: &str| {
+        name.split(mark).skip(1).any(|rest| {
+            let digits: String = rest.chars().take(6).collect();
+            digits.len() == 6 && digits.chars().all(|c| c.is_ascii_hexdigit()) && digits != own
+        })
+    };
+    let in_another = |home: &str| name.starts_with(home) && !name.starts_with(&state.display().to_string());
+    // The unreachable routes of a cloud have its digits in their metric.
+    let metric = name.split("metric ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<u32>().ok());
+    let own_metric = u32::from_str_radix(own, 16).map(|digits| 0x0200_0000 | digits);
+    carries("hm")
+        || carries("honmaru_")
+        || carries("honmaru-")
+        || in_another("/tmp/honmaru")
+        || in_another("/var/lib/honmaru")
+        || metric.is_some_and(|metric| metric >> 24 == 2 && Ok(metric) != own_metric)
 }
 
 /// The processes whose program or arguments lie in a directory.

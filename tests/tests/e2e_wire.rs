@@ -44,8 +44,8 @@ fn aws_cli(cloud: &Cloud) -> Result<()> {
     let listed = cloud.aws(&["ecs", "list-clusters", "--query", "clusterArns"])?;
     ensure!(listed.as_array().map(Vec::len) == Some(1), "{listed}");
     let denied = cloud.aws_output(&["ecs", "describe-services", "--cluster", "none", "--services", "x"])?;
-    // Ref: aws CLI, "Return codes": 254 is an error that the service answered with.
-    ensure!(denied.status.code() == Some(254), "{denied:?}");
+    // Ref: aws CLI, "Return codes": 255 for an error that the service answered with; 254 since version 2.
+    ensure!(matches!(denied.status.code(), Some(254 | 255)), "{denied:?}");
     let said = text(&denied.stderr);
     let wanted = "An error occurred (ClusterNotFoundException) when calling the DescribeServices operation: Cluster not \
                   found.";
