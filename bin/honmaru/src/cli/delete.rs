@@ -206,25 +206,25 @@ async fn delete(client: &Client, app: &App, options: &DeleteOptions, progress: &
     Ok(())
 }
 
+/// Waits for the last task. The service is gone before: AWS's goes when its tasks are stopping, and they may take until
+/// SIGKILL. Their network interfaces hold the security groups as long.
 async fn tasks_stopped(client: &Client, app: &App, step: &StepHandle<'_>) -> anyhow::Result<()> {
     let deadline = Instant::now() + STOP_TIMEOUT;
     loop {
-        let Some(service) = observed::service(client, app).await? else {
-            return Ok(());
+        let service = observed::service(client, app).await?;
+        let is_active = service.is_some_and(|service| service.status == "ACTIVE");
+        let left = match observed::tasks_of_family(client, app.name()).await {
+            Err(error) if code_of(&error) == Some("ClusterNotFoundException") => 0,
+            tasks => tasks?.iter().filter(|task| task.last_status != "STOPPED").count(),
         };
-        let tasks = observed::tasks(client, app.name()).await?;
-        let left = tasks.iter().filter(|task| task.last_status != "STOPPED").count();
-        step.note(&format!("{left} tasks are stopping"));
-        if left == 0 && service.status != "ACTIVE" {
+        step.note(&format!("tasks that are stopping: {left}"));
+        if left == 0 && !is_active {
             return Ok(());
         }
         if Instant::now() > deadline {
-            return Err(Failure::new(format!(
-                "{left} tasks have not stopped after {} s",
-                STOP_TIMEOUT.as_secs()
-            ))
-            .hint("run the command again: it goes on where it was")
-            .into());
+            return Err(Failure::new(format!("{left} tasks have not stopped after {} s", STOP_TIMEOUT.as_secs()))
+                .hint("run the command again: it goes on where it was")
+                .into());
         }
         tokio::time::sleep(PAUSE).await;
     }

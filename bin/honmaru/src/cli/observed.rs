@@ -257,13 +257,22 @@ pub async fn all_of(client: &Client, operation: &str, mut input: Value, member: 
 
 /// The tasks of a service: those that shall run, and those that stopped a short while ago.
 pub async fn tasks(client: &Client, service: &str) -> anyhow::Result<Vec<Task>> {
+    match tasks_by(client, "serviceName", service).await {
+        Err(error) if super::client::code_of(&error) == Some("ServiceNotFoundException") => Ok(Vec::new()),
+        tasks => tasks,
+    }
+}
+
+/// The tasks of a task definition's family, also of services that are no more.
+pub async fn tasks_of_family(client: &Client, family: &str) -> anyhow::Result<Vec<Task>> {
+    tasks_by(client, "family", family).await
+}
+
+async fn tasks_by(client: &Client, filter: &str, value: &str) -> anyhow::Result<Vec<Task>> {
     let mut arns = Vec::new();
     for desired in ["RUNNING", "STOPPED"] {
-        let input = json!({ "cluster": CLUSTER, "serviceName": service, "desiredStatus": desired });
-        match all_of(client, "ListTasks", input, "taskArns").await {
-            Err(error) if super::client::code_of(&error) == Some("ServiceNotFoundException") => {}
-            found => arns.extend(found?),
-        }
+        let input = json!({ "cluster": CLUSTER, filter: value, "desiredStatus": desired });
+        arns.extend(all_of(client, "ListTasks", input, "taskArns").await?);
     }
     describe_tasks(client, &arns).await
 }

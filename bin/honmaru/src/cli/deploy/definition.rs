@@ -5,6 +5,7 @@ use super::roles::Roles;
 use super::tags;
 use crate::cli::app::STREAM_PREFIX;
 use crate::cli::client::{Client, ECS};
+use crate::cli::failure::Failure;
 use crate::cli::observed::Service;
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -57,7 +58,8 @@ pub async fn ensure(
     service: Option<&Service>,
 ) -> anyhow::Result<String> {
     let mut input = definition(plan, port, image, roles, &client.region);
-    let fingerprint = hex::encode(Sha256::digest(input.to_string()));
+    // The path belongs to the version, though ECS does not know it: tasks are healthy by it.
+    let fingerprint = hex::encode(Sha256::digest(format!("{input} {}", plan.health_path)));
     if let Some(primary) = service.and_then(Service::primary) {
         let describe = json!({ "taskDefinition": primary.task_definition, "include": ["TAGS"] });
         let answer = client.call(ECS, "DescribeTaskDefinition", describe).await?;
@@ -80,9 +82,22 @@ pub async fn ensure(
     if let Some(members) = input.as_object_mut() {
         members.insert("tags".to_owned(), all);
     }
-    let answer = client.call(ECS, "RegisterTaskDefinition", input).await?;
+    let answer = client.call(ECS, "RegisterTaskDefinition", input).await.map_err(|error| explained(error, plan))?;
     let arn = answer["taskDefinition"]["taskDefinitionArn"].as_str();
     Ok(arn.context("ECS does not say the task definition's ARN")?.to_owned())
+}
+
+/// AWS's text for a size that does not exist names neither the size nor those that do.
+fn explained(error: anyhow::Error, plan: &Plan) -> anyhow::Error {
+    if !error.to_string().contains("No Fargate configuration exists") {
+        return error;
+    }
+    Failure::new(format!("there is no task of {} CPU units with {} MiB", plan.cpu, plan.memory_mib))
+        .hint(
+            "they go together: 256 with 512, 1024 or 2048; 512 with 1024 to 4096; 1024 with 2048 to 8192; 2048 with 4096 \
+             to 16384; 4096 with 8192 to 30720, each in steps of 1024",
+        )
+        .into()
 }
 
 fn definition(plan: &Plan, port: u16, image: &str, roles: &Roles, region: &str) -> Value {

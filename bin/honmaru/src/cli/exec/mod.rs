@@ -61,15 +61,16 @@ pub async fn run(options: ExecOptions) -> anyhow::Result<ExitCode> {
     } else {
         channel.print_output().await?
     };
-    if let Some(sentence) = ended.sentence {
-        eprintln!("{sentence}");
-    }
-    match ended.exit_code {
-        // A status has one byte; what does not fit is a failure all the same.
-        Some(code) => Ok(ExitCode::from(
-            u8::try_from(code).unwrap_or(super::failure::EXIT_FAILED),
-        )),
-        None => Err(Failure::new("the session ended before the command did").into()),
+    match (ended.exit_code, ended.sentence) {
+        (Some(code), sentence) => {
+            if let Some(sentence) = sentence {
+                eprintln!("{sentence}");
+            }
+            // A status has one byte; what does not fit is a failure all the same.
+            Ok(ExitCode::from(u8::try_from(code).unwrap_or(super::failure::EXIT_FAILED)))
+        }
+        (None, Some(sentence)) => Err(Failure::new(format!("the command has no exit code: {sentence}")).into()),
+        (None, None) => Err(Failure::new("the session ended before the command did").into()),
     }
 }
 

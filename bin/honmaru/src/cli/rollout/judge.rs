@@ -2,7 +2,7 @@
 
 use super::RolledOut;
 use super::cause::Cause;
-use crate::cli::observed::{Service, Target, Task};
+use crate::cli::observed::{Deployment, Service, Target, Task};
 use honmaru_base::Clock;
 use honmaru_engine::SystemClock;
 use std::collections::BTreeMap;
@@ -134,13 +134,7 @@ pub fn judge(goal: &Goal, memory: &mut Memory, look: &Look<'_>) -> Verdict {
                     .iter()
                     .any(|d| d.id == goal.deployment && d.rollout_state == "FAILED");
             // What made the circuit breaker go back was seen before, or it went faster than we looked.
-            return Verdict::Failed(match memory.unhealthy.iter().next_back() {
-                Some((task, target)) if is_rollback => unhealthy(task, &target.description),
-                _ if is_rollback => Cause::GivenUp {
-                    reason: primary.rollout_state_reason.clone(),
-                },
-                _ => Cause::Superseded,
-            });
+            return Verdict::Failed(if is_rollback { given_up_for(goal, memory, look, primary) } else { Cause::Superseded });
         }
         Some(primary) if primary.rollout_state == "FAILED" => {
             return Verdict::Failed(Cause::GivenUp {
@@ -206,6 +200,18 @@ fn stopped(task: &Task, memory: &Memory, said: Option<&str>) -> Option<Cause> {
             Some(unhealthy(&task.id, description.unwrap_or_default()))
         }
         _ => None,
+    }
+}
+
+/// Why the circuit breaker gave the roll-out up: what was seen before, else what the events say, else its own words.
+fn given_up_for(goal: &Goal, memory: &Memory, look: &Look<'_>, primary: &Deployment) -> Cause {
+    if let Some((task, target)) = memory.unhealthy.iter().next_back() {
+        return unhealthy(task, &target.description);
+    }
+    let newest = look.tasks.iter().rfind(|task| task.started_by == goal.deployment && !task.is_wanted());
+    match (newest, said_unhealthy(goal, look.service)) {
+        (Some(task), Some(description)) => unhealthy(&task.id, description),
+        _ => Cause::GivenUp { reason: primary.rollout_state_reason.clone() },
     }
 }
 
@@ -296,7 +302,7 @@ pub fn state(task: &Task, target: Option<&Target>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::observed::{Deployment, Event};
+    use crate::cli::observed::Event;
 
     const NOW: f64 = 1_000.0;
 
