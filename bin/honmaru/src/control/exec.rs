@@ -25,8 +25,9 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self};
 
-/// Output that may wait for a slow client before the node's link waits too.
-const OUTPUT_QUEUED_MAX: usize = 256;
+/// Pieces of output that may wait for a slow client. A full queue ends the session: the node's link, which carries
+/// everything else too, waits for nobody.
+const OUTPUT_QUEUED_MAX: usize = 4_096;
 /// How long a client has for its token and its handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 /// A session without a word from either side ends. Ref: ECS Exec: "idle timeout of 20 minutes".
@@ -63,20 +64,25 @@ impl Execs {
         self.node.lock().as_ref().is_some_and(|node| node.send(message).is_ok())
     }
 
-    /// Output of a session; waits while the client is slow.
-    pub async fn output(&self, session: &str, stderr: bool, data: String) {
-        let open = self.open.lock().get(session).cloned();
-        if let (Some(open), Ok(data)) = (open, STANDARD.decode(data)) {
-            // The client may have gone away in between.
-            let _ = open.send(ExecEvent::Output { stderr, data }).await;
+    /// Output of a session.
+    pub fn output(&self, session: &str, stderr: bool, data: String) {
+        if let Ok(data) = STANDARD.decode(data) {
+            self.tell(session, ExecEvent::Output { stderr, data });
         }
     }
 
     /// The end of a session.
-    pub async fn exited(&self, session: &str, exit_code: Option<i32>, error: Option<String>) {
-        let open = self.open.lock().get(session).cloned();
-        if let Some(open) = open {
-            let _ = open.send(ExecEvent::Exited { exit_code, error }).await;
+    pub fn exited(&self, session: &str, exit_code: Option<i32>, error: Option<String>) {
+        self.tell(session, ExecEvent::Exited { exit_code, error });
+    }
+
+    fn tell(&self, session: &str, event: ExecEvent) {
+        let mut open = self.open.lock();
+        if let Some(channel) = open.get(session)
+            && channel.try_send(event).is_err()
+        {
+            // Too slow, or gone. The session's own task learns it from its closed channel and tells the node.
+            open.remove(session);
         }
     }
 }
@@ -155,20 +161,30 @@ impl Channel {
         self.send(&message).await
     }
 
+    /// The message in a frame, acknowledged; nothing for frames that carry no input. Not to be dropped half-way: the
+    /// client would think that the message was taken.
+    async fn message(&mut self, frame: tungstenite::Message) -> anyhow::Result<Option<Message>> {
+        let tungstenite::Message::Binary(bytes) = frame else {
+            return Ok(None);
+        };
+        let message = Message::decode(&bytes)?;
+        if message.message_type != INPUT_STREAM_DATA {
+            return Ok(None);
+        }
+        let id = self.id();
+        self.send(&Message::acknowledge(&message, id)).await?;
+        Ok(Some(message))
+    }
+
     /// The next message of the client, acknowledged.
     async fn receive(&mut self) -> anyhow::Result<Option<Message>> {
-        while let Some(message) = self.socket.next().await {
-            match message? {
-                tungstenite::Message::Binary(bytes) => {
-                    let message = Message::decode(&bytes)?;
-                    if message.message_type == INPUT_STREAM_DATA {
-                        let id = self.id();
-                        self.send(&Message::acknowledge(&message, id)).await?;
-                        return Ok(Some(message));
-                    }
-                }
-                tungstenite::Message::Close(_) => return Ok(None),
-                _ => {}
+        while let Some(frame) = self.socket.next().await {
+            let frame = frame?;
+            if frame.is_close() {
+                return Ok(None);
+            }
+            if let Some(message) = self.message(frame).await? {
+                return Ok(Some(message));
             }
         }
         Ok(None)
@@ -274,16 +290,17 @@ impl Channel {
                         }
                         return self.close(error.as_deref().unwrap_or_default()).await;
                     }
-                    None => return self.close("the session was taken over").await,
+                    None => return self.close("the session ended: its output was read too slowly").await,
                 },
-                message = self.receive() => match message? {
-                    Some(message) => {
-                        if !self.input(message) {
-                            return self.close("").await;
-                        }
+                // Only the wait for a frame is given up when the other branch is taken; what follows is not.
+                frame = self.socket.next() => {
+                    let Some(frame) = frame.transpose()?.filter(|frame| !frame.is_close()) else { return Ok(()) };
+                    if let Some(message) = self.message(frame).await?
+                        && !self.input(message)
+                    {
+                        return self.close("").await;
                     }
-                    None => return Ok(()),
-                },
+                }
                 () = tokio::time::sleep(IDLE_TIMEOUT) => return self.close("the session was idle for too long").await,
             }
         }

@@ -107,13 +107,13 @@ async fn hear(
                         let _ = sender.send(ToNode::Credentials(credentials));
                     });
                 }
-                FromNode::ExecOutput { session, stderr, data } => control.execs.output(&session, stderr, data).await,
+                FromNode::ExecOutput { session, stderr, data } => control.execs.output(&session, stderr, data),
                 FromNode::ExecExited {
                     session,
                     exit_code,
                     error,
                 } => {
-                    control.execs.exited(&session, exit_code, error).await;
+                    control.execs.exited(&session, exit_code, error);
                 }
                 FromNode::Stale { generation_seen } => {
                     tracing::error!(
