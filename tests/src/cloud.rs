@@ -44,6 +44,7 @@ pub struct Cloud {
     /// The port of the load balancers' shared entry.
     pub http_port: u16,
     binary: PathBuf,
+    options: Vec<String>,
     up: Option<Child>,
     before: Traces,
     is_finished: bool,
@@ -91,6 +92,11 @@ fn free_port() -> Result<u16> {
 impl Cloud {
     /// Starts a cloud and waits until it answers.
     pub fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Starts a cloud with further options of `honmaru up`.
+    pub fn start_with(options: &[&str]) -> Result<Self> {
         let binary = binary()?;
         sweep(&binary)?;
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
@@ -99,6 +105,7 @@ impl Cloud {
             port: free_port()?,
             http_port: free_port()?,
             binary,
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
             up: None,
             before: Traces::look(&state)?,
             state,
@@ -117,6 +124,7 @@ impl Cloud {
             .arg(&self.state)
             .args(["--listen", &format!("127.0.0.1:{}", self.port)])
             .args(["--http", &format!("127.0.0.1:{}", self.http_port)])
+            .args(&self.options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()

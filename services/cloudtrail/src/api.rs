@@ -34,7 +34,13 @@ fn bad_attribute(why: &str) -> ApiError {
 
 fn attribute(asked: Vec<types::LookupAttribute>) -> Result<Option<Attribute>, ApiError> {
     let mut asked = asked.into_iter();
-    let Some(types::LookupAttribute { attribute_key, attribute_value }) = asked.next() else { return Ok(None) };
+    let Some(types::LookupAttribute {
+        attribute_key,
+        attribute_value,
+    }) = asked.next()
+    else {
+        return Ok(None);
+    };
     // Ref: LookupEvents, LookupAttributes: the list can contain only one item.
     if asked.next().is_some() {
         return Err(bad_attribute("You can specify only one lookup attribute."));
@@ -95,13 +101,22 @@ async fn look_up(
         ));
     }
     let records_max = match input.max_results {
-        Some(n) => usize::try_from(n).ok().filter(|n| (1..=RECORDS_MAX).contains(n)).ok_or_else(|| {
-            ApiError::new("InvalidMaxResultsException", "The value of MaxResults must be from 1 to 50.")
-        })?,
+        Some(n) => usize::try_from(n)
+            .ok()
+            .filter(|n| (1..=RECORDS_MAX).contains(n))
+            .ok_or_else(|| {
+                ApiError::new(
+                    "InvalidMaxResultsException",
+                    "The value of MaxResults must be from 1 to 50.",
+                )
+            })?,
         None => RECORDS_MAX,
     };
     let now = call.now.as_ms();
-    let from_ms = input.start_time.map_or(i64::MIN, ms).max(now.saturating_sub(HISTORY_MS));
+    let from_ms = input
+        .start_time
+        .map_or(i64::MIN, ms)
+        .max(now.saturating_sub(HISTORY_MS));
     let until_ms = input.end_time.map_or(now, ms);
     if input.start_time.is_some() && input.end_time.is_some() && ms(input.start_time.unwrap_or_default()) > until_ms {
         return Err(ApiError::new(
@@ -112,7 +127,10 @@ async fn look_up(
     let asked = mark(attribute.as_ref(), &input);
     let place = match input.next_token.as_deref() {
         Some(token) => Some(place(token, &asked).ok_or_else(|| {
-            ApiError::new("InvalidNextTokenException", "The next token is not valid for this question.")
+            ApiError::new(
+                "InvalidNextTokenException",
+                "The next token is not valid for this question.",
+            )
         })?),
         None => None,
     };

@@ -107,7 +107,16 @@ pub struct Recorded {
 
 /// What the names of operations that change nothing begin with.
 const READING: [&str; 10] = [
-    "Describe", "Get", "List", "Lookup", "Filter", "BatchGet", "BatchCheck", "Check", "Simulate", "AssumeRole",
+    "Describe",
+    "Get",
+    "List",
+    "Lookup",
+    "Filter",
+    "BatchGet",
+    "BatchCheck",
+    "Check",
+    "Simulate",
+    "AssumeRole",
 ];
 
 /// Whether an operation changes nothing, by its name.

@@ -51,7 +51,9 @@ struct Memory(Vec<Recorded>);
 
 impl Trail for Memory {
     fn look_up(&self, wanted: Wanted) -> BoxFuture<Result<Found, ApiError>> {
-        let end = wanted.place.map_or(self.0.len(), |place| usize::try_from(place.offset).expect("small"));
+        let end = wanted
+            .place
+            .map_or(self.0.len(), |place| usize::try_from(place.offset).expect("small"));
         let mut found = Found::default();
         for (index, record) in self.0.iter().enumerate().take(end).rev() {
             if found.records.len() == wanted.records_max {
@@ -59,7 +61,10 @@ impl Trail for Memory {
             }
             if wanted.fits(record) {
                 found.records.push(record.clone());
-                found.next = (index > 0).then_some(Place { segment: 1, offset: index as u64 });
+                found.next = (index > 0).then_some(Place {
+                    segment: 1,
+                    offset: index as u64,
+                });
             }
         }
         Box::pin(std::future::ready(Ok(found)))
@@ -69,7 +74,9 @@ impl Trail for Memory {
 fn ask(records: Vec<Recorded>, input: Value) -> Result<Value, String> {
     let trail: Arc<dyn Trail> = Arc::new(Memory(records));
     let operation = operations(&trail).into_iter().next().expect("there is one");
-    let Handler::Async(handler) = operation.handler else { panic!("it waits for the trail") };
+    let Handler::Async(handler) = operation.handler else {
+        panic!("it waits for the trail")
+    };
     let call = Call {
         scope: scope(),
         principal: principal(PrincipalKind::Root),
@@ -89,11 +96,18 @@ fn ask(records: Vec<Recorded>, input: Value) -> Result<Value, String> {
 
 fn ids(answer: &Value) -> Vec<String> {
     let events = answer["Events"].as_array().expect("a list");
-    events.iter().map(|event| event["EventId"].as_str().expect("an id").to_owned()).collect()
+    events
+        .iter()
+        .map(|event| event["EventId"].as_str().expect("an id").to_owned())
+        .collect()
 }
 
 fn three() -> Vec<Recorded> {
-    vec![record(1, "CreateCluster"), record(2, "DescribeClusters"), record(3, "RunTask")]
+    vec![
+        record(1, "CreateCluster"),
+        record(2, "DescribeClusters"),
+        record(3, "RunTask"),
+    ]
 }
 
 #[test]
@@ -181,12 +195,22 @@ fn the_document_is_cloudtrails() {
 fn a_record_survives_its_line() {
     let line = serde_json::to_string(&record(1, "RunTask")).expect("plain data");
     assert!(!line.contains('\n'));
-    assert_eq!(serde_json::from_str::<Recorded>(&line).expect("it was written so"), record(1, "RunTask"));
+    assert_eq!(
+        serde_json::from_str::<Recorded>(&line).expect("it was written so"),
+        record(1, "RunTask")
+    );
 }
 
 #[test]
 fn names_tell_what_only_reads() {
-    for name in ["DescribeTasks", "ListTasks", "GetRole", "BatchGetImage", "FilterLogEvents", "LookupEvents"] {
+    for name in [
+        "DescribeTasks",
+        "ListTasks",
+        "GetRole",
+        "BatchGetImage",
+        "FilterLogEvents",
+        "LookupEvents",
+    ] {
         assert!(is_read_only(name), "{name}");
     }
     for name in ["RunTask", "PutImage", "CreateRole", "TagResource", "BatchDeleteImage"] {

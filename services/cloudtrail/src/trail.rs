@@ -41,8 +41,14 @@ impl Attribute {
             Self::EventName(name) => record.name == *name,
             Self::ReadOnly(wanted) => is_read_only(&record.name) == *wanted,
             Self::Username(name) => record.who.name.as_ref() == Some(name),
-            Self::ResourceType(kind) => record.resources.iter().any(|arn| resource_type(arn).as_ref() == Some(kind)),
-            Self::ResourceName(name) => record.resources.iter().any(|arn| arn == name || short_name(arn) == name),
+            Self::ResourceType(kind) => record
+                .resources
+                .iter()
+                .any(|arn| resource_type(arn).as_ref() == Some(kind)),
+            Self::ResourceName(name) => record
+                .resources
+                .iter()
+                .any(|arn| arn == name || short_name(arn) == name),
             Self::EventSource(source) => record.source == *source,
             Self::AccessKeyId(key) => record.who.key.as_ref() == Some(key),
         }

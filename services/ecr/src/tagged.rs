@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 /// ARN and tags of every repository of a scope that has tags.
 pub fn tagged(state: &State, scope: &Scope) -> impl Iterator<Item = (String, BTreeMap<String, String>)> {
-    let repositories = state.list::<Repository>(scope).filter(|(_, row)| !row.resource_tags.is_empty());
+    let repositories = state
+        .list::<Repository>(scope)
+        .filter(|(_, row)| !row.resource_tags.is_empty());
     repositories.map(|(name, row)| (repository_arn(scope, name), row.resource_tags.clone()))
 }

@@ -14,9 +14,13 @@ fn map(tags: &[Tag]) -> BTreeMap<String, String> {
 pub fn tagged(state: &State, scope: &Scope) -> impl Iterator<Item = (String, BTreeMap<String, String>)> {
     let clusters = state.list::<Cluster>(scope).filter(|(_, row)| row.active);
     let clusters = clusters.map(|(_, row)| (cluster_arn(scope, &row.name), map(&row.tags)));
-    let services = state.list::<Service>(scope).filter(|(_, row)| row.status != ServiceStatus::Inactive);
+    let services = state
+        .list::<Service>(scope)
+        .filter(|(_, row)| row.status != ServiceStatus::Inactive);
     let services = services.map(|(_, row)| (service_arn(scope, &row.cluster, &row.name), map(&row.tags)));
-    let tasks = state.list::<Task>(scope).filter(|(_, row)| row.last_status != LastStatus::Stopped);
+    let tasks = state
+        .list::<Task>(scope)
+        .filter(|(_, row)| row.last_status != LastStatus::Stopped);
     let tasks = tasks.map(|(_, row)| (task_arn(scope, &row.cluster, &row.id), map(&row.tags)));
     let definitions = state.list::<TaskDefinition>(scope);
     let definitions =

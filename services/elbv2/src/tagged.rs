@@ -12,5 +12,6 @@ pub fn tagged(state: &State, scope: &Scope) -> impl Iterator<Item = (String, BTr
     let rules = state.list::<Rule>(scope).map(|(arn, row)| (arn, &row.tags));
     let groups = state.list::<TargetGroup>(scope).map(|(arn, row)| (arn, &row.tags));
     let all = balancers.chain(listeners).chain(rules).chain(groups);
-    all.filter(|(_, tags)| !tags.is_empty()).map(|(arn, tags)| (arn.to_owned(), tags.clone()))
+    all.filter(|(_, tags)| !tags.is_empty())
+        .map(|(arn, tags)| (arn.to_owned(), tags.clone()))
 }

@@ -9,12 +9,22 @@ use std::collections::BTreeMap;
 /// ARN and tags of every user, role, policy, instance profile and OIDC provider of an account that has tags.
 pub fn tagged(state: &State, account: &AccountId) -> Vec<(String, BTreeMap<String, String>)> {
     let scope = scope_of(account);
-    let users = state.list::<User>(&scope).map(|(_, row)| (&row.entity.arn, &row.entity.tags));
-    let roles = state.list::<Role>(&scope).map(|(_, row)| (&row.entity.arn, &row.entity.tags));
-    let policies = state.list::<ManagedPolicy>(&scope).map(|(_, row)| (&row.arn, &row.tags));
-    let profiles = state.list::<InstanceProfile>(&scope).map(|(_, row)| (&row.arn, &row.tags));
+    let users = state
+        .list::<User>(&scope)
+        .map(|(_, row)| (&row.entity.arn, &row.entity.tags));
+    let roles = state
+        .list::<Role>(&scope)
+        .map(|(_, row)| (&row.entity.arn, &row.entity.tags));
+    let policies = state
+        .list::<ManagedPolicy>(&scope)
+        .map(|(_, row)| (&row.arn, &row.tags));
+    let profiles = state
+        .list::<InstanceProfile>(&scope)
+        .map(|(_, row)| (&row.arn, &row.tags));
     let providers = state.list::<OidcProvider>(&scope).map(|(_, row)| (&row.arn, &row.tags));
     let all = users.chain(roles).chain(policies).chain(profiles).chain(providers);
     let tagged = all.filter(|(_, tags)| !tags.is_empty());
-    tagged.map(|(arn, tags)| (arn.clone(), tags.iter().cloned().collect())).collect()
+    tagged
+        .map(|(arn, tags)| (arn.clone(), tags.iter().cloned().collect()))
+        .collect()
 }

@@ -61,10 +61,15 @@ fn bad_token(_: honmaru_wire::BadToken) -> ApiError {
 
 fn resources(all: Tagged, input: types::GetResourcesInput) -> Result<types::GetResourcesOutput, ApiError> {
     if input.include_compliance_details == Some(true) || input.exclude_compliant_resources == Some(true) {
-        return Err(invalid("Tag policies are not implemented: there is no compliance to tell of."));
+        return Err(invalid(
+            "Tag policies are not implemented: there is no compliance to tell of.",
+        ));
     }
     let filters = input.tag_filters.unwrap_or_default();
-    if filters.iter().any(|filter| filter.key.as_ref().is_none_or(String::is_empty)) {
+    if filters
+        .iter()
+        .any(|filter| filter.key.as_ref().is_none_or(String::is_empty))
+    {
         return Err(invalid("A tag filter must have a key."));
     }
     let kinds = input.resource_type_filters.unwrap_or_default();
@@ -74,9 +79,14 @@ fn resources(all: Tagged, input: types::GetResourcesInput) -> Result<types::GetR
     let arns: Option<BTreeSet<String>> = input.resource_arn_list.map(|arns| arns.into_iter().collect());
     // Ref: GetResources, ResourceARNList: not together with the parameters below.
     if arns.is_some()
-        && (!filters.is_empty() || !kinds.is_empty() || input.resources_per_page.is_some() || input.tags_per_page.is_some())
+        && (!filters.is_empty()
+            || !kinds.is_empty()
+            || input.resources_per_page.is_some()
+            || input.tags_per_page.is_some())
     {
-        return Err(invalid("ResourceARNList cannot be combined with filters or page sizes."));
+        return Err(invalid(
+            "ResourceARNList cannot be combined with filters or page sizes.",
+        ));
     }
     let max = match input.resources_per_page {
         Some(n) => usize::try_from(n)
@@ -126,7 +136,10 @@ fn keys(all: Tagged, input: types::GetTagKeysInput) -> Result<types::GetTagKeysO
 }
 
 fn values(all: Tagged, input: types::GetTagValuesInput) -> Result<types::GetTagValuesOutput, ApiError> {
-    let values: BTreeSet<String> = all.into_values().filter_map(|mut tags| tags.remove(&input.key)).collect();
+    let values: BTreeSet<String> = all
+        .into_values()
+        .filter_map(|mut tags| tags.remove(&input.key))
+        .collect();
     let token = token(input.pagination_token.as_ref());
     let page = page(values, |value| value, token, NAMES_PER_PAGE).map_err(bad_token)?;
     Ok(types::GetTagValuesOutput {

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 /// Whether an ARN is of a type such as `ecs`, `ecs:cluster` or `wafv2:regional/webacl`.
 pub(crate) fn is_of_type(arn: &str, wanted: &str) -> bool {
     let mut parts = arn.splitn(6, ':').skip(2);
-    let (Some(service), Some(resource)) = (parts.next(), parts.nth(2)) else { return false };
+    let (Some(service), Some(resource)) = (parts.next(), parts.nth(2)) else {
+        return false;
+    };
     match wanted.split_once(':') {
         None => service == wanted,
         Some((of, kind)) => {

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 struct Shop;
 
 fn row(arn: &str, tags: &[(&str, &str)]) -> (String, BTreeMap<String, String>) {
-    (arn.to_owned(), tags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    (
+        arn.to_owned(),
+        tags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+    )
 }
 
 const CLUSTER: &str = "arn:aws:ecs:us-east-1:000000000000:cluster/a";
@@ -27,8 +30,13 @@ impl Source for Shop {
 }
 
 fn ask(name: &str, input: Value) -> Result<Value, String> {
-    let operation = operations::<Shop>().into_iter().find(|o| o.name == name).expect("it is one of the three");
-    let Handler::Read(handler) = operation.handler else { panic!("all of them read") };
+    let operation = operations::<Shop>()
+        .into_iter()
+        .find(|o| o.name == name)
+        .expect("it is one of the three");
+    let Handler::Read(handler) = operation.handler else {
+        panic!("all of them read")
+    };
     let scope = Scope::new("000000000000", "us-east-1").expect("both are valid");
     let call = Call {
         principal: Principal {
@@ -54,23 +62,43 @@ fn ask(name: &str, input: Value) -> Result<Value, String> {
 fn arns(input: Value) -> Vec<String> {
     let answer = ask("GetResources", input).expect("it is a good question");
     let list = answer["ResourceTagMappingList"].as_array().expect("a list").clone();
-    list.iter().map(|item| item["ResourceARN"].as_str().expect("an ARN").to_owned()).collect()
+    list.iter()
+        .map(|item| item["ResourceARN"].as_str().expect("an ARN").to_owned())
+        .collect()
 }
 
 #[test]
 fn filters_are_joined_as_aws_documents() {
     let cases = [
         (json!({}), vec![CLUSTER, SERVICE, GROUP, ACL]),
-        (json!({ "TagFilters": [{ "Key": "app" }] }), vec![CLUSTER, SERVICE, GROUP]),
-        (json!({ "TagFilters": [{ "Key": "app", "Values": ["shop"] }] }), vec![CLUSTER, SERVICE]),
-        (json!({ "TagFilters": [{ "Key": "env", "Values": ["prod", "test"] }] }), vec![CLUSTER, SERVICE]),
-        (json!({ "TagFilters": [{ "Key": "app" }, { "Key": "env", "Values": ["test"] }] }), vec![SERVICE]),
+        (
+            json!({ "TagFilters": [{ "Key": "app" }] }),
+            vec![CLUSTER, SERVICE, GROUP],
+        ),
+        (
+            json!({ "TagFilters": [{ "Key": "app", "Values": ["shop"] }] }),
+            vec![CLUSTER, SERVICE],
+        ),
+        (
+            json!({ "TagFilters": [{ "Key": "env", "Values": ["prod", "test"] }] }),
+            vec![CLUSTER, SERVICE],
+        ),
+        (
+            json!({ "TagFilters": [{ "Key": "app" }, { "Key": "env", "Values": ["test"] }] }),
+            vec![SERVICE],
+        ),
         (json!({ "TagFilters": [{ "Key": "env", "Values": [""] }] }), vec![ACL]),
         (json!({ "ResourceTypeFilters": ["ecs"] }), vec![CLUSTER, SERVICE]),
-        (json!({ "ResourceTypeFilters": ["ecs:cluster", "logs:log-group"] }), vec![CLUSTER, GROUP]),
+        (
+            json!({ "ResourceTypeFilters": ["ecs:cluster", "logs:log-group"] }),
+            vec![CLUSTER, GROUP],
+        ),
         (json!({ "ResourceTypeFilters": ["ecs:clust"] }), vec![]),
         (json!({ "ResourceTypeFilters": ["wafv2:regional/webacl"] }), vec![ACL]),
-        (json!({ "ResourceARNList": [GROUP, "arn:aws:ecs:us-east-1:000000000000:cluster/none"] }), vec![GROUP]),
+        (
+            json!({ "ResourceARNList": [GROUP, "arn:aws:ecs:us-east-1:000000000000:cluster/none"] }),
+            vec![GROUP],
+        ),
     ];
     for (input, wanted) in cases {
         assert_eq!(arns(input.clone()), wanted, "{input}");
@@ -87,7 +115,10 @@ fn pages_follow_each_other() {
         for item in answer["ResourceTagMappingList"].as_array().expect("a list") {
             seen.push(item["ResourceARN"].clone());
         }
-        token = answer["PaginationToken"].as_str().expect("there always is one").to_owned();
+        token = answer["PaginationToken"]
+            .as_str()
+            .expect("there always is one")
+            .to_owned();
         if token.is_empty() {
             break;
         }
@@ -106,14 +137,24 @@ fn bad_questions_are_refused() {
         json!({ "ResourceARNList": [GROUP], "TagFilters": [{ "Key": "a" }] }),
         json!({ "IncludeComplianceDetails": true }),
     ] {
-        assert_eq!(ask("GetResources", input.clone()), Err("InvalidParameterException".to_owned()), "{input}");
+        assert_eq!(
+            ask("GetResources", input.clone()),
+            Err("InvalidParameterException".to_owned()),
+            "{input}"
+        );
     }
 }
 
 #[test]
 fn keys_and_values_are_listed_once() {
-    assert_eq!(ask("GetTagKeys", json!({})).expect("keys")["TagKeys"], json!(["app", "env"]));
+    assert_eq!(
+        ask("GetTagKeys", json!({})).expect("keys")["TagKeys"],
+        json!(["app", "env"])
+    );
     let values = ask("GetTagValues", json!({ "Key": "env" })).expect("values");
     assert_eq!(values["TagValues"], json!(["", "prod", "test"]));
-    assert_eq!(ask("GetTagValues", json!({ "Key": "none" })).expect("none")["TagValues"], json!([]));
+    assert_eq!(
+        ask("GetTagValues", json!({ "Key": "none" })).expect("none")["TagValues"],
+        json!([])
+    );
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 fn of<K: Kind>(state: &State, scope: &Scope) -> impl Iterator<Item = (String, BTreeMap<String, String>)> {
     let rows = state.list::<K>(scope).map(|(_, row)| row.entity());
-    rows.filter(|entity| !entity.tags.is_empty()).map(|entity| (entity.arn.clone(), entity.tags.clone()))
+    rows.filter(|entity| !entity.tags.is_empty())
+        .map(|entity| (entity.arn.clone(), entity.tags.clone()))
 }
 
 /// ARN and tags of every web ACL, rule group and set of a scope that has tags.

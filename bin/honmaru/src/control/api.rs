@@ -183,6 +183,9 @@ async fn call(
     noted.keep_input(target, &input);
     let resources = noted.resources.clone();
     honmaru_wire::validate(target, &input)?;
+    if target.service.name() == honmaru_sts::SERVICE && target.operation.name() == "AssumeRoleWithWebIdentity" {
+        control.issuers.ensure(&control.engine, &input).await?;
+    }
     control.scopes.ensure(&control.engine, &call.scope).await??;
     let output = match &operation.handler {
         Handler::Read(handler) => {

@@ -1,5 +1,6 @@
 //! The endpoint: one port for the AWS APIs, the registry, exec sessions, health and metrics.
 
+use super::tls::{self, Opened};
 use super::{Control, api};
 use ::http::{HeaderMap, Method, Response, StatusCode, header};
 use anyhow::Context;
@@ -18,8 +19,10 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 
 /// Connections at once; a further one waits in the kernel's queue.
 const CONNECTIONS_MAX: usize = 4_096;
@@ -81,7 +84,7 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Serves the endpoint, for ever.
-pub async fn serve(control: Arc<Control>, listener: TcpListener) -> anyhow::Result<()> {
+pub async fn serve(control: Arc<Control>, listener: TcpListener, acceptor: Option<TlsAcceptor>) -> anyhow::Result<()> {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let place = places
@@ -98,9 +101,15 @@ pub async fn serve(control: Arc<Control>, listener: TcpListener) -> anyhow::Resu
                 continue;
             }
         };
-        let control = control.clone();
+        let (control, acceptor) = (control.clone(), acceptor.clone());
         tokio::spawn(async move {
-            connection(control, stream, peer).await;
+            let _ = stream.set_nodelay(true);
+            match tls::open(acceptor.as_ref(), stream).await {
+                Ok(Opened::Plain(stream)) => connection(control, stream, peer, false).await,
+                Ok(Opened::Secure(stream)) => connection(control, stream, peer, true).await,
+                // A client that goes away, or that trusts us not, is no news.
+                Err(error) => tracing::debug!(%error, %peer, "no TLS with a client"),
+            }
             drop(place);
         });
     }
@@ -118,11 +127,13 @@ pub async fn drain() {
     }
 }
 
-async fn connection(control: Arc<Control>, stream: TcpStream, peer: SocketAddr) {
-    let _ = stream.set_nodelay(true);
+async fn connection<S>(control: Arc<Control>, stream: S, peer: SocketAddr, secure: bool)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |request| {
         let control = control.clone();
-        async move { Ok::<_, Infallible>(dispatch(control, request, peer).await) }
+        async move { Ok::<_, Infallible>(dispatch(control, request, peer, secure).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -145,10 +156,15 @@ async fn connection(control: Arc<Control>, stream: TcpStream, peer: SocketAddr) 
     };
 }
 
-async fn dispatch(control: Arc<Control>, request: ::http::Request<Incoming>, peer: SocketAddr) -> Response<AnswerBody> {
+async fn dispatch(
+    control: Arc<Control>,
+    request: ::http::Request<Incoming>,
+    peer: SocketAddr,
+    secure: bool,
+) -> Response<AnswerBody> {
     let path = request.uri().path();
     if path == "/v2" || path.starts_with("/v2/") {
-        return super::registry::handle(&control, request).await;
+        return super::registry::handle(&control, request, secure).await;
     }
     if path.starts_with("/v1/data-channel/") {
         return super::exec::data_channel(&control, request).await;
@@ -158,7 +174,7 @@ async fn dispatch(control: Arc<Control>, request: ::http::Request<Incoming>, pee
         "/metrics" => return text(StatusCode::OK, metrics(&control)),
         _ => {}
     }
-    match receive(request, peer).await {
+    match receive(request, peer, secure).await {
         Ok(received) => {
             let reply = api::answer(&control, &received).await;
             let mut response = Response::new(full(reply.body));
@@ -170,7 +186,11 @@ async fn dispatch(control: Arc<Control>, request: ::http::Request<Incoming>, pee
     }
 }
 
-async fn receive(request: ::http::Request<Incoming>, peer: SocketAddr) -> Result<Received, (StatusCode, &'static str)> {
+async fn receive(
+    request: ::http::Request<Incoming>,
+    peer: SocketAddr,
+    secure: bool,
+) -> Result<Received, (StatusCode, &'static str)> {
     let (mut parts, body) = request.into_parts();
     if !parts.headers.contains_key(header::HOST)
         && let Some(authority) = parts.uri.authority()
@@ -197,7 +217,7 @@ async fn receive(request: ::http::Request<Incoming>, peer: SocketAddr) -> Result
         headers: parts.headers,
         body,
         peer,
-        secure: false,
+        secure,
     })
 }
 

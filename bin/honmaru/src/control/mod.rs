@@ -12,6 +12,7 @@ mod edge_link;
 mod events;
 mod exec;
 mod http;
+mod issuers;
 mod janitor;
 mod key_uses;
 mod layers;
@@ -22,6 +23,9 @@ mod planes;
 mod registry;
 mod samples;
 mod task_credentials;
+mod tls;
+
+pub use tls::{TlsFiles, acceptor as tls_acceptor};
 
 use crate::dirs::Dirs;
 use crate::lock;
@@ -34,6 +38,7 @@ use honmaru_log::SqliteLog;
 use honmaru_machine::{Operation, State};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The options of the role.
@@ -51,6 +56,10 @@ pub struct ControlOptions {
     pub region: Region,
     /// Whether any credentials are accepted.
     pub dev: bool,
+    /// The endpoint's certificate, if it speaks TLS too.
+    pub tls: Option<TlsFiles>,
+    /// Further certificates to trust when the keys of OpenID Connect issuers are fetched: a PEM file.
+    pub oidc_ca: Option<PathBuf>,
 }
 
 /// Everything that the parts of control share.
@@ -68,6 +77,7 @@ pub struct Control {
     pub(crate) audit: Arc<audit::Audit>,
     pub(crate) home: audit::Home,
     pub(crate) key_uses: key_uses::KeyUses,
+    pub(crate) issuers: issuers::Issuers,
 }
 
 /// Runs the role until SIGTERM.
@@ -82,6 +92,7 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
         Ok(lock) => lock,
         Err(holder) => bail!("control already runs for this state directory: {holder:?}"),
     };
+    let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
     let listener = http::bind(options.listen).await?;
     let log = SqliteLog::open(&options.dirs.control().join("log.db")).context("failed to open the log")?;
     let mut state = State::new();
@@ -130,13 +141,14 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
             region: options.region.clone(),
         },
         key_uses: key_uses::KeyUses::default(),
+        issuers: issuers::Issuers::new(options.oidc_ca.clone()),
         options,
     });
     let socket = control.options.dirs.planes_socket();
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let ended = tokio::select! {
         served = planes::serve(control.clone(), &socket) => served,
-        served = http::serve(control.clone(), listener) => served,
+        served = http::serve(control.clone(), listener, tls) => served,
         () = janitor::run(control.clone()) => Ok(()),
         () = key_uses::run(control.clone()) => Ok(()),
         _ = terminate.recv() => {

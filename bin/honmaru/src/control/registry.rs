@@ -62,7 +62,7 @@ impl Front {
 }
 
 /// Answers a request under `/v2`.
-pub async fn handle(control: &Arc<Control>, request: Request<Incoming>) -> Response<AnswerBody> {
+pub async fn handle(control: &Arc<Control>, request: Request<Incoming>, secure: bool) -> Response<AnswerBody> {
     let known = match layer_link(control, &request).await {
         Some(caller) => Ok(caller),
         None => caller(control, &request).await,
@@ -70,7 +70,8 @@ pub async fn handle(control: &Arc<Control>, request: Request<Incoming>) -> Respo
     let answer = match known {
         Ok(caller) => control.registry.registry.handle(request, caller).await,
         Err(message) => {
-            let realm = format!("http://{}/", control.options.listen);
+            let scheme = if secure { "https" } else { "http" };
+            let realm = format!("{scheme}://{}/", control.options.listen);
             honmaru_registry::unauthorized(&realm, "ecr.amazonaws.com", &message)
         }
     };

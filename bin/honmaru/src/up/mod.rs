@@ -3,6 +3,7 @@
 //! It holds nothing that they need: it may be killed at any moment, and a new `up` adopts what runs. When it is
 //! asked to end (Ctrl-C, SIGTERM) it ends the roles too; containers keep running until `honmaru destroy`.
 
+mod certificate;
 mod ports;
 mod privileges;
 mod role;
@@ -44,6 +45,15 @@ pub struct UpOptions {
     /// Accept any credentials, on loopback only: for tests that bring their own fake ones
     #[arg(long)]
     pub dev: bool,
+    /// Speak TLS too on the endpoint's port, with this certificate chain (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of `--tls-cert` (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Trust these certificates too (PEM) when the keys of OpenID Connect issuers are fetched
+    #[arg(long, value_name = "FILE")]
+    pub oidc_ca: Option<PathBuf>,
 }
 
 /// Runs the cloud until Ctrl-C or SIGTERM.
@@ -60,6 +70,7 @@ pub fn run(options: UpOptions) -> anyhow::Result<()> {
     let binary = prepare(&dirs)?;
     // Once more: the directory exists now, and its links can be resolved.
     let dirs = Dirs::new(&options.state);
+    let options = certificate::install(options, &dirs)?;
     if options.dev && !options.listen.ip().is_loopback() {
         bail!(
             "`--dev` accepts any credentials and must not listen on {}\nhint: listen on loopback, or leave `--dev` away",
@@ -147,6 +158,9 @@ fn announce(options: &UpOptions, dirs: &Dirs, took: Duration) {
     };
     println!("honmaru is up in {:.2} s", took.as_secs_f64());
     println!("  AWS endpoint   http://{}", options.listen);
+    if options.tls_cert.is_some() {
+        println!("                 https://{}", options.listen);
+    }
     println!(
         "  registry       {}/<name>",
         options.listen.to_string().replace("127.0.0.1", "localhost")

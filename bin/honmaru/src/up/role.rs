@@ -33,6 +33,19 @@ pub(super) fn arguments(role: &str, options: &UpOptions, dirs: &Dirs) -> Vec<Str
     add("--http", options.http.to_string());
     add("--account", options.account.to_string());
     add("--region", options.region.to_string());
+    // The files that only control reads: the other roles go on when a certificate is renewed.
+    if role == "control" {
+        let files = [
+            ("--tls-cert", &options.tls_cert),
+            ("--tls-key", &options.tls_key),
+            ("--oidc-ca", &options.oidc_ca),
+        ];
+        for (name, file) in files {
+            if let Some(file) = file {
+                add(name, file.display().to_string());
+            }
+        }
+    }
     if options.dev {
         arguments.push("--dev".to_owned());
     }

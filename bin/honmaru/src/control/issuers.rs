@@ -1,0 +1,212 @@
+//! The keys of OpenID Connect issuers, fetched before AssumeRoleWithWebIdentity needs them.
+//!
+//! Only issuers that the role's account has made a provider are asked, over https only, and each at most once in
+//! [`PAUSE`], whatever callers send. Redirects are not followed.
+
+use anyhow::{Context, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use honmaru_engine::{Engine, EngineError};
+use honmaru_sts::JWKS_BYTES_MAX;
+use http::{Request, Uri, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio_rustls::TlsConnector;
+
+/// How long both documents together may take.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two fetches of one issuer, also after a failure: a token with an unknown key may not cause more.
+const PAUSE: Duration = Duration::from_secs(10);
+/// Keys are fetched again after this time even if a token's key is known: issuers withdraw keys.
+const FRESH: Duration = Duration::from_secs(3_600);
+/// Issuers remembered at most; each is a provider that somebody with permissions has made.
+const ISSUERS_MAX: usize = 256;
+/// Where systems keep the certificates that they trust: Debian, Fedora, Alpine.
+const SYSTEM_ROOTS: [&str; 3] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+];
+
+struct Known {
+    asked: Instant,
+    key_ids: Vec<String>,
+}
+
+/// Which issuers were asked, and when. The lock is held while one is asked: calls for it wait for the one answer.
+pub struct Issuers {
+    ca: Option<PathBuf>,
+    known: Mutex<HashMap<String, Known>>,
+}
+
+/// What a token says before its signature is verified: good for nothing but finding the issuer's key.
+struct Claimed {
+    issuer: String,
+    key_id: Option<String>,
+}
+
+fn claimed(token: &str) -> Option<Claimed> {
+    let mut parts = token.split('.').take(2).map(|part| {
+        let json = URL_SAFE_NO_PAD.decode(part).ok()?;
+        serde_json::from_slice::<Value>(&json).ok()
+    });
+    let (header, claims) = (parts.next()??, parts.next()??);
+    Some(Claimed {
+        issuer: claims.get("iss")?.as_str()?.to_owned(),
+        key_id: header.get("kid").and_then(Value::as_str).map(str::to_owned),
+    })
+}
+
+impl Issuers {
+    /// Nobody is known yet; `ca` are further certificates to trust.
+    pub fn new(ca: Option<PathBuf>) -> Self {
+        Self {
+            ca,
+            known: Mutex::default(),
+        }
+    }
+
+    /// Sees to it that the state has the keys for a call's token, if they can be had. The call itself says what is
+    /// wrong when they cannot.
+    pub async fn ensure(&self, engine: &Engine, input: &Value) -> Result<(), EngineError> {
+        let text = |name: &str| input.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let Some(Claimed { issuer, key_id }) = claimed(&text("WebIdentityToken")) else {
+            return Ok(());
+        };
+        let Some(url) = issuer
+            .strip_prefix("https://")
+            .map(|url| url.trim_end_matches('/').to_owned())
+        else {
+            return Ok(());
+        };
+        let role = text("RoleArn");
+        let is_provider = engine.read(|state| {
+            let account = honmaru_iam::role_by_arn(state, &role).map(|(account, _)| account);
+            account.is_some_and(|account| honmaru_iam::oidc_provider(state, &account, &url).is_some())
+        });
+        if !is_provider.await? {
+            return Ok(());
+        }
+        let mut known = self.known.lock().await;
+        if let Some(issuer) = known.get(&url) {
+            let has_key = key_id.as_ref().is_none_or(|id| issuer.key_ids.contains(id)) && !issuer.key_ids.is_empty();
+            let limit = if has_key { FRESH } else { PAUSE };
+            if issuer.asked.elapsed() < limit {
+                return Ok(());
+            }
+        }
+        if known.len() >= ISSUERS_MAX {
+            known.retain(|_, issuer| issuer.asked.elapsed() < FRESH);
+        }
+        if known.len() >= ISSUERS_MAX {
+            return Ok(());
+        }
+        let fetched = tokio::time::timeout(FETCH_TIMEOUT, fetch(&issuer, self.ca.as_deref())).await;
+        let jwks = match fetched.context("the issuer did not answer in time").flatten() {
+            Ok(jwks) => Some(jwks),
+            Err(error) => {
+                tracing::warn!(issuer, error = %format!("{error:#}"), "failed to fetch the keys of an issuer");
+                None
+            }
+        };
+        let key_ids = jwks.as_deref().map(key_ids).unwrap_or_default();
+        known.insert(
+            url,
+            Known {
+                asked: Instant::now(),
+                key_ids,
+            },
+        );
+        if let Some(jwks) = jwks {
+            let put = engine.write(move |tx| -> Result<bool, honmaru_base::ApiError> {
+                Ok(honmaru_sts::put_issuer_keys(tx, &issuer, &jwks))
+            });
+            // It takes whatever the bound of the fetch lets through.
+            let _ = put.await?;
+        }
+        Ok(())
+    }
+}
+
+/// The ids of a key set; a key without one has an empty id.
+fn key_ids(jwks: &str) -> Vec<String> {
+    let set: Value = serde_json::from_str(jwks).unwrap_or_default();
+    let keys = set.get("keys").and_then(Value::as_array).into_iter().flatten();
+    keys.map(|key| key.get("kid").and_then(Value::as_str).unwrap_or_default().to_owned())
+        .collect()
+}
+
+/// The issuer's key set. Ref: OpenID Connect Discovery 1.0, section 4.
+async fn fetch(issuer: &str, ca: Option<&Path>) -> anyhow::Result<String> {
+    let tls = connector(ca)?;
+    let base = issuer.trim_end_matches('/');
+    let document = get(&tls, &format!("{base}/.well-known/openid-configuration")).await?;
+    let document: Value = serde_json::from_str(&document).context("the discovery document is no JSON")?;
+    // Ref: section 4.3: the issuer must be exactly the one that was asked.
+    if document.get("issuer").and_then(Value::as_str) != Some(issuer) {
+        bail!("the discovery document is another issuer's");
+    }
+    let uri = document
+        .get("jwks_uri")
+        .and_then(Value::as_str)
+        .context("the discovery document has no jwks_uri")?;
+    get(&tls, uri).await
+}
+
+/// TLS that trusts the system's roots and those of `ca`.
+fn connector(ca: Option<&Path>) -> anyhow::Result<TlsConnector> {
+    let mut roots = RootCertStore::empty();
+    let system = SYSTEM_ROOTS.into_iter().map(Path::new).find(|path| path.exists());
+    for path in system.into_iter().chain(ca) {
+        let pem = std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
+        // A root that this library cannot use is one that nobody can rely on: the others are kept.
+        roots.add_parsable_certificates(rustls_pemfile::certs(&mut pem.as_slice()).filter_map(Result::ok));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(TlsConnector::from(Arc::new(
+        config.with_root_certificates(roots).with_no_client_auth(),
+    )))
+}
+
+/// A small document over https.
+async fn get(tls: &TlsConnector, url: &str) -> anyhow::Result<String> {
+    let uri: Uri = url.parse().with_context(|| format!("`{url}` is no URL"))?;
+    if uri.scheme_str() != Some("https") {
+        bail!("`{url}` is not https");
+    }
+    let host = uri.host().with_context(|| format!("`{url}` names no host"))?;
+    let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
+    let name = host.trim_matches(['[', ']']).to_owned();
+    let stream = TcpStream::connect((name.as_str(), uri.port_u16().unwrap_or(443))).await;
+    let stream = stream.with_context(|| format!("failed to connect to {authority}"))?;
+    let stream = tls.connect(ServerName::try_from(name)?, stream).await;
+    let stream = stream.with_context(|| format!("no TLS with {authority}"))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(connection);
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let request = Request::get(path)
+        .header(header::HOST, authority)
+        .header(header::ACCEPT, "application/json");
+    let answer = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
+    let status = answer.status();
+    if !status.is_success() {
+        bail!("{url} answered {status}");
+    }
+    let body = Limited::new(answer.into_body(), JWKS_BYTES_MAX).collect().await;
+    let body = body
+        .map_err(|error| anyhow::anyhow!("{url} answered badly: {error}"))?
+        .to_bytes();
+    driver.abort();
+    String::from_utf8(body.to_vec()).with_context(|| format!("{url} answered no text"))
+}

@@ -1,0 +1,54 @@
+//! Files that `control` needs and, having no privileges, may not be able to read: copied to where it can.
+
+use super::UpOptions;
+use crate::control::{TlsFiles, tls_acceptor};
+use crate::dirs::Dirs;
+use crate::users::CONTROL_UID;
+use anyhow::Context;
+use sha2::{Digest, Sha256};
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, chown};
+use std::path::{Path, PathBuf};
+
+/// The options with the copies' paths. A copy's name tells its content: with a renewed certificate the role's options
+/// differ, and `up` starts `control` anew.
+pub(super) fn install(mut options: UpOptions, dirs: &Dirs) -> anyhow::Result<UpOptions> {
+    if let (Some(cert), Some(key)) = (&options.tls_cert, &options.tls_key) {
+        let files = TlsFiles {
+            cert: cert.clone(),
+            key: key.clone(),
+        };
+        // Wrong files are refused here, with a sentence, and not by a role that ends again and again.
+        tls_acceptor(&files)?;
+        options.tls_cert = Some(copy(dirs, &files.cert, "crt")?);
+        options.tls_key = Some(copy(dirs, &files.key, "key")?);
+    }
+    if let Some(file) = &options.oidc_ca {
+        options.oidc_ca = Some(copy(dirs, file, "ca")?);
+    }
+    Ok(options)
+}
+
+fn copy(dirs: &Dirs, from: &Path, suffix: &str) -> anyhow::Result<PathBuf> {
+    let bytes = fs::read(from).with_context(|| format!("failed to read {}", from.display()))?;
+    let digest = hex::encode(Sha256::digest(&bytes));
+    let path = dirs
+        .control()
+        .join(format!("tls-{}.{suffix}", digest.get(..16).unwrap_or(&digest)));
+    write(&path, &bytes).with_context(|| format!("failed to write {}", path.display()))?;
+    Ok(path)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let partial = path.with_extension("partial");
+    let _ = fs::remove_file(&partial);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&partial)?;
+    file.write_all(bytes)?;
+    chown(&partial, Some(CONTROL_UID), Some(CONTROL_UID))?;
+    fs::rename(&partial, path)
+}
