@@ -58,7 +58,8 @@ impl App {
             } else {
                 '-'
             };
-            if !(name.is_empty() && !c.is_ascii_lowercase()) && !(c == '-' && name.ends_with('-')) {
+            let may_begin = !name.is_empty() || c.is_ascii_lowercase();
+            if may_begin && !(c == '-' && name.ends_with('-')) {
                 name.push(c);
             }
         }

@@ -222,9 +222,12 @@ async fn tasks_stopped(client: &Client, app: &App, step: &StepHandle<'_>) -> any
             return Ok(());
         }
         if Instant::now() > deadline {
-            return Err(Failure::new(format!("{left} tasks have not stopped after {} s", STOP_TIMEOUT.as_secs()))
-                .hint("run the command again: it goes on where it was")
-                .into());
+            return Err(Failure::new(format!(
+                "{left} tasks have not stopped after {} s",
+                STOP_TIMEOUT.as_secs()
+            ))
+            .hint("run the command again: it goes on where it was")
+            .into());
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -30,6 +30,8 @@ use tokio_tungstenite::tungstenite::{self};
 const OUTPUT_QUEUED_MAX: usize = 4_096;
 /// How long a client has for its token and its handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a client has to read what is left and to close its side.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A session without a word from either side ends. Ref: ECS Exec: "idle timeout of 20 minutes".
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 /// Older plugins know every feature that an agent of this version has; newer versions would be offered multiplexing.
@@ -345,6 +347,10 @@ impl Channel {
         let message = Message::new(CHANNEL_CLOSED, self.sequence, id, 0, payload.to_string().into_bytes());
         self.send(&message).await?;
         self.socket.close(None).await?;
+        // Acknowledgements are still on their way here. A socket that is closed before they are read is reset by the
+        // kernel, and the client loses output that it has not read yet.
+        let drained = async { while let Some(Ok(_)) = self.socket.next().await {} };
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, drained).await;
         Ok(())
     }
 }

@@ -82,7 +82,10 @@ pub async fn ensure(
     if let Some(members) = input.as_object_mut() {
         members.insert("tags".to_owned(), all);
     }
-    let answer = client.call(ECS, "RegisterTaskDefinition", input).await.map_err(|error| explained(error, plan))?;
+    let answer = client
+        .call(ECS, "RegisterTaskDefinition", input)
+        .await
+        .map_err(|error| explained(error, plan))?;
     let arn = answer["taskDefinition"]["taskDefinitionArn"].as_str();
     Ok(arn.context("ECS does not say the task definition's ARN")?.to_owned())
 }
@@ -92,12 +95,15 @@ fn explained(error: anyhow::Error, plan: &Plan) -> anyhow::Error {
     if !error.to_string().contains("No Fargate configuration exists") {
         return error;
     }
-    Failure::new(format!("there is no task of {} CPU units with {} MiB", plan.cpu, plan.memory_mib))
-        .hint(
-            "they go together: 256 with 512, 1024 or 2048; 512 with 1024 to 4096; 1024 with 2048 to 8192; 2048 with 4096 \
-             to 16384; 4096 with 8192 to 30720, each in steps of 1024",
-        )
-        .into()
+    Failure::new(format!(
+        "there is no task of {} CPU units with {} MiB",
+        plan.cpu, plan.memory_mib
+    ))
+    .hint(
+        "they go together: 256 with 512, 1024 or 2048; 512 with 1024 to 4096; 1024 with 2048 to 8192; 2048 with 4096 \
+             to 16384; 4096 with 8192 to 30720, each in steps of 1024; 8192 and 16384 exist, too",
+    )
+    .into()
 }
 
 fn definition(plan: &Plan, port: u16, image: &str, roles: &Roles, region: &str) -> Value {

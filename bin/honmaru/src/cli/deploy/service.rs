@@ -83,8 +83,9 @@ pub async fn ensure(
             }
             // A deployment that was given up starts no task again unless it is told to, and one whose tasks fail is not
             // waited for a second time: it is tried anew.
-            let has_failed =
-                service.primary().is_some_and(|primary| primary.rollout_state == "FAILED" || primary.failed > 0);
+            let has_failed = service
+                .primary()
+                .is_some_and(|primary| primary.rollout_state == "FAILED" || primary.failed > 0);
             set("forceNewDeployment", json!(request.force || has_failed));
             "UpdateService"
         }

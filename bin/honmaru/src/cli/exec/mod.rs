@@ -67,7 +67,9 @@ pub async fn run(options: ExecOptions) -> anyhow::Result<ExitCode> {
                 eprintln!("{sentence}");
             }
             // A status has one byte; what does not fit is a failure all the same.
-            Ok(ExitCode::from(u8::try_from(code).unwrap_or(super::failure::EXIT_FAILED)))
+            Ok(ExitCode::from(
+                u8::try_from(code).unwrap_or(super::failure::EXIT_FAILED),
+            ))
         }
         (None, Some(sentence)) => Err(Failure::new(format!("the command has no exit code: {sentence}")).into()),
         (None, None) => Err(Failure::new("the session ended before the command did").into()),

@@ -134,7 +134,11 @@ pub fn judge(goal: &Goal, memory: &mut Memory, look: &Look<'_>) -> Verdict {
                     .iter()
                     .any(|d| d.id == goal.deployment && d.rollout_state == "FAILED");
             // What made the circuit breaker go back was seen before, or it went faster than we looked.
-            return Verdict::Failed(if is_rollback { given_up_for(goal, memory, look, primary) } else { Cause::Superseded });
+            return Verdict::Failed(if is_rollback {
+                given_up_for(goal, memory, look, primary)
+            } else {
+                Cause::Superseded
+            });
         }
         Some(primary) if primary.rollout_state == "FAILED" => {
             return Verdict::Failed(Cause::GivenUp {
@@ -208,10 +212,15 @@ fn given_up_for(goal: &Goal, memory: &Memory, look: &Look<'_>, primary: &Deploym
     if let Some((task, target)) = memory.unhealthy.iter().next_back() {
         return unhealthy(task, &target.description);
     }
-    let newest = look.tasks.iter().rfind(|task| task.started_by == goal.deployment && !task.is_wanted());
+    let newest = look
+        .tasks
+        .iter()
+        .rfind(|task| task.started_by == goal.deployment && !task.is_wanted());
     match (newest, said_unhealthy(goal, look.service)) {
         (Some(task), Some(description)) => unhealthy(&task.id, description),
-        _ => Cause::GivenUp { reason: primary.rollout_state_reason.clone() },
+        _ => Cause::GivenUp {
+            reason: primary.rollout_state_reason.clone(),
+        },
     }
 }
 
@@ -550,7 +559,10 @@ mod tests {
             ..task("1", "STOPPED")
         };
         let mut service = service("IN_PROGRESS");
-        assert_eq!(verdict(&service, &[stopped.clone()], &[]), Verdict::Wait { healthy: 0 });
+        assert_eq!(
+            verdict(&service, std::slice::from_ref(&stopped), &[]),
+            Verdict::Wait { healthy: 0 }
+        );
         let message = "(service x) was unable to place a task because memory".to_owned();
         service.events = vec![Event {
             at: NOW - 5.0,
