@@ -211,7 +211,7 @@ def logged():
 
 def delete():
     """Everything goes in the order in which Terraform removes it."""
-    fails("InvalidParameterException", ECS.delete_service, 400, "scaled down to 0", cluster=CLUSTER, service=SERVICE)
+    fails("InvalidParameterException", ECS.delete_service, 400, "scaled above 0", cluster=CLUSTER, service=SERVICE)
     ECS.update_service(cluster=CLUSTER, service=SERVICE, desiredCount=0)
     ECS.delete_service(cluster=CLUSTER, service=SERVICE)
     ECS.get_waiter("services_inactive").wait(cluster=CLUSTER, services=[SERVICE],

@@ -1,0 +1,226 @@
+//! Goal: a person with a directory gets a service with a few commands, and a deploy that cannot succeed names its cause
+//! soon, while the old version serves on.
+//! Method: the commands of `honmaru` without a terminal, on `examples/hello` and on broken variants of it.
+
+use anyhow::{Context, Result, ensure};
+use honmaru_tests::cloud::{Cloud, phase, root, text, wait_until};
+use honmaru_tests::load::Load;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+const HOST: &str = "hello.localhost";
+/// How long what goes on may stand still.
+const GOES_ON: Duration = Duration::from_secs(20);
+/// How soon a deploy whose cause is known must have failed: the build included.
+const SOON: Duration = Duration::from_secs(40);
+
+#[test]
+fn cli() -> Result<()> {
+    let cloud = Cloud::start()?;
+    let apps = Apps::new()?;
+    let hello = root().join("examples/hello").display().to_string();
+    phase("deploy", || {
+        let said = ok(&cloud, &["deploy", &hello, "--count", "2"])?;
+        ensure!(said.contains("http://hello.localhost:"), "{said}");
+        answering(&cloud, 2)
+    })?;
+    phase("deploy again: nothing to do", || {
+        let before = tasks(&cloud)?;
+        ok(&cloud, &["deploy", &hello])?;
+        ensure!(tasks(&cloud)? == before, "the tasks changed");
+        Ok(())
+    })?;
+    phase("ps, explain, env", || looks(&cloud))?;
+    phase("logs", || logs(&cloud))?;
+    phase("exec", || {
+        let said = ok(&cloud, &["exec", "hello", "--", "sh", "-c", "echo port=$PORT; id -u"])?;
+        ensure!(said.contains("65534"), "{said}");
+        let failed = cloud.honmaru(&["exec", "hello", "--", "sh", "-c", "exit 9"])?;
+        ensure!(failed.status.code() == Some(9), "the exit code is {:?}", failed.status);
+        Ok(())
+    })?;
+    phase("an SQL injection is answered 403", || {
+        let (status, _) = cloud.http(cloud.http_port, HOST, "/?id=1%27%20OR%20%271%27%3D%271")?;
+        ensure!(status == 403, "the status is {status}");
+        Ok(())
+    })?;
+    phase("scale", || {
+        ok(&cloud, &["scale", "hello", "3"])?;
+        answering(&cloud, 3)?;
+        ok(&cloud, &["scale", "hello", "2"])?;
+        answering(&cloud, 2)
+    })?;
+    phase("a new version under load, and back", || {
+        let load = Load::start(cloud.http_port, HOST);
+        load.wait_for(20, GOES_ON)?;
+        ok(&cloud, &["deploy", &hello, "--env", "GREETING=Ciao"])?;
+        greets(&cloud, "Ciao")?;
+        ok(&cloud, &["rollback", "hello"])?;
+        greets(&cloud, "Hello")?;
+        load.stop().nothing_failed()
+    })?;
+    phase("a version that exits: the cause is named, the old one serves", || {
+        let load = Load::start(cloud.http_port, HOST);
+        let dir = apps.app("hello", "CMD [\"/bin/sh\", \"-c\", \"echo no database >&2; exit 3\"]")?;
+        fails(&cloud, &["deploy", &dir, "--name", "hello"], &["exit code 3", "no database", "hint:"])?;
+        load.wait_for(20, GOES_ON)?;
+        load.stop().nothing_failed()?;
+        greets(&cloud, "Hello")
+    })?;
+    phase("a port that nobody listens on", || {
+        let dir = apps.app("deaf", "CMD [\"/bin/sh\", \"-c\", \"trap 'exit 0' TERM; while :; do sleep 0.1; done\"]")?;
+        fails(&cloud, &["deploy", &dir], &["nothing listens on port 8080", "hint:"])
+    })?;
+    phase("a health check that fails", || {
+        let serve = "CMD [\"/bin/sh\", \"-c\", \"mkdir /tmp/w; httpd -f -p 8080 -h /tmp/w & trap 'exit 0' TERM; wait\"]";
+        fails(&cloud, &["deploy", &apps.app("sick", serve)?], &["/health", "404", "hint:"])
+    })?;
+    phase("a program that is not there", || {
+        fails(&cloud, &["deploy", &apps.app("none", "CMD [\"/nope\"]")?], &["/nope", "hint:"])
+    })?;
+    phase("a directory without a Dockerfile, a base image that cannot be had", || {
+        let empty = apps.0.join("empty");
+        std::fs::create_dir_all(&empty)?;
+        fails(&cloud, &["deploy", &empty.display().to_string()], &["Dockerfile"])?;
+        let base = apps.0.join("base");
+        std::fs::create_dir_all(&base)?;
+        std::fs::write(base.join("Dockerfile"), "FROM registry.invalid/nothing:1\nCMD [\"/x\"]\n")?;
+        fails(&cloud, &["deploy", &base.display().to_string()], &["registry.invalid/nothing:1"])
+    })?;
+    phase("delete", || {
+        for app in ["deaf", "sick", "none"] {
+            // What a failed first deploy leaves is the person's to remove; nothing may be there either.
+            cloud.honmaru(&["delete", app, "--yes"])?;
+        }
+        ok(&cloud, &["delete", "hello", "--yes"])?;
+        let clusters = cloud.aws(&["ecs", "list-tasks"])?;
+        ensure!(clusters["taskArns"].as_array().is_some_and(Vec::is_empty), "{clusters}");
+        let balancers = cloud.aws(&["elbv2", "describe-load-balancers"])?;
+        ensure!(balancers["LoadBalancers"].as_array().is_some_and(Vec::is_empty), "{balancers}");
+        Ok(())
+    })?;
+    phase("destroy leaves the host clean", || cloud.finish())
+}
+
+/// Directories of apps, away from the repository.
+struct Apps(PathBuf);
+
+impl Apps {
+    fn new() -> Result<Self> {
+        let dir = PathBuf::from(format!("/tmp/honmaru-apps-{}", std::process::id()));
+        std::fs::create_dir_all(&dir)?;
+        Ok(Self(dir))
+    }
+
+    /// An app on the example's base with this last line.
+    fn app(&self, name: &str, last: &str) -> Result<String> {
+        let dir = self.0.join(name);
+        std::fs::create_dir_all(&dir)?;
+        let dockerfile = format!("FROM localhost/honmaru/busybox:latest\nEXPOSE 8080\n{last}\n");
+        std::fs::write(dir.join("Dockerfile"), dockerfile)?;
+        Ok(dir.display().to_string())
+    }
+}
+
+impl Drop for Apps {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn both(output: &Output) -> String {
+    format!("{}\n{}", text(&output.stdout), text(&output.stderr))
+}
+
+/// Runs a command that must succeed; what it said.
+fn ok(cloud: &Cloud, arguments: &[&str]) -> Result<String> {
+    let output = cloud.honmaru(arguments)?;
+    let said = both(&output);
+    ensure!(output.status.success(), "honmaru {} failed:\n{said}", arguments.join(" "));
+    ensure!(!said.contains('\u{1b}'), "there are colours without a terminal:\n{said}");
+    Ok(said)
+}
+
+/// Runs a command that must fail soon and say all of these.
+fn fails(cloud: &Cloud, arguments: &[&str], wanted: &[&str]) -> Result<()> {
+    let started = Instant::now();
+    let output = cloud.honmaru(arguments)?;
+    let (took, said) = (started.elapsed(), both(&output));
+    let shown = arguments.join(" ");
+    ensure!(!output.status.success(), "honmaru {shown} did not fail:\n{said}");
+    for wanted in wanted {
+        ensure!(said.contains(wanted), "honmaru {shown} does not say `{wanted}`:\n{said}");
+    }
+    ensure!(took < SOON, "honmaru {shown} took {:.1} s to fail:\n{said}", took.as_secs_f64());
+    println!("     failed after {:.1} s", took.as_secs_f64());
+    Ok(())
+}
+
+/// So many different tasks answer, and no further one.
+fn answering(cloud: &Cloud, count: usize) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    wait_until(&format!("{count} tasks answer"), GOES_ON, || {
+        let (status, body) = cloud.http(cloud.http_port, HOST, "/")?;
+        ensure!(status == 200, "status {status}: {body}");
+        seen.insert(body);
+        ensure!(seen.len() == count, "{} tasks answer", seen.len());
+        Ok(())
+    })
+}
+
+fn greets(cloud: &Cloud, greeting: &str) -> Result<()> {
+    wait_until(&format!("the page says {greeting}"), GOES_ON, || {
+        let (status, body) = cloud.http(cloud.http_port, HOST, "/")?;
+        ensure!(status == 200 && body.contains(greeting), "status {status}: {body}");
+        Ok(())
+    })
+}
+
+/// The ids of the tasks that `ps` shows.
+fn tasks(cloud: &Cloud) -> Result<BTreeSet<String>> {
+    let listed = cloud.aws(&["ecs", "list-tasks", "--service-name", "hello"])?;
+    let arns = listed["taskArns"].as_array().context("taskArns")?;
+    Ok(arns.iter().map(Value::to_string).collect())
+}
+
+fn looks(cloud: &Cloud) -> Result<()> {
+    let shown = ok(cloud, &["ps"])?;
+    ensure!(shown.contains("hello") && shown.contains('2'), "{shown}");
+    let json = cloud.honmaru(&["ps", "--output", "json"])?;
+    let json: Value = serde_json::from_slice(&json.stdout).context("`ps --output json` prints no JSON")?;
+    ensure!(json.to_string().contains("hello"), "{json}");
+    let explained = ok(cloud, &["explain", "hello"])?;
+    for wanted in ["2 of 2 tasks run", "load balancer `hello`", "web ACL"] {
+        ensure!(explained.contains(wanted), "explain does not say `{wanted}`:\n{explained}");
+    }
+    let env = ok(cloud, &["env"])?;
+    ensure!(env.contains(&format!("export AWS_ENDPOINT_URL={}", cloud.endpoint())), "{env}");
+    // What it prints works in a shell with nothing else.
+    let binary = std::env::var("HONMARU_BINARY").ok();
+    let binary = binary.unwrap_or_else(|| root().join("target/debug/honmaru").display().to_string());
+    let line = format!("eval \"$({binary} env)\" && aws sts get-caller-identity --output json");
+    let mut shell = cloud.command("sh")?;
+    for name in ["AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION"] {
+        shell.env_remove(name);
+    }
+    let output = honmaru_tests::cloud::bounded(shell.args(["-c", &line]), GOES_ON)?;
+    ensure!(output.status.success(), "{}", both(&output));
+    Ok(())
+}
+
+fn logs(cloud: &Cloud) -> Result<()> {
+    let mark = format!("/mark-{}", std::process::id());
+    cloud.http(cloud.http_port, HOST, &mark)?;
+    wait_until("the request is in the log", GOES_ON, || {
+        let said = ok(cloud, &["logs", "hello"])?;
+        ensure!(said.contains(&mark), "{said}");
+        Ok(())
+    })?;
+    let missing = cloud.honmaru(&["logs", "nothing"])?;
+    ensure!(!missing.status.success(), "logs of an app that is not there succeeded");
+    ensure!(both(&missing).contains("nothing"), "{}", both(&missing));
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Goal: Terraform's AWS provider applies, finds nothing to change, and destroys: roles, a cluster, a log group, a
+//! repository and security groups; then a service behind a load balancer with a web ACL.
+//! Method: the real terraform and provider, where they are installed; without them the test says so and ends.
+
+use anyhow::{Context, Result, ensure};
+use honmaru_tests::cloud::{Cloud, bounded, phase, root, text, wait_until};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+/// How long one run of terraform may take.
+const TERRAFORM_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The directory of provider plugins: `HONMARU_TERRAFORM_PLUGINS`, else where the machine has them.
+fn plugins() -> Option<PathBuf> {
+    let named = std::env::var_os("HONMARU_TERRAFORM_PLUGINS").map(PathBuf::from);
+    let dir = named.unwrap_or_else(|| PathBuf::from("/opt/tf-plugins"));
+    let vendors = std::fs::read_dir(&dir).ok()?.flatten();
+    let has_provider = vendors.map(|host| host.path().join("hashicorp/aws")).any(|path| path.is_dir());
+    has_provider.then_some(dir)
+}
+
+fn installed() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join("terraform").is_file())
+}
+
+#[test]
+fn terraform() -> Result<()> {
+    let (true, Some(plugins)) = (installed(), plugins()) else {
+        println!(
+            "skipped: terraform, or its AWS provider (HONMARU_TERRAFORM_PLUGINS, else /opt/tf-plugins), is not installed"
+        );
+        return Ok(());
+    };
+    let cloud = Cloud::start()?;
+    let work = Work::new(&cloud, &plugins)?;
+    let base = work.stack("base")?;
+    phase("the base stack", || stack(&work, &base, &[]))?;
+    phase("nothing of it is left", || {
+        let roles = cloud.aws(&["iam", "list-roles", "--query", "Roles[?starts_with(RoleName, 'tf-')]"])?;
+        ensure!(roles.as_array().is_some_and(Vec::is_empty), "{roles}");
+        let repositories = cloud.aws(&["ecr", "describe-repositories", "--query", "repositories"])?;
+        ensure!(repositories.as_array().is_some_and(Vec::is_empty), "{repositories}");
+        Ok(())
+    })?;
+    let image = cloud.python("push.py", &["tf-image", "v1"])?;
+    let variable = format!("-var=image={}", image["image"].as_str().context("an image")?);
+    let service = work.stack("service")?;
+    phase("the service stack: apply", || work.apply(&service, &[&variable]))?;
+    phase("it serves", || {
+        wait_until("the service answers", Duration::from_secs(20), || {
+            let (status, body) = cloud.http(cloud.http_port, "tf-web.localhost", "/")?;
+            ensure!(status == 200 && body.starts_with("ip-"), "status {status}: {body}");
+            let (status, body) = cloud.http(cloud.http_port, "tf-web.localhost", "/teapot")?;
+            ensure!(status == 418 && body == "short and stout", "status {status}: {body}");
+            let attack = "/?id=1%27%20OR%20%271%27%3D%271";
+            let (status, _) = cloud.http(cloud.http_port, "tf-web.localhost", attack)?;
+            ensure!(status == 403, "an injection has status {status}");
+            Ok(())
+        })
+    })?;
+    phase("the service stack: an empty plan", || work.plan_is_empty(&service, &[&variable]))?;
+    phase("the service stack: destroy", || work.destroy(&service, &[&variable]))?;
+    drop(work);
+    phase("destroy leaves the host clean", || cloud.finish())
+}
+
+fn stack(work: &Work<'_>, dir: &Path, variables: &[&str]) -> Result<()> {
+    work.apply(dir, variables)?;
+    work.plan_is_empty(dir, variables)?;
+    work.destroy(dir, variables)
+}
+
+/// Terraform's files, away from the repository.
+struct Work<'a> {
+    cloud: &'a Cloud,
+    dir: PathBuf,
+}
+
+impl<'a> Work<'a> {
+    fn new(cloud: &'a Cloud, plugins: &Path) -> Result<Self> {
+        let dir = PathBuf::from(format!("/tmp/honmaru-terraform-{}", std::process::id()));
+        std::fs::create_dir_all(&dir)?;
+        let mirror = plugins.display();
+        let config = format!(
+            "disable_checkpoint = true\nprovider_installation {{\n  filesystem_mirror {{\n    path = \"{mirror}\"\n  }}\n}}\n"
+        );
+        std::fs::write(dir.join("terraformrc"), config)?;
+        Ok(Self { cloud, dir })
+    }
+
+    /// A copy of a stack, initialised.
+    fn stack(&self, name: &str) -> Result<PathBuf> {
+        let (from, to) = (root().join("tests/clients/terraform"), self.dir.join(name));
+        std::fs::create_dir_all(&to)?;
+        std::fs::copy(from.join("provider.tf"), to.join("provider.tf"))?;
+        std::fs::copy(from.join(name).join("main.tf"), to.join("main.tf"))?;
+        self.checked(&to, &["init", "-input=false"], &[])?;
+        Ok(to)
+    }
+
+    fn run(&self, dir: &Path, arguments: &[&str], more: &[&str]) -> Result<Output> {
+        let mut command = self.cloud.command("terraform")?;
+        command
+            .env("TF_CLI_CONFIG_FILE", self.dir.join("terraformrc"))
+            .env("TF_IN_AUTOMATION", "1")
+            .current_dir(dir)
+            .args(arguments)
+            .arg("-no-color")
+            .args(more);
+        bounded(&mut command, TERRAFORM_TIMEOUT)
+    }
+
+    fn checked(&self, dir: &Path, arguments: &[&str], more: &[&str]) -> Result<()> {
+        let output = self.run(dir, arguments, more)?;
+        let (said, failed) = (text(&output.stdout), text(&output.stderr));
+        ensure!(output.status.success(), "terraform {arguments:?} failed:\n{said}\n{failed}");
+        Ok(())
+    }
+
+    fn apply(&self, dir: &Path, variables: &[&str]) -> Result<()> {
+        self.checked(dir, &["apply", "-auto-approve", "-input=false"], variables)
+    }
+
+    fn destroy(&self, dir: &Path, variables: &[&str]) -> Result<()> {
+        self.checked(dir, &["destroy", "-auto-approve", "-input=false"], variables)
+    }
+
+    /// Exit code 0 says that there is nothing to do, 2 that there is. Ref: `terraform plan -detailed-exitcode`.
+    fn plan_is_empty(&self, dir: &Path, variables: &[&str]) -> Result<()> {
+        let output = self.run(dir, &["plan", "-detailed-exitcode", "-input=false"], variables)?;
+        let (said, failed) = (text(&output.stdout), text(&output.stderr));
+        ensure!(output.status.code() == Some(0), "the plan is not empty:\n{said}\n{failed}");
+        Ok(())
+    }
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
