@@ -33,7 +33,10 @@ impl Traces {
         }
         for line in run("ip", &["-o", "address", "show", "dev", "lo"])?.lines() {
             // `1: lo inet 172.31.1.2/32 scope global lo:hm1a2b3c valid_lft ...`.
-            add("address", line.split(" valid_lft").next().unwrap_or(line).trim_end_matches('\\'));
+            add(
+                "address",
+                line.split(" valid_lft").next().unwrap_or(line).trim_end_matches('\\'),
+            );
         }
         for line in run("ip", &["route", "show", "table", "all"])?.lines() {
             if line.contains("dev hm") || line.starts_with("unreachable") {
@@ -85,7 +88,10 @@ fn is_of_another(name: &str, own: &str, state: &Path) -> bool {
     };
     let in_another = |home: &str| name.starts_with(home) && !name.starts_with(&state.display().to_string());
     // The unreachable routes of a cloud have its digits in their metric.
-    let metric = name.split("metric ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<u32>().ok());
+    let metric = name
+        .split("metric ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next()?.parse::<u32>().ok());
     let own_metric = u32::from_str_radix(own, 16).map(|digits| 0x0200_0000 | digits);
     carries("hm")
         || carries("honmaru_")

@@ -65,31 +65,57 @@ fn cli() -> Result<()> {
     phase("a version that exits: the cause is named, the old one serves", || {
         let load = Load::start(cloud.http_port, HOST);
         let dir = apps.app("hello", "CMD [\"/bin/sh\", \"-c\", \"echo no database >&2; exit 3\"]")?;
-        fails(&cloud, &["deploy", &dir, "--name", "hello"], &["exit code 3", "no database", "hint:"])?;
+        fails(
+            &cloud,
+            &["deploy", &dir, "--name", "hello"],
+            &["exit code 3", "no database", "hint:"],
+        )?;
         load.wait_for(20, GOES_ON)?;
         load.stop().nothing_failed()?;
         greets(&cloud, "Hello")
     })?;
     phase("a port that nobody listens on", || {
-        let dir = apps.app("deaf", "CMD [\"/bin/sh\", \"-c\", \"trap 'exit 0' TERM; while :; do sleep 0.1; done\"]")?;
+        let dir = apps.app(
+            "deaf",
+            "CMD [\"/bin/sh\", \"-c\", \"trap 'exit 0' TERM; while :; do sleep 0.1; done\"]",
+        )?;
         fails(&cloud, &["deploy", &dir], &["nothing listens on port 8080", "hint:"])
     })?;
     phase("a health check that fails", || {
-        let serve = "CMD [\"/bin/sh\", \"-c\", \"mkdir /tmp/w; httpd -f -p 8080 -h /tmp/w & trap 'exit 0' TERM; wait\"]";
-        fails(&cloud, &["deploy", &apps.app("sick", serve)?], &["/health", "404", "hint:"])
+        let serve =
+            "CMD [\"/bin/sh\", \"-c\", \"mkdir /tmp/w; httpd -f -p 8080 -h /tmp/w & trap 'exit 0' TERM; wait\"]";
+        fails(
+            &cloud,
+            &["deploy", &apps.app("sick", serve)?],
+            &["/health", "404", "hint:"],
+        )
     })?;
     phase("a program that is not there", || {
-        fails(&cloud, &["deploy", &apps.app("none", "CMD [\"/nope\"]")?], &["/nope", "hint:"])
+        fails(
+            &cloud,
+            &["deploy", &apps.app("none", "CMD [\"/nope\"]")?],
+            &["/nope", "hint:"],
+        )
     })?;
-    phase("a directory without a Dockerfile, a base image that cannot be had", || {
-        let empty = apps.0.join("empty");
-        std::fs::create_dir_all(&empty)?;
-        fails(&cloud, &["deploy", &empty.display().to_string()], &["Dockerfile"])?;
-        let base = apps.0.join("base");
-        std::fs::create_dir_all(&base)?;
-        std::fs::write(base.join("Dockerfile"), "FROM registry.invalid/nothing:1\nCMD [\"/x\"]\n")?;
-        fails(&cloud, &["deploy", &base.display().to_string()], &["registry.invalid/nothing:1"])
-    })?;
+    phase(
+        "a directory without a Dockerfile, a base image that cannot be had",
+        || {
+            let empty = apps.0.join("empty");
+            std::fs::create_dir_all(&empty)?;
+            fails(&cloud, &["deploy", &empty.display().to_string()], &["Dockerfile"])?;
+            let base = apps.0.join("base");
+            std::fs::create_dir_all(&base)?;
+            std::fs::write(
+                base.join("Dockerfile"),
+                "FROM registry.invalid/nothing:1\nCMD [\"/x\"]\n",
+            )?;
+            fails(
+                &cloud,
+                &["deploy", &base.display().to_string()],
+                &["registry.invalid/nothing:1"],
+            )
+        },
+    )?;
     phase("delete", || {
         for app in ["deaf", "sick", "none"] {
             // What a failed first deploy leaves is the person's to remove; nothing may be there either.
@@ -99,7 +125,10 @@ fn cli() -> Result<()> {
         let clusters = cloud.aws(&["ecs", "list-tasks"])?;
         ensure!(clusters["taskArns"].as_array().is_some_and(Vec::is_empty), "{clusters}");
         let balancers = cloud.aws(&["elbv2", "describe-load-balancers"])?;
-        ensure!(balancers["LoadBalancers"].as_array().is_some_and(Vec::is_empty), "{balancers}");
+        ensure!(
+            balancers["LoadBalancers"].as_array().is_some_and(Vec::is_empty),
+            "{balancers}"
+        );
         Ok(())
     })?;
     phase("destroy leaves the host clean", || cloud.finish())
@@ -139,8 +168,15 @@ fn both(output: &Output) -> String {
 fn ok(cloud: &Cloud, arguments: &[&str]) -> Result<String> {
     let output = cloud.honmaru(arguments)?;
     let said = both(&output);
-    ensure!(output.status.success(), "honmaru {} failed:\n{said}", arguments.join(" "));
-    ensure!(!said.contains('\u{1b}'), "there are colours without a terminal:\n{said}");
+    ensure!(
+        output.status.success(),
+        "honmaru {} failed:\n{said}",
+        arguments.join(" ")
+    );
+    ensure!(
+        !said.contains('\u{1b}'),
+        "there are colours without a terminal:\n{said}"
+    );
     Ok(said)
 }
 
@@ -152,9 +188,16 @@ fn fails(cloud: &Cloud, arguments: &[&str], wanted: &[&str]) -> Result<()> {
     let shown = arguments.join(" ");
     ensure!(!output.status.success(), "honmaru {shown} did not fail:\n{said}");
     for wanted in wanted {
-        ensure!(said.contains(wanted), "honmaru {shown} does not say `{wanted}`:\n{said}");
+        ensure!(
+            said.contains(wanted),
+            "honmaru {shown} does not say `{wanted}`:\n{said}"
+        );
     }
-    ensure!(took < SOON, "honmaru {shown} took {:.1} s to fail:\n{said}", took.as_secs_f64());
+    ensure!(
+        took < SOON,
+        "honmaru {shown} took {:.1} s to fail:\n{said}",
+        took.as_secs_f64()
+    );
     println!("     failed after {:.1} s", took.as_secs_f64());
     Ok(())
 }
@@ -194,16 +237,28 @@ fn looks(cloud: &Cloud) -> Result<()> {
     ensure!(json.to_string().contains("hello"), "{json}");
     let explained = ok(cloud, &["explain", "hello"])?;
     for wanted in ["2 of 2 tasks run", "load balancer `hello`", "web ACL"] {
-        ensure!(explained.contains(wanted), "explain does not say `{wanted}`:\n{explained}");
+        ensure!(
+            explained.contains(wanted),
+            "explain does not say `{wanted}`:\n{explained}"
+        );
     }
     let env = ok(cloud, &["env"])?;
-    ensure!(env.contains(&format!("export AWS_ENDPOINT_URL={}", cloud.endpoint())), "{env}");
+    ensure!(
+        env.contains(&format!("export AWS_ENDPOINT_URL={}", cloud.endpoint())),
+        "{env}"
+    );
     // What it prints works in a shell with nothing else.
     let binary = std::env::var("HONMARU_BINARY").ok();
     let binary = binary.unwrap_or_else(|| root().join("target/debug/honmaru").display().to_string());
     let line = format!("eval \"$({binary} env)\" && aws sts get-caller-identity --output json");
     let mut shell = cloud.command("sh")?;
-    for name in ["AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION"] {
+    for name in [
+        "AWS_ENDPOINT_URL",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_DEFAULT_REGION",
+        "AWS_REGION",
+    ] {
         shell.env_remove(name);
     }
     let output = honmaru_tests::cloud::bounded(shell.args(["-c", &line]), GOES_ON)?;

@@ -419,7 +419,8 @@ fn audit(cloud: &Cloud) -> Result<()> {
         .context("a secret")?
         .to_owned();
     let definition =
-        json!([{ "name": "a", "image": "b", "memory": 64, "environment": [{ "name": "P", "value": secret }] }]).to_string();
+        json!([{ "name": "a", "image": "b", "memory": 64, "environment": [{ "name": "P", "value": secret }] }])
+            .to_string();
     cloud.aws(&[
         "ecs",
         "register-task-definition",

@@ -63,7 +63,9 @@ fn registry() -> Result<()> {
     phase("the ECR API sees them", || {
         cloud.python("registry.py", &["images", &one])
     })?;
-    phase("bad uploads leave nothing", || cloud.python("registry.py", &["uploads"]))?;
+    phase("bad uploads leave nothing", || {
+        cloud.python("registry.py", &["uploads"])
+    })?;
     phase("lifecycle policies", || cloud.python("registry.py", &["lifecycle"]))?;
     phase("an immutable tag stays", || {
         tools.skopeo(&["copy", &oci(&scratch, "one"), &tools.image("fixed:v1")])?;
@@ -91,11 +93,17 @@ fn registry() -> Result<()> {
 /// Makes an image and returns its digest.
 fn layout(dir: &Path, mark: &str, noise_bytes: usize) -> Result<String> {
     let mut command = Command::new(python());
-    command.arg(root().join("tests/clients/image.py")).arg(dir).args([mark, &noise_bytes.to_string()]);
+    command
+        .arg(root().join("tests/clients/image.py"))
+        .arg(dir)
+        .args([mark, &noise_bytes.to_string()]);
     let output = bounded(&mut command, TOOL_TIMEOUT)?;
     ensure!(output.status.success(), "image.py failed: {}", text(&output.stderr));
     let made: Value = serde_json::from_str(&text(&output.stdout))?;
-    Ok(made["digest"].as_str().context("image.py prints the digest")?.to_owned())
+    Ok(made["digest"]
+        .as_str()
+        .context("image.py prints the digest")?
+        .to_owned())
 }
 
 fn oci(scratch: &Scratch, name: &str) -> String {
@@ -161,9 +169,16 @@ fn built(tools: &Tools, scratch: &Scratch) -> Result<()> {
         let all: Vec<&str> = storage.chain(arguments.iter().copied()).collect();
         tools.checked("buildah", &all)
     };
-    let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|p| Path::new(p).is_file());
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"]
+        .into_iter()
+        .find(|p| Path::new(p).is_file());
     let container = buildah(&["from", "scratch"])?;
-    buildah(&["copy", &container, busybox.context("busybox-static is missing")?, "/bin/busybox"])?;
+    buildah(&[
+        "copy",
+        &container,
+        busybox.context("busybox-static is missing")?,
+        "/bin/busybox",
+    ])?;
     buildah(&["config", "--cmd", "/bin/busybox", &container])?;
     buildah(&["commit", "--rm", &container, "built"])?;
     let there = tools.image("team/built:latest");
@@ -184,7 +199,10 @@ fn interrupted(cloud: &Cloud, tools: &Tools, scratch: &Scratch) -> Result<()> {
         let push = scope.spawn(|| tools.run("skopeo", &["copy", &oci(scratch, "large"), &tools.image("large:v1")]));
         // The upload has begun when the registry has taken bytes of it.
         let begun = honmaru_tests::cloud::wait_until("the push begins", TOOL_TIMEOUT, || {
-            ensure!(uploading(&cloud.state.join("images"))? > 1 << 20, "nothing is uploaded yet");
+            ensure!(
+                uploading(&cloud.state.join("images"))? > 1 << 20,
+                "nothing is uploaded yet"
+            );
             Ok(())
         });
         let killed = cloud.kill("control");

@@ -21,10 +21,14 @@ fn service() -> Result<()> {
     let made = phase("a service of two behind a load balancer", || run(&cloud, &["create"]))?;
     println!("     stable after {} s", made["stable_after_s"]);
     phase("both tasks answer", || both_answer(&cloud, HOST))?;
-    phase("its DNS name leads there too", || both_answer(&cloud, made["host"].as_str().context("a DNS name")?))?;
+    phase("its DNS name leads there too", || {
+        both_answer(&cloud, made["host"].as_str().context("a DNS name")?)
+    })?;
     phase("its requests are in the log", || run(&cloud, &["logged"]))?;
     for role in ["control", "node", "edge"] {
-        phase(&format!("kill -9 of {role} under load"), || kill_under_load(&cloud, role))?;
+        phase(&format!("kill -9 of {role} under load"), || {
+            kill_under_load(&cloud, role)
+        })?;
     }
     phase("a rolling update under load", || {
         let load = started(&cloud)?;
@@ -35,15 +39,18 @@ fn service() -> Result<()> {
         Ok(())
     })?;
     for kind in ["exits", "unhealthy"] {
-        phase(&format!("a version that is bad ({kind}) leaves the old one serving"), || {
-            let before = run(&cloud, &["tasks"])?;
-            let load = started(&cloud)?;
-            run(&cloud, &["bad", kind])?;
-            load.stop().nothing_failed()?;
-            let after = run(&cloud, &["tasks"])?;
-            ensure!(before == after, "the old tasks changed: {before} became {after}");
-            Ok(())
-        })?;
+        phase(
+            &format!("a version that is bad ({kind}) leaves the old one serving"),
+            || {
+                let before = run(&cloud, &["tasks"])?;
+                let load = started(&cloud)?;
+                run(&cloud, &["bad", kind])?;
+                load.stop().nothing_failed()?;
+                let after = run(&cloud, &["tasks"])?;
+                ensure!(before == after, "the old tasks changed: {before} became {after}");
+                Ok(())
+            },
+        )?;
     }
     phase("the web ACL", || run(&cloud, &["firewall"]))?;
     phase("scaled to three and back to two under load", || {
@@ -59,7 +66,10 @@ fn service() -> Result<()> {
         wait_until("two new tasks run", Duration::from_secs(60), || {
             after = running(&run(&cloud, &["tasks"])?)?;
             ensure!(after.len() == 2, "{after:?} run");
-            ensure!(before.iter().all(|task| !after.contains(task)), "a task survived: {after:?}");
+            ensure!(
+                before.iter().all(|task| !after.contains(task)),
+                "a task survived: {after:?}"
+            );
             Ok(())
         })?;
         both_answer(&cloud, HOST)
@@ -76,7 +86,9 @@ fn started(cloud: &Cloud) -> Result<Load> {
 
 /// The tasks of an answer that run.
 fn running(answer: &Value) -> Result<Vec<Value>> {
-    let tasks = answer["tasks"].as_array().with_context(|| format!("tasks in {answer}"))?;
+    let tasks = answer["tasks"]
+        .as_array()
+        .with_context(|| format!("tasks in {answer}"))?;
     Ok(tasks.iter().filter(|task| task[3] == "RUNNING").cloned().collect())
 }
 

@@ -43,7 +43,12 @@ fn one_process(mark: &str) -> Result<i32> {
 }
 
 fn tasks_of(answer: &serde_json::Value) -> Vec<&str> {
-    answer["tasks"].as_array().into_iter().flatten().filter_map(|arn| arn.as_str()).collect()
+    answer["tasks"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|arn| arn.as_str())
+        .collect()
 }
 
 fn namespaces(cloud: &Cloud) -> Result<()> {
@@ -65,12 +70,21 @@ fn namespaces(cloud: &Cloud) -> Result<()> {
     ensure!(a == b, "two containers of a task have different networks");
     // Root in a container is nobody's root outside.
     let status = std::fs::read_to_string(format!("/proc/{other}/status"))?;
-    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:")).context("a Uid line")?;
+    let uid = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))
+        .context("a Uid line")?;
     let uid: u32 = uid.split_whitespace().next().context("a uid")?.parse()?;
     ensure!(uid >= 100_000, "the container's root is user {uid} of the host");
-    let seccomp = status.lines().find_map(|line| line.strip_prefix("Seccomp:")).map(str::trim);
+    let seccomp = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Seccomp:"))
+        .map(str::trim);
     ensure!(seccomp == Some("2"), "seccomp is {seccomp:?}");
-    let nnp = status.lines().find_map(|line| line.strip_prefix("NoNewPrivs:")).map(str::trim);
+    let nnp = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NoNewPrivs:"))
+        .map(str::trim);
     ensure!(nnp == Some("1"), "no_new_privs is {nnp:?}");
     let mut arguments = vec!["stop"];
     arguments.extend(tasks_of(&answer));
@@ -124,7 +138,11 @@ fn execute(cloud: &Cloud) -> Result<()> {
             .args(["--interactive", "--command", command]);
         let output = bounded(&mut aws, Duration::from_secs(40))?;
         let said = text(&output.stdout);
-        ensure!(output.status.success(), "execute-command failed: {said}\n{}", text(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "execute-command failed: {said}\n{}",
+            text(&output.stderr)
+        );
         Ok(said)
     };
     let said = ran("sh -c 'echo greeting=$GREETING; hostname; ls /proc | grep -c ^1$'")?;

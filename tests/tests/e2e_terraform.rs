@@ -16,7 +16,9 @@ fn plugins() -> Option<PathBuf> {
     let named = std::env::var_os("HONMARU_TERRAFORM_PLUGINS").map(PathBuf::from);
     let dir = named.unwrap_or_else(|| PathBuf::from("/opt/tf-plugins"));
     let vendors = std::fs::read_dir(&dir).ok()?.flatten();
-    let has_provider = vendors.map(|host| host.path().join("hashicorp/aws")).any(|path| path.is_dir());
+    let has_provider = vendors
+        .map(|host| host.path().join("hashicorp/aws"))
+        .any(|path| path.is_dir());
     has_provider.then_some(dir)
 }
 
@@ -60,7 +62,9 @@ fn terraform() -> Result<()> {
             Ok(())
         })
     })?;
-    phase("the service stack: an empty plan", || work.plan_is_empty(&service, &[&variable]))?;
+    phase("the service stack: an empty plan", || {
+        work.plan_is_empty(&service, &[&variable])
+    })?;
     phase("the service stack: destroy", || work.destroy(&service, &[&variable]))?;
     drop(work);
     phase("destroy leaves the host clean", || cloud.finish())
@@ -115,7 +119,10 @@ impl<'a> Work<'a> {
     fn checked(&self, dir: &Path, arguments: &[&str], more: &[&str]) -> Result<()> {
         let output = self.run(dir, arguments, more)?;
         let (said, failed) = (text(&output.stdout), text(&output.stderr));
-        ensure!(output.status.success(), "terraform {arguments:?} failed:\n{said}\n{failed}");
+        ensure!(
+            output.status.success(),
+            "terraform {arguments:?} failed:\n{said}\n{failed}"
+        );
         Ok(())
     }
 
@@ -131,7 +138,10 @@ impl<'a> Work<'a> {
     fn plan_is_empty(&self, dir: &Path, variables: &[&str]) -> Result<()> {
         let output = self.run(dir, &["plan", "-detailed-exitcode", "-input=false"], variables)?;
         let (said, failed) = (text(&output.stdout), text(&output.stderr));
-        ensure!(output.status.code() == Some(0), "the plan is not empty:\n{said}\n{failed}");
+        ensure!(
+            output.status.code() == Some(0),
+            "the plan is not empty:\n{said}\n{failed}"
+        );
         Ok(())
     }
 }

@@ -24,7 +24,9 @@ fn wire() -> Result<()> {
         phase(name, || cloud.python("wire.py", &[name]))?;
     }
     phase("the aws CLI", || aws_cli(&cloud))?;
-    phase("kill -9 of control among writes loses none", || kill_among_writes(&cloud))?;
+    phase("kill -9 of control among writes loses none", || {
+        kill_among_writes(&cloud)
+    })?;
     phase("destroy leaves the host clean", || cloud.finish())
 }
 
@@ -65,7 +67,9 @@ fn kill_among_writes(cloud: &Cloud) -> Result<()> {
             Ok(())
         });
         let killed = killed.and_then(|()| cloud.kill("control"));
-        let written = writer.join().map_err(|_| anyhow::anyhow!("the writer's thread panicked"))?;
+        let written = writer
+            .join()
+            .map_err(|_| anyhow::anyhow!("the writer's thread panicked"))?;
         killed?;
         written
     });
@@ -84,8 +88,16 @@ fn kill_among_writes(cloud: &Cloud) -> Result<()> {
         .map(|n| format!("/kill/{n:05}"))
         .filter(|name| !names.contains(&name.as_str()))
         .collect();
-    ensure!(lost.is_empty(), "{} of {written} acknowledged writes are lost: {lost:?}", lost.len());
+    ensure!(
+        lost.is_empty(),
+        "{} of {written} acknowledged writes are lost: {lost:?}",
+        lost.len()
+    );
     // One more may be there: the call that was in flight.
-    ensure!(names.len() as u64 <= written + 1, "{} groups, {written} written", names.len());
+    ensure!(
+        names.len() as u64 <= written + 1,
+        "{} groups, {written} written",
+        names.len()
+    );
     Ok(())
 }

@@ -89,7 +89,7 @@ fn the_lists_are_what_is_registered() {
         events: Arc::new(Nowhere),
         samples: Arc::new(Nowhere),
         layers: Arc::new(Nowhere),
-    trail: Arc::new(Nowhere),
+        trail: Arc::new(Nowhere),
     });
     let mut checked = BTreeSet::new();
     for (service, operations) in services {

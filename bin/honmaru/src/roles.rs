@@ -41,7 +41,10 @@ pub fn run(arguments: RoleArguments) -> anyhow::Result<()> {
                 account: options.account,
                 region: options.region,
                 dev: options.dev,
-                tls: options.tls_cert.zip(options.tls_key).map(|(cert, key)| control::TlsFiles { cert, key }),
+                tls: options
+                    .tls_cert
+                    .zip(options.tls_key)
+                    .map(|(cert, key)| control::TlsFiles { cert, key }),
                 oidc_ca: options.oidc_ca,
             };
             control::run(options, me).await

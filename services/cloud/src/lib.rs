@@ -61,8 +61,14 @@ pub fn services(planes: Planes) -> Vec<(&'static str, Vec<Operation>)> {
         (honmaru_wafv2::SERVICE, firewall),
         (honmaru_ecr::SERVICE, honmaru_ecr::operations(&planes.layers)),
         (honmaru_ecs::SERVICE, ecs_operations()),
-        (honmaru_tagging::SERVICE, honmaru_tagging::operations::<tagged::EveryService>()),
-        (honmaru_cloudtrail::SERVICE, honmaru_cloudtrail::operations(&planes.trail)),
+        (
+            honmaru_tagging::SERVICE,
+            honmaru_tagging::operations::<tagged::EveryService>(),
+        ),
+        (
+            honmaru_cloudtrail::SERVICE,
+            honmaru_cloudtrail::operations(&planes.trail),
+        ),
     ]
 }
 

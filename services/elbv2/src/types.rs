@@ -166,6 +166,17 @@ tree!(AvailabilityZone {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct CapacityReservationStatus {
+    pub code: Option<String>,
+    pub reason: Option<String>,
+}
+
+tree!(CapacityReservationStatus {
+    code: "Code",
+    reason: "Reason",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Certificate {
     pub certificate_arn: Option<String>,
     pub is_default: Option<bool>,
@@ -425,6 +436,30 @@ pub struct DescribeAccountLimitsOutput {
 tree!(DescribeAccountLimitsOutput {
     limits: "Limits",
     next_marker: "NextMarker",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DescribeCapacityReservationInput {
+    pub load_balancer_arn: String,
+}
+
+tree!(DescribeCapacityReservationInput {
+    load_balancer_arn: "LoadBalancerArn",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DescribeCapacityReservationOutput {
+    pub last_modified_time: Option<f64>,
+    pub decrease_requests_remaining: Option<i32>,
+    pub minimum_load_balancer_capacity: Option<MinimumLoadBalancerCapacity>,
+    pub capacity_reservation_state: Option<Vec<ZonalCapacityReservationState>>,
+}
+
+tree!(DescribeCapacityReservationOutput {
+    last_modified_time: "LastModifiedTime",
+    decrease_requests_remaining: "DecreaseRequestsRemaining",
+    minimum_load_balancer_capacity: "MinimumLoadBalancerCapacity",
+    capacity_reservation_state: "CapacityReservationState",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -906,6 +941,15 @@ pub struct Matcher {
 tree!(Matcher {
     http_code: "HttpCode",
     grpc_code: "GrpcCode",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MinimumLoadBalancerCapacity {
+    pub capacity_units: Option<i32>,
+}
+
+tree!(MinimumLoadBalancerCapacity {
+    capacity_units: "CapacityUnits",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1534,3 +1578,16 @@ pub struct UrlRewriteConfig {
 }
 
 tree!(UrlRewriteConfig { rewrites: "Rewrites" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ZonalCapacityReservationState {
+    pub state: Option<CapacityReservationStatus>,
+    pub availability_zone: Option<String>,
+    pub effective_capacity_units: Option<f64>,
+}
+
+tree!(ZonalCapacityReservationState {
+    state: "State",
+    availability_zone: "AvailabilityZone",
+    effective_capacity_units: "EffectiveCapacityUnits",
+});

@@ -71,14 +71,26 @@ impl Api {
                 (input.to_owned(), vec![target, kind])
             }
             Dialect::Query(version) => {
-                let kind = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
+                let kind = (
+                    "content-type".to_owned(),
+                    "application/x-www-form-urlencoded".to_owned(),
+                );
                 let separator = if input.is_empty() { "" } else { "&" };
-                (format!("Action={operation}&Version={version}{separator}{input}"), vec![kind])
+                (
+                    format!("Action={operation}&Version={version}{separator}{input}"),
+                    vec![kind],
+                )
             }
         };
         headers.push(("host".to_owned(), self.address.clone()));
         let borrowed: Vec<(&str, &[u8])> = headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
-        let signed = Signed { method: "POST", raw_path: "/", raw_query: "", headers: &borrowed, body: body.as_bytes() };
+        let signed = Signed {
+            method: "POST",
+            raw_path: "/",
+            raw_query: "",
+            headers: &borrowed,
+            body: body.as_bytes(),
+        };
         let added = sign(&self.credentials, &self.region, name, now(), &signed);
         let mut out = "POST / HTTP/1.1\r\n".to_owned();
         for (name, value) in headers.iter().chain(&added) {
@@ -90,14 +102,23 @@ impl Api {
 
     /// A connection.
     pub async fn connect(&self) -> Result<Connection> {
-        let stream = TcpStream::connect(&self.address).await.with_context(|| format!("connect to {}", self.address))?;
+        let stream = TcpStream::connect(&self.address)
+            .await
+            .with_context(|| format!("connect to {}", self.address))?;
         stream.set_nodelay(true)?;
-        Ok(Connection { stream, buffer: Vec::with_capacity(16 * 1024) })
+        Ok(Connection {
+            stream,
+            buffer: Vec::with_capacity(16 * 1024),
+        })
     }
 
     /// One call; an answer other than 200 is an error. JSON comes back as JSON, XML as text.
     pub async fn call(&self, service: Service, operation: &str, input: &str) -> Result<String> {
-        let (status, body) = self.connect().await?.call(&self.request(service, operation, input)).await?;
+        let (status, body) = self
+            .connect()
+            .await?
+            .call(&self.request(service, operation, input))
+            .await?;
         let body = String::from_utf8_lossy(&body).into_owned();
         ensure!(status == 200, "{operation}: status {status}: {body}");
         Ok(body)
@@ -106,7 +127,11 @@ impl Api {
     /// The same for JSON.
     pub async fn json(&self, service: Service, operation: &str, input: &Value) -> Result<Value> {
         let body = self.call(service, operation, &input.to_string()).await?;
-        Ok(if body.is_empty() { Value::Null } else { serde_json::from_str(&body)? })
+        Ok(if body.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&body)?
+        })
     }
 }
 
@@ -128,7 +153,10 @@ impl Connection {
             self.more().await?;
         };
         let text = std::str::from_utf8(&self.buffer[..head]).context("the head is no text")?;
-        let status = text.get(9..12).and_then(|status| status.parse().ok()).context("no status")?;
+        let status = text
+            .get(9..12)
+            .and_then(|status| status.parse().ok())
+            .context("no status")?;
         let length: usize = text
             .lines()
             .filter_map(|line| line.split_once(':'))

@@ -37,7 +37,12 @@ pub async fn run(api: Api, operation: &str, callers: usize, seconds: f64) -> Res
     }
     let seconds = started.elapsed().as_secs_f64();
     latencies_us.sort_unstable();
-    let at = |part: f64| latencies_us.get((latencies_us.len() as f64 * part) as usize).copied().unwrap_or(0);
+    let at = |part: f64| {
+        latencies_us
+            .get((latencies_us.len() as f64 * part) as usize)
+            .copied()
+            .unwrap_or(0)
+    };
     Ok(json!({"calls": latencies_us.len(), "seconds": seconds, "p50_us": at(0.5), "p99_us": at(0.99)}))
 }
 

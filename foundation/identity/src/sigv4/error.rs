@@ -79,7 +79,10 @@ impl AuthError {
 
     /// The error of a signature for another service than the one that is called.
     pub fn wrong_service(expected: &str) -> Self {
-        Self::new(AuthErrorKind::Mismatch, format!("Credential should be scoped to correct service: '{expected}'."))
+        Self::new(
+            AuthErrorKind::Mismatch,
+            format!("Credential should be scoped to correct service: '{expected}'."),
+        )
     }
 
     pub(crate) fn mismatch() -> Self {

@@ -302,6 +302,19 @@ pub(super) fn describe_attributes(
     })
 }
 
+/// No capacity is ever reserved here, so there is none to describe. Terraform's provider asks for every balancer.
+pub(super) fn describe_capacity_reservation(
+    state: &State,
+    call: &Call,
+    input: types::DescribeCapacityReservationInput,
+) -> Result<types::DescribeCapacityReservationOutput, ApiError> {
+    get(state, call, &input.load_balancer_arn)?;
+    Ok(types::DescribeCapacityReservationOutput {
+        capacity_reservation_state: Some(Vec::new()),
+        ..Default::default()
+    })
+}
+
 pub(super) fn modify_attributes(
     tx: &mut Tx<'_>,
     call: &Call,

@@ -57,6 +57,10 @@ pub fn operations() -> Vec<Operation> {
         write!("DeleteTargetGroup", target_groups::delete),
         write!("DeregisterTargets", targets::deregister),
         read!("DescribeAccountLimits", limits::describe),
+        read!(
+            "DescribeCapacityReservation",
+            load_balancers::describe_capacity_reservation
+        ),
         read!("DescribeListenerAttributes", listeners::describe_attributes),
         read!("DescribeListenerCertificates", certificates::describe),
         read!("DescribeListeners", listeners::describe),
