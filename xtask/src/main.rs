@@ -22,7 +22,18 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   models         fetch the pinned botocore and write models/*.json.gz, then the types
   models types   write services/*/src/types.rs from models/ and services/*/operations.txt";
 
-fn main() -> Result<()> {
+fn main() -> std::process::ExitCode {
+    match run() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            // Without a backtrace: the message is for people.
+            eprintln!("error: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
