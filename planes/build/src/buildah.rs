@@ -102,6 +102,8 @@ impl Builder {
             "--isolation",
             "chroot",
             "--layers",
+            // A failed build would leave its container with a mounted file system.
+            "--force-rm",
             "--pull=false",
             "--format",
             "oci",
