@@ -240,7 +240,9 @@ pub(super) fn create(
     };
     let vpc_id = input.vpc_id.ok_or_else(|| validation("A VPC ID must be specified"))?;
     glue::check_vpc(tx, scope, &vpc_id)?;
-    let protocol_version = match (is_tcp(&protocol), input.protocol_version) {
+    // Terraform's provider sends an empty version when it means none; so AWS understands it.
+    let wanted_version = input.protocol_version.filter(|version| !version.is_empty());
+    let protocol_version = match (is_tcp(&protocol), wanted_version) {
         (true, None) => None,
         (true, Some(_)) => {
             return Err(validation(format!(
