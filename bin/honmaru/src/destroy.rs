@@ -2,7 +2,7 @@
 
 use crate::dirs::Dirs;
 use crate::roles::node_config;
-use crate::up::stop_roles;
+use crate::up::stop_all;
 use anyhow::{Context, bail};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ pub fn run(options: DestroyOptions) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        stop_roles(&dirs).await.context("failed to stop the roles")?;
+        stop_all(&dirs).await.context("failed to stop the roles")?;
         honmaru_node::destroy(node_config(&dirs))
             .await
             .context("failed to remove containers and network")?;

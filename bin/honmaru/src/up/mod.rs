@@ -10,9 +10,9 @@ mod role;
 mod rooms;
 mod supervise;
 
-pub use role::ROLES;
+pub use role::{ROLES, SUPERVISOR};
 pub use rooms::prepare;
-pub use supervise::{holder_of, stop_roles, supervise};
+pub use supervise::{holder_of, stop_all, stop_roles, supervise};
 
 use crate::dirs::Dirs;
 use anyhow::{Context, bail};
@@ -71,6 +71,17 @@ pub fn run(options: UpOptions) -> anyhow::Result<()> {
     // Once more: the directory exists now, and its links can be resolved.
     let dirs = Dirs::new(&options.state);
     let options = certificate::install(options, &dirs)?;
+    let me = holder_of(SUPERVISOR, &binary, &options, &dirs);
+    let _lock = match crate::lock::take(&dirs.lock(SUPERVISOR), &me)? {
+        Ok(lock) => lock,
+        Err(holder) => bail!(
+            "`honmaru up` already runs for `{}`{}\nhint: end it with Ctrl-C or SIGTERM first; containers keep running",
+            dirs.state().display(),
+            holder
+                .map(|holder| format!(" (pid {})", holder.pid))
+                .unwrap_or_default()
+        ),
+    };
     if options.dev && !options.listen.ip().is_loopback() {
         bail!(
             "`--dev` accepts any credentials and must not listen on {}\nhint: listen on loopback, or leave `--dev` away",

@@ -15,6 +15,9 @@ use tokio::io::unix::AsyncFd;
 /// The roles, in the order in which they start.
 pub const ROLES: [&str; 3] = ["control", "node", "edge"];
 
+/// The name under which `honmaru up` itself holds a lock.
+pub const SUPERVISOR: &str = "up";
+
 /// A running process of a role.
 pub struct Role {
     /// `control`, `node` or `edge`.

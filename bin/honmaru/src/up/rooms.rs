@@ -1,6 +1,6 @@
 //! The state directory: a room for each role, owned by the role's user, and root's copy of this binary.
 
-use super::role::ROLES;
+use super::role::{ROLES, SUPERVISOR};
 use crate::dirs::Dirs;
 use crate::users::{CONTROL_UID, EDGE_UID, uid_of};
 use anyhow::{Context, bail};
@@ -22,7 +22,7 @@ pub fn prepare(dirs: &Dirs) -> anyhow::Result<PathBuf> {
     room(&dirs.bin(), 0, 0o755)?;
     room(&dirs.run(), CONTROL_UID, 0o755)?;
     room(&dirs.locks(), 0, 0o755)?;
-    for role in ROLES {
+    for role in ROLES.into_iter().chain([SUPERVISOR]) {
         let path = dirs.lock(role);
         let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
         lock.with_context(|| format!("failed to make {}", path.display()))?;

@@ -1,7 +1,7 @@
 //! Keeps the roles running: adopts what runs with the same binary and options, restarts what ends.
 
 use super::UpOptions;
-use super::role::{ROLES, Role, arguments};
+use super::role::{ROLES, Role, SUPERVISOR, arguments};
 use crate::dirs::Dirs;
 use crate::lock::{self, Holder};
 use anyhow::Context;
@@ -97,6 +97,24 @@ async fn stop(role: &Role) -> anyhow::Result<()> {
             .with_context(|| format!("role `{}` (pid {}) does not end, even when killed", role.name, role.pid))??;
     }
     Ok(())
+}
+
+/// Ends the `honmaru up` of a state directory, which would start again what is stopped, then every running role.
+/// Containers keep running.
+pub async fn stop_all(dirs: &Dirs) -> anyhow::Result<()> {
+    if let Some(holder) = lock::holder(&dirs.lock(SUPERVISOR))
+        && let Ok(supervisor) = Role::adopt(SUPERVISOR, holder.pid)
+    {
+        // It ends the roles itself, each of which has a time-out of its own.
+        supervisor.signal(Signal::SIGTERM);
+        if timeout(STOP_TIMEOUT * 4, supervisor.ended()).await.is_err() {
+            supervisor.signal(Signal::SIGKILL);
+            timeout(STOP_TIMEOUT, supervisor.ended())
+                .await
+                .with_context(|| format!("`honmaru up` (pid {}) does not end, even when killed", supervisor.pid))??;
+        }
+    }
+    stop_roles(dirs).await
 }
 
 /// Ends every running role of a state directory; containers keep running.

@@ -205,8 +205,8 @@ fn records_are_found_again_newest_first_and_page_by_page() {
     };
     assert!(reader::look_up(&folder.0, &none).expect("it reads").records.is_empty());
     let some = Wanted {
-        from_ms: 1_003,
-        until_ms: 1_004,
+        from_ms: begun + 3,
+        until_ms: begun + 4,
         ..wanted(50)
     };
     assert_eq!(reader::look_up(&folder.0, &some).expect("it reads").records.len(), 2);
