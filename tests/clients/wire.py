@@ -318,7 +318,7 @@ def write_and_crash(count):
             if written == 20:
                 # The parent kills control from here on.
                 open(os.environ["HONMARU_STATE"] + ".go", "w").close()
-    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ClientError):
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
         pass
     return {"written": written}
 
