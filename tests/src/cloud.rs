@@ -23,7 +23,7 @@ const DESTROY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a process may take to end once it was asked to.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a test with a cloud may take: less than `.config/nextest.toml` allows, so that the test cleans up itself.
-const TEST_TIMEOUT: Duration = Duration::from_secs(225);
+const TEST_TIMEOUT: Duration = Duration::from_secs(280);
 /// Lines of each role's log that a failed test shows.
 const LOG_LINES_SHOWN: usize = 30;
 /// Pause between two looks at a condition.
@@ -308,6 +308,22 @@ impl Cloud {
         self.is_finished = true;
         self.stop();
         self.destroy_with(&[])?;
+        self.check_gone()
+    }
+
+    /// The same while `honmaru up` still runs in its terminal: it ends, and starts nothing again.
+    pub fn finish_beside_up(mut self) -> Result<()> {
+        self.destroy_with(&[])?;
+        self.is_finished = true;
+        wait_until("`honmaru up` ends", END_TIMEOUT, || {
+            let up = self.up.as_mut().context("up runs")?;
+            ensure!(up.try_wait()?.is_some(), "it still runs");
+            Ok(())
+        })?;
+        self.check_gone()
+    }
+
+    fn check_gone(&self) -> Result<()> {
         ensure!(!self.state.exists(), "{} is still there", self.state.display());
         let left = crate::host::processes_of(&self.state)?;
         ensure!(left.is_empty(), "processes still run: {left:?}");

@@ -131,7 +131,22 @@ fn cli() -> Result<()> {
         );
         Ok(())
     })?;
-    phase("destroy leaves the host clean", || cloud.finish())
+    phase("a second `up` for the same state is refused", || {
+        let state = cloud.state.display().to_string();
+        let second = [
+            "up",
+            "--state",
+            &state,
+            "--listen",
+            "127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+        ];
+        fails(&cloud, &second, &["already runs", "hint:"])
+    })?;
+    phase("destroy while `up` runs leaves the host clean", || {
+        cloud.finish_beside_up()
+    })
 }
 
 /// Directories of apps, away from the repository.
