@@ -47,6 +47,9 @@ const USAGE: &str = "usage: cargo xtask bench [--json] [NAME...]
   registry                     pushes, pulls and reads against docker-registry (long; only when named)
   registry_small               the same without the large image (only when named)";
 
+/// Names a binary to measure instead of building one, as for the end-to-end tests.
+const BINARY: &str = "HONMARU_BINARY";
+
 /// What the benches share.
 pub struct Bench {
     root: PathBuf,
@@ -113,14 +116,26 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Builds an example optimized and returns its path.
+/// The binary that is measured: built now, or the one that `HONMARU_BINARY` names.
+fn binary(root: &Path) -> Result<PathBuf> {
+    match std::env::var_os(BINARY) {
+        Some(path) => Ok(path.into()),
+        None => tools::release_binary(root),
+    }
+}
+
+/// Builds an example optimized and returns its path. Who brings a binary has built what belongs to it.
 fn example(root: &Path, package: &str, name: &str) -> Result<PathBuf> {
+    let path = tools::target(root).join("release/examples").join(name);
+    if std::env::var_os(BINARY).is_some() && path.is_file() {
+        return Ok(path);
+    }
     tools::run(
         Command::new(env!("CARGO"))
             .args(["build", "--release", "--quiet", "--package", package, "--example", name])
             .current_dir(root),
     )?;
-    Ok(tools::target(root).join("release/examples").join(name))
+    Ok(path)
 }
 
 /// The middle one.

@@ -2,7 +2,6 @@
 
 use super::{Bench, example};
 use crate::demo::Cloud;
-use crate::tools;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -22,7 +21,7 @@ pub fn load_binary(root: &Path) -> Result<PathBuf> {
 impl Lab {
     /// Builds and starts one in a temporary directory on free ports.
     pub fn start(bench: &Bench) -> Result<Self> {
-        let binary = tools::release_binary(&bench.root)?;
+        let binary = super::binary(&bench.root)?;
         let load = load_binary(&bench.root)?;
         // No bench uses the clients in Python.
         let cloud = Cloud::temporary(&binary, Path::new("/usr/bin/python3"))?;

@@ -196,7 +196,7 @@ fn report(
 fn within(peer: &Peer, what: &str) -> Result<f64> {
     let mut command = Command::new("nsenter");
     command
-        .arg(format!("--net=/run/netns/{}", peer.namespace))
+        .args(&peer.namespaces)
         .arg(std::env::current_exe()?)
         .args(["bench", "--inside", what])
         .args(&peer.words);

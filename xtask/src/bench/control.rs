@@ -30,7 +30,7 @@ const RUN_S: &str = "3";
 
 /// `honmaru up` in a new state directory to the first signed answer; then idle memory.
 pub fn startup(bench: &mut Bench) -> Result<()> {
-    let binary = tools::release_binary(&bench.root)?;
+    let binary = super::binary(&bench.root)?;
     let load = load_binary(&bench.root)?;
     let (mut first_ms, mut again_ms) = (Vec::new(), Vec::new());
     let mut memory = 0.0;

@@ -20,9 +20,10 @@ pub struct Docker {
 /// How a peer's commands are run.
 pub struct Peer {
     pub name: &'static str,
-    /// The command and what always comes after it, to be run inside the network namespace.
+    /// The command and what always comes after it, to be run inside the peer's namespaces.
     pub words: Vec<String>,
-    pub namespace: String,
+    /// What nsenter is told.
+    pub namespaces: Vec<String>,
     pub variables: Vec<(String, String)>,
 }
 
@@ -30,10 +31,7 @@ impl Peer {
     /// A command of the peer.
     pub fn command(&self) -> Command {
         let mut command = Command::new("nsenter");
-        command
-            .arg(format!("--net=/run/netns/{}", self.namespace))
-            .args(&self.words)
-            .stdin(Stdio::null());
+        command.args(&self.namespaces).args(&self.words).stdin(Stdio::null());
         for (name, value) in &self.variables {
             command.env(name, value);
         }
@@ -88,7 +86,7 @@ impl Docker {
         let peer = Peer {
             name: "docker",
             words,
-            namespace: name,
+            namespaces: vec![format!("--net=/run/netns/{name}")],
             variables: Vec::new(),
         };
         let docker = Self {

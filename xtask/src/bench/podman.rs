@@ -1,17 +1,20 @@
 //! Debian's podman as a peer: with a storage and a network namespace of its own.
 
 use super::docker::Peer;
-use super::scratch::Namespace;
+use super::scratch::{Namespace, Running, wait_until};
 use crate::tools;
 use anyhow::{Context, Result};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
+use std::time::Duration;
+
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// podman with one image.
 pub struct Podman {
+    // Dropped in this order: what is mounted in the keeper's namespace goes with it.
+    _keeper: Running,
     _namespace: Namespace,
     peer: Peer,
-    root: PathBuf,
 }
 
 impl Podman {
@@ -29,12 +32,16 @@ impl Podman {
         let name = format!("hmbench-podman-{}", std::process::id());
         let namespace = Namespace::new(&name)?;
         let root = dir.join("root");
-        // crun refuses hosts with hybrid cgroups; without the second hierarchy in sight it runs.
-        let inner = "if [ -d /sys/fs/cgroup/unified ]; then umount /sys/fs/cgroup/unified; fi; exec \"$@\"";
-        let words = ["unshare", "-m", "sh", "-c", inner, "sh"]
-            .map(str::to_owned)
-            .into_iter();
-        let more = [
+        // One mount namespace for all commands: podman keeps its containers' network namespaces as mounts. crun refuses
+        // hosts with hybrid cgroups; without the second hierarchy in sight it runs.
+        let inner = "mount -t tmpfs tmpfs /run/netns && if [ -d /sys/fs/cgroup/unified ]; then umount \
+                     /sys/fs/cgroup/unified; fi && : > \"$1\" && exec sleep infinity";
+        let ready = dir.join("ready");
+        let mut command = namespace.enter("unshare");
+        command.args(["-m", "sh", "-c", inner, "sh"]).arg(&ready);
+        let keeper = Running::start(&mut command, &dir, "podman-namespace")?;
+        wait_until("podman's namespace", START_TIMEOUT, || ready.exists())?;
+        let words = vec![
             podman.display().to_string(),
             "--root".to_owned(),
             root.display().to_string(),
@@ -44,16 +51,21 @@ impl Podman {
             "cgroupfs".to_owned(),
         ];
         let variables = vec![("CONTAINERS_CONF".to_owned(), config.display().to_string())];
+        let namespaces = vec![
+            format!("--target={}", keeper.pid()),
+            "--mount".to_owned(),
+            "--net".to_owned(),
+        ];
         let peer = Peer {
             name: "podman",
-            words: words.chain(more).collect(),
-            namespace: name,
+            words,
+            namespaces,
             variables,
         };
         let podman = Self {
+            _keeper: keeper,
             _namespace: namespace,
             peer,
-            root,
         };
         podman.peer.run(&["load", "-q", "-i", &archive.display().to_string()])?;
         Ok(Some(podman))
@@ -84,11 +96,5 @@ fn limits() -> Result<String> {
 impl Drop for Podman {
     fn drop(&mut self) {
         let _ = self.peer.run(&["rm", "-fa", "-t", "0"]);
-        // What is mounted below the storage would keep it from being removed.
-        let _ = Command::new("umount")
-            .arg("-R")
-            .arg(self.root.join("overlay"))
-            .stderr(std::process::Stdio::null())
-            .status();
     }
 }
