@@ -140,8 +140,8 @@ where
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .pipeline_flush(true);
+        // Not pipeline_flush: it buffers answers without limit, a blob of the registry whole in memory.
+        .max_buf_size(HEAD_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
