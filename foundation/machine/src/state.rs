@@ -87,6 +87,19 @@ impl State {
         })
     }
 
+    /// The rows of all scopes whose index `index` holds `value`. For reconcilers that would look at every row else.
+    pub fn find_everywhere<'a, R: Resource>(
+        &'a self,
+        index: &'static str,
+        value: &'a str,
+    ) -> impl Iterator<Item = (&'a Scope, &'a str, &'a R)> {
+        let scopes = self.table::<R>().rows.keys();
+        scopes.flat_map(move |scope| {
+            let found = self.find::<R>(scope, index, value);
+            found.map(move |(key, row)| (scope, key, row))
+        })
+    }
+
     /// All rows of all scopes.
     pub fn all<R: Resource>(&self) -> impl Iterator<Item = (&Scope, &str, &R)> {
         self.table::<R>()

@@ -106,6 +106,9 @@ impl Resource for TaskDefinition {
 
     fn index(&self, add: &mut dyn FnMut(&'static str, String)) {
         add("family", self.family.clone());
+        if self.status == Revision::DeleteInProgress {
+            add("status", self.status.as_str().to_owned());
+        }
     }
 }
 

@@ -99,9 +99,10 @@ fn remove_prefixed<R: Resource>(tx: &mut Tx<'_>, scope: &Scope, prefix: &str) {
 }
 
 fn definitions(tx: &mut Tx<'_>) {
+    // By index: definitions are never few, and every registration comes by here.
     let over: Vec<(Scope, String)> = tx
-        .all::<TaskDefinition>()
-        .filter(|(scope, _, d)| d.status == Revision::DeleteInProgress && !is_definition_used(tx, scope, d))
+        .find_everywhere::<TaskDefinition>("status", Revision::DeleteInProgress.as_str())
+        .filter(|(scope, _, d)| !is_definition_used(tx, scope, d))
         .map(|(scope, key, _)| (scope.clone(), key.to_owned()))
         .collect();
     for (scope, key) in over {
