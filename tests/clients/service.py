@@ -116,6 +116,13 @@ def tasks():
                    task["lastStatus"]] for task in found)
 
 
+def all_stopped():
+    arns = [arn for desired in ("RUNNING", "STOPPED")
+            for arn in ECS.list_tasks(cluster=CLUSTER, desiredStatus=desired)["taskArns"]]
+    found = ECS.describe_tasks(cluster=CLUSTER, tasks=arns)["tasks"] if arns else []
+    return all(task["lastStatus"] == "STOPPED" for task in found)
+
+
 def list_tasks():
     return {"tasks": tasks()}
 
@@ -221,7 +228,8 @@ def delete():
     ELB.delete_load_balancer(LoadBalancerArn=ELB.describe_load_balancers(Names=["web"])["LoadBalancers"][0][
         "LoadBalancerArn"])
     ELB.delete_target_group(TargetGroupArn=group)
-    wait("no task is left", 20, lambda: tasks() == [])
+    # Tasks that are being stopped are no longer listed as RUNNING and still keep the cluster.
+    wait("no task is left", 20, all_stopped)
     ECS.delete_cluster(cluster=CLUSTER)
 
 

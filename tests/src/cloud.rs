@@ -440,6 +440,9 @@ pub fn phase<T>(name: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
         started.elapsed().as_secs_f64(),
     );
     println!("{word} {name} ({took:.1} s)");
+    if let Err(error) = &ended {
+        println!("     {error:#}");
+    }
     ended.with_context(|| name.to_owned())
 }
 

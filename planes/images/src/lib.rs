@@ -15,7 +15,8 @@ mod remote;
 mod unpack;
 
 pub use blobs::{
-    BlobInfo, BlobStore, BlobWriter, Collected, Damage, Pins, StoreError, StoreLimits, StoreUsage, UploadId, Verified,
+    BlobInfo, BlobStore, BlobWriter, Checked, Collected, Damage, Pins, Room, StoreError, StoreLimits, StoreUsage,
+    StoredFile, UploadFile, UploadId, Verified,
 };
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use layers::{ImageSource, LayerLease, LayerStore, LayerUsage, PreparedImage, PullCause, PullError, Swept};
@@ -24,6 +25,12 @@ pub use oci::{
 };
 pub use remote::{Reference, ReferenceError, RemoteBlob, RemoteError, RemoteLimits, RemoteManifest, Remotes};
 pub use unpack::{Compression, Expected, UnpackError, UnpackLimits, Unpacked, unpack_layer};
+
+/// A point at which a test kills the process; see `HONMARU_FAULT` in the tests. Debug builds only.
+#[doc(hidden)]
+pub fn fault_point(name: &str) {
+    fault::point(name);
+}
 
 /// Whether a text is a repository's name. Ref: OCI distribution specification 1.1, "Pulling manifests".
 pub fn is_repository_name(name: &str) -> bool {

@@ -36,6 +36,8 @@ pub struct Collected {
     pub blob_bytes: u64,
     /// Abandoned uploads removed.
     pub uploads: u64,
+    /// Their bytes.
+    pub upload_bytes: u64,
 }
 
 /// A blob that is not what its name says.
@@ -169,14 +171,14 @@ impl BlobStore {
             collected.blobs += blobs;
             collected.blob_bytes += bytes;
         }
-        collected.uploads = self.collect_uploads(grace).await?;
+        (collected.uploads, collected.upload_bytes) = self.collect_uploads(grace).await?;
         Ok(collected)
     }
 
-    async fn collect_uploads(&self, idle: Duration) -> Result<u64, StoreError> {
+    async fn collect_uploads(&self, idle: Duration) -> Result<(u64, u64), StoreError> {
         let store = self.clone();
         blocking(move || {
-            let mut removed = 0;
+            let mut removed = (0, 0);
             for entry in entries(&store.uploads_dir())? {
                 let path = entry.path();
                 if age(&path).is_none_or(|age| age < idle) {
@@ -195,8 +197,12 @@ impl BlobStore {
                     let id: UploadId = id.clone();
                     sessions.remove(&id);
                 }
+                let bytes = entry.metadata().map(|meta| meta.len()).unwrap_or_default();
                 match fs::remove_file(&path) {
-                    Ok(()) => removed += 1,
+                    Ok(()) => {
+                        removed = (removed.0 + 1, removed.1 + bytes);
+                        crate::fault::point("collect.upload_removed");
+                    }
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     Err(error) => return Err(at("remove", &path)(error)),
                 }
@@ -225,7 +231,7 @@ impl BlobStore {
 }
 
 /// How long ago a file was changed; nothing when it is gone or its time lies in the future.
-fn age(path: &std::path::Path) -> Option<Duration> {
+pub(super) fn age(path: &std::path::Path) -> Option<Duration> {
     fs::metadata(path).and_then(|meta| meta.modified()).ok()?.elapsed().ok()
 }
 
@@ -241,7 +247,7 @@ fn weigh(dir: &std::path::Path) -> Result<(u64, u64), StoreError> {
 }
 
 /// The files of a directory; none when it does not exist (a store that nobody wrote yet).
-fn entries(dir: &std::path::Path) -> Result<Vec<fs::DirEntry>, StoreError> {
+pub(super) fn entries(dir: &std::path::Path) -> Result<Vec<fs::DirEntry>, StoreError> {
     let read = match fs::read_dir(dir) {
         Ok(read) => read,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

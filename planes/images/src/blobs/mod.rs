@@ -8,6 +8,7 @@
 mod collect;
 mod error;
 mod guard;
+mod inventory;
 mod read;
 mod upload;
 mod write;
@@ -15,6 +16,7 @@ mod write;
 pub use collect::{Collected, Damage, StoreUsage, Verified};
 pub use error::StoreError;
 pub use guard::Pins;
+pub use inventory::{Checked, Room, StoredFile, UploadFile};
 pub use upload::{BlobWriter, UploadId};
 
 use crate::{Algorithm, Digest};
