@@ -169,7 +169,7 @@ async fn collection_keeps_what_is_live_pinned_or_just_used() {
         upload(&store, dead).await,
     );
     let nothing = async |digests: &[Digest]| Ok::<_, String>(vec![false; digests.len()]);
-    let young = store.collect(Duration::from_secs(3_600), nothing).await.unwrap();
+    let young = store.collect(Duration::from_secs(3_600), Duration::ZERO, nothing).await.unwrap();
     assert_eq!(young.blobs, 0, "young blobs stay");
     let pins = store.pin(vec![pinned.clone()]).await;
     let keep = live.clone();
@@ -180,14 +180,14 @@ async fn collection_keeps_what_is_live_pinned_or_just_used() {
         );
         Ok::<_, String>(digests.iter().map(|digest| *digest == keep).collect())
     };
-    let collected = store.collect(Duration::ZERO, is_live).await.unwrap();
+    let collected = store.collect(Duration::ZERO, Duration::ZERO, is_live).await.unwrap();
     assert_eq!((collected.blobs, collected.blob_bytes), (1, 4));
     assert_eq!(store.stat(&dead).unwrap(), None);
     assert!(store.stat(&live).unwrap().is_some() && store.stat(&pinned).unwrap().is_some());
     drop(pins);
     let failing = async |_: &[Digest]| Err::<Vec<bool>, _>("the control plane is away");
     assert!(matches!(
-        store.collect(Duration::ZERO, failing).await,
+        store.collect(Duration::ZERO, Duration::ZERO, failing).await,
         Err(StoreError::Live(_))
     ));
     assert!(
@@ -214,7 +214,7 @@ async fn collection_races_with_pushes() {
                     let named = named.lock().unwrap();
                     Ok::<_, String>(digests.iter().map(|digest| named.contains(digest)).collect())
                 };
-                removed += store.collect(Duration::ZERO, live).await.unwrap().blobs;
+                removed += store.collect(Duration::ZERO, Duration::ZERO, live).await.unwrap().blobs;
             }
             removed
         })
@@ -263,7 +263,7 @@ async fn child_that_is_killed() {
         .await
         .unwrap();
     let nothing = async |digests: &[Digest]| Ok::<_, String>(vec![false; digests.len()]);
-    store.collect(Duration::ZERO, nothing).await.unwrap();
+    store.collect(Duration::ZERO, Duration::ZERO, nothing).await.unwrap();
 }
 
 #[tokio::test]
@@ -296,7 +296,7 @@ async fn a_kill_at_any_point_leaves_whole_blobs_only() {
         // The same push again succeeds, and the leftovers of the first are collected.
         upload(&store, &vec![1; 3_000_000]).await;
         let all = async |digests: &[Digest]| Ok::<_, String>(vec![true; digests.len()]);
-        store.collect(Duration::ZERO, all).await.unwrap();
+        store.collect(Duration::ZERO, Duration::ZERO, all).await.unwrap();
         assert_eq!(store.usage().await.unwrap().uploads, 0, "{point}");
     }
 }

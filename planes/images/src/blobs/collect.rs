@@ -119,11 +119,16 @@ impl BlobStore {
     }
 
     /// Removes blobs that are older than `grace`, that nobody pinned or asked for within `grace`, and that `are_live`
-    /// does not want; and uploads that nobody has written to for `grace`. Pushes go on meanwhile.
+    /// does not want; and uploads that nobody has written to for `idle`. Pushes go on meanwhile.
     ///
     /// `are_live` gets digests and answers for each whether something durable names it. While it is asked, those blobs
     /// cannot be pinned: a manifest that names one is either durable before, and then it is live, or waits.
-    pub async fn collect<F, E>(&self, grace: Duration, mut are_live: F) -> Result<Collected, StoreError>
+    pub async fn collect<F, E>(
+        &self,
+        grace: Duration,
+        idle: Duration,
+        mut are_live: F,
+    ) -> Result<Collected, StoreError>
     where
         F: AsyncFnMut(&[Digest]) -> Result<Vec<bool>, E>,
         E: std::fmt::Display,
@@ -171,7 +176,7 @@ impl BlobStore {
             collected.blobs += blobs;
             collected.blob_bytes += bytes;
         }
-        (collected.uploads, collected.upload_bytes) = self.collect_uploads(grace).await?;
+        (collected.uploads, collected.upload_bytes) = self.collect_uploads(idle).await?;
         Ok(collected)
     }
 

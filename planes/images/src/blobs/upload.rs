@@ -147,6 +147,7 @@ impl BlobStore {
             let session = Session::new(path, file, 0, Hasher::new(algorithm));
             sessions.entry(id.clone()).or_insert(session).clone()
         };
+        crate::fault::point("upload.begun");
         self.writer(id, session)
     }
 

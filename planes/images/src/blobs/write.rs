@@ -5,7 +5,7 @@ use super::{BlobStore, PUT_PREFIX, StoreError, blocking, sync_dir};
 use crate::{Algorithm, Digest};
 use bytes::Bytes;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -40,7 +40,13 @@ impl BlobStore {
     /// Gives a whole and verified temporary file its final name. Consumes the file at `path` when it succeeds.
     pub(super) fn publish(&self, file: &File, path: &Path, digest: &Digest, size: u64) -> Result<(), StoreError> {
         let target = self.path(digest);
-        if fs::exists(&target).map_err(at("look for blob", &target))? {
+        let there = match fs::metadata(&target) {
+            Ok(meta) => Some(meta.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(at("look for blob", &target)(error)),
+        };
+        // A file of another length is a broken one: this push repairs it.
+        if there == Some(size) {
             // Another upload of the same content was first: one copy is enough.
             fs::remove_file(path).map_err(at("remove", path))?;
             self.shared.guards.touch(digest);
@@ -52,6 +58,7 @@ impl BlobStore {
         crate::fault::point("blob.renamed");
         sync_dir(&self.blobs_dir(digest.algorithm()))?;
         self.shared.used_bytes.fetch_add(size, Ordering::Relaxed);
+        self.shared.used_bytes.fetch_sub(there.unwrap_or(0), Ordering::Relaxed);
         self.shared.guards.touch(digest);
         Ok(())
     }

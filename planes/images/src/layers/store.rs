@@ -152,7 +152,7 @@ impl LayerStore {
                 .map(|digest| held.contains(digest) || leases.covers(digest));
             Ok::<_, std::convert::Infallible>(live.collect())
         };
-        swept.blobs = self.shared.pulled.collect(keep, live).await?.blobs;
+        swept.blobs = self.shared.pulled.collect(keep, keep, live).await?.blobs;
         Ok(swept)
     }
 
