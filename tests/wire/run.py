@@ -1,4 +1,4 @@
-"""Runs the wire's tests against botocore: the protocol suites, then the fuzz over every embedded model.
+"""Runs the wire's tests: Smithy's malformed requests, botocore's protocol suites, the fuzz over every embedded model.
 
 usage: run.py [SAMPLES [SEED]]   from the repository; needs pip, cargo and python3 with venv.
 botocore comes from pip, pinned by hash, into target/wire; nothing of it is committed.
@@ -38,5 +38,6 @@ if not os.path.exists(source):
 run("cargo", "build", "--quiet", "--package", "honmaru-wire", "--example", "oracle")
 oracle = os.path.join(ROOT, "target/debug/examples/oracle")
 here = os.path.dirname(os.path.abspath(__file__))
+run(python, os.path.join(here, "malformed.py"), oracle)
 run(python, os.path.join(here, "suites.py"), oracle, source)
 run(python, os.path.join(here, "fuzz.py"), oracle, os.path.join(ROOT, "models"), SAMPLES, SEED)

@@ -68,11 +68,19 @@ fn answer(question: &Value, models: &mut HashMap<String, &'static Service>) -> R
     };
     match kind {
         "parse" => with_request(question, |request| match honmaru_wire::parse(&target, request) {
-            Ok(input) => json!({
-                "ok": input,
-                "invalid": honmaru_wire::validate(&target, &input).err().map(|error| error.to_string()),
+            Ok(input) => {
+                let invalid = honmaru_wire::validate(&target, &input).err();
+                json!({
+                    "ok": input,
+                    "invalid": invalid.as_ref().map(ToString::to_string),
+                    "reply": invalid.map(|error| reply(&honmaru_wire::error(&target, &error, "rid-1"))),
+                })
+            }
+            Err(error) => json!({
+                "error": error.code,
+                "message": error.message,
+                "reply": reply(&honmaru_wire::error(&target, &error, "rid-1")),
             }),
-            Err(error) => json!({"error": error.code, "message": error.message}),
         }),
         "ok" => {
             let flaws = honmaru_wire::flaws_of_output(&target, &question["output"]);

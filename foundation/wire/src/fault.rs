@@ -38,6 +38,14 @@ pub enum Common {
     Serialization,
     /// The body is larger than allowed.
     TooLarge,
+    /// The body did not come in time.
+    TooSlow,
+    /// A query request names no operation.
+    MissingAction,
+    /// The content type is not the protocol's, or not the payload's.
+    UnsupportedMediaType,
+    /// The answer has no form that the caller accepts.
+    NotAcceptable,
 }
 
 /// Code and status of a common error. Ref: "Common errors" in the API references of ECS (awsJson), IAM (query) and
@@ -85,6 +93,13 @@ fn common(protocol: Protocol, common: Common) -> (&'static str, u16) {
         (Ec2Query, Internal) => ("InternalError", 500),
         (AwsJson | RpcV2Cbor | RestJson | AwsQuery | RestXml, Internal) => ("InternalFailure", 500),
         (_, TooLarge) => ("RequestEntityTooLarge", 413),
+        (AwsQuery | Ec2Query | RestXml, TooSlow) => ("RequestTimeout", 408),
+        (AwsJson | RpcV2Cbor | RestJson, TooSlow) => ("RequestTimeoutException", 408),
+        // Ref: EC2 API reference, "Error codes"; "Common errors" of the query services.
+        (_, MissingAction) => ("MissingAction", 400),
+        // Ref: Smithy's malformed-request tests of restJson1; Smithy RPC v2 CBOR.
+        (_, UnsupportedMediaType) => ("UnsupportedMediaTypeException", 415),
+        (_, NotAcceptable) => ("NotAcceptableException", 406),
     }
 }
 
@@ -243,6 +258,10 @@ fn common_status(protocol: Protocol, code: &str) -> Option<u16> {
         UnknownOperation,
         Serialization,
         TooLarge,
+        TooSlow,
+        MissingAction,
+        UnsupportedMediaType,
+        NotAcceptable,
     ];
     all.into_iter()
         .map(|kind| common(protocol, kind))

@@ -107,6 +107,11 @@ impl Member {
         self.form.as_deref().unwrap_or(&self.name)
     }
 
+    /// Whether a request has the member in its body.
+    pub fn in_request_body(&self) -> bool {
+        self.location == Location::Body
+    }
+
     /// Whether an answer has the member in its body: also when requests bind it to the path or the query.
     pub fn in_response_body(&self) -> bool {
         matches!(self.location, Location::Body | Location::Uri | Location::Query)
@@ -143,6 +148,11 @@ impl Structure {
             .binary_search_by(|at| self.members.get(usize::from(*at)).map_or("", &of).cmp(name))
             .ok()?;
         self.members.get(usize::from(*index.get(at)?))
+    }
+
+    /// Whether any member is one of those.
+    pub fn has(&self, of: fn(&Member) -> bool) -> bool {
+        self.members.iter().any(of)
     }
 
     pub fn payload(&self) -> Option<&Member> {

@@ -1,5 +1,7 @@
 //! A request to its input tree.
 
+mod media;
+
 use crate::codec::{Decoded, Malformed, cbor, form, json, percent, scalar, xml};
 use crate::fault::{Common, common_error};
 use crate::model::{Kind, Location, Member, Protocol, Service, Shape, Structure, TimestampFormat};
@@ -8,10 +10,15 @@ use crate::route::Target;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use honmaru_base::ApiError;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// Reads the input of an operation: an object keyed by member name; timestamps are epoch seconds, blobs base64 text.
 /// Members that the model does not know are left out. Errors: SerializationException, or what the protocol calls it.
+///
+/// restJson1 also demands the content type of its payload and an `Accept` that the answer fits, and rpcv2Cbor its own
+/// content type.
 pub fn parse(target: &Target, request: &Request<'_>) -> Result<Value, ApiError> {
+    media::check(target, request)?;
     decode(target, request)
         .map_err(|malformed| common_error(target.protocol, Common::Serialization, &malformed.to_string()))
 }
@@ -23,7 +30,7 @@ fn decode(target: &Target, request: &Request<'_>) -> Decoded<Value> {
     };
     let shape = service.shape(input);
     match target.protocol {
-        Protocol::AwsJson => json::decode(service, shape, request.body()),
+        Protocol::AwsJson => json::decode(service, shape, request.body(), false),
         Protocol::RpcV2Cbor => cbor::decode(service, shape, request.body()),
         Protocol::AwsQuery => form::decode(service, shape, request.query, request.body(), false),
         Protocol::Ec2Query => form::decode(service, shape, request.query, request.body(), true),
@@ -58,7 +65,10 @@ impl Rest<'_> {
             let shape = self.service.target(member);
             let value = match member.location {
                 Location::Uri => match labels.iter().find(|(label, _)| *label == member.wire()) {
-                    Some((_, text)) => Some(scalar::from_text(shape, &percent::decode(text, false)?)?),
+                    Some((_, text)) => {
+                        let text = percent::decode(text, false)?;
+                        Some(self.scalar(member, shape, TimestampFormat::Iso8601, &text)?)
+                    }
                     None => None,
                 },
                 Location::Query => self.query(member, shape, structure, &query)?,
@@ -76,6 +86,16 @@ impl Rest<'_> {
         Ok(())
     }
 
+    /// A simple value; `default` is the format of timestamps in this place.
+    fn scalar(&self, member: &Member, shape: &Shape, default: TimestampFormat, text: &str) -> Decoded<Value> {
+        if self.target.protocol == Protocol::RestJson {
+            let format = member.timestamp.or(shape.timestamp).unwrap_or(default);
+            scalar::from_text_strictly(shape, format, text)
+        } else {
+            scalar::from_text(shape, text)
+        }
+    }
+
     fn query<'q, T: AsRef<str> + 'q>(
         &self,
         member: &Member,
@@ -89,23 +109,25 @@ impl Rest<'_> {
             .map(|(_, value)| value.as_ref());
         match &shape.kind {
             Kind::List(element) => {
-                let element = self.service.target(element);
+                let target = self.service.target(element);
                 let list: Vec<Value> = values
-                    .map(|text| scalar::from_text(element, text))
+                    .map(|text| self.scalar(element, target, TimestampFormat::Iso8601, text))
                     .collect::<Decoded<_>>()?;
                 Ok((!list.is_empty()).then_some(Value::Array(list)))
             }
-            // Every key that nothing else binds.
+            // Every key, in restJson1 also those that other members bind. Ref: Smithy's `httpQueryParams`, and its cases
+            // for servers; the cases of restXml are without the bound ones.
             Kind::Map(entry) => {
                 let value_shape = self.service.target(&entry.1);
                 let mut map = Map::new();
                 for (key, text) in pairs {
                     let key = key.as_ref();
                     let bound = self.target.operation.uri.query.iter().any(|(bound, _)| **bound == *key)
-                        || structure
-                            .members
-                            .iter()
-                            .any(|m| m.location == Location::Query && m.wire() == key);
+                        || self.target.protocol == Protocol::RestXml
+                            && structure
+                                .members
+                                .iter()
+                                .any(|m| m.location == Location::Query && m.wire() == key);
                     if bound {
                         continue;
                     }
@@ -123,7 +145,10 @@ impl Rest<'_> {
                 }
                 Ok((!map.is_empty()).then_some(Value::Object(map)))
             }
-            _ => values.next().map(|text| scalar::from_text(shape, text)).transpose(),
+            _ => values
+                .next()
+                .map(|text| self.scalar(member, shape, TimestampFormat::Iso8601, text))
+                .transpose(),
         }
     }
 
@@ -138,7 +163,10 @@ impl Rest<'_> {
                 // An HTTP date has a comma of its own.
                 let dates = matches!(target.kind, Kind::Timestamp) && format == TimestampFormat::HttpDate;
                 let parts = split_header(text, if dates { 2 } else { 1 });
-                let list: Decoded<Vec<Value>> = parts.iter().map(|part| scalar::from_text(target, part)).collect();
+                let list: Decoded<Vec<Value>> = parts
+                    .iter()
+                    .map(|part| self.scalar(element, target, TimestampFormat::HttpDate, part))
+                    .collect();
                 Ok(Value::Array(list?))
             }
             // JSON in base64; the tree holds the JSON's text.
@@ -149,7 +177,7 @@ impl Rest<'_> {
                 let text = String::from_utf8(bytes).map_err(|_| Malformed::new("A header is not valid UTF-8"))?;
                 Ok(Value::String(text))
             }
-            _ => scalar::from_text(shape, text),
+            _ => self.scalar(member, shape, TimestampFormat::HttpDate, text),
         }
     }
 
@@ -167,7 +195,12 @@ impl Rest<'_> {
     }
 
     fn body(&self, shape: &Shape, structure: &Structure, object: &mut Map<String, Value>) -> Decoded<()> {
-        let body = self.request.body();
+        let body = if &*self.service.name == "s3" {
+            Cow::Borrowed(self.request.body())
+        } else {
+            self.request.unpacked()?
+        };
+        let body = &*body;
         if body.is_empty() {
             return Ok(());
         }
@@ -180,7 +213,7 @@ impl Rest<'_> {
                     Ok(text) => Some(Value::String(text)),
                     Err(_) => return Err(Malformed::new("The body is not valid UTF-8")),
                 },
-                _ if json => Some(json::decode(self.service, target, body)?),
+                _ if json => Some(json::decode(self.service, target, body, true)?),
                 _ => xml::decode(self.service, target, Some(member), body)?,
             };
             if let Some(value) = value {
@@ -192,7 +225,7 @@ impl Rest<'_> {
             return Ok(());
         }
         let decoded = if json {
-            Some(json::decode(self.service, shape, body)?)
+            Some(json::decode(self.service, shape, body, true)?)
         } else {
             xml::decode(self.service, shape, None, body)?
         };

@@ -1,5 +1,6 @@
 //! An HTTP request as the wire sees it.
 
+use crate::codec::{Decoded, Malformed};
 use crate::fault::{Common, WireError};
 use crate::limits::GZIP_DECODED_BYTES_MAX;
 use crate::model::Protocol;
@@ -21,7 +22,11 @@ pub struct Request<'a> {
     /// The headers.
     pub headers: &'a HeaderMap,
     body: Cow<'a, [u8]>,
+    /// Whether the body is still packed.
+    is_gzip: bool,
 }
+
+const BAD_GZIP: &str = "The gzip body could not be decoded";
 
 impl<'a> Request<'a> {
     /// A request; a body with `Content-Encoding: gzip` is unpacked.
@@ -39,6 +44,7 @@ impl<'a> Request<'a> {
             query,
             headers,
             body: Cow::Borrowed(body),
+            is_gzip: false,
         };
         // S3's objects keep their encodings: there the header describes the payload. `aws-chunked` is S3's as well.
         let encoding = request
@@ -46,12 +52,24 @@ impl<'a> Request<'a> {
             .unwrap_or_default()
             .trim()
             .to_ascii_lowercase();
-        if encoding == "gzip" && request.guess() != Protocol::RestXml {
-            request.body = Cow::Owned(unpack(body).map_err(|common| {
-                WireError::unrouted(request.guess(), common, "The gzip body could not be decoded")
-            })?);
+        // Only the outermost coding is the client's compression; what is below it belongs to the payload.
+        request.is_gzip = encoding.rsplit(',').next().is_some_and(|last| last.trim() == "gzip");
+        if request.is_gzip && request.guess() != Protocol::RestXml {
+            request.body =
+                Cow::Owned(unpack(body).map_err(|common| WireError::unrouted(request.guess(), common, BAD_GZIP))?);
+            request.is_gzip = false;
         }
         Ok(request)
+    }
+
+    /// The body of a restXml request of another service than s3, whose compression nothing but the service's name tells
+    /// from an object's own.
+    pub(crate) fn unpacked(&self) -> Decoded<Cow<'_, [u8]>> {
+        if self.is_gzip {
+            unpack(&self.body).map(Cow::Owned).map_err(|_| Malformed::new(BAD_GZIP))
+        } else {
+            Ok(Cow::Borrowed(&self.body))
+        }
     }
 
     /// The decoded body.

@@ -22,6 +22,18 @@ pub(crate) fn parse(text: &str) -> Option<Value> {
     value(seconds, fraction)
 }
 
+/// Reads a timestamp in one format only. ISO 8601 is then Smithy's `date-time`: RFC 3339 in UTC, with its `T` and `Z`.
+pub(crate) fn parse_as(text: &str, format: TimestampFormat) -> Option<Value> {
+    let (seconds, fraction) = match format {
+        TimestampFormat::Iso8601 if text.as_bytes().get(10) == Some(&b'T') && text.ends_with('Z') => iso8601(text),
+        TimestampFormat::Iso8601 => None,
+        TimestampFormat::HttpDate => http_date(text),
+        TimestampFormat::EpochSeconds => epoch(text),
+    }?;
+    within(seconds)?;
+    value(seconds, fraction)
+}
+
 /// A number of seconds as it came in JSON or CBOR, when it is a time.
 pub(crate) fn from_number(number: Number) -> Option<Value> {
     let seconds = number.as_f64()?;

@@ -17,6 +17,8 @@ const TAG: u8 = 6;
 const SIMPLE: u8 = 7;
 const BREAK: u8 = 0xff;
 const INDEFINITE: u8 = 31;
+/// `null` and `undefined`.
+const NULLS: [u8; 2] = [SIMPLE << 5 | 22, SIMPLE << 5 | 23];
 
 /// Reads a body; an empty one is an object without members.
 pub(crate) fn decode(service: &Service, shape: &Shape, body: &[u8]) -> Decoded<Value> {
@@ -46,6 +48,11 @@ fn end() -> Malformed {
 
 fn invalid() -> Malformed {
     Malformed::new("Could not parse request body into CBOR")
+}
+
+/// Ref: RFC 8949, section 5.6: a map with duplicate keys is not valid.
+fn duplicate() -> Malformed {
+    Malformed::new("Duplicate key in a CBOR map")
 }
 
 fn mismatch(shape: &Shape) -> Malformed {
@@ -184,19 +191,21 @@ impl<'b> Decoder<'_, 'b> {
         match (&shape.kind, head.major) {
             (Kind::Structure(structure), MAP) => {
                 let mut object = Map::new();
+                let mut unknown = 0;
                 let mut left = head.argument;
                 while self.more(&mut left)? {
                     let key = self.key()?;
                     let Some(member) = structure.by_wire(&key) else {
+                        unknown += usize::from(!NULLS.contains(self.rest.first().unwrap_or(&0)));
                         self.skip(depth + 1)?;
                         continue;
                     };
                     let value = self.value(service.target(member), depth + 1)?;
-                    if !value.is_null() {
-                        object.insert(String::from(&*member.name), value);
+                    if !value.is_null() && object.insert(String::from(&*member.name), value).is_some() {
+                        return Err(duplicate());
                     }
                 }
-                if structure.union && object.len() > 1 {
+                if structure.union && (object.len(), unknown) != (1, 0) {
                     return Err(Malformed::new(
                         "Unexpected number of members in a union: exactly one is expected",
                     ));
@@ -209,7 +218,10 @@ impl<'b> Decoder<'_, 'b> {
                 let mut left = head.argument;
                 while self.more(&mut left)? {
                     let key = self.key()?;
-                    object.insert(key, self.value(target, depth + 1)?);
+                    let value = self.value(target, depth + 1)?;
+                    if object.insert(key, value).is_some() {
+                        return Err(duplicate());
+                    }
                 }
                 Ok(Value::Object(object))
             }

@@ -22,8 +22,20 @@ pub(crate) fn decode(service: &Service, shape: &Shape, query: &str, body: &[u8],
         }
         pairs.push(pair?);
     }
-    // Stable: of two pairs with the same key the last one stays last, and is the one that counts.
+    // Every level of a list has two segments, its element and its number.
+    let segments_max = 2 * DEPTH_MAX;
+    let is_deep = |key: &str| key.len() > segments_max && key.split('.').count() > segments_max;
+    if pairs.iter().any(|(key, _)| is_deep(key)) {
+        return Err(Malformed::too_deep());
+    }
     pairs.sort_by(|a, b| by_segments(&a.0, &b.0));
+    // The same pair in query string and body is one pair; the same key with two values is neither.
+    if pairs
+        .windows(2)
+        .any(|pair| matches!(pair, [a, b] if a.0 == b.0 && a.1 != b.1))
+    {
+        return Err(Malformed::new("A parameter is given twice"));
+    }
     let decoder = Decoder { service, ec2 };
     decoder.value(shape, false, Node { pairs: &pairs, from: 0 }, 0)
 }
@@ -120,6 +132,13 @@ impl Decoder<'_> {
             return Err(Malformed::too_deep());
         }
         let flat = flattened || shape.flattened;
+        let complex = matches!(shape.kind, Kind::Structure(_) | Kind::List(_) | Kind::Map(_));
+        // `Name=` says that a list is empty.
+        if depth > 0 && complex && node.text().is_some_and(|text| !text.is_empty()) {
+            return Err(Malformed::new(
+                "Unexpected value where a structure, list or map was expected",
+            ));
+        }
         match &shape.kind {
             Kind::Structure(structure) => {
                 let mut object = Map::new();

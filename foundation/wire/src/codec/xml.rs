@@ -153,6 +153,13 @@ impl Decoder<'_> {
             return Ok(Value::Null);
         };
         let flat = flattened || shape.flattened;
+        // Only flattened lists and maps may repeat their element; only simple values have text.
+        if elements.len() > 1 && !(flat && matches!(shape.kind, Kind::List(_) | Kind::Map(_))) {
+            return Err(unreadable());
+        }
+        if matches!(shape.kind, Kind::Structure(_)) && !first.text.trim().is_empty() {
+            return Err(unreadable());
+        }
         match &shape.kind {
             Kind::Structure(structure) => self.structure(structure, first),
             Kind::List(element) => {

@@ -95,14 +95,25 @@ fn requests_become_trees_by_member_name() {
 
 #[test]
 fn blobs_are_base64_with_padding() {
-    for sent in ["aGVsbG8=", "aGVsbG8"] {
+    for (sent, is_good) in [
+        ("aGVsbG8=", true),
+        ("aGVsbG8", false),
+        ("aGVsbG8==", false),
+        ("aGVsb-8=", false),
+    ] {
         let body = format!(
             r#"{{"repositoryName":"aa","uploadId":"u","partFirstByte":0,"partLastByte":4,"layerPartBlob":"{sent}"}}"#
         );
         let target = "AmazonEC2ContainerRegistry_V20150921.UploadLayerPart";
         let input = Http::json(target, &body);
         let request = input.request().unwrap();
-        let input = honmaru_wire::parse(&input.route("ecr").unwrap(), &request).unwrap();
-        assert_eq!(input["layerPartBlob"], "aGVsbG8=");
+        match honmaru_wire::parse(&input.route("ecr").unwrap(), &request) {
+            Ok(input) => assert_eq!(input["layerPartBlob"], sent),
+            Err(error) => assert_eq!(
+                (is_good, error.code.as_str()),
+                (false, "SerializationException"),
+                "{sent}"
+            ),
+        }
     }
 }

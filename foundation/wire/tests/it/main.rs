@@ -5,6 +5,7 @@
 mod answers;
 mod errors;
 mod hostile;
+mod malformed;
 mod routing;
 mod validation;
 
