@@ -115,23 +115,34 @@ async fn layers_go_when_nobody_holds_them() {
         lab.image(&[tar("shared"), tar("b")]).await,
     );
     let (image_a, image_b) = (lab.prepare(&a).await.unwrap(), lab.prepare(&b).await.unwrap());
-    assert_eq!(lab.layers.sweep(Duration::ZERO).await.unwrap().layers, 0, "leases hold");
+    assert_eq!(
+        lab.layers.sweep(Duration::ZERO, Duration::ZERO).await.unwrap().layers,
+        0,
+        "leases hold"
+    );
     lab.layers.retain("task-a", &image_a).await.unwrap();
     drop((image_a, image_b));
     assert_eq!(lab.layers.holders().await.unwrap(), ["task-a"]);
     assert_eq!(
-        lab.layers.sweep(Duration::from_secs(3_600)).await.unwrap().layers,
+        lab.layers
+            .sweep(Duration::from_secs(3_600), Duration::from_secs(3_600))
+            .await
+            .unwrap()
+            .layers,
         0,
         "recent ones stay for a while"
     );
-    assert_eq!(lab.layers.sweep(Duration::ZERO).await.unwrap().layers, 1);
+    assert_eq!(
+        lab.layers.sweep(Duration::ZERO, Duration::ZERO).await.unwrap().layers,
+        1
+    );
     // What a holder holds outlives the process.
     let again = open_layers(lab.dir.path());
     assert_eq!(again.usage().await.unwrap().layers, 2);
-    assert_eq!(again.sweep(Duration::ZERO).await.unwrap().layers, 0);
+    assert_eq!(again.sweep(Duration::ZERO, Duration::ZERO).await.unwrap().layers, 0);
     again.release("task-a").await.unwrap();
     again.release("task-a").await.unwrap();
-    assert_eq!(again.sweep(Duration::ZERO).await.unwrap().layers, 2);
+    assert_eq!(again.sweep(Duration::ZERO, Duration::ZERO).await.unwrap().layers, 2);
     assert_eq!(
         std::fs::read_dir(lab.dir.path().join("node/layers")).unwrap().count(),
         0
@@ -142,6 +153,43 @@ async fn layers_go_when_nobody_holds_them() {
             .count(),
         0
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_of_an_image_that_the_registry_lost_go_sooner() {
+    if !is_root() {
+        return;
+    }
+    let lab = Lab::new();
+    let (gone, kept, held) = (
+        lab.image(&[tar("shared"), tar("gone")]).await,
+        lab.image(&[tar("shared"), tar("kept")]).await,
+        lab.image(&[tar("held")]).await,
+    );
+    for digest in [&gone, &kept] {
+        lab.prepare(digest).await.unwrap();
+    }
+    let image = lab.prepare(&held).await.unwrap();
+    lab.layers.retain("task", &image).await.unwrap();
+    drop(image);
+    let day = Duration::from_secs(24 * 3_600);
+    assert_eq!(
+        lab.layers.sweep(day, Duration::ZERO).await.unwrap().layers,
+        0,
+        "all are known"
+    );
+    // What a collection of the registry does once the images are deleted.
+    for name in ["gone", "held"] {
+        std::fs::remove_file(lab.blobs.path(&Digest::sha256(&gzip(&tar(name))))).unwrap();
+    }
+    assert_eq!(
+        lab.layers.sweep(day, day).await.unwrap().layers,
+        0,
+        "they were used just now"
+    );
+    assert_eq!(lab.layers.sweep(day, Duration::ZERO).await.unwrap().layers, 1);
+    let there = |name: &str| lab.layers.layer_path(&Digest::sha256(&tar(name))).is_dir();
+    assert_eq!(["gone", "shared", "kept", "held"].map(there), [false, true, true, true]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -169,7 +169,10 @@ async fn collection_keeps_what_is_live_pinned_or_just_used() {
         upload(&store, dead).await,
     );
     let nothing = async |digests: &[Digest]| Ok::<_, String>(vec![false; digests.len()]);
-    let young = store.collect(Duration::from_secs(3_600), Duration::ZERO, nothing).await.unwrap();
+    let young = store
+        .collect(Duration::from_secs(3_600), Duration::ZERO, nothing)
+        .await
+        .unwrap();
     assert_eq!(young.blobs, 0, "young blobs stay");
     let pins = store.pin(vec![pinned.clone()]).await;
     let keep = live.clone();

@@ -27,9 +27,12 @@ use tracing::{error, info, warn};
 /// Pause until a failed change of the network is tried again.
 const RETRY: Duration = Duration::from_secs(3);
 
-/// How often layers that nobody uses are removed, and how long they stay.
-const SWEEP_PERIOD: Duration = Duration::from_secs(3_600);
+/// How often layers that no task needs are removed.
+const SWEEP_PERIOD: Duration = Duration::from_secs(600);
+/// How long a layer stays after its last use: the next task of the same image starts without unpacking it.
 const LAYERS_KEEP: Duration = Duration::from_secs(24 * 3_600);
+/// The same when the registry no longer has its image.
+const ORPHANS_KEEP: Duration = Duration::from_secs(600);
 
 /// Runs the agent until `shutdown` is done. Containers go on running; the next agent adopts them.
 pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
@@ -103,6 +106,7 @@ impl Drop for Background {
     }
 }
 
+/// Removes layers that no task needs: at the start, when what runs is adopted already, and every few minutes.
 async fn sweep_layers(shared: Arc<Shared>) {
     let mut ticks = interval(SWEEP_PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -110,10 +114,18 @@ async fn sweep_layers(shared: Arc<Shared>) {
         ticks.tick().await;
         // The sweep's future holds an async closure, which the compiler does not see to be `Send`; and it reads disks.
         let (layers, runtime) = (shared.layers.clone(), Handle::current());
-        let swept = spawn_blocking(move || runtime.block_on(layers.sweep(LAYERS_KEEP))).await;
-        let Ok(swept) = swept else { continue };
+        let swept = spawn_blocking(move || {
+            // On a disk that is nearly full room counts more than the next start's time.
+            let keep = if layers.is_short_of_room()? {
+                Duration::ZERO
+            } else {
+                LAYERS_KEEP
+            };
+            runtime.block_on(layers.sweep(keep, ORPHANS_KEEP))
+        });
+        let Ok(swept) = swept.await else { continue };
         match swept {
-            Ok(swept) if swept.layers > 0 => info!(layers = swept.layers, "removed layers that nobody uses"),
+            Ok(swept) if swept.layers > 0 || swept.blobs > 0 => info!(?swept, "removed layers that no task needs"),
             Ok(_) => {}
             Err(error) => warn!(err = %chain(&error), "failed to remove unused layers"),
         }

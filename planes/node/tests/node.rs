@@ -444,6 +444,59 @@ fn volumes_order_and_terminals() {
     });
 }
 
+// Goal: layers that no task needs go, those of a running task stay. Method: two images of which one runs; a node that
+// starts an hour later (by the layers' times) finds that the registry has lost both.
+#[test]
+fn layers_go_when_no_task_needs_them() {
+    host(|mut lab| async move {
+        let other = put_image(&lab.config, "another\n").await;
+        lab.start_node();
+        let running = task(&lab, 10, SERVER);
+        let mut ended = task(&lab, 11, "true");
+        ended.containers[0].source = ImageSource::Local { manifest_digest: other };
+        let (running_id, ended_id) = (running.task_id.clone(), ended.task_id.clone());
+        lab.run_task(running).await;
+        lab.run_task(ended).await;
+        lab.running(&running_id).await;
+        lab.stopped(&ended_id).await;
+        lab.want(|desired| {
+            desired.tasks.remove(&ended_id);
+        })
+        .await;
+        let record = lab.config.state_dir.join(format!("node/agent/tasks/{ended_id}.json"));
+        lab.until("the task forgotten", |_| (!record.exists()).then_some(()))
+            .await;
+        lab.stop_node().await;
+        let layers = lab.config.state_dir.join("node/layers");
+        let trees = || {
+            let entries = std::fs::read_dir(&layers).expect("layers").flatten();
+            entries.filter(|entry| entry.path().is_dir()).count()
+        };
+        assert_eq!(trees(), 2);
+        for entry in std::fs::read_dir(&layers).expect("layers").flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == "json") {
+                let record = std::fs::File::options()
+                    .write(true)
+                    .open(entry.path())
+                    .expect("a record");
+                let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3_600);
+                record.set_modified(hour_ago).expect("a time");
+            }
+        }
+        // What is in the registry stays for a day; only what it lost goes now.
+        lab.start_node();
+        lab.running(&running_id).await;
+        assert_eq!(trees(), 2);
+        lab.stop_node().await;
+        std::fs::remove_dir_all(lab.config.state_dir.join("images/blobs")).expect("blobs");
+        lab.start_node();
+        lab.until("one layer", |_| (trees() == 1).then_some(())).await;
+        lab.running(&running_id).await;
+        assert!(get((Ipv4Addr::new(10, 31, 0, 10), 8080)).await.contains("hello"));
+        lab.stop_node().await;
+    });
+}
+
 // Goal: after a reboot tasks are lost, never started again. Method: what a reboot takes away is taken away by hand.
 #[test]
 fn a_reboot_loses_tasks() {

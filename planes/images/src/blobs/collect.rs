@@ -123,12 +123,7 @@ impl BlobStore {
     ///
     /// `are_live` gets digests and answers for each whether something durable names it. While it is asked, those blobs
     /// cannot be pinned: a manifest that names one is either durable before, and then it is live, or waits.
-    pub async fn collect<F, E>(
-        &self,
-        grace: Duration,
-        idle: Duration,
-        mut are_live: F,
-    ) -> Result<Collected, StoreError>
+    pub async fn collect<F, E>(&self, grace: Duration, idle: Duration, mut are_live: F) -> Result<Collected, StoreError>
     where
         F: AsyncFnMut(&[Digest]) -> Result<Vec<bool>, E>,
         E: std::fmt::Display,

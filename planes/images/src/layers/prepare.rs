@@ -317,7 +317,7 @@ async fn unpack_local(store: &LayerStore, expected: Expected, turn: Turn) -> Res
             .open_blob(&expected.digest)
             .map_err(PullCause::Store)?
             .ok_or_else(missing)?;
-        unpack(&store, file, &expected).map(|()| turn)
+        unpack(&store, file, &expected, Some(&expected.digest)).map(|()| turn)
     })
     .await
 }
@@ -344,7 +344,7 @@ async fn unpack_remote(
             receiver,
             piece: Bytes::new(),
         };
-        tokio::task::spawn_blocking(move || unpack(&store, pieces, &expected).map(|()| turn))
+        tokio::task::spawn_blocking(move || unpack(&store, pieces, &expected, None).map(|()| turn))
     };
     let mut received = 0_u64;
     let mut failure = None;
@@ -379,8 +379,9 @@ async fn unpack_remote(
     }
 }
 
-/// Unpacks into a temporary directory and publishes the layer; leaves nothing when it fails. Blocks.
-fn unpack(store: &LayerStore, source: impl Read, expected: &Expected) -> Result<(), PullCause> {
+/// Unpacks into a temporary directory and publishes the layer; leaves nothing when it fails. `blob` is what it came from,
+/// when that is the registry's. Blocks.
+fn unpack(store: &LayerStore, source: impl Read, expected: &Expected, blob: Option<&Digest>) -> Result<(), PullCause> {
     let temporary = store.temporary_path();
     std::fs::create_dir(&temporary)
         .map_err(at("create directory", &temporary))
@@ -391,7 +392,7 @@ fn unpack(store: &LayerStore, source: impl Read, expected: &Expected) -> Result<
     };
     let done = unpack_layer(source, expected, &temporary, &store.shared.limits)
         .map_err(failed)
-        .and_then(|unpacked| store.publish(&temporary, &unpacked));
+        .and_then(|unpacked| store.publish(&temporary, &unpacked, blob));
     if done.is_err()
         && let Err(error) = remove_tree(&temporary)
     {

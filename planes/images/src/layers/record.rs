@@ -13,6 +13,9 @@ use std::path::Path;
 pub(super) struct LayerRecord {
     pub(super) v: u32,
     pub(super) diff_id: Digest,
+    /// The registry's blob that it was unpacked from; nothing when it came from elsewhere.
+    #[serde(default)]
+    pub(super) blob: Option<Digest>,
     pub(super) content_bytes: u64,
     pub(super) entries: u64,
     /// The boot in which it was unpacked: in that boot the page cache vouches for what is not synced.

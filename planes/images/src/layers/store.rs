@@ -16,6 +16,9 @@ use tokio::sync::Semaphore;
 /// Layers that are unpacked at one time, over all images: file creation is bound by the disk, not by processors.
 const UNPACKING_MAX: usize = 4;
 
+/// A disk with less than this part free is nearly full: one twentieth.
+const SHORT_OF_ROOM_PART: u64 = 20;
+
 /// Layers, who holds them, and where images come from. Clones share it.
 #[derive(Clone)]
 pub struct LayerStore {
@@ -138,10 +141,11 @@ impl LayerStore {
         .await
     }
 
-    /// Removes layers that nobody holds and that were not used for `keep`.
-    pub async fn sweep(&self, keep: Duration) -> Result<Swept, StoreError> {
+    /// Removes layers that nobody holds and that were not used for `keep`; those whose image the registry no longer has
+    /// go once they were not used for `keep_orphans`.
+    pub async fn sweep(&self, keep: Duration, keep_orphans: Duration) -> Result<Swept, StoreError> {
         let store = self.clone();
-        let mut swept = blocking(move || store.sweep_layers(keep)).await?;
+        let mut swept = blocking(move || store.sweep_layers(keep, keep_orphans)).await?;
         let store = self.clone();
         let held = blocking(move || store.holder_records()).await?;
         let held: BTreeSet<Digest> = held.into_iter().flat_map(|record| record.blobs).collect();
@@ -154,6 +158,17 @@ impl LayerStore {
         };
         swept.blobs = self.shared.pulled.collect(keep, keep, live).await?.blobs;
         Ok(swept)
+    }
+
+    /// Whether the disk is nearly full: then layers that could be unpacked again are better gone.
+    pub fn is_short_of_room(&self) -> Result<bool, StoreError> {
+        let dir = &self.shared.dir;
+        let disk = rustix::fs::statvfs(dir).map_err(|error| at("look at the disk of", dir)(error.into()))?;
+        let (free, all) = (
+            disk.f_bavail.saturating_mul(disk.f_frsize),
+            disk.f_blocks.saturating_mul(disk.f_frsize),
+        );
+        Ok(free < all / SHORT_OF_ROOM_PART || free < self.shared.limits.free_bytes_min.saturating_mul(2))
     }
 
     /// What the layers take.
@@ -216,7 +231,12 @@ impl LayerStore {
     }
 
     /// Gives an unpacked layer its name, and sees to it that it reaches the disk, without waiting for that.
-    pub(super) fn publish(&self, temporary: &Path, unpacked: &crate::Unpacked) -> Result<(), PullCause> {
+    pub(super) fn publish(
+        &self,
+        temporary: &Path,
+        unpacked: &crate::Unpacked,
+        blob: Option<&Digest>,
+    ) -> Result<(), PullCause> {
         let diff_id = &unpacked.diff_id;
         let target = self.layer_path(diff_id);
         let publish = || {
@@ -225,6 +245,7 @@ impl LayerStore {
             let mut layer = LayerRecord {
                 v: 1,
                 diff_id: diff_id.clone(),
+                blob: blob.cloned(),
                 content_bytes: unpacked.content_bytes,
                 entries: unpacked.entries,
                 boot_id: self.shared.boot_id.clone(),
@@ -278,7 +299,7 @@ impl LayerStore {
         Ok(())
     }
 
-    fn sweep_layers(&self, keep: Duration) -> Result<Swept, StoreError> {
+    fn sweep_layers(&self, keep: Duration, keep_orphans: Duration) -> Result<Swept, StoreError> {
         let held: BTreeSet<Digest> = self
             .holder_records()?
             .into_iter()
@@ -290,6 +311,11 @@ impl LayerStore {
                 .and_then(|meta| meta.modified())
                 .ok()
                 .and_then(|at| at.elapsed().ok());
+            let is_orphan = layer
+                .blob
+                .as_ref()
+                .is_some_and(|blob| !self.shared.registry.path(blob).exists());
+            let keep = if is_orphan { keep.min(keep_orphans) } else { keep };
             if held.contains(&layer.diff_id) || used.is_none_or(|used| used < keep) {
                 continue;
             }

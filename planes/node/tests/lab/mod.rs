@@ -125,7 +125,7 @@ pub struct Lab {
 
 impl Lab {
     async fn new(config: NodeConfig) -> Self {
-        let image = put_image(&config).await;
+        let image = put_image(&config, "hello\n").await;
         let (send, messages) = mpsc::channel(64);
         let seen = Arc::new(Mutex::new(Seen::default()));
         let desired = Arc::new(Mutex::new(NodeDesired {
@@ -448,7 +448,8 @@ fn note(seen: &Mutex<Seen>, message: FromNode) -> Option<ToNode> {
 }
 
 /// Puts a busybox image into the registry's store and gives its manifest's digest.
-async fn put_image(config: &NodeConfig) -> String {
+/// Puts an image into the registry's store whose page says `page`; its digest.
+pub async fn put_image(config: &NodeConfig, page: &str) -> String {
     let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
     let mut plain = tar::Builder::new(Vec::new());
     let busybox = std::fs::read("/bin/busybox").expect("Debian's busybox-static");
@@ -457,7 +458,7 @@ async fn put_image(config: &NodeConfig) -> String {
         builder.directory("bin");
         builder.directory("www");
         builder.file("bin/busybox", 0o755, &busybox);
-        builder.file("www/index.html", 0o644, b"hello\n");
+        builder.file("www/index.html", 0o644, page.as_bytes());
         for applet in applets.lines().filter(|name| *name != "busybox") {
             builder.link(&format!("bin/{applet}"));
         }
