@@ -34,6 +34,16 @@ impl UploadId {
         Digest::sha256(owner.as_bytes()).hex()[..16].to_owned()
     }
 
+    /// The part of the id that differs between an owner's uploads: a UUID, which is all that some APIs have room for.
+    pub fn short(&self) -> &str {
+        self.0.rsplit_once('-').map_or(&self.0, |(id, _)| id)
+    }
+
+    /// The id of `owner`'s upload with this short form.
+    pub fn from_short(short: &str, owner: &str) -> Option<Self> {
+        Self::parse(&format!("{short}-{}", Self::mark(owner)), owner)
+    }
+
     /// Reads an id that a client sends back, and checks that it is `owner`'s.
     pub fn parse(text: &str, owner: &str) -> Option<Self> {
         let (id, mark) = text.rsplit_once('-')?;

@@ -2,7 +2,7 @@
 //! Ref: distribution project, "Token Authentication Specification"; RFC 7617; RFC 9110 section 11.
 
 use super::http::{Http, Url, collect};
-use super::{Reference, RemoteError};
+use super::{Reference, RemoteError, Wanted};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue, header};
@@ -43,12 +43,15 @@ impl Tokens {
         reference: &Reference,
         challenges: Vec<HeaderValue>,
         credentials: Option<&str>,
+        wanted: Wanted,
     ) -> Result<HeaderValue, RemoteError> {
         let basic = credentials.map(|credentials| format!("Basic {}", STANDARD.encode(credentials)));
         for challenge in challenges.iter().filter_map(|value| value.to_str().ok()) {
             let (scheme, rest) = challenge.split_once(' ').unwrap_or((challenge, ""));
             let (text, life) = if scheme.eq_ignore_ascii_case("bearer") {
-                self.token(http, reference, &parameters(rest), basic.as_deref()).await?
+                let parameters = parameters(rest);
+                self.token(http, reference, &parameters, basic.as_deref(), wanted)
+                    .await?
             } else if scheme.eq_ignore_ascii_case("basic") {
                 let Some(basic) = basic.clone() else { continue };
                 (basic, BASIC_KEPT)
@@ -57,6 +60,9 @@ impl Tokens {
             };
             let mut value = HeaderValue::from_str(&text).map_err(|_| RemoteError::Auth("malformed token".into()))?;
             value.set_sensitive(true);
+            if wanted == Wanted::Base {
+                return Ok(value);
+            }
             let mut known = self.known.lock();
             if known.len() >= TOKENS_MAX {
                 let now = Instant::now();
@@ -78,6 +84,7 @@ impl Tokens {
         reference: &Reference,
         parameters: &HashMap<String, String>,
         basic: Option<&str>,
+        wanted: Wanted,
     ) -> Result<(String, Duration), RemoteError> {
         #[derive(Deserialize)]
         struct Answer {
@@ -87,15 +94,19 @@ impl Tokens {
         }
         let missing = || RemoteError::Auth("the challenge names no realm".to_owned());
         let realm = parameters.get("realm").ok_or_else(missing)?;
-        let usual = format!("repository:{}:pull", reference.repository());
-        let scope = parameters.get("scope").unwrap_or(&usual);
-        let mut url = format!(
-            "{realm}{}scope={}",
-            if realm.contains('?') { '&' } else { '?' },
-            encode(scope)
-        );
-        if let Some(service) = parameters.get("service") {
-            url.push_str(&format!("&service={}", encode(service)));
+        // To be let in needs no scope; what a challenge asks for is what we ask for.
+        let usual = match wanted {
+            Wanted::Base => None,
+            Wanted::Manifest | Wanted::Blob => Some(format!("repository:{}:pull", reference.repository())),
+        };
+        let scope = parameters.get("scope").or(usual.as_ref());
+        let asked = [("scope", scope), ("service", parameters.get("service"))];
+        let mut url = realm.clone();
+        for (name, value) in asked {
+            if let Some(value) = value {
+                url.push(if url.contains('?') { '&' } else { '?' });
+                url.push_str(&format!("{name}={}", encode(value)));
+            }
         }
         let url = Url::parse(&url)?;
         // A registry elsewhere must not make us talk to services on this machine.

@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -25,6 +26,9 @@ const ROOTS: [&str; 3] = [
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/cert.pem",
 ];
+
+/// Registries on this machine of which we remember whether they speak TLS; with more all are asked anew.
+const LOCAL_MAX: usize = 64;
 
 /// A URL that the client can get.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,17 +103,56 @@ type Connection = SendRequest<Empty<Bytes>>;
 
 pub(super) struct Http {
     limits: RemoteLimits,
+    /// Certificates that are trusted beside the system's.
+    roots: Option<PathBuf>,
+    /// Registries on this machine: whether they speak TLS.
+    local: Mutex<HashMap<String, bool>>,
     tls: OnceLock<Result<TlsConnector, String>>,
     idle: Mutex<HashMap<String, Vec<Connection>>>,
 }
 
 impl Http {
-    pub(super) fn new(limits: RemoteLimits) -> Self {
+    pub(super) fn new(limits: RemoteLimits, roots: Option<PathBuf>) -> Self {
         Self {
             limits,
+            roots,
+            local: Mutex::default(),
             tls: OnceLock::new(),
             idle: Mutex::default(),
         }
+    }
+
+    /// Whether a registry on this machine speaks TLS. Asked only where certificates of its own may be trusted: everybody
+    /// else speaks plain HTTP with it.
+    pub(super) async fn speaks_tls(&self, authority: &str) -> bool {
+        if self.roots.is_none() {
+            return false;
+        }
+        if let Some(known) = self.local.lock().get(authority) {
+            return *known;
+        }
+        let Ok(url) = Url::parse(&format!("https://{authority}/")) else {
+            return false;
+        };
+        let speaks = match self.connect(&url).await {
+            Ok(_) => true,
+            Err(RemoteError::Connect { source, .. }) => match source.get_ref().map(|inner| inner.downcast_ref()) {
+                // It answers a handshake with something else, or not at all.
+                Some(Some(rustls::Error::InvalidMessage(_))) => false,
+                None if source.kind() == io::ErrorKind::UnexpectedEof => false,
+                // A handshake that fails otherwise is one: its error is to be seen, not a password sent in the clear.
+                Some(Some(_)) => true,
+                // Nobody is there now.
+                _ => return false,
+            },
+            Err(_) => return false,
+        };
+        let mut local = self.local.lock();
+        if local.len() >= LOCAL_MAX {
+            local.clear();
+        }
+        local.insert(authority.to_owned(), speaks);
+        speaks
     }
 
     /// One GET, no redirects. A kept connection that turns out to be dead is replaced by a new one.
@@ -194,7 +237,7 @@ impl Http {
         }
         let tls = self
             .tls
-            .get_or_init(connector)
+            .get_or_init(|| connector(self.roots.as_deref()))
             .as_ref()
             .map_err(|error| RemoteError::Roots(error.clone()))?;
         let server = rustls::pki_types::ServerName::try_from(url.host().to_owned())
@@ -253,14 +296,23 @@ pub(super) async fn collect(
     }
 }
 
-fn connector() -> Result<TlsConnector, String> {
-    let bundle = ROOTS.iter().find_map(|path| std::fs::read(path).ok());
-    let bundle = bundle.ok_or_else(|| format!("none of {} can be read", ROOTS.join(", ")))?;
+/// TLS that trusts the system's roots and those of `more`.
+fn connector(more: Option<&Path>) -> Result<TlsConnector, String> {
+    let system = ROOTS.iter().find_map(|path| std::fs::read(path).ok());
+    let more = match more {
+        None => None,
+        Some(path) => Some(std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?),
+    };
+    if system.is_none() && more.is_none() {
+        return Err(format!("none of {} can be read", ROOTS.join(", ")));
+    }
     let mut roots = rustls::RootCertStore::empty();
-    let mut bundle = bundle.as_slice();
-    let certificates = rustls_pemfile::certs(&mut bundle).filter_map(Result::ok);
-    let (added, _) = roots.add_parsable_certificates(certificates);
-    if added == 0 {
+    for bundle in system.iter().chain(&more) {
+        let mut bundle = bundle.as_slice();
+        // A root that this library cannot use is one that nobody can rely on: the others are kept.
+        roots.add_parsable_certificates(rustls_pemfile::certs(&mut bundle).filter_map(Result::ok));
+    }
+    if roots.is_empty() {
         return Err("the bundle holds no certificate".to_owned());
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());

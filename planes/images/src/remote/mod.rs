@@ -1,6 +1,7 @@
 //! Other registries: a small client of the OCI distribution specification, for pulls by the node and pull-through.
 //!
-//! Not here: pushing, storing, unpacking. HTTPS everywhere but for registries on this machine's loopback.
+//! Not here: pushing, storing, unpacking. HTTPS everywhere but for registries on this machine's loopback, and for those
+//! too where certificates beside the system's are trusted and they answer a handshake.
 //! Invariants: what is returned for a digest has that digest (manifests) or is checked by the caller while it streams
 //! (blobs); credentials go only to the registry itself and to the token service that it names.
 
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use http::{Http, Url};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +61,14 @@ struct Shared {
     http: Http,
     tokens: Tokens,
     limits: RemoteLimits,
+}
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Base,
+    Manifest,
+    Blob,
 }
 
 /// A manifest as another registry holds it.
@@ -113,9 +123,14 @@ impl RemoteBlob {
 impl Remotes {
     /// A client without connections or tokens.
     pub fn new(limits: RemoteLimits) -> Self {
+        Self::trusting(limits, None)
+    }
+
+    /// The same, with certificates (a PEM file) that are trusted beside the system's.
+    pub fn trusting(limits: RemoteLimits, roots: Option<PathBuf>) -> Self {
         Self {
             shared: Arc::new(Shared {
-                http: Http::new(limits.clone()),
+                http: Http::new(limits.clone(), roots),
                 tokens: Tokens::default(),
                 limits,
             }),
@@ -132,8 +147,8 @@ impl Remotes {
     ) -> Result<RemoteManifest, RemoteError> {
         let named = digest.or(reference.digest());
         let tail = named.map_or_else(|| reference.tag().to_owned(), Digest::to_string);
-        let url = reference.url(&format!("manifests/{tail}"));
-        let response = self.get(reference, url, credentials, true).await?;
+        let url = reference.url(self.is_tls(reference).await, &format!("manifests/{tail}"));
+        let response = self.get(reference, url, credentials, Wanted::Manifest).await?;
         let kind = response
             .headers()
             .get(header::CONTENT_TYPE)
@@ -170,8 +185,8 @@ impl Remotes {
         digest: &Digest,
         credentials: Option<&str>,
     ) -> Result<RemoteBlob, RemoteError> {
-        let url = reference.url(&format!("blobs/{digest}"));
-        let response = self.get(reference, url, credentials, false).await?;
+        let url = reference.url(self.is_tls(reference).await, &format!("blobs/{digest}"));
+        let response = self.get(reference, url, credentials, Wanted::Blob).await?;
         let length = response
             .headers()
             .get(header::CONTENT_LENGTH)
@@ -184,22 +199,41 @@ impl Remotes {
         })
     }
 
+    /// Whether a registry lets us in with these credentials, or without any: `registry` is its host and port.
+    pub async fn ping(&self, registry: &str, credentials: Option<&str>) -> Result<(), RemoteError> {
+        // The name only completes the reference; it is no part of the request.
+        let reference: Reference = format!("{registry}/none").parse().map_err(RemoteError::Reference)?;
+        let url = reference.base(self.is_tls(&reference).await);
+        let response = self.get(&reference, url, credentials, Wanted::Base).await?;
+        // Read to its end, so that the connection can be used again.
+        let read = self.collect(registry, response.into_body(), ERROR_BYTES_MAX).await;
+        read.map(drop)
+    }
+
+    async fn is_tls(&self, reference: &Reference) -> bool {
+        !reference.is_loopback() || self.shared.http.speaks_tls(reference.registry()).await
+    }
+
     /// A GET with authentication and redirects; only a success is returned.
     async fn get(
         &self,
         reference: &Reference,
         url: String,
         credentials: Option<&str>,
-        is_manifest: bool,
+        wanted: Wanted,
     ) -> Result<::http::Response<Incoming>, RemoteError> {
         let first = Url::parse(&url)?;
         let mut url = first.clone();
-        let mut authorization = self.shared.tokens.known(reference, credentials);
+        let mut authorization = match wanted {
+            // Whether the credentials are good now is the question.
+            Wanted::Base => None,
+            Wanted::Manifest | Wanted::Blob => self.shared.tokens.known(reference, credentials),
+        };
         let mut asked = false;
         let mut redirects = 0;
         loop {
             let mut headers = ::http::HeaderMap::new();
-            if is_manifest {
+            if wanted == Wanted::Manifest {
                 let types = [
                     media_type::OCI_INDEX,
                     media_type::OCI_MANIFEST,
@@ -229,7 +263,7 @@ impl Remotes {
                     let tokens = &self.shared.tokens;
                     authorization = Some(
                         tokens
-                            .obtain(&self.shared.http, reference, challenge, credentials)
+                            .obtain(&self.shared.http, reference, challenge, credentials, wanted)
                             .await?,
                     );
                 }

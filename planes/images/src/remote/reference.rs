@@ -54,20 +54,25 @@ impl Reference {
         self.digest.as_ref()
     }
 
-    /// Whether the registry is on this machine, where plain HTTP is spoken.
+    /// Whether the registry is on this machine, where plain HTTP may be spoken.
     pub(super) fn is_loopback(&self) -> bool {
         is_loopback(host_of(&self.registry))
     }
 
     /// The URL of something in the repository.
-    pub(super) fn url(&self, tail: &str) -> String {
-        let scheme = if self.is_loopback() { "http" } else { "https" };
+    pub(super) fn url(&self, is_tls: bool, tail: &str) -> String {
+        format!("{}{}/{tail}", self.base(is_tls), self.repository)
+    }
+
+    /// The URL of the registry's base.
+    pub(super) fn base(&self, is_tls: bool) -> String {
+        let scheme = if is_tls { "https" } else { "http" };
         let host = if self.registry == DOCKER {
             "registry-1.docker.io"
         } else {
             &self.registry
         };
-        format!("{scheme}://{host}/v2/{}/{tail}", self.repository)
+        format!("{scheme}://{host}/v2/")
     }
 }
 
@@ -211,7 +216,10 @@ mod tests {
 
     #[test]
     fn speaks_plain_http_to_this_machine_only() {
-        let url = |text: &str| text.parse::<Reference>().unwrap().url("x");
+        let url = |text: &str| {
+            let reference = text.parse::<Reference>().unwrap();
+            reference.url(!reference.is_loopback(), "x")
+        };
         assert_eq!(url("localhost:1/a"), "http://localhost:1/v2/a/x");
         assert_eq!(
             url("000000000000.dkr.ecr.us-east-1.localhost:1/a").split(':').next(),
