@@ -23,8 +23,13 @@ mod upstream;
 
 pub use body::RegistryBody;
 pub use error::{ErrorCode, RegistryError, unauthorized};
+pub use housekeeping::{
+    Finding, FindingKind, Freed, HousekeepingError, RegistryUsage, RepositoryUsage, UsageTotal, VerifyEvent,
+    VerifySummary,
+};
 pub use registry::{Registry, RegistryLimits};
 pub use repositories::{
-    Action, ManifestRef, NewManifest, Referrer, Repositories, Resolved, TagPage, Unlinked, Upstream,
+    Action, HeldManifest, Holding, ManifestRef, NewManifest, Referrer, Repositories, Resolved, TagPage, Unlinked,
+    Upstream,
 };
 pub use route::{Route, Target};

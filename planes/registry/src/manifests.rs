@@ -60,7 +60,20 @@ impl<R: Repositories> Registry<R> {
     ) -> Result<Option<Resolved>, RegistryError> {
         let repositories = &self.shared.repositories;
         if let Some(found) = repositories.resolve(caller, repository, reference).await? {
-            return Ok(Some(found));
+            let ManifestRef::Tag(tag) = reference else {
+                return Ok(Some(found));
+            };
+            if !repositories.begin_check(caller, repository, tag).await? {
+                return Ok(Some(found));
+            }
+            // What is cached is served when upstream does not have it any more, or cannot be asked.
+            return match self.fetch_upstream_manifest(caller, repository, reference).await {
+                Ok(_) => repositories.resolve(caller, repository, reference).await,
+                Err(error) => {
+                    tracing::warn!(%error, repository, tag, "a cached image could not be compared with upstream's");
+                    Ok(Some(found))
+                }
+            };
         }
         if !self.fetch_upstream_manifest(caller, repository, reference).await? {
             return Ok(None);
@@ -146,6 +159,7 @@ impl<R: Repositories> Registry<R> {
         self.check_blobs(caller, repository, &manifest, &blobs).await?;
         let platform = self.platform(&manifest).await?;
         self.shared.store.put(algorithm, bytes.clone()).await?;
+        honmaru_images::fault_point("manifest.stored");
         let new = NewManifest {
             digest: digest.clone(),
             size: bytes.len() as u64,
@@ -154,6 +168,7 @@ impl<R: Repositories> Registry<R> {
             platform,
         };
         self.shared.repositories.put_manifest(caller, repository, new).await?;
+        honmaru_images::fault_point("manifest.recorded");
         self.shared.manifests.put(&digest, &bytes);
         Ok((digest, manifest))
     }

@@ -120,6 +120,34 @@ pub struct Upstream {
     pub credentials: Option<String>,
 }
 
+/// What a repository holds at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// Its manifests.
+    pub manifests: Vec<HeldManifest>,
+    /// Its tags and the manifests that they name.
+    pub tags: Vec<(String, Digest)>,
+    /// Blobs that no manifest names yet, with their sizes.
+    pub waiting: Vec<(Digest, u64)>,
+    /// Whether it fetches what it lacks: then an index may come before its manifests.
+    pub is_mirror: bool,
+}
+
+/// What is recorded of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldManifest {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its media type.
+    pub media_type: String,
+    /// The blobs that it names and that the registry holds, with the sizes that it says.
+    pub blobs: Vec<(Digest, u64)>,
+    /// The manifests that an index names.
+    pub manifests: Vec<Digest>,
+}
+
 /// What the registry must be told. Names are valid (`is_repository_name`); tags are valid (`is_tag`).
 ///
 /// `Caller` is whatever the front knows of a request (who, which account). Each method must look at the caller's
@@ -213,7 +241,28 @@ pub trait Repositories: Send + Sync + 'static {
         repository: &str,
     ) -> impl Future<Output = Result<Option<Upstream>, RegistryError>> + Send;
 
+    /// Whether upstream is to be asked now whether a tag that the repository has names something else by now. Whoever is
+    /// told so has the check: nobody else is told so until it is made, or is long over.
+    fn begin_check(
+        &self,
+        _caller: &Self::Caller,
+        _repository: &str,
+        _tag: &str,
+    ) -> impl Future<Output = Result<bool, RegistryError>> + Send {
+        std::future::ready(Ok(false))
+    }
+
     /// For each blob, whether any repository of any caller needs it: a manifest, what a manifest names, or a blob that
     /// is linked and waits for its manifest.
     fn are_live(&self, digests: &[Digest]) -> impl Future<Output = Result<Vec<bool>, RegistryError>> + Send;
+
+    /// Every repository of every caller: its namespace and its name.
+    fn repositories(&self) -> impl Future<Output = Result<Vec<(String, String)>, RegistryError>> + Send;
+
+    /// What one of them holds; nothing when it is gone.
+    fn holding(
+        &self,
+        namespace: &str,
+        repository: &str,
+    ) -> impl Future<Output = Result<Option<Holding>, RegistryError>> + Send;
 }

@@ -179,10 +179,12 @@ impl<R: Repositories> Registry<R> {
         // From its final name until the repository has it, only the pin keeps the blob from the collector.
         let _pins = self.shared.store.pin(vec![digest.clone()]).await;
         let info = writer.commit(digest.clone()).await?;
+        honmaru_images::fault_point("push.committed");
         self.shared
             .repositories
             .link_blob(caller, repository, &digest, info.size)
             .await?;
+        honmaru_images::fault_point("push.linked");
         Ok(created(repository, &digest))
     }
 

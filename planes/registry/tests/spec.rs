@@ -471,7 +471,11 @@ async fn put_manifest_must_refuse_what_is_no_manifest_and_413_what_is_too_large(
         );
     }
     let usage = server.registry.usage().await.unwrap();
-    assert_eq!((usage.blobs, usage.uploads), (3, 0), "no trace of what was refused");
+    assert_eq!(
+        (usage.total.blobs, usage.total.uploads),
+        (3, 0),
+        "no trace of what was refused"
+    );
 }
 
 #[tokio::test]
@@ -679,12 +683,12 @@ async fn what_is_deleted_is_collected_and_what_is_needed_stays() {
             b"",
         )
         .await;
-    let collected = server.registry.collect(Duration::ZERO).await.unwrap();
+    let collected = server.registry.collect(Duration::ZERO, Duration::ZERO).await.unwrap();
     assert_eq!(collected.blobs, 2);
     assert_eq!(server.call("GET", "/v2/app/manifests/kept", &[], b"").await.status, 200);
     let kept = format!("/v2/app/blobs/{}", Digest::sha256(b"kept"));
     assert_eq!(server.call("GET", &kept, &[], b"").await.text(), "kept");
-    assert!(server.registry.verify().await.unwrap().damaged.is_empty());
+    assert!(server.verify().await.1.is_empty());
 }
 
 // Errors

@@ -5,8 +5,8 @@
 use bytes::Bytes;
 use honmaru_images::{BlobStore, Digest, StoreLimits};
 use honmaru_registry::{
-    Action, ErrorCode, ManifestRef, NewManifest, Referrer, Registry, RegistryError, RegistryLimits, Repositories,
-    Resolved, TagPage, Unlinked, Upstream,
+    Action, ErrorCode, Finding, HeldManifest, Holding, ManifestRef, NewManifest, Referrer, Registry, RegistryError,
+    RegistryLimits, Repositories, Resolved, TagPage, Unlinked, Upstream, VerifyEvent, VerifySummary,
 };
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 #[derive(Default)]
 pub struct Repo {
     pub blobs: BTreeSet<Digest>,
+    pub sizes: BTreeMap<Digest, u64>,
     pub manifests: BTreeMap<Digest, NewManifest>,
     pub tags: BTreeMap<String, Digest>,
 }
@@ -65,8 +66,11 @@ impl Repositories for Memory {
         }))
     }
 
-    async fn link_blob(&self, (): &(), name: &str, digest: &Digest, _size: u64) -> Result<(), RegistryError> {
-        self.with(name, |repo| repo.blobs.insert(digest.clone()));
+    async fn link_blob(&self, (): &(), name: &str, digest: &Digest, size: u64) -> Result<(), RegistryError> {
+        self.with(name, |repo| {
+            repo.sizes.insert(digest.clone(), size);
+            repo.blobs.insert(digest.clone())
+        });
         Ok(())
     }
 
@@ -165,6 +169,52 @@ impl Repositories for Memory {
         };
         Ok(digests.iter().map(live).collect())
     }
+
+    async fn repositories(&self) -> Result<Vec<(String, String)>, RegistryError> {
+        let names = self.repos.lock().unwrap().keys().cloned().collect::<Vec<_>>();
+        Ok(names.into_iter().map(|name| ("test".to_owned(), name)).collect())
+    }
+
+    async fn holding(&self, _namespace: &str, name: &str) -> Result<Option<Holding>, RegistryError> {
+        let is_mirror = self.upstream.lock().unwrap().is_some();
+        let repos = self.repos.lock().unwrap();
+        let Some(repo) = repos.get(name) else { return Ok(None) };
+        let size = |size: i64| u64::try_from(size).unwrap();
+        let held = |new: &NewManifest| HeldManifest {
+            digest: new.digest.clone(),
+            size: new.size,
+            media_type: new.manifest.media_type.clone(),
+            blobs: new
+                .manifest
+                .blobs()
+                .map(|blob| (blob.digest.clone(), size(blob.size)))
+                .collect(),
+            manifests: new
+                .manifest
+                .manifests
+                .iter()
+                .map(|entry| entry.digest.clone())
+                .collect(),
+        };
+        let manifests: Vec<HeldManifest> = repo.manifests.values().map(held).collect();
+        let named: BTreeSet<&Digest> = manifests
+            .iter()
+            .flat_map(|one| &one.blobs)
+            .map(|(digest, _)| digest)
+            .collect();
+        let waiting = repo.blobs.iter().filter(|digest| !named.contains(digest));
+        let waiting = waiting.map(|digest| (digest.clone(), repo.sizes[digest])).collect();
+        Ok(Some(Holding {
+            tags: repo
+                .tags
+                .iter()
+                .map(|(tag, digest)| (tag.clone(), digest.clone()))
+                .collect(),
+            waiting,
+            is_mirror,
+            manifests,
+        }))
+    }
 }
 
 pub struct Server {
@@ -220,6 +270,20 @@ impl Server {
         std::fs::read_dir(self.dir.path().join("images/uploads"))
             .unwrap()
             .count()
+    }
+
+    /// Verifies, and gathers what is told.
+    pub async fn verify(&self) -> (VerifySummary, Vec<Finding>) {
+        let (tell, mut told) = tokio::sync::mpsc::channel(1_024);
+        let summary = self.registry.verify(&tell).await.unwrap();
+        drop(tell);
+        let mut findings = Vec::new();
+        while let Some(event) = told.recv().await {
+            if let VerifyEvent::Finding(finding) = event {
+                findings.push(finding);
+            }
+        }
+        (summary, findings)
     }
 
     pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
