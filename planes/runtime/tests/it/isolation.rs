@@ -250,6 +250,38 @@ async fn layers_shadow_each_other_and_stay_as_they_were() {
     assert_eq!(fs::read_to_string(world.dir.path().join("layer7/file7")).unwrap(), "");
 }
 
+// Goal: as many layers as docker and ECS allow are mounted and read, and as many as the kernel can stack. Method: each
+// layer has a file of its own and one that hides the lower layers'; paths are so long that a page of mount options would
+// hold a few of them only.
+#[tokio::test]
+async fn an_image_of_127_layers_and_one_of_500_are_mounted_and_read() {
+    let world = World::new();
+    let long = world.dir.path().join("x".repeat(120));
+    let mut layers = vec![world.image()];
+    for index in 1..500 {
+        let layer = long.join(format!("layer{index}"));
+        fs::create_dir_all(&layer).unwrap();
+        fs::write(layer.join("top"), index.to_string()).unwrap();
+        fs::write(layer.join(format!("file{index}")), index.to_string()).unwrap();
+        layers.push(layer.to_str().unwrap().to_string());
+    }
+    for count in [127, 500] {
+        let container = Container {
+            layers: layers[..count].to_vec(),
+            ..world.shell("c", "cat /file* | wc -c; ls / | grep -c file; cat /file1 /top")
+        };
+        let bundle = world.bundle(&format!("t{count}"), vec![container]);
+        let (_, output) = world.run_bundle(bundle, "c").await;
+        let bytes: usize = (1..count).map(|index| index.to_string().len()).sum();
+        let wanted = format!("{bytes}\n{}\n1{}\n", count - 1, count - 1);
+        assert_eq!(
+            (output.stdout, output.stderr),
+            (wanted, String::new()),
+            "{count} layers"
+        );
+    }
+}
+
 #[tokio::test]
 async fn limits_sysctls_and_ports() {
     let world = World::new();
