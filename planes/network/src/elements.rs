@@ -27,7 +27,7 @@ const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_ACK: u16 = 0x4;
 const NLM_F_CREATE: u16 = 0x400;
 const NLMSG_ERROR: u16 = 2;
-const NLA_F_NESTED: u16 = 0x8000;
+pub(crate) const NLA_F_NESTED: u16 = 0x8000;
 const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
 const NFTA_SET_ELEM_LIST_SET: u16 = 2;
 const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
@@ -114,7 +114,8 @@ pub(crate) fn change(table: &str, delete: &[&Element], add: &[&Element]) -> io::
     Ok(())
 }
 
-fn open() -> io::Result<OwnedFd> {
+/// A socket for requests to the netfilter subsystems.
+pub(crate) fn open() -> io::Result<OwnedFd> {
     let socket = socket(
         AddressFamily::Netlink,
         SockType::Raw,
@@ -185,7 +186,7 @@ fn zero_terminated(text: &str) -> Vec<u8> {
 }
 
 /// One netlink attribute, padded to four bytes. Our longest is far below its limit of 65,535 bytes.
-fn attribute(out: &mut Vec<u8>, kind: u16, data: &[u8]) {
+pub(crate) fn attribute(out: &mut Vec<u8>, kind: u16, data: &[u8]) {
     let len = u16::try_from(data.len() + 4).unwrap_or(u16::MAX);
     out.extend(len.to_ne_bytes());
     out.extend(kind.to_ne_bytes());
@@ -193,13 +194,15 @@ fn attribute(out: &mut Vec<u8>, kind: u16, data: &[u8]) {
     out.resize(out.len().next_multiple_of(4), 0);
 }
 
-fn nested(out: &mut Vec<u8>, kind: u16, fill: impl FnOnce(&mut Vec<u8>)) {
+/// An attribute that holds others.
+pub(crate) fn nested(out: &mut Vec<u8>, kind: u16, fill: impl FnOnce(&mut Vec<u8>)) {
     let mut inner = Vec::new();
     fill(&mut inner);
     attribute(out, kind | NLA_F_NESTED, &inner);
 }
 
-fn message(out: &mut Vec<u8>, kind: u16, flags: u16, family: u8, resource: u16, body: &[u8]) {
+/// One netfilter message with its headers.
+pub(crate) fn message(out: &mut Vec<u8>, kind: u16, flags: u16, family: u8, resource: u16, body: &[u8]) {
     let len = u32::try_from(16 + 4 + body.len()).unwrap_or(u32::MAX);
     let sequence = u32::try_from(out.len()).unwrap_or(0) + 1;
     out.extend(len.to_ne_bytes());

@@ -15,6 +15,7 @@ mod dns;
 mod elements;
 mod error;
 mod files;
+mod flows;
 mod links;
 mod listing;
 mod model;

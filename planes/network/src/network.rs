@@ -7,13 +7,13 @@ use crate::links::{self, GATEWAY};
 use crate::model::{Model, Port};
 use crate::names::check_task_id;
 use crate::ruleset::{Ruleset, ruleset};
-use crate::{InstanceId, NetworkDesired, NetworkError, interface_name, listing, namespace, nft, sysctl};
+use crate::{InstanceId, NetworkDesired, NetworkError, flows, interface_name, listing, namespace, nft, sysctl};
 use honmaru_base::chain;
 use honmaru_contract::node::TaskNetwork;
 use rtnetlink::Handle;
 use socket2::{Domain, Protocol, Socket, Type};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::path::{Path, PathBuf};
@@ -122,12 +122,13 @@ impl Network {
     pub async fn adopt(&self) -> Result<Vec<String>, NetworkError> {
         let links = links::all(&self.handle).await?;
         let tasks = self.files.tasks()?;
-        let mut ports = BTreeMap::new();
+        let (mut ports, mut given_back) = (BTreeMap::new(), BTreeSet::new());
         for (task_id, network) in tasks {
             let interface = interface_name(&self.id, &task_id);
             if links.contains_key(&interface) && namespace::exists(&self.files.namespace(&task_id)) {
                 ports.insert(task_id, Port { interface, network });
             } else {
+                given_back.insert(network.address);
                 self.files.forget_task(&task_id)?;
             }
         }
@@ -140,6 +141,7 @@ impl Network {
             // The tasks' rules stand, which is what matters now; `apply` tries the rest again and says so.
             warn!(err = %chain(&error), "failed to restore addresses, routes or resolvers");
         }
+        forget_flows(given_back).await;
         let attached: Vec<String> = state.model.ports.keys().cloned().collect();
         for name in links
             .keys()
@@ -237,10 +239,16 @@ impl Network {
         check_task_id(task_id)?;
         links::remove(&self.handle, &interface_name(&self.id, task_id)).await?;
         namespace::remove(&self.files.namespace(task_id))?;
-        let mut state = self.state.lock().await;
-        state.model.ports.remove(task_id);
-        self.files.forget_task(task_id)?;
-        self.load(&mut state).await
+        let port = {
+            let mut state = self.state.lock().await;
+            let port = state.model.ports.remove(task_id);
+            self.load(&mut state).await?;
+            port
+        };
+        // After the rules: no packet can begin a flow with the address again.
+        forget_flows(port.into_iter().map(|port| port.network.address).collect()).await;
+        // Last of all: `adopt` finishes what was not finished.
+        self.files.forget_task(task_id)
     }
 
     /// The task that has an address.
@@ -265,6 +273,8 @@ impl Network {
     pub async fn destroy(&self) -> Result<(), NetworkError> {
         let mut state = self.state.lock().await;
         state.resolvers.clear();
+        let mut given_back: BTreeSet<Ipv4Addr> = state.model.desired.host_addresses.keys().copied().collect();
+        given_back.extend(state.model.ports.values().map(|port| port.network.address));
         state.model.ports.clear();
         state.model.desired = NetworkDesired::default();
         state.loaded = None;
@@ -289,6 +299,7 @@ impl Network {
         first.keep(self.reconcile_addresses(&state.model).await);
         first.keep(self.reconcile_routes(&state.model).await);
         first.keep(nft::delete_table(&self.id.table()).await);
+        forget_flows(given_back).await;
         match nft::tables().await {
             Ok(tables) if tables.iter().any(|name| name.starts_with("honmaru_")) => {}
             Ok(_) => first.keep(sysctl::forward_restore()),
@@ -393,16 +404,31 @@ impl Network {
         let mut wanted = model.desired.resolvers();
         wanted.extend(model.desired.host_addresses.keys());
         let present = links::host_addresses(&self.handle, &self.id).await?;
-        let mut first = First::default();
+        let (mut first, mut given_back) = (First::default(), BTreeSet::new());
         for address in wanted.iter().filter(|address| !present.contains_key(address)) {
             first.keep(links::add_host_address(&self.handle, &self.id, *address).await);
         }
         for (address, message) in present {
             if !wanted.contains(&address) {
                 first.keep(links::remove_host_address(&self.handle, message).await);
+                given_back.insert(address);
             }
         }
+        forget_flows(given_back).await;
         first.result()
+    }
+}
+
+/// Forgets the flows of addresses that are given back. Where that fails, the next owner of an address may meet packets
+/// of its former owner's connections, for which the kernel's time-outs are the limit: told, and no reason to keep a task.
+async fn forget_flows(addresses: BTreeSet<Ipv4Addr>) {
+    if addresses.is_empty() {
+        return;
+    }
+    let forgotten = tokio::task::spawn_blocking(move || flows::forget(&addresses)).await;
+    match forgotten.map_err(io::Error::other).and_then(|result| result) {
+        Ok(count) => tracing::debug!(count, "forgot the flows of addresses that were given back"),
+        Err(error) => warn!(%error, "failed to forget the flows of addresses that were given back"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod lab;
 
-use honmaru_contract::node::{HostAddress, Protocol, PublishedPort};
+use honmaru_contract::node::{HostAddress, Protocol, PublishedPort, SecurityRule};
 use lab::*;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -277,6 +277,96 @@ fn egress_and_published_ports() {
             "a host port is published once"
         );
         nix::mount::umount(&outside).expect("umount");
+        network.destroy().await.expect("destroy");
+    });
+}
+
+// Goal: an address that is given back takes its flows with it: the next owner's groups decide anew. A flow that is
+// merely no longer allowed lives on, as on AWS.
+#[test]
+fn a_new_owner_of_an_address_inherits_no_flow() {
+    host(|lab| async move {
+        let network = lab.network();
+        network.adopt().await.expect("adopt");
+        let anywhere = || cidr("0.0.0.0/0");
+        let udp = SecurityRule {
+            protocol: Protocol::Udp,
+            ports: Some((9999, 9999)),
+            peer: anywhere(),
+        };
+        let mut wanted = desired(&[
+            (
+                "open",
+                security_group(vec![udp, tcp(80, anywhere())], vec![all(anywhere())]),
+            ),
+            ("closed", security_group(vec![], vec![all(anywhere())])),
+        ]);
+        network.apply(&wanted).await.expect("apply");
+        let former = network.attach("former", &task(10, &["open"])).await.expect("attach");
+        let peer = network.attach("peer", &task(11, &["closed"])).await.expect("attach");
+        let other = network.attach("other", &task(12, &["open"])).await.expect("attach");
+        serve_in(&other, 80);
+        let socket = |namespace: &std::path::Path, port: u16, patience: Duration| {
+            let bound = within(namespace, move || {
+                UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).expect("bind")
+            });
+            let bound = bound.join().expect("a socket");
+            bound.set_read_timeout(Some(patience)).expect("a time-out");
+            bound
+        };
+        let server = socket(&former, 9999, PATIENCE);
+        let client = socket(&peer, 5000, PATIENCE);
+        let mut buffer = [0; 8];
+        // Both directions: the flow is established.
+        client.send_to(b"ask", (address(10), 9999)).expect("send");
+        let (_, from) = server.recv_from(&mut buffer).expect("the question");
+        server.send_to(b"answer", from).expect("send");
+        client.recv_from(&mut buffer).expect("the answer");
+        let mut kept = within(&peer, || TcpStream::connect((address(12), 80)).expect("connect"))
+            .join()
+            .expect("a client");
+        kept.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        line(&mut kept).expect("the greeting");
+        wanted
+            .security_groups
+            .get_mut("open")
+            .expect("the group")
+            .ingress
+            .clear();
+        network.apply(&wanted).await.expect("apply");
+        client.send_to(b"again", (address(10), 9999)).expect("send");
+        server
+            .recv_from(&mut buffer)
+            .expect("a tracked flow lives on without its rule");
+
+        drop(server);
+        network.detach("former").await.expect("detach");
+        let next = network.attach("next", &task(10, &["closed"])).await.expect("attach");
+        let server = socket(&next, 9999, BLOCKED);
+        client.send_to(b"stale", (address(10), 9999)).expect("send");
+        let met = server.recv_from(&mut buffer);
+        assert!(
+            met.is_err(),
+            "a packet of the former owner's flow came through: {met:?}"
+        );
+        // What the new owner begins itself is a flow of its own.
+        server.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        let open_again = SecurityRule {
+            protocol: Protocol::Udp,
+            ports: Some((9999, 9999)),
+            peer: anywhere(),
+        };
+        wanted.security_groups.get_mut("closed").expect("the group").ingress = vec![open_again];
+        network.apply(&wanted).await.expect("apply");
+        client.send_to(b"fresh", (address(10), 9999)).expect("send");
+        let (len, _) = server.recv_from(&mut buffer).expect("its own rules let it in");
+        assert_eq!(&buffer[..len], b"fresh");
+        writeln!(kept, "still here").expect("write");
+        assert_eq!(
+            line(&mut kept).expect("the echo"),
+            "still here",
+            "flows of others are not touched"
+        );
         network.destroy().await.expect("destroy");
     });
 }
