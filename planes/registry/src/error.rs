@@ -48,7 +48,8 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    const fn text(self) -> &'static str {
+    /// As the specification writes it, for example `BLOB_UNKNOWN`.
+    pub const fn text(self) -> &'static str {
         match self {
             Self::BlobUnknown => "BLOB_UNKNOWN",
             Self::BlobUploadInvalid => "BLOB_UPLOAD_INVALID",
@@ -144,7 +145,7 @@ impl RegistryError {
         Self::new(ErrorCode::Unknown, "the registry could not do this; its log says why")
     }
 
-    /// The answer to a request.
+    /// The answer to a request. It carries its [`ErrorCode`] as an extension too.
     pub fn response(&self) -> Response<RegistryBody> {
         let body = json!({"errors": [{"code": self.code.text(), "message": self.message, "detail": self.detail}]});
         let mut response = Response::new(RegistryBody::full(body.to_string()));
@@ -152,6 +153,7 @@ impl RegistryError {
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.extensions_mut().insert(self.code);
         if let Some((location, offset)) = &self.resume {
             crate::response::set_progress(response.headers_mut(), location, *offset);
         }

@@ -59,8 +59,12 @@ pub(crate) struct InRepository<'a, C, B> {
 impl<R: Repositories> Registry<R> {
     /// A registry over a store.
     pub fn new(store: BlobStore, repositories: R, limits: RegistryLimits) -> Self {
+        Self::with_remotes(store, repositories, limits, Remotes::new(RemoteLimits::default()))
+    }
+
+    /// The same with a client of one's own for upstream registries.
+    pub fn with_remotes(store: BlobStore, repositories: R, limits: RegistryLimits, remotes: Remotes) -> Self {
         let manifests = ManifestCache::new(limits.manifest_cache_bytes_max);
-        let remotes = Remotes::new(RemoteLimits::default());
         Self {
             shared: Arc::new(Shared {
                 store,
@@ -121,19 +125,8 @@ impl<R: Repositories> Registry<R> {
                 unsupported()
             };
         };
-        let action = match (target, &method) {
-            (Target::Blob(_), &Method::GET) => Action::BlobRead,
-            (Target::Blob(_), &Method::HEAD) => Action::BlobCheck,
-            (Target::Blob(_), &Method::DELETE) => Action::BlobDelete,
-            (Target::Uploads, &Method::POST) => Action::UploadBegin,
-            (Target::Upload(_), &Method::PATCH | &Method::GET | &Method::HEAD | &Method::DELETE) => Action::UploadPart,
-            (Target::Upload(_), &Method::PUT) => Action::UploadComplete,
-            (Target::Manifest(_), &Method::GET | &Method::HEAD) => Action::ManifestRead,
-            (Target::Manifest(_), &Method::PUT) => Action::ManifestWrite,
-            (Target::Manifest(_), &Method::DELETE) => Action::ManifestDelete,
-            (Target::Tags, _) if is_read => Action::TagList,
-            (Target::Referrers(_), _) if is_read => Action::ReferrerList,
-            _ => return unsupported(),
+        let Some(action) = target.action(&method) else {
+            return unsupported();
         };
         self.shared
             .repositories

@@ -1,7 +1,8 @@
 //! From a path to what it means. Ref: OCI distribution specification 1.1, "Endpoints".
 
-use crate::{ErrorCode, RegistryError};
+use crate::{Action, ErrorCode, RegistryError};
 use honmaru_images::{Digest, is_repository_name, is_tag};
+use http::Method;
 use percent_encoding::percent_decode_str;
 
 /// Ref: specification, "Pulling manifests": clients may limit names to 255 characters; ECR's names have at most 256.
@@ -58,6 +59,27 @@ impl Route {
         Ok(Self::In {
             repository: name.to_owned(),
             target,
+        })
+    }
+}
+
+impl Target {
+    /// What a method does to it; nothing where the protocol has no such method.
+    pub fn action(&self, method: &Method) -> Option<Action> {
+        let is_read = matches!(*method, Method::GET | Method::HEAD);
+        Some(match (self, method) {
+            (Self::Blob(_), &Method::GET) => Action::BlobRead,
+            (Self::Blob(_), &Method::HEAD) => Action::BlobCheck,
+            (Self::Blob(_), &Method::DELETE) => Action::BlobDelete,
+            (Self::Uploads, &Method::POST) => Action::UploadBegin,
+            (Self::Upload(_), &Method::PATCH | &Method::GET | &Method::HEAD | &Method::DELETE) => Action::UploadPart,
+            (Self::Upload(_), &Method::PUT) => Action::UploadComplete,
+            (Self::Manifest(_), &Method::GET | &Method::HEAD) => Action::ManifestRead,
+            (Self::Manifest(_), &Method::PUT) => Action::ManifestWrite,
+            (Self::Manifest(_), &Method::DELETE) => Action::ManifestDelete,
+            (Self::Tags, _) if is_read => Action::TagList,
+            (Self::Referrers(_), _) if is_read => Action::ReferrerList,
+            _ => return None,
         })
     }
 }

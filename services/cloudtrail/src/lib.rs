@@ -12,7 +12,7 @@ mod trail;
 pub mod types;
 
 pub use api::operations;
-pub use record::{Recorded, Who, is_read_only};
+pub use record::{Recorded, Repeated, Who, is_read_only};
 pub use trail::{Attribute, Found, Place, Trail, Wanted};
 
 /// botocore's name of this service.

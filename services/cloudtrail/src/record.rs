@@ -103,11 +103,24 @@ pub struct Recorded {
     /// Whether it came over TLS.
     #[serde(default)]
     pub secure: bool,
+    /// Where this record stands for several refused calls of one kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeated: Option<Repeated>,
+}
+
+/// How many calls a record stands for; the record is the last of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repeated {
+    /// How many.
+    pub count: u64,
+    /// When the first of them came.
+    pub since: Time,
 }
 
 /// What the names of operations that change nothing begin with.
-const READING: [&str; 10] = [
+const READING: [&str; 11] = [
     "Describe",
+    "Ping",
     "Get",
     "List",
     "Lookup",
@@ -172,6 +185,10 @@ impl Recorded {
             "recipientAccountId": self.account.as_str(),
             "eventCategory": "Management",
         });
+        if let (Some(repeated), Some(data)) = (&self.repeated, document["additionalEventData"].as_object_mut()) {
+            data.insert("repeatedCalls".to_owned(), json!(repeated.count));
+            data.insert("repeatedSince".to_owned(), json!(repeated.since.rfc3339()));
+        }
         if let (Some(code), Some(members)) = (&self.code, document.as_object_mut()) {
             members.insert("errorCode".to_owned(), json!(code));
             members.insert("errorMessage".to_owned(), json!(self.message));

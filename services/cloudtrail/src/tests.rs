@@ -43,6 +43,7 @@ fn record(n: i64, name: &str) -> Recorded {
         input: json!({ "cluster": "a" }),
         resources: vec!["arn:aws:ecs:us-east-1:000000000000:cluster/a".to_owned()],
         secure: false,
+        repeated: None,
     }
 }
 
