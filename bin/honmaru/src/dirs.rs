@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 /// <state>/images/      the registry's blobs (control's; node reads)
 /// <state>/node/        tasks, layers, namespaces (root's, 0700)
 /// <state>/edge/        the last configuration (edge's, 0700)
+/// <state>/up.sock      where roles give and get their listening sockets (root's)
 /// ```
 #[derive(Debug, Clone)]
 pub struct Dirs {
@@ -71,6 +72,12 @@ impl Dirs {
     /// The socket on which control waits for node and edge.
     pub fn planes_socket(&self) -> PathBuf {
         self.run().join("planes.sock")
+    }
+
+    /// The socket on which `honmaru up` waits for roles with listening sockets. In root's own directory: its owner
+    /// decides who can listen here.
+    pub fn sockets_line(&self) -> PathBuf {
+        self.state.join("up.sock")
     }
 
     /// The administrator's keys.

@@ -7,6 +7,7 @@ mod destroy;
 mod dirs;
 mod lock;
 mod roles;
+mod sockets;
 mod up;
 mod users;
 mod words;

@@ -3,10 +3,12 @@
 use crate::control::{self, ControlOptions};
 use crate::dirs::Dirs;
 use crate::lock::{self, Holder};
+use crate::sockets::Keeper;
 use crate::up::{UpOptions, holder_of};
 use crate::users::uid_of;
 use anyhow::{Context, bail};
 use std::future::Future;
+use std::sync::Arc;
 
 /// The arguments of a role's process.
 #[derive(Debug, clap::Args)]
@@ -61,6 +63,7 @@ pub fn run(arguments: RoleArguments) -> anyhow::Result<()> {
                 http: Some(options.http),
                 https: None,
                 name: host_name(),
+                kept: Arc::new(Keeper::start(dirs.sockets_line())?),
             };
             Ok(honmaru_edge::run(config, terminated()?).await?)
         }),
@@ -109,7 +112,7 @@ pub fn node_config(dirs: &Dirs) -> honmaru_node::NodeConfig {
 }
 
 /// The soft limit of open files up to the hard one: every connection and every task needs some.
-fn raise_descriptor_limit() {
+pub fn raise_descriptor_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         // Without it there are fewer places, and nothing else.

@@ -7,6 +7,7 @@ use crate::counters::{Counters, GroupCounters};
 use crate::error::EdgeError;
 use crate::group::{Health, Target, TargetKey};
 use crate::health;
+use crate::kept::KeptSockets;
 use crate::limits::{BIND_RETRY_PAUSE, NEWS_QUEUED_MAX, SHUTDOWN_GRACE, SWEEP_INTERVAL};
 use crate::listeners::Listeners;
 use crate::plan::Plan;
@@ -73,6 +74,7 @@ pub struct Edge {
     pub(crate) jar: Jar,
     pub(crate) connections: Arc<Connections>,
     pub(crate) tunnels: Tunnels,
+    pub(crate) kept: Arc<dyn KeptSockets>,
     desired: Mutex<Desired>,
     news: mpsc::Sender<News>,
     is_news_lost: AtomicBool,
@@ -82,7 +84,10 @@ pub struct Edge {
 
 impl Edge {
     /// An edge with nothing to serve yet, and the news for `control`. Without a store nothing is remembered.
-    pub(crate) fn new(store: Option<Store>) -> Result<(Arc<Self>, mpsc::Receiver<News>), EdgeError> {
+    pub(crate) fn new(
+        store: Option<Store>,
+        kept: Arc<dyn KeptSockets>,
+    ) -> Result<(Arc<Self>, mpsc::Receiver<News>), EdgeError> {
         let (news, receiver) = mpsc::channel(NEWS_QUEUED_MAX);
         let jar = match &store {
             Some(store) => Jar::open(&store.cookie_key())?,
@@ -94,6 +99,7 @@ impl Edge {
             jar,
             connections: Arc::default(),
             tunnels: Tunnels::default(),
+            kept,
             desired: Mutex::new(Desired {
                 remembered,
                 ..Desired::default()
@@ -137,6 +143,7 @@ impl Edge {
         desired.remembered.clear();
         self.follow_targets(desired, &plan);
         desired.failed = desired.listeners.follow(self, &plan);
+        self.kept.settle();
         let applied = Applied {
             generation: config.generation,
             failed: desired.failed.clone(),
@@ -291,7 +298,8 @@ impl Edge {
     /// Stops accepting and waits for requests in flight.
     pub(crate) async fn stop(&self) {
         let mut desired = self.desired.lock().await;
-        desired.listeners.close_all();
+        desired.listeners.close_all().await;
+        self.kept.leave();
         for (_, check) in desired.checks.drain() {
             check.abort();
         }

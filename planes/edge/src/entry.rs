@@ -5,6 +5,7 @@ use crate::body::Body;
 use crate::connection;
 use crate::edge::Edge;
 use crate::error::EdgeError;
+use crate::kept::KeptSockets;
 use crate::plan::Listener;
 use crate::sockets;
 use crate::{tls, validate};
@@ -20,19 +21,35 @@ use tokio::task::JoinHandle;
 /// The shared entry's number among endpoints.
 pub(crate) const NUMBER: u64 = 0;
 
-/// Opens the shared entry and accepts until the task is aborted. Returns the address, whose port may have been 0.
-pub(crate) fn open(
-    edge: &Arc<Edge>,
-    address: SocketAddr,
+/// The shared entry, open: connections wait until it is served.
+pub(crate) struct Entry {
+    listener: TcpListener,
+    /// The address, whose port may have been 0.
+    pub(crate) address: SocketAddr,
     config: Option<Arc<ServerConfig>>,
-) -> Result<(SocketAddr, JoinHandle<()>), EdgeError> {
-    let wrong = |source| EdgeError::Listen { address, source };
-    let listener = sockets::listen(address).map_err(wrong)?;
-    let address = listener.local_addr().map_err(wrong)?;
-    Ok((
-        address,
-        tokio::spawn(accept(edge.clone(), listener, address.port(), config)),
-    ))
+}
+
+impl Entry {
+    /// Opens the shared entry.
+    pub(crate) fn open(
+        kept: &dyn KeptSockets,
+        address: SocketAddr,
+        config: Option<Arc<ServerConfig>>,
+    ) -> Result<Self, EdgeError> {
+        let wrong = |source| EdgeError::Listen { address, source };
+        let listener = sockets::open(kept, address).map_err(wrong)?;
+        let address = listener.local_addr().map_err(wrong)?;
+        Ok(Self {
+            listener,
+            address,
+            config,
+        })
+    }
+
+    /// Accepts until the task is aborted.
+    pub(crate) fn serve(self, edge: &Arc<Edge>) -> JoinHandle<()> {
+        tokio::spawn(accept(edge.clone(), self.listener, self.address.port(), self.config))
+    }
 }
 
 async fn accept(edge: Arc<Edge>, listener: TcpListener, port: u16, config: Option<Arc<ServerConfig>>) {

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// An open address with the listener that it serves now.
@@ -26,6 +27,7 @@ impl Endpoint {
 
 struct Open {
     endpoint: Arc<Endpoint>,
+    listener: Arc<TcpListener>,
     accepting: JoinHandle<()>,
 }
 
@@ -50,6 +52,7 @@ impl Listeners {
             let stays = wanted.contains_key(address);
             if !stays {
                 open.accepting.abort();
+                sockets::close(edge.kept.as_ref(), &open.listener);
                 edge.connections.close(Some(open.endpoint.number));
             }
             stays
@@ -71,14 +74,14 @@ impl Listeners {
     }
 
     fn start(&mut self, edge: &Arc<Edge>, address: SocketAddrV4, listener: &Arc<Listener>) -> std::io::Result<()> {
-        let socket = sockets::listen(SocketAddr::V4(address))?;
+        let socket = Arc::new(sockets::open(edge.kept.as_ref(), SocketAddr::V4(address))?);
         self.last_number += 1;
         let endpoint = Arc::new(Endpoint {
             number: self.last_number,
             current: ArcSwap::new(listener.clone()),
         });
         let accepting = {
-            let (edge, endpoint) = (edge.clone(), endpoint.clone());
+            let (edge, endpoint, socket) = (edge.clone(), endpoint.clone(), socket.clone());
             tokio::spawn(async move {
                 loop {
                     let (stream, peer) = sockets::accept(&socket).await;
@@ -86,14 +89,23 @@ impl Listeners {
                 }
             })
         };
-        self.open.insert(address, Open { endpoint, accepting });
+        self.open.insert(
+            address,
+            Open {
+                endpoint,
+                listener: socket,
+                accepting,
+            },
+        );
         Ok(())
     }
 
-    /// Stops accepting everywhere.
-    pub(crate) fn close_all(&mut self) {
+    /// Stops accepting everywhere. Sockets that are kept go on to collect connections for the next process.
+    pub(crate) async fn close_all(&mut self) {
         for (_, open) in self.open.drain() {
             open.accepting.abort();
+            // Until its descriptor is closed; the result is that it was aborted.
+            let _ = open.accepting.await;
         }
     }
 }

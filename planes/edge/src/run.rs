@@ -2,8 +2,9 @@
 
 use crate::control;
 use crate::edge::Edge;
-use crate::entry;
+use crate::entry::{self, Entry};
 use crate::error::EdgeError;
+use crate::kept::{KeptSockets, NothingKept};
 use crate::resume::Store;
 use honmaru_contract::edge::EdgeConfig;
 use std::future::Future;
@@ -23,7 +24,7 @@ pub struct HttpsEntry {
 }
 
 /// What the edge needs to know to run.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EdgeRunConfig {
     /// Honmaru's state directory; the edge uses `edge/` in it.
     pub state_dir: PathBuf,
@@ -35,6 +36,8 @@ pub struct EdgeRunConfig {
     pub https: Option<HttpsEntry>,
     /// This edge's name in its `Hello`.
     pub name: String,
+    /// Where listening sockets are kept; [`NothingKept`] where nobody does.
+    pub kept: Arc<dyn KeptSockets>,
 }
 
 /// Runs the edge until `shutdown` resolves. It serves the remembered configuration at once and follows `control`
@@ -42,19 +45,21 @@ pub struct EdgeRunConfig {
 pub async fn run(config: EdgeRunConfig, shutdown: impl Future<Output = ()>) -> Result<(), EdgeError> {
     let store = Store::open(config.state_dir.join("edge"))?;
     let remembered = store.load_config();
-    let (edge, news) = Edge::new(Some(store))?;
+    // Open before anything is served, served after everything is known: who comes in between waits.
+    let mut entries = Vec::new();
+    if let Some(address) = config.http {
+        entries.push(Entry::open(config.kept.as_ref(), address, None)?);
+    }
+    if let Some(https) = &config.https {
+        let tls = entry::tls_config(&https.chain_pem, &https.key_pem)?;
+        entries.push(Entry::open(config.kept.as_ref(), https.address, Some(tls))?);
+    }
+    let (edge, news) = Edge::new(Some(store), config.kept)?;
     if let Some(remembered) = remembered {
         // The first configuration cannot be stale.
         let _ = edge.apply(remembered).await;
     }
-    let mut entries = Vec::new();
-    if let Some(address) = config.http {
-        entries.push(entry::open(&edge, address, None)?.1);
-    }
-    if let Some(https) = &config.https {
-        let tls = entry::tls_config(&https.chain_pem, &https.key_pem)?;
-        entries.push(entry::open(&edge, https.address, Some(tls))?.1);
-    }
+    let entries: Vec<_> = entries.into_iter().map(|entry| entry.serve(&edge)).collect();
     let socket = config
         .planes_socket
         .unwrap_or_else(|| control::default_socket(&config.state_dir));
@@ -63,6 +68,8 @@ pub async fn run(config: EdgeRunConfig, shutdown: impl Future<Output = ()>) -> R
     line.abort();
     for entry in entries {
         entry.abort();
+        // Until its descriptor is closed; the result is that it was aborted.
+        let _ = entry.await;
     }
     edge.stop().await;
     Ok(())
@@ -74,13 +81,16 @@ pub async fn run_fixed(
     config: EdgeConfig,
     http: Option<SocketAddr>,
 ) -> Result<(Arc<Edge>, Option<SocketAddr>), EdgeError> {
-    let (edge, mut news) = Edge::new(None)?;
+    let entry = http
+        .map(|address| Entry::open(&NothingKept, address, None))
+        .transpose()?;
+    let (edge, mut news) = Edge::new(None, Arc::new(NothingKept))?;
     // Nobody listens; the channel must not fill up.
     tokio::spawn(async move { while news.recv().await.is_some() {} });
     let _ = edge.apply(config).await;
-    let address = match http {
-        Some(address) => Some(entry::open(&edge, address, None)?.0),
-        None => None,
-    };
+    let address = entry.as_ref().map(|entry| entry.address);
+    if let Some(entry) = entry {
+        entry.serve(&edge);
+    }
     Ok((edge, address))
 }

@@ -1,24 +1,63 @@
 //! Sockets with the options that the edge needs: listeners on addresses that may not exist yet, connections to
 //! targets that come from a load balancer's own address.
 
+use crate::kept::KeptSockets;
 use crate::limits::BACKLOG;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-/// Opens a listener. The address need not be on an interface yet (IP_FREEBIND); a second process may listen beside
-/// this one during an upgrade (SO_REUSEPORT).
-pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// Opens a listener: with the socket that a former process left, where there is one.
+pub(crate) fn open(kept: &dyn KeptSockets, address: SocketAddr) -> io::Result<TcpListener> {
+    if let Some(socket) = kept.take(address) {
+        match adopt(socket) {
+            Ok(listener) => {
+                tracing::info!(%address, "goes on with a kept socket");
+                return Ok(listener);
+            }
+            Err(error) => {
+                tracing::warn!(%address, %error, "a kept socket is of no use");
+                kept.release(address);
+            }
+        }
+    }
+    let listener = listen(address)?;
+    kept.keep(listener.local_addr()?, listener.as_fd());
+    Ok(listener)
+}
+
+fn adopt(socket: OwnedFd) -> io::Result<TcpListener> {
+    let socket = Socket::from(socket);
+    if !socket.is_listener()? {
+        return Err(io::Error::other("it does not listen"));
+    }
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Stops listening at once, whoever else has a descriptor of the socket: who waits in its queue, and who comes now, is
+/// refused. Merely closing ours would leave them waiting for nobody.
+pub(crate) fn close(kept: &dyn KeptSockets, listener: &TcpListener) {
+    // Ref: Linux, inet_shutdown: SHUT_RD takes a socket out of the state LISTEN. One that is out already is no matter.
+    let _ = SockRef::from(listener).shutdown(Shutdown::Read);
+    if let Ok(address) = listener.local_addr() {
+        kept.release(address);
+    }
+}
+
+/// Listens. The address need not be on an interface yet (IP_FREEBIND).
+///
+/// Not SO_REUSEPORT: with two sockets of one address, of which one is kept and nobody accepts from it, the kernel would
+/// send it half of the connections. Without the option the second one cannot be.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking().cloexec(),
         Some(Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
-    // With SO_REUSEPORT the kernel spreads connections over all listeners of the address. A listener of another
-    // program without the option still makes bind fail, which is what tells "port in use" apart.
-    socket.set_reuse_port(true)?;
     match address.ip() {
         IpAddr::V4(_) => socket.set_freebind_v4(true)?,
         IpAddr::V6(_) => socket.set_freebind_v6(true)?,

@@ -6,11 +6,13 @@ mod support;
 
 use honmaru_base::Time;
 use honmaru_contract::edge::{EdgeConfig, FromEdge, ToEdge};
-use honmaru_edge::{EdgeRunConfig, run, run_fixed};
+use honmaru_edge::{EdgeRunConfig, KeptSockets, NothingKept, run, run_fixed};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::*;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -295,15 +297,20 @@ impl Control {
     }
 }
 
-fn edge(state: &Path, http: SocketAddr) -> (tokio::sync::oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
-    let (stop, stopped) = tokio::sync::oneshot::channel();
-    let config = EdgeRunConfig {
+fn run_config(state: &Path, http: SocketAddr, kept: Arc<dyn KeptSockets>) -> EdgeRunConfig {
+    EdgeRunConfig {
         state_dir: state.to_owned(),
         planes_socket: None,
         http: Some(http),
         https: None,
         name: "test".into(),
-    };
+        kept,
+    }
+}
+
+fn edge(state: &Path, http: SocketAddr) -> (tokio::sync::oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let config = run_config(state, http, Arc::new(NothingKept));
     let task = tokio::spawn(async move {
         run(config, async move {
             let _ = stopped.await;
@@ -372,4 +379,164 @@ async fn it_follows_control_and_serves_without_it_after_a_restart() {
     );
     stop.send(()).unwrap();
     running.await.unwrap();
+}
+
+/// Holds second descriptors, as whoever starts an edge does.
+#[derive(Default)]
+struct Shelf {
+    kept: Mutex<BTreeMap<SocketAddr, OwnedFd>>,
+}
+
+impl Shelf {
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.kept.lock().unwrap().keys().copied().collect()
+    }
+}
+
+impl KeptSockets for Shelf {
+    fn take(&self, address: SocketAddr) -> Option<OwnedFd> {
+        Some(self.kept.lock().unwrap().get(&address)?.try_clone().unwrap())
+    }
+
+    fn keep(&self, address: SocketAddr, socket: BorrowedFd<'_>) {
+        let socket = socket.try_clone_to_owned().unwrap();
+        self.kept.lock().unwrap().insert(address, socket);
+    }
+
+    fn release(&self, address: SocketAddr) {
+        self.kept.lock().unwrap().remove(&address);
+    }
+
+    fn settle(&self) {}
+
+    fn leave(&self) {}
+}
+
+/// An edge that can be killed: nothing of it runs any more, no word is said, its descriptors are closed.
+struct Mortal(tokio::runtime::Runtime);
+
+impl Mortal {
+    fn start(config: EdgeRunConfig) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.spawn(run(config, std::future::pending()));
+        Self(runtime)
+    }
+
+    async fn kill(self) {
+        tokio::task::spawn_blocking(move || self.0.shutdown_timeout(Duration::from_secs(10)))
+            .await
+            .unwrap();
+    }
+}
+
+fn is_refused(address: SocketAddr) -> bool {
+    std::net::TcpStream::connect(address).is_err()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_wait_for_the_next_edge() {
+    let state = tempfile::tempdir().unwrap();
+    std::fs::create_dir(state.path().join("edge")).unwrap();
+    let remember = |config: &EdgeConfig| {
+        std::fs::write(
+            state.path().join("edge/config.json"),
+            serde_json::to_vec(config).unwrap(),
+        )
+        .unwrap();
+    };
+    let backend = Backend::start("a").await;
+    let shared: SocketAddr = (Ipv4Addr::LOCALHOST, free_port(Ipv4Addr::LOCALHOST)).into();
+    let (first, second) = (free_port(OWN), free_port(OWN));
+    let (own, other): (SocketAddr, SocketAddr) = ((OWN, first).into(), (OWN, second).into());
+    let shelf = Arc::new(Shelf::default());
+    let start = || Mortal::start(run_config(state.path(), shared, shelf.clone()));
+    remember(&config(1, OWN, first, &[backend.address]));
+    let mut edge = start();
+    until("it listens", || !is_refused(shared) && !is_refused(own)).await;
+    for address in [shared, own] {
+        assert_eq!(get(address, "web.localhost", "/").await.status, 200);
+    }
+    for _ in 0..3 {
+        edge.kill().await;
+        let mut waiting = Vec::new();
+        for address in [shared, own, shared, own] {
+            // Nobody is refused.
+            let mut client = Client::connect(address).await;
+            waiting.push(tokio::spawn(async move { client.get("web.localhost", "/").await }));
+        }
+        edge = start();
+        for client in waiting {
+            assert_eq!(client.await.unwrap().expect("an answer").status, 200);
+        }
+    }
+    edge.kill().await;
+    // Meanwhile the listener was moved: nobody waits at the old address.
+    assert!(!is_refused(own), "as long as nobody decided, connections wait");
+    remember(&config(2, OWN, second, &[backend.address]));
+    let edge = start();
+    until("the new address serves", || !is_refused(other)).await;
+    assert_eq!(get(other, "web.localhost", "/").await.status, 200);
+    assert_eq!(get(shared, "web.localhost", "/").await.status, 200);
+    let mut wanted = [shared, own, other];
+    wanted.sort_unstable();
+    assert_eq!(
+        shelf.addresses(),
+        wanted,
+        "what to do with sockets nobody took is the keeper's matter"
+    );
+    edge.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_listener_refuses_though_its_socket_is_kept() {
+    let state = tempfile::tempdir().unwrap();
+    std::fs::create_dir(state.path().join("run")).unwrap();
+    let shared: SocketAddr = (Ipv4Addr::LOCALHOST, free_port(Ipv4Addr::LOCALHOST)).into();
+    let (first, second) = (free_port(OWN), free_port(OWN));
+    let (own, other): (SocketAddr, SocketAddr) = ((OWN, first).into(), (OWN, second).into());
+    let backend = Backend::start("a").await;
+    let shelf = Arc::new(Shelf::default());
+    let planes = UnixListener::bind(state.path().join("run/planes.sock")).unwrap();
+    let edge = Mortal::start(run_config(state.path(), shared, shelf.clone()));
+    let mut control = Control::accept(&planes).await;
+    control
+        .say(&ToEdge::Config(Box::new(config(1, OWN, first, &[backend.address]))))
+        .await;
+    control
+        .hear_until(|m| matches!(m, FromEdge::Applied(a) if a.generation == 1 && a.failed.is_empty()))
+        .await;
+    assert_eq!(get(own, "web.localhost", "/").await.status, 200);
+    // Somebody else has a descriptor as well, who never closes it.
+    let second_descriptor = shelf.take(own).expect("it is kept");
+    let slow = tokio::spawn(async move { get(own, "x", "/slow").await });
+    until("the slow request is at the target", || backend.requests() == 2).await;
+    control
+        .say(&ToEdge::Config(Box::new(config(2, OWN, second, &[backend.address]))))
+        .await;
+    control
+        .hear_until(|m| matches!(m, FromEdge::Applied(a) if a.generation == 2 && a.failed.is_empty()))
+        .await;
+    assert!(is_refused(own), "at once");
+    assert!(!shelf.addresses().contains(&own), "the keeper was told");
+    let answer = slow.await.unwrap();
+    assert_eq!(
+        (answer.status, answer.header("connection")),
+        (200, Some("close")),
+        "what was in flight is answered"
+    );
+    // The address is free for the next listener, whoever has what was the former one.
+    control
+        .say(&ToEdge::Config(Box::new(config(3, OWN, first, &[backend.address]))))
+        .await;
+    control
+        .hear_until(|m| matches!(m, FromEdge::Applied(a) if a.generation == 3 && a.failed.is_empty()))
+        .await;
+    assert_eq!(get(own, "web.localhost", "/").await.status, 200);
+    assert!(is_refused(other));
+    drop(second_descriptor);
+    edge.kill().await;
 }

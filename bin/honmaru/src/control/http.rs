@@ -2,6 +2,7 @@
 
 use super::tls::{self, Opened};
 use super::{Control, api};
+use crate::sockets::Keeper;
 use ::http::{HeaderMap, Method, Response, StatusCode, header};
 use anyhow::Context;
 use bytes::Bytes;
@@ -74,9 +75,10 @@ impl Received {
     }
 }
 
-/// Listens; an address in use is an error that says by whom to ask.
-pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
+/// Listens, with the socket that a former process left where there is one; an address in use is an error that says by
+/// whom to ask.
+pub fn bind(keeper: &Keeper, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    keeper.listen(address).and_then(TcpListener::from_std).with_context(|| {
         format!(
             "failed to listen on {address}\nhint: choose another address with `--listen`, for example `127.0.0.1:4567`"
         )

@@ -29,8 +29,10 @@ pub use tls::{TlsFiles, acceptor as tls_acceptor};
 
 use crate::dirs::Dirs;
 use crate::lock;
+use crate::sockets::Keeper;
 use anyhow::{Context, bail};
 use honmaru_base::{AccountId, Region};
+use honmaru_edge::KeptSockets as _;
 use honmaru_engine::{Engine, EngineConfig, SystemClock, system_rng};
 use honmaru_identity::{KeyCache, Sealer};
 use honmaru_journal::Journal;
@@ -93,7 +95,9 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
         Err(holder) => bail!("control already runs for this state directory: {holder:?}"),
     };
     let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
-    let listener = http::bind(options.listen).await?;
+    let keeper = Keeper::start(options.dirs.sockets_line()).context("failed to start a thread")?;
+    let listener = http::bind(&keeper, options.listen)?;
+    keeper.settle();
     let log = SqliteLog::open(&options.dirs.control().join("log.db")).context("failed to open the log")?;
     let mut state = State::new();
     honmaru_cloud::register_all(&mut state);
@@ -152,6 +156,7 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
         () = janitor::run(control.clone()) => Ok(()),
         () = key_uses::run(control.clone()) => Ok(()),
         _ = terminate.recv() => {
+            keeper.leave();
             http::drain().await;
             Ok(())
         }

@@ -1,6 +1,7 @@
 //! `honmaru up`: makes the state directory, starts or adopts the three roles, and keeps them running.
 //!
-//! It holds nothing that they need: it may be killed at any moment, and a new `up` adopts what runs. When it is
+//! It holds nothing that they need, but second descriptors of their listening sockets (`crate::sockets`): it may be
+//! killed at any moment, and a new `up` adopts what runs. When it is
 //! asked to end (Ctrl-C, SIGTERM) it ends the roles too; containers keep running until `honmaru destroy`.
 
 mod certificate;
@@ -15,6 +16,7 @@ pub use rooms::prepare;
 pub use supervise::{holder_of, stop_all, stop_roles, supervise};
 
 use crate::dirs::Dirs;
+use crate::sockets::{KEPT_MAX, Store};
 use anyhow::{Context, bail};
 use honmaru_base::{AccountId, Region};
 use std::net::SocketAddr;
@@ -97,8 +99,11 @@ pub fn run(options: UpOptions) -> anyhow::Result<()> {
             ports::check_free(address, option)?;
         }
     }
+    // For second descriptors of the roles' sockets.
+    crate::roles::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        let sockets = Store::open(&dirs.sockets_line(), KEPT_MAX)?;
         let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let [control, node, edge] = ROLES;
@@ -108,14 +113,17 @@ pub fn run(options: UpOptions) -> anyhow::Result<()> {
             std::future::pending::<anyhow::Result<()>>().await
         };
         let ended = tokio::select! {
-            ended = supervise(control, &binary, &options, &dirs) => ended,
-            ended = supervise(node, &binary, &options, &dirs) => ended,
-            ended = supervise(edge, &binary, &options, &dirs) => ended,
+            ended = supervise(control, &binary, &options, &dirs, &sockets) => ended,
+            ended = supervise(node, &binary, &options, &dirs, &sockets) => ended,
+            ended = supervise(edge, &binary, &options, &dirs, &sockets) => ended,
+            () = sockets.serve() => Ok(()),
             ended = ready => ended,
             _ = interrupt.recv() => Ok(()),
             _ = terminate.recv() => Ok(()),
         };
         eprintln!("stopping; containers keep running: `honmaru up` adopts them, `honmaru destroy` removes them");
+        // First of all: a connection that comes now is refused, and does not wait for roles that are not started again.
+        sockets.close().await;
         stop_roles(&dirs).await?;
         ended
     })
