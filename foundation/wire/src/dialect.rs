@@ -4,6 +4,7 @@
 //! the service's own error list suggests and say "unconfirmed".
 
 use crate::model::{Protocol, Service};
+use honmaru_base::ApiError;
 
 /// The words of a validation error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +110,59 @@ pub(crate) fn dialect(service: &Service) -> Dialect {
     }
 }
 
+/// What a service says of a pagination token that it did not give, code and text. `{}` stands for the token.
+const BAD_TOKENS: &[(&str, &str, &str)] = &[
+    // Ref: API references, the errors of the list operations; the texts are ours where none is documented.
+    ("ecs", "InvalidParameterException", "Invalid token."),
+    (
+        "ecr",
+        "InvalidParameterException",
+        "Invalid parameter at 'nextToken' failed to satisfy constraint: 'invalid'",
+    ),
+    // Ref: CloudWatch Logs API, DescribeLogGroups: InvalidParameterException.
+    (
+        "logs",
+        "InvalidParameterException",
+        "The specified nextToken is invalid.",
+    ),
+    ("elbv2", "ValidationError", "Invalid marker '{}'"),
+    ("iam", "ValidationError", "Invalid Marker."),
+    // Ref: EC2 API reference, "Error codes": InvalidParameterValue is the code for what a parameter may not be.
+    ("ec2", "InvalidParameterValue", "The token is invalid"),
+    // Ref: WAFv2 API, ListWebACLs: WAFInvalidParameterException; its Field has NEXT_MARKER.
+    (
+        "wafv2",
+        "WAFInvalidParameterException",
+        "Error reason: The marker is not valid, field: NEXT_MARKER, parameter: {}",
+    ),
+    // Ref: CloudTrail API, LookupEvents: InvalidNextTokenException.
+    (
+        "cloudtrail",
+        "InvalidNextTokenException",
+        "The next token is not valid.",
+    ),
+    // Ref: Resource Groups Tagging API, GetResources: InvalidParameterException.
+    (
+        "resourcegroupstaggingapi",
+        "InvalidParameterException",
+        "The pagination token is not valid.",
+    ),
+];
+
+/// The error for a pagination token that the operation did not give: the service's own, else its validation error.
+pub(crate) fn bad_token(service: &Service, token: &str) -> ApiError {
+    let row = BAD_TOKENS.iter().find(|(name, ..)| *name == &*service.name);
+    let (code, text) = row.map_or_else(
+        || (dialect(service).code, "The pagination token is not valid."),
+        |(_, code, text)| (*code, *text),
+    );
+    let shown: String = token.chars().take(BAD_TOKEN_CHARS_MAX).collect();
+    ApiError::new(code, text.replace("{}", &shown))
+}
+
+/// As much of a wrong token as the error repeats.
+const BAD_TOKEN_CHARS_MAX: usize = 64;
+
 /// The code for one operation: of its first violation, `missing` tells an absent member from a wrong one.
 pub(crate) fn code(dialect: &Dialect, operation: &str, missing: bool) -> &'static str {
     match dialect.words {
@@ -124,7 +178,8 @@ mod tests {
 
     #[test]
     fn every_row_is_a_service() {
-        for (name, _) in TABLE {
+        let tokens = super::BAD_TOKENS.iter().map(|(name, ..)| name);
+        for name in TABLE.iter().map(|(name, _)| name).chain(tokens) {
             assert!(crate::service_names().any(|service| service == *name), "{name}");
         }
     }

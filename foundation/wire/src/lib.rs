@@ -2,7 +2,7 @@
 //! to an HTTP answer.
 //!
 //! The way of a request: [`Request::new`] (unpacks), [`route`], the caller verifies the signature and authorizes,
-//! [`parse`], [`validate`], the handler, [`ok`] or [`error`]. [`tree`] turns trees into the generated structs.
+//! [`parse`], [`validate`], [`open_token`], the handler, [`seal_token`], [`ok`] or [`error`]. [`tree`] turns trees into the generated structs.
 //!
 //! Not here: signatures and policies (`identity`), handlers (the services), sockets. Nothing here reads a clock.
 //! Invariant: no request, however malformed, panics, recurses without bound or is answered with a 500.
@@ -22,6 +22,7 @@ mod request;
 mod respond;
 mod route;
 mod timestamp;
+mod token;
 pub mod tree;
 mod validate;
 
@@ -34,4 +35,5 @@ pub use parse::parse;
 pub use request::Request;
 pub use respond::{Reply, ok};
 pub use route::{Target, route};
+pub use token::{open_token, seal_token};
 pub use validate::{flaws_of_output, redact, validate};

@@ -54,6 +54,12 @@ impl Protocol {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ShapeId(u32);
 
+impl ShapeId {
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Where a member travels in HTTP. Only REST protocols bind anything elsewhere than to the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Location {
@@ -231,12 +237,19 @@ pub struct Op {
     pub(crate) result_wrapper: Option<Box<str>>,
     pub(crate) unsigned: bool,
     pub(crate) deprecated: bool,
+    /// The members with the pagination token in input and output.
+    pub(crate) paging: Option<(Box<str>, Box<str>)>,
 }
 
 impl Op {
     /// The operation's name in the model, for example `RunTask`.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The members that hold the pagination token in input and output, when the operation has pages.
+    pub fn paging(&self) -> Option<(&str, &str)> {
+        self.paging.as_ref().map(|(input, output)| (&**input, &**output))
     }
 
     /// Whether a call needs no signature (`authtype: none`), as AssumeRoleWithWebIdentity.
@@ -309,7 +322,7 @@ impl Service {
 
     pub(crate) fn shape(&self, id: ShapeId) -> &Shape {
         // The loader made the id from this arena.
-        &self.shapes[id.0 as usize]
+        &self.shapes[id.index()]
     }
 
     pub(crate) fn target(&self, member: &Member) -> &Shape {

@@ -87,7 +87,7 @@ impl Input {
     }
 
     /// One page of `items`, and the token of the next one. `maxResults` is 1 to `max`; the token names the first key
-    /// of the next page.
+    /// of the next page; when that item is gone, the page begins with the one after it.
     pub fn page(&self, items: Vec<(String, Value)>, default: usize, max: usize) -> Result<Page, ApiError> {
         let size = match self.int("maxResults") {
             None => default,
@@ -96,10 +96,10 @@ impl Input {
         };
         let start = match self.text("nextToken").filter(|token| !token.is_empty()) {
             None => 0,
-            Some(token) => items
-                .iter()
-                .position(|(key, _)| hex(key) == token)
-                .ok_or_else(|| invalid("Invalid token."))?,
+            Some(token) => {
+                let wanted = unhex(token).ok_or_else(|| invalid("Invalid token."))?;
+                place(&items, &wanted)
+            }
         };
         let next = items.get(start + size).map(|(key, _)| hex(key));
         Ok(Page {
@@ -149,6 +149,39 @@ fn capital(name: &str) -> String {
         .next()
         .map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
         .unwrap_or_default()
+}
+
+/// Where a list that is sorted by its keys, up or down, goes on with a key that may be gone.
+fn place(items: &[(String, Value)], wanted: &str) -> usize {
+    let falls = matches!((items.first(), items.last()), (Some(first), Some(last)) if first.0 > last.0);
+    let found = items.iter().position(|(key, _)| key == wanted);
+    let after = || {
+        items.iter().position(|(key, _)| {
+            if falls {
+                key.as_str() < wanted
+            } else {
+                key.as_str() > wanted
+            }
+        })
+    };
+    found.or_else(after).unwrap_or(items.len())
+}
+
+fn unhex(token: &str) -> Option<String> {
+    let digit = |byte: &u8| {
+        char::from(*byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    let bytes: Option<Vec<u8>> = token
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| match pair {
+            [high, low] => Some(digit(high)? << 4 | digit(low)?),
+            _ => None,
+        })
+        .collect();
+    String::from_utf8(bytes?).ok()
 }
 
 fn hex(text: &str) -> String {

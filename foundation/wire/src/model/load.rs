@@ -334,6 +334,12 @@ impl Service {
             op_by_name.insert(name.as_str().into(), at);
             op_by_name.entry(wire.into()).or_insert(at);
             let http = op.http.as_ref();
+            let shape_of = |reference: Option<&RawRef>| -> Result<Option<&Shape>, ModelError> {
+                Ok(reference
+                    .map(|r| loader.id(r))
+                    .transpose()?
+                    .and_then(|id| shapes.get(id.index())))
+            };
             ops.push(Op {
                 name: name.as_str().into(),
                 wire: wire.into(),
@@ -349,6 +355,7 @@ impl Service {
                     .map(Into::into),
                 unsigned: op.authtype.as_deref() == Some("none"),
                 deprecated: op.deprecated,
+                paging: crate::token::paging(&shapes, shape_of(op.input.as_ref())?, shape_of(op.output.as_ref())?),
             });
         }
         Ok(Self {

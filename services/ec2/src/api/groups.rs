@@ -1,20 +1,18 @@
 //! Security groups: create, delete, describe.
 
 use super::filter::passes;
+use super::pages::paged;
 use super::permissions::{by_name, permissions};
 use super::tags::{into_tags, of_specification};
 use crate::model::{Interface, RulePeer, SecurityGroup, SecurityGroupRule};
 use crate::types;
 use honmaru_base::{ApiError, Arn, prefixed_id};
 use honmaru_machine::{Call, State, Tx};
-use honmaru_wire::page;
 use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
 
 /// Names and descriptions have at most so many characters. Ref: EC2 CreateSecurityGroup.
 const TEXT_CHARS_MAX: usize = 255;
-/// A page of DescribeSecurityGroups at most.
-const PAGE_MAX: usize = 1_000;
 
 fn valid_text(text: &str) -> bool {
     text.chars().count() <= TEXT_CHARS_MAX
@@ -176,14 +174,15 @@ pub(super) fn describe(
             groups.push((id.to_owned(), view(call, group)));
         }
     }
-    let max = input
-        .max_results
-        .map_or(PAGE_MAX, |n| usize::try_from(n).unwrap_or(PAGE_MAX));
-    let page = page(groups, |(id, _)| id, input.next_token.as_deref(), max)
-        .map_err(|_| ApiError::new("InvalidParameterValue", "The token is invalid"))?;
+    let (groups, next_token) = paged(
+        groups,
+        |(id, _)| id.clone(),
+        input.next_token.as_deref(),
+        input.max_results,
+    )?;
     Ok(types::DescribeSecurityGroupsResult {
-        security_groups: Some(page.items.into_iter().map(|(_, view)| view).collect()),
-        next_token: page.next,
+        security_groups: Some(groups.into_iter().map(|(_, view)| view).collect()),
+        next_token,
     })
 }
 

@@ -4,6 +4,7 @@ mod access;
 mod filter;
 mod groups;
 mod network;
+mod pages;
 mod permissions;
 mod rules;
 mod tags;

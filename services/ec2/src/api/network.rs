@@ -1,6 +1,7 @@
 //! VPCs, subnets, interfaces, zones, regions: what there is to look at.
 
 use super::filter::passes;
+use super::pages::paged;
 use super::tags::into_tags;
 use crate::model::{Interface, SecurityGroup, Subnet, Vpc};
 use crate::types;
@@ -73,9 +74,11 @@ pub(super) fn vpcs(
             });
         }
     }
+    let key = |vpc: &types::Vpc| vpc.vpc_id.clone().unwrap_or_default();
+    let (vpcs, next_token) = paged(vpcs, key, input.next_token.as_deref(), input.max_results)?;
     Ok(types::DescribeVpcsResult {
         vpcs: Some(vpcs),
-        next_token: None,
+        next_token,
     })
 }
 
@@ -172,9 +175,11 @@ pub(super) fn subnets(
             ..types::Subnet::default()
         });
     }
+    let key = |subnet: &types::Subnet| subnet.subnet_id.clone().unwrap_or_default();
+    let (subnets, next_token) = paged(subnets, key, input.next_token.as_deref(), input.max_results)?;
     Ok(types::DescribeSubnetsResult {
         subnets: Some(subnets),
-        next_token: None,
+        next_token,
     })
 }
 
@@ -253,9 +258,11 @@ pub(super) fn interfaces(
             ..types::NetworkInterface::default()
         });
     }
+    let key = |interface: &types::NetworkInterface| interface.network_interface_id.clone().unwrap_or_default();
+    let (interfaces, next_token) = paged(interfaces, key, input.next_token.as_deref(), input.max_results)?;
     Ok(types::DescribeNetworkInterfacesResult {
         network_interfaces: Some(interfaces),
-        next_token: None,
+        next_token,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::filter::passes;
 use super::groups::named;
+use super::pages::paged;
 use super::permissions::{Asked, Wanted, ipv4_range, ipv6_range, permissions, protocol_and_ports, wanted};
 use super::tags::{into_tags, of_specification};
 use crate::model::{RulePeer, SecurityGroup, SecurityGroupRule};
@@ -264,9 +265,11 @@ pub(super) fn describe(
             rules.push(view(call, group, rule));
         }
     }
+    let key = |rule: &types::SecurityGroupRule| rule.security_group_rule_id.clone().unwrap_or_default();
+    let (rules, next_token) = paged(rules, key, input.next_token.as_deref(), input.max_results)?;
     Ok(types::DescribeSecurityGroupRulesResult {
         security_group_rules: Some(rules),
-        next_token: None,
+        next_token,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Tags of this service's resources.
 
 use super::filter::passes;
+use super::pages::paged;
 use crate::model::{SecurityGroup, Subnet, Vpc};
 use crate::types;
 use honmaru_base::{ApiError, Scope};
@@ -196,8 +197,13 @@ pub(super) fn describe(
             }
         }
     }
+    let key = |tag: &types::TagDescription| {
+        let part = |text: &Option<String>| text.clone().unwrap_or_default();
+        format!("{} {}", part(&tag.resource_id), part(&tag.key))
+    };
+    let (tags, next_token) = paged(found, key, input.next_token.as_deref(), input.max_results)?;
     Ok(types::DescribeTagsResult {
-        tags: Some(found),
-        next_token: None,
+        tags: Some(tags),
+        next_token,
     })
 }

@@ -1,6 +1,5 @@
-//! Pages of lists: a marker is the key of the first item of the next page.
+//! Pages of lists: a marker is the key of the first item of the next page. The wire has made sure that it is ours.
 
-use crate::error::validation;
 use honmaru_base::ApiError;
 
 /// Ref: ELBv2 `PageSize`.
@@ -18,10 +17,12 @@ pub(super) fn page<T>(
         .unwrap_or(PAGE_SIZE_MAX)
         .clamp(1, PAGE_SIZE_MAX);
     let start = match marker {
+        // Where that item is gone, with the one after it; lists that are not in the order of their keys do not change.
         Some(marker) => items
             .iter()
             .position(|item| key(item) == marker)
-            .ok_or_else(|| validation(format!("Invalid marker '{marker}'")))?,
+            .or_else(|| items.iter().position(|item| key(item).as_str() > marker))
+            .unwrap_or(items.len()),
         None => 0,
     };
     let next = items.get(start + size).map(&key);

@@ -59,9 +59,21 @@ pub(super) fn versions(
         name: Some((*name).to_owned()),
         ..ManagedRuleGroupVersion::default()
     };
+    let limit = input
+        .limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(usize::MAX)
+        .max(1);
+    let all = group.versions();
+    let start = match input.next_marker.as_deref() {
+        None => 0,
+        Some(last) => all.iter().position(|name| *name == last).map_or(all.len(), |at| at + 1),
+    };
+    let page: Vec<&str> = all.iter().skip(start).take(limit).copied().collect();
+    let more = start + page.len() < all.len();
     Ok(ListAvailableManagedRuleGroupVersionsResponse {
-        next_marker: None,
-        versions: Some(group.versions().iter().map(version).collect()),
+        next_marker: page.last().filter(|_| more).map(|name| (*name).to_owned()),
+        versions: Some(page.iter().map(version).collect()),
         current_default_version: group.versions().last().map(|name| (*name).to_owned()),
     })
 }

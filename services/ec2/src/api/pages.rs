@@ -1,0 +1,24 @@
+//! Pages of the Describe operations: `MaxResults` and `NextToken`.
+
+use honmaru_base::ApiError;
+use honmaru_wire::page;
+
+/// Without `MaxResults`, and at most. Ref: EC2 API reference, "Pagination": 1,000.
+const PAGE_MAX: usize = 1_000;
+
+/// One page of items in the order of their keys, and the token of the next one.
+pub(super) fn paged<T>(
+    mut items: Vec<T>,
+    key: impl Fn(&T) -> String,
+    token: Option<&str>,
+    max: Option<i32>,
+) -> Result<(Vec<T>, Option<String>), ApiError> {
+    items.sort_by_cached_key(|item| key(item));
+    let max = max
+        .and_then(|max| usize::try_from(max).ok())
+        .map_or(PAGE_MAX, |max| max.clamp(1, PAGE_MAX));
+    let keyed = items.into_iter().map(|item| (key(&item), item));
+    let page = page(keyed, |(key, _)| key, token, max)
+        .map_err(|_| ApiError::new("InvalidParameterValue", "The token is invalid"))?;
+    Ok((page.items.into_iter().map(|(_, item)| item).collect(), page.next))
+}
