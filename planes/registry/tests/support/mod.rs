@@ -30,6 +30,8 @@ pub struct Repo {
 pub struct Memory {
     pub repos: Arc<Mutex<BTreeMap<String, Repo>>>,
     pub upstream: Arc<Mutex<Option<String>>>,
+    /// How many checks of tags are due.
+    pub checks: Arc<Mutex<u32>>,
 }
 
 impl Memory {
@@ -158,6 +160,13 @@ impl Repositories for Memory {
             repository: format!("{host}/{name}"),
             credentials: None,
         }))
+    }
+
+    async fn begin_check(&self, (): &(), _name: &str, _tag: &str) -> Result<bool, RegistryError> {
+        let mut checks = self.checks.lock().unwrap();
+        let is_due = *checks > 0;
+        *checks = checks.saturating_sub(1);
+        Ok(is_due)
     }
 
     async fn are_live(&self, digests: &[Digest]) -> Result<Vec<bool>, RegistryError> {

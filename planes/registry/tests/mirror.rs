@@ -1,0 +1,39 @@
+//! A mirror's tags follow upstream's, when it is time to look.
+
+mod support;
+
+use support::Server;
+
+#[tokio::test]
+async fn a_moved_tag_is_followed_when_a_check_is_due_and_no_sooner() {
+    let (origin, mirror) = (Server::start().await, Server::start().await);
+    let old = origin.push_image("team/app", "v1", b"old layer").await;
+    *mirror.memory.upstream.lock().unwrap() = Some(origin.address.to_string());
+    let get = async || mirror.call("GET", "/v2/team/app/manifests/v1", &[], b"").await.body;
+    assert_eq!(get().await, old);
+    let new = origin.push_image("team/app", "v1", b"new layer").await;
+    assert_eq!(get().await, old, "no check is due");
+    *mirror.memory.checks.lock().unwrap() = 1;
+    assert_eq!(get().await, new);
+    // A check that finds nothing new changes nothing.
+    *mirror.memory.checks.lock().unwrap() = 1;
+    assert_eq!(get().await, new);
+}
+
+#[tokio::test]
+async fn what_is_cached_is_served_when_upstream_is_away_or_has_it_no_more() {
+    let (origin, mirror) = (Server::start().await, Server::start().await);
+    let image = origin.push_image("team/app", "v1", b"layer").await;
+    *mirror.memory.upstream.lock().unwrap() = Some(origin.address.to_string());
+    let get = async || mirror.call("GET", "/v2/team/app/manifests/v1", &[], b"").await;
+    assert_eq!(get().await.body, image);
+    let gone = origin.call("DELETE", "/v2/team/app/manifests/v1", &[], b"").await;
+    assert_eq!(gone.status, 202);
+    *mirror.memory.checks.lock().unwrap() = 1;
+    assert_eq!(get().await.body, image, "upstream has no such tag any more");
+    // Nobody listens on port 1.
+    *mirror.memory.upstream.lock().unwrap() = Some("127.0.0.1:1".to_owned());
+    *mirror.memory.checks.lock().unwrap() = 1;
+    let answer = get().await;
+    assert_eq!((answer.status.as_u16(), answer.body), (200, image.into()));
+}
