@@ -3,7 +3,7 @@
 
 use crate::group::InFlight;
 use crate::limits::REPLAY_BYTES_MAX;
-use crate::pool::Link;
+use crate::link::{Link, LinkError};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use parking_lot::Mutex;
@@ -29,51 +29,96 @@ impl Body {
     }
 }
 
-/// A target's body on its way to the client. It drives the connection that it comes from and gives it back to the
-/// pool at its end.
-pub(crate) struct Proxied {
-    incoming: Incoming,
-    link: Option<Box<Link>>,
-    in_flight: Option<InFlight>,
+/// A target's body on its way to the client.
+pub(crate) enum Proxied {
+    /// It drives the HTTP/1 connection that it comes from and gives it back to the pool at its end.
+    Link(Option<Box<Link>>, Option<InFlight>),
+    /// Its connection is driven elsewhere.
+    Incoming {
+        incoming: Incoming,
+        /// Counts until the body ends.
+        _in_flight: InFlight,
+    },
+}
+
+/// Why a body broke off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// On a connection of our own.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// On one of hyper's.
+    #[error(transparent)]
+    Incoming(#[from] hyper::Error),
+}
+
+impl Body {
+    /// The body of an answer whose head came over this link.
+    pub(crate) fn of_link(mut link: Box<Link>, in_flight: InFlight, cx: &mut Context<'_>) -> Self {
+        // Short ones are there with the head: the connection is free at once.
+        match link.whole_body() {
+            Some(bytes) => {
+                in_flight.target().pool.give_back(link, cx);
+                Body::full(bytes)
+            }
+            None => Body::Proxied(Proxied::Link(Some(link), Some(in_flight))),
+        }
+    }
+
+    /// The body of an answer that came through hyper's client.
+    pub(crate) fn of_incoming(incoming: Incoming, in_flight: InFlight) -> Self {
+        // The size hint of an answer to HEAD tells the length of what GET would give; hyper keeps the header.
+        if incoming.is_end_stream() {
+            return Body::Empty;
+        }
+        Body::Proxied(Proxied::Incoming {
+            incoming,
+            _in_flight: in_flight,
+        })
+    }
 }
 
 impl Proxied {
-    /// The rest of an exchange. Without a link the connection is driven elsewhere (HTTP/2).
-    pub(crate) fn body(incoming: Incoming, link: Option<Box<Link>>, in_flight: InFlight) -> ProxiedBody {
-        ProxiedBody(Self {
-            incoming,
-            link,
-            in_flight: Some(in_flight),
-        })
-    }
-
-    fn finish(&mut self, cx: &mut Context<'_>) {
-        let in_flight = self.in_flight.take();
-        if let (Some(link), Some(in_flight)) = (self.link.take(), &in_flight) {
-            link.give_back(in_flight.target(), cx);
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Proxied::Incoming { incoming, .. } => Pin::new(incoming).poll_frame(cx).map_err(BodyError::from),
+            Proxied::Link(place, in_flight) => {
+                let Some(link) = place else {
+                    return Poll::Ready(None);
+                };
+                let frame = std::task::ready!(link.poll_body(cx));
+                let is_over = !matches!(frame, Some(Ok(_))) || link.is_done();
+                if is_over && let (Some(link), Some(in_flight)) = (place.take(), in_flight.take()) {
+                    in_flight.target().pool.give_back(link, cx);
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
+            }
         }
     }
-}
 
-/// A proxied body that was not yet looked at: bodies that are empty give their connection back at once.
-pub(crate) struct ProxiedBody(Proxied);
-
-impl ProxiedBody {
-    pub(crate) fn settle(mut self, cx: &mut Context<'_>) -> Body {
-        if self.0.incoming.is_end_stream() {
-            self.0.finish(cx);
-            // The size hint of an answer to HEAD tells the length of what GET would give; hyper keeps the header.
-            return Body::Empty;
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Proxied::Incoming { incoming, .. } => incoming.is_end_stream(),
+            Proxied::Link(link, _) => link.as_ref().is_none_or(|link| link.is_done()),
         }
-        Body::Proxied(self.0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Proxied::Incoming { incoming, .. } => incoming.size_hint(),
+            Proxied::Link(link, _) => link
+                .as_ref()
+                .map_or(Some(0), |link| link.left())
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
     }
 }
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut *self {
             Body::Empty => Poll::Ready(None),
             Body::Full(bytes) => {
@@ -81,16 +126,7 @@ impl HttpBody for Body {
                 *self = Body::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Body::Proxied(proxied) => {
-                if let Some(link) = &mut proxied.link {
-                    link.drive(cx);
-                }
-                let frame = std::task::ready!(Pin::new(&mut proxied.incoming).poll_frame(cx));
-                if !matches!(frame, Some(Ok(_))) || proxied.incoming.is_end_stream() {
-                    proxied.finish(cx);
-                }
-                Poll::Ready(frame)
-            }
+            Body::Proxied(proxied) => proxied.poll_frame(cx),
         }
     }
 
@@ -98,7 +134,7 @@ impl HttpBody for Body {
         match self {
             Body::Empty => true,
             Body::Full(bytes) => bytes.is_empty(),
-            Body::Proxied(proxied) => proxied.incoming.is_end_stream(),
+            Body::Proxied(proxied) => proxied.is_end_stream(),
         }
     }
 
@@ -106,7 +142,7 @@ impl HttpBody for Body {
         match self {
             Body::Empty => SizeHint::with_exact(0),
             Body::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Body::Proxied(proxied) => proxied.incoming.size_hint(),
+            Body::Proxied(proxied) => proxied.size_hint(),
         }
     }
 }

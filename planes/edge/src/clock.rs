@@ -2,13 +2,15 @@
 
 use honmaru_base::Time;
 use std::cell::Cell;
-use std::sync::OnceLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since the process first asked, plus one: never 0, which marks "not set" in atomics.
+/// Milliseconds since the machine started, plus one: never 0, which marks "not set" in atomics. The coarse clock: a
+/// request asks eight times, and the fine one took 3 % of its time. It is at most 10 ms behind (`CONFIG_HZ`).
 pub(crate) fn now_ms() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed().as_millis() as u64 + 1
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one timespec to a place that is one. It fails only for clocks that do not exist.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
+    now.tv_sec as u64 * 1_000 + now.tv_nsec as u64 / 1_000_000 + 1
 }
 
 /// The present moment by the wall clock.

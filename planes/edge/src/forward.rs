@@ -1,28 +1,27 @@
 //! Forwarding to a target, and trying another one when the first is gone.
 //!
-//! A request is sent again only while no byte of an answer was seen and its body can be repeated: always when no
-//! connection could be made; after a reset on a kept connection (the target closed it while it was idle); on another
-//! target only when the method is idempotent. Ref: RFC 9110, 9.2.2.
+//! A request is sent again only while no byte of an answer was seen and its body can be repeated: always when the
+//! target cannot have its head (no connection, or writing failed); otherwise only when the method is idempotent, first
+//! on a fresh connection (the target closed the kept one while it was idle), then on another target.
+//! Ref: RFC 9110, 9.2.2.
 
 use crate::answer::Refusal;
 use crate::balance;
-use crate::body::{Body, Proxied, RequestBody};
+use crate::body::{Body, RequestBody};
 use crate::clock::now_ms;
 use crate::connection::Served;
 use crate::counters::add;
 use crate::group::{Group, InFlight, Target, Version};
 use crate::headers;
 use crate::limits::{ATTEMPTS_MAX, CONNECT_TIMEOUT, CONNECT_TIMEOUT_WITH_ALTERNATIVE};
+use crate::link::{Head, Link, LinkError};
 use crate::plan::Listener;
-use crate::pool::{self, DialError, Link};
+use crate::pool::{self, DialError};
 use crate::stickiness;
 use crate::validate::Survey;
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri, header};
-use hyper::body::Incoming;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -48,6 +47,8 @@ pub(crate) enum Failure {
     Reset {
         /// It was a kept one.
         is_reused: bool,
+        /// The target may have the request, and may have acted on it.
+        is_sent: bool,
     },
     /// The target answered, but not in HTTP.
     Malformed,
@@ -103,7 +104,6 @@ pub(crate) async fn forward(
         let Some(again) = body.again() else {
             return Err(Refusal::BadGateway);
         };
-        let request = compose(&parts, again, group.version, &target);
         let attempt = Attempt {
             forwarding,
             target: &target,
@@ -112,7 +112,7 @@ pub(crate) async fn forward(
         };
         add(&group.numbers.requests);
         let began = now_ms();
-        let failure = match attempt.send(request).await {
+        let failure = match attempt.send(&parts, again).await {
             Ok(mut response) => {
                 target.trust();
                 group
@@ -141,14 +141,15 @@ pub(crate) async fn forward(
                 }
                 tried.push(target.address());
             }
-            Failure::Reset { is_reused } => {
-                if is_reused && attempts < ATTEMPTS_MAX {
+            Failure::Reset { is_reused, is_sent } => {
+                let may_repeat = is_idempotent || !is_sent;
+                if is_reused && may_repeat && attempts < ATTEMPTS_MAX {
                     // Most likely the target closed the kept connection just now; a fresh one tells.
                     prefers_fresh = true;
                     preferred = Some(target);
                 } else {
                     target.suspect();
-                    if !is_idempotent || !has_alternative {
+                    if !may_repeat || !has_alternative {
                         return Err(refusal);
                     }
                     tried.push(target.address());
@@ -219,15 +220,12 @@ fn join_cookies(parts: &mut Parts) {
     }
 }
 
-fn compose(parts: &Parts, body: RequestBody, version: Version, _target: &Target) -> Request<RequestBody> {
+fn compose(parts: &Parts, body: RequestBody) -> Request<RequestBody> {
     let mut request = Request::new(body);
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = parts.uri.clone();
     *request.headers_mut() = parts.headers.clone();
-    *request.version_mut() = match version {
-        Version::Http1 => http::Version::HTTP_11,
-        Version::Http2 | Version::Grpc => http::Version::HTTP_2,
-    };
+    *request.version_mut() = http::Version::HTTP_2;
     request
 }
 
@@ -240,10 +238,10 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn send(&self, request: Request<RequestBody>) -> Result<Response<Body>, Failure> {
+    async fn send(&self, parts: &Parts, body: RequestBody) -> Result<Response<Body>, Failure> {
         match self.forwarding.group.version {
-            Version::Http1 => self.send_h1(request).await,
-            Version::Http2 | Version::Grpc => Box::pin(self.send_h2(request)).await,
+            Version::Http1 => self.send_h1(parts, body).await,
+            Version::Http2 | Version::Grpc => Box::pin(self.send_h2(compose(parts, body))).await,
         }
     }
 
@@ -268,7 +266,7 @@ impl Attempt<'_> {
         })
     }
 
-    async fn send_h1(&self, request: Request<RequestBody>) -> Result<Response<Body>, Failure> {
+    async fn send_h1(&self, parts: &Parts, body: RequestBody) -> Result<Response<Body>, Failure> {
         let source = self.forwarding.listener.balancer.source;
         let kept = if self.prefers_fresh {
             None
@@ -278,44 +276,37 @@ impl Attempt<'_> {
         let mut link = match kept {
             Some(link) => link,
             // Rare: on the heap, so that the usual request's future stays small.
-            None => {
-                Box::pin(async {
-                    Link::new(self.dial().await?, source)
-                        .await
-                        .map_err(|_| Failure::Reset { is_reused: false })
-                })
-                .await?
-            }
+            None => Box::pin(async { Ok::<_, Failure>(Link::new(self.dial().await?, source)) }).await?,
         };
         let in_flight = InFlight::new(self.target.clone());
-        let is_reused = link.is_reused;
-        let answer = pin!(link.sender().send_request(request));
-        let response = self.wait(&mut link, answer).await.map_err(|failure| match failure {
-            Failure::Reset { .. } => Failure::Reset { is_reused },
-            failure => failure,
-        })?;
-        let (parts, incoming) = response.into_parts();
-        let mut body = Some(Proxied::body(incoming, Some(link), in_flight));
-        let body =
-            std::future::poll_fn(|cx| Poll::Ready(body.take().map_or(Body::Empty, |body| body.settle(cx)))).await;
-        Ok(Response::from_parts(parts, body))
+        link.begin(parts, body);
+        let head = self.wait(&mut link).await?;
+        let mut rest = Some((link, in_flight));
+        let body = std::future::poll_fn(|cx| {
+            let body = rest.take().map(|(link, in_flight)| Body::of_link(link, in_flight, cx));
+            Poll::Ready(body.unwrap_or(Body::Empty))
+        });
+        let mut response = Response::new(body.await);
+        *response.status_mut() = head.status;
+        *response.headers_mut() = head.headers;
+        Ok(response)
     }
 
     /// Drives the link until the answer's head is there.
-    async fn wait(
-        &self,
-        link: &mut Box<Link>,
-        mut answer: std::pin::Pin<&mut impl Future<Output = hyper::Result<Response<Incoming>>>>,
-    ) -> Result<Response<Incoming>, Failure> {
+    async fn wait(&self, link: &mut Link) -> Result<Head, Failure> {
         let served = self.forwarding.served;
         let activity = &served.entered.activity;
-        let poll = std::future::poll_fn(|cx| {
-            link.drive(cx);
-            match answer.as_mut().poll(cx) {
-                Poll::Ready(result) => Poll::Ready(result.map_err(|error| failure(&error))),
-                Poll::Pending if activity.is_expired() && !served.is_h2 => Poll::Ready(Err(Failure::Timeout)),
-                Poll::Pending => Poll::Pending,
-            }
+        let poll = std::future::poll_fn(|cx| match link.poll_head(cx) {
+            Poll::Ready(result) => Poll::Ready(result.map_err(|error| match error {
+                LinkError::Closed => Failure::Reset {
+                    is_reused: link.is_reused,
+                    is_sent: link.has_sent_head(),
+                },
+                LinkError::Malformed(_) => Failure::Malformed,
+                LinkError::Client(_) => Failure::Client,
+            })),
+            Poll::Pending if activity.is_expired() && !served.is_h2 => Poll::Ready(Err(Failure::Timeout)),
+            Poll::Pending => Poll::Pending,
         });
         if served.is_h2 {
             // Streams share their connection's activity; each needs a clock of its own.
@@ -336,7 +327,13 @@ impl Attempt<'_> {
             None => {
                 let stream = self.dial().await?;
                 let sender = self.target.pool.share(stream).await;
-                (sender.map_err(|_| Failure::Reset { is_reused: false })?, false)
+                (
+                    sender.map_err(|_| Failure::Reset {
+                        is_reused: false,
+                        is_sent: false,
+                    })?,
+                    false,
+                )
             }
         };
         let answer = async {
@@ -347,17 +344,14 @@ impl Attempt<'_> {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 return Err(match failure(&error) {
-                    Failure::Reset { .. } => Failure::Reset { is_reused },
+                    Failure::Reset { is_sent, .. } => Failure::Reset { is_reused, is_sent },
                     failure => failure,
                 });
             }
             Err(_) => return Err(Failure::Timeout),
         };
         let (parts, incoming) = response.into_parts();
-        let mut body = Some(Proxied::body(incoming, None, in_flight));
-        let body =
-            std::future::poll_fn(|cx| Poll::Ready(body.take().map_or(Body::Empty, |body| body.settle(cx)))).await;
-        Ok(Response::from_parts(parts, body))
+        Ok(Response::from_parts(parts, Body::of_incoming(incoming, in_flight)))
     }
 }
 
@@ -368,6 +362,9 @@ pub(crate) fn failure(error: &hyper::Error) -> Failure {
     } else if error.is_user() {
         Failure::Client
     } else {
-        Failure::Reset { is_reused: false }
+        Failure::Reset {
+            is_reused: false,
+            is_sent: true,
+        }
     }
 }

@@ -27,6 +27,7 @@ mod headers;
 mod health;
 mod kept;
 mod limits;
+mod link;
 mod listeners;
 mod plan;
 mod pool;

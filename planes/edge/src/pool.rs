@@ -3,14 +3,13 @@
 
 use crate::body::RequestBody;
 use crate::clock::now_ms;
-use crate::group::Target;
-use crate::limits::{IDLE_CONNECTION_MS_MAX, IDLE_CONNECTIONS_MAX, READ_BUFFER_BYTES_MAX};
+use crate::limits::{IDLE_CONNECTION_MS_MAX, IDLE_CONNECTIONS_MAX};
+use crate::link::Link;
 use crate::sockets;
 use crate::tls;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use parking_lot::Mutex;
-use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -56,63 +55,6 @@ pub(crate) async fn dial(
     }
 }
 
-/// One HTTP/1 connection to a target.
-pub(crate) struct Link {
-    sender: http1::SendRequest<RequestBody>,
-    connection: Option<http1::Connection<TokioIo<Stream>, RequestBody>>,
-    source: Option<Ipv4Addr>,
-    /// Whether it carried a request before: it may have been closed by the target meanwhile.
-    pub(crate) is_reused: bool,
-    idle_since_ms: u64,
-}
-
-impl Link {
-    /// A fresh connection over a stream.
-    pub(crate) async fn new(stream: Stream, source: Option<Ipv4Addr>) -> Result<Box<Link>, hyper::Error> {
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(READ_BUFFER_BYTES_MAX)
-            .handshake(TokioIo::new(stream))
-            .await?;
-        Ok(Box::new(Link {
-            sender,
-            connection: Some(connection),
-            source,
-            is_reused: false,
-            idle_since_ms: 0,
-        }))
-    }
-
-    /// The sender of the next request.
-    pub(crate) fn sender(&mut self) -> &mut http1::SendRequest<RequestBody> {
-        &mut self.sender
-    }
-
-    /// Lets the connection read and write; returns whether it is still open.
-    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(connection) = &mut self.connection else {
-            return false;
-        };
-        if Pin::new(connection).poll(cx).is_ready() {
-            // The error, if there was one, reaches whoever waits for the answer or reads the body.
-            self.connection = None;
-        }
-        self.connection.is_some()
-    }
-
-    fn is_usable(&mut self, cx: &mut Context<'_>) -> bool {
-        self.drive(cx) && self.sender.is_ready()
-    }
-
-    /// Returns the connection to its target's pool when it can carry another request.
-    pub(crate) fn give_back(mut self: Box<Self>, target: &Target, cx: &mut Context<'_>) {
-        if self.is_usable(cx) {
-            self.is_reused = true;
-            self.idle_since_ms = now_ms();
-            target.pool.put(self);
-        }
-    }
-}
-
 /// The idle connections of one target.
 #[derive(Default)]
 pub(crate) struct Pool {
@@ -125,7 +67,11 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    fn put(&self, link: Box<Link>) {
+    /// Keeps a connection for another request, when it can carry one.
+    pub(crate) fn give_back(&self, mut link: Box<Link>, cx: &mut Context<'_>) {
+        if !link.rest(cx) {
+            return;
+        }
         let mut idle = self.idle.lock();
         if idle.len() < IDLE_CONNECTIONS_MAX {
             idle.push(link);

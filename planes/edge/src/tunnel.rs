@@ -2,7 +2,7 @@
 
 use crate::answer::Refusal;
 use crate::balance;
-use crate::body::{Body, Proxied, RequestBody};
+use crate::body::{Body, RequestBody};
 use crate::clock::now_ms;
 use crate::counters::add;
 use crate::forward::{self, Forwarding};
@@ -21,7 +21,6 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -96,11 +95,8 @@ pub(crate) async fn forward(
     }
     stickiness::add_cookies(&served.edge.jar, &mut head.headers, group, &target, group_s);
     let Some(server) = server else {
-        let mut body = Some(Proxied::body(incoming, None, in_flight));
-        let body =
-            std::future::poll_fn(|cx| Poll::Ready(body.take().map_or(Body::Empty, |body| body.settle(cx)))).await;
         head.version = http::Version::HTTP_11;
-        return Ok(Response::from_parts(head, body));
+        return Ok(Response::from_parts(head, Body::of_incoming(incoming, in_flight)));
     };
     head.headers
         .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
