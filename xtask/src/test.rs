@@ -31,6 +31,7 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     let binary = if part == "unit" {
         None
     } else {
+        tools::clients();
         Some(tools::release_binary(&root)?)
     };
     let mut command = Command::new(env!("CARGO"));

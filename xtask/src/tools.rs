@@ -15,6 +15,14 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("cc", "gcc"),
     ("wrk", "wrk"),
 ];
+/// Clients of the registry that the end-to-end tests use where they can be had. `tests/tests/e2e_images.rs` skips the
+/// others, and says so. crane and cosign are in none of the registries of packages that are asked here.
+const CLIENTS: [(&str, &str); 4] = [
+    ("podman", "podman"),
+    ("dockerd", "docker.io"),
+    ("ctr", "containerd"),
+    ("openssl", "openssl"),
+];
 /// Only the benches need these.
 pub const BENCH_PROGRAMS: [(&str, &str); 4] = [
     ("nginx", "nginx-light"),
@@ -23,7 +31,7 @@ pub const BENCH_PROGRAMS: [(&str, &str); 4] = [
     ("docker-registry", "docker-registry"),
 ];
 /// What the tests' own environment of Python holds: clients that we did not write.
-const PYTHON_PACKAGES: [&str; 3] = ["boto3==1.43.11", "awscli==1.45.11", "pytest==8.4.2"];
+const PYTHON_PACKAGES: [&str; 4] = ["boto3==1.43.11", "awscli==1.45.11", "pytest==8.4.2", "oras==0.2.43"];
 
 /// Whether a program is on the PATH, or where Debian puts those of root.
 pub fn find(program: &str) -> Option<PathBuf> {
@@ -54,6 +62,15 @@ pub fn run(command: &mut Command) -> Result<()> {
 /// Sees to it that the programs are there: as root by itself, else it says what to run.
 pub fn ensure() -> Result<()> {
     install(&PROGRAMS)
+}
+
+/// Installs the clients that can be had; tests do without the others.
+pub fn clients() {
+    for client in &CLIENTS {
+        if let Err(error) = install(std::slice::from_ref(client)) {
+            eprintln!("without {}: {error:#}", client.0);
+        }
+    }
 }
 
 fn install(programs: &[(&str, &str)]) -> Result<()> {
