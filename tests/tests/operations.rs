@@ -1,6 +1,9 @@
 //! `operations.txt` of every service, which `docs/coverage.md` is made from, says what the binary registers.
 //! Goal: the published coverage is true. Method: the lists are held against `honmaru_cloud::services`.
 
+#[path = "operations/paging.rs"]
+mod paging;
+
 use honmaru_base::ApiError;
 use honmaru_contract::edge::{Samples, SamplesWanted};
 use honmaru_logs::{Events, Page, Plan, Query, StreamRef, StreamStat};
@@ -55,6 +58,23 @@ impl honmaru_ecr::Layers for Nowhere {
 
     fn get_blob(&self, _: String, _: u64) -> BoxFuture<Result<Option<Vec<u8>>, ApiError>> {
         unasked()
+    }
+
+    fn secret(&self, _: String) -> BoxFuture<Result<honmaru_ecr::Secret, ApiError>> {
+        unasked()
+    }
+
+    fn try_upstream(&self, _: String, _: Option<String>) -> BoxFuture<Result<Option<String>, ApiError>> {
+        unasked()
+    }
+
+    fn keep(&self, _: Vec<String>) -> BoxFuture<honmaru_ecr::Kept> {
+        let kept: honmaru_ecr::Kept = Box::new(());
+        Box::pin(std::future::ready(kept))
+    }
+
+    fn parts(&self, _: String, _: String) -> BoxFuture<honmaru_ecr::Parts> {
+        Box::pin(std::future::ready(honmaru_ecr::Parts::default()))
     }
 
     fn begin_upload(&self, _: String) -> BoxFuture<Result<String, ApiError>> {

@@ -44,6 +44,7 @@ pub fn register_all(state: &mut State) {
     honmaru_elbv2::register(state);
     honmaru_wafv2::register(state);
     honmaru_ecr::register(state);
+    honmaru_ecr_public::register(state);
     honmaru_ecs::register(state);
     state.register::<applied::EdgeApplied>();
 }
@@ -60,6 +61,10 @@ pub fn services(planes: Planes) -> Vec<(&'static str, Vec<Operation>)> {
         (honmaru_elbv2::SERVICE, honmaru_elbv2::operations()),
         (honmaru_wafv2::SERVICE, firewall),
         (honmaru_ecr::SERVICE, honmaru_ecr::operations(&planes.layers)),
+        (
+            honmaru_ecr_public::SERVICE,
+            honmaru_ecr_public::operations(&planes.layers),
+        ),
         (honmaru_ecs::SERVICE, ecs_operations()),
         (
             honmaru_tagging::SERVICE,

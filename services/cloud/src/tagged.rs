@@ -4,8 +4,8 @@ use honmaru_base::Scope;
 use honmaru_machine::State;
 use std::collections::BTreeMap;
 
-/// IAM's resources have no region; AWS shows them in this one. Ref: Resource Groups Tagging API, GetResources.
-const IAM_REGION: &str = "us-east-1";
+/// Resources without a region (IAM's, public repositories) are shown in this one. Ref: Resource Groups Tagging API, GetResources.
+const GLOBAL_SHOWN_IN: &str = "us-east-1";
 
 /// All services together.
 pub(crate) struct EveryService;
@@ -19,8 +19,9 @@ impl honmaru_tagging::Source for EveryService {
             .chain(honmaru_logs::tagged(state, scope))
             .chain(honmaru_wafv2::tagged(state, scope))
             .collect();
-        if scope.region.as_str() == IAM_REGION {
+        if scope.region.as_str() == GLOBAL_SHOWN_IN {
             all.extend(honmaru_iam::tagged(state, &scope.account));
+            all.extend(honmaru_ecr::tagged(state, &scope.global()));
         }
         all
     }

@@ -33,6 +33,42 @@ pub enum Completed {
     Unknown,
 }
 
+/// The parts that an upload came in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// How many.
+    pub count: u64,
+    /// Bytes of the smallest of all but the last one; nothing when there are fewer than two.
+    pub smallest: Option<u64>,
+    /// Bytes of the last one.
+    pub last: u64,
+}
+
+impl Parts {
+    /// The same with one more part.
+    #[must_use]
+    pub fn and(self, bytes: u64) -> Self {
+        let before = (self.count > 0).then_some(self.last);
+        Self {
+            count: self.count + 1,
+            smallest: self.smallest.into_iter().chain(before).min(),
+            last: bytes,
+        }
+    }
+}
+
+/// Keeps blobs from being collected until it is dropped.
+pub type Kept = Box<dyn std::any::Any + Send + Sync>;
+
+/// What became of a look at an upstream registry's credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secret {
+    /// It is there and has a user name and an access token.
+    Good,
+    /// There is no such secret.
+    Missing,
+}
+
 /// The keeper of blobs. `owner` is `<account>/<region>/<repository>`, as the registry plane names its uploads.
 pub trait Layers: Send + Sync {
     /// Looks at the state.
@@ -43,6 +79,11 @@ pub trait Layers: Send + Sync {
     fn put_blob(&self, bytes: Vec<u8>) -> BoxFuture<Result<(), ApiError>>;
     /// A blob of at most `bytes_max` bytes.
     fn get_blob(&self, digest: String, bytes_max: u64) -> BoxFuture<Result<Option<Vec<u8>>, ApiError>>;
+    /// Keeps these blobs from being collected, whether or not they are there yet: from before they are stored until a row
+    /// names them.
+    fn keep(&self, digests: Vec<String>) -> BoxFuture<Kept>;
+    /// The parts of an upload so far, as far as they are known: a restart forgets them.
+    fn parts(&self, owner: String, id: String) -> BoxFuture<Parts>;
     /// Begins an upload and returns its id.
     fn begin_upload(&self, owner: String) -> BoxFuture<Result<String, ApiError>>;
     /// Adds a part that begins at byte `first`.
@@ -53,6 +94,10 @@ pub trait Layers: Send + Sync {
         first: u64,
         bytes: Vec<u8>,
     ) -> BoxFuture<Result<Appended, ApiError>>;
+    /// Whether there is a secret that this cloud may give to an upstream registry.
+    fn secret(&self, arn: String) -> BoxFuture<Result<Secret, ApiError>>;
+    /// Asks an upstream registry whether it lets us in with a secret, or without one: why not, when it does not.
+    fn try_upstream(&self, registry: String, secret: Option<String>) -> BoxFuture<Result<Option<String>, ApiError>>;
     /// Ends an upload whose content must have this digest.
     fn complete_upload(&self, owner: String, id: String, digest: String) -> BoxFuture<Result<Completed, ApiError>>;
 }

@@ -21,17 +21,17 @@ mod token;
 pub mod types;
 mod wildcard;
 
-pub use api::operations;
-pub use layers::{Appended, Change, Completed, Layers, Look};
+pub use api::{operations, shared};
+pub use layers::{Appended, Change, Completed, Kept, Layers, Look, Parts, Secret};
 pub use machine::{
     DeleteProblem, ManifestInfo, ManifestProblem, NewImage, PutImage, Reference, RegistryAction, Upstream, admit,
-    are_live, delete_image, has_blobs, is_layer_in_use, link_layer, needs_record, put_image, record_pull, referrers,
-    registry_access, registry_code, resolve_image, select_platform, tags_of, tags_page, unlink_layer, untag_image,
-    upstream_of,
+    are_live, begin_check, create_repository, delete_image, delete_repository, get_repository, has_blobs, is_check_due,
+    is_layer_in_use, link_layer, needs_record, put_image, record_pull, referrers, registry_access, registry_code,
+    repository_access, resolve_image, select_platform, tags_of, tags_page, unlink_layer, untag_image, upstream_of,
 };
 pub use model::{
     Content, CreationTemplate, Image, IndexEntry, LayerLink, Mutability, MutabilityFilter, Preview, PreviewEntry, Pull,
-    PullThroughRule, PullTimeExclusion, Registry, Repository, Tag,
+    PullThroughRule, PullTimeExclusion, Registry, Repository, Tag, UpstreamCheck,
 };
 pub use names::{
     is_own_registry, is_repository_name, is_tag, registry_host, repository_arn, repository_of, repository_uri,
@@ -40,7 +40,7 @@ pub use names::{
 pub use tagged::tagged;
 pub use token::{
     LAYER_TOKEN_PARAMETER, LAYER_URL_LIFE_S, TOKEN_LIFE_S, TOKEN_USER, TokenError, TokenKey, authorization_token,
-    check_authorization, check_layer_token, check_registry_token, registry_token,
+    check_authorization, check_layer_token, check_registry_token, password_of, registry_token,
 };
 
 use honmaru_machine::{Reconciler, State};
@@ -59,6 +59,7 @@ pub fn register(state: &mut State) {
     state.register::<PullThroughRule>();
     state.register::<CreationTemplate>();
     state.register::<PullTimeExclusion>();
+    state.register::<UpstreamCheck>();
     state.register::<TokenKey>();
 }
 

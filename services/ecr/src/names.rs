@@ -1,6 +1,6 @@
 //! Names of repositories, tags and digests; ARNs and URIs; which repository a registry host and path mean.
 
-use honmaru_base::{Arn, Scope};
+use honmaru_base::{Arn, GLOBAL_REGION, Scope};
 
 /// Ref: ECR `RepositoryName`: 2 to 256 characters.
 const NAME_CHARS_MIN: usize = 2;
@@ -39,15 +39,13 @@ pub fn is_digest(digest: &str) -> bool {
     }
 }
 
-/// A repository's ARN.
+/// A repository's ARN. Those of the global scope are the account's public ones, which belong to no region.
 pub fn repository_arn(scope: &Scope, name: &str) -> String {
-    Arn::new(
-        "ecr",
-        scope.region.as_str(),
-        scope.account.as_str(),
-        format!("repository/{name}"),
-    )
-    .to_string()
+    let (service, region) = match scope.region.as_str() {
+        GLOBAL_REGION => ("ecr-public", ""),
+        region => ("ecr", region),
+    };
+    Arn::new(service, region, scope.account.as_str(), format!("repository/{name}")).to_string()
 }
 
 /// The scope and name in a repository's ARN.

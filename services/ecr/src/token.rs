@@ -149,6 +149,16 @@ pub fn check_authorization(state: &State, header: &str, now: Time) -> Result<Pri
     }
 }
 
+/// The token in an `Authorization` header: that of `Bearer`, or the password of `Basic`.
+pub fn password_of(header: &str) -> Option<String> {
+    let (scheme, value) = header.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(value.trim().to_owned());
+    }
+    let decoded = String::from_utf8(STANDARD.decode(value.trim()).ok()?).ok()?;
+    decoded.split_once(':').map(|(_, password)| password.to_owned())
+}
+
 /// A token that lets whoever holds it read one blob of one repository for [`LAYER_URL_LIFE_S`].
 pub(crate) fn layer_token(tx: &mut Tx<'_>, scope: &Scope, repository: &str, digest: &str) -> String {
     let expires_at = tx.now().plus_s(LAYER_URL_LIFE_S);

@@ -485,6 +485,22 @@ tree!(DeleteRepositoryResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteSigningConfigurationRequest {}
+
+tree!(DeleteSigningConfigurationRequest {});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteSigningConfigurationResponse {
+    pub registry_id: Option<String>,
+    pub signing_configuration: Option<SigningConfiguration>,
+}
+
+tree!(DeleteSigningConfigurationResponse {
+    registry_id: "registryId",
+    signing_configuration: "signingConfiguration",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeregisterPullTimeUpdateExclusionRequest {
     pub principal_arn: String,
 }
@@ -562,6 +578,34 @@ tree!(DescribeImageScanFindingsResponse {
     image_scan_status: "imageScanStatus",
     image_scan_findings: "imageScanFindings",
     next_token: "nextToken",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DescribeImageSigningStatusRequest {
+    pub repository_name: String,
+    pub image_id: ImageIdentifier,
+    pub registry_id: Option<String>,
+}
+
+tree!(DescribeImageSigningStatusRequest {
+    repository_name: "repositoryName",
+    image_id: "imageId",
+    registry_id: "registryId",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DescribeImageSigningStatusResponse {
+    pub repository_name: Option<String>,
+    pub image_id: Option<ImageIdentifier>,
+    pub registry_id: Option<String>,
+    pub signing_statuses: Option<Vec<ImageSigningStatus>>,
+}
+
+tree!(DescribeImageSigningStatusResponse {
+    repository_name: "repositoryName",
+    image_id: "imageId",
+    registry_id: "registryId",
+    signing_statuses: "signingStatuses",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -945,6 +989,22 @@ tree!(GetRepositoryPolicyResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetSigningConfigurationRequest {}
+
+tree!(GetSigningConfigurationRequest {});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetSigningConfigurationResponse {
+    pub registry_id: Option<String>,
+    pub signing_configuration: Option<SigningConfiguration>,
+}
+
+tree!(GetSigningConfigurationResponse {
+    registry_id: "registryId",
+    signing_configuration: "signingConfiguration",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Image {
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
@@ -1121,6 +1181,21 @@ pub struct ImageScanningConfiguration {
 
 tree!(ImageScanningConfiguration {
     scan_on_push: "scanOnPush",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ImageSigningStatus {
+    pub signing_profile_arn: Option<String>,
+    pub failure_code: Option<String>,
+    pub failure_reason: Option<String>,
+    pub status: Option<String>,
+}
+
+tree!(ImageSigningStatus {
+    signing_profile_arn: "signingProfileArn",
+    failure_code: "failureCode",
+    failure_reason: "failureReason",
+    status: "status",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1853,6 +1928,35 @@ tree!(SetRepositoryPolicyResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct SigningConfiguration {
+    pub rules: Vec<SigningRule>,
+}
+
+tree!(SigningConfiguration { rules: "rules" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SigningRepositoryFilter {
+    pub filter: String,
+    pub filter_type: String,
+}
+
+tree!(SigningRepositoryFilter {
+    filter: "filter",
+    filter_type: "filterType",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SigningRule {
+    pub signing_profile_arn: String,
+    pub repository_filters: Option<Vec<SigningRepositoryFilter>>,
+}
+
+tree!(SigningRule {
+    signing_profile_arn: "signingProfileArn",
+    repository_filters: "repositoryFilters",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct StartImageScanRequest {
     pub registry_id: Option<String>,
     pub repository_name: String,
@@ -2075,6 +2179,40 @@ tree!(UploadLayerPartResponse {
     repository_name: "repositoryName",
     upload_id: "uploadId",
     last_byte_received: "lastByteReceived",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ValidatePullThroughCacheRuleRequest {
+    pub ecr_repository_prefix: String,
+    pub registry_id: Option<String>,
+}
+
+tree!(ValidatePullThroughCacheRuleRequest {
+    ecr_repository_prefix: "ecrRepositoryPrefix",
+    registry_id: "registryId",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ValidatePullThroughCacheRuleResponse {
+    pub ecr_repository_prefix: Option<String>,
+    pub registry_id: Option<String>,
+    pub upstream_registry_url: Option<String>,
+    pub credential_arn: Option<String>,
+    pub custom_role_arn: Option<String>,
+    pub upstream_repository_prefix: Option<String>,
+    pub is_valid: Option<bool>,
+    pub failure: Option<String>,
+}
+
+tree!(ValidatePullThroughCacheRuleResponse {
+    ecr_repository_prefix: "ecrRepositoryPrefix",
+    registry_id: "registryId",
+    upstream_registry_url: "upstreamRegistryUrl",
+    credential_arn: "credentialArn",
+    custom_role_arn: "customRoleArn",
+    upstream_repository_prefix: "upstreamRepositoryPrefix",
+    is_valid: "isValid",
+    failure: "failure",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,7 +1,9 @@
 //! The ECR API as a client sees it: operations by name, over a state in memory and blobs in a map.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use honmaru_base::{ApiError, Scope, SeededRng, Time};
-use honmaru_ecr::{Appended, Change, Completed, Layers, Look};
+use honmaru_ecr::{Appended, Change, Completed, Kept, Layers, Look, Parts, Secret};
 use honmaru_machine::{BoxFuture, Call, Handler, Operation, Principal, PrincipalKind, State, Tx};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -18,6 +20,9 @@ struct Shared {
     now: Mutex<Time>,
     blobs: Mutex<BTreeMap<String, Vec<u8>>>,
     uploads: Mutex<BTreeMap<String, (String, Vec<u8>)>>,
+    parts: Mutex<BTreeMap<String, Parts>>,
+    /// Every digest that was ever kept from a collection.
+    kept: Mutex<Vec<String>>,
 }
 
 #[derive(Clone)]
@@ -65,6 +70,14 @@ impl Layers for Memory {
     fn get_blob(&self, digest: String, _bytes_max: u64) -> BoxFuture<Result<Option<Vec<u8>>, ApiError>> {
         done(Ok(self.0.blobs.lock().unwrap().get(&digest).cloned()))
     }
+    fn keep(&self, digests: Vec<String>) -> BoxFuture<Kept> {
+        self.0.kept.lock().unwrap().extend(digests);
+        let kept: Kept = Box::new(());
+        done(kept)
+    }
+    fn parts(&self, _owner: String, id: String) -> BoxFuture<Parts> {
+        done(self.0.parts.lock().unwrap().get(&id).copied().unwrap_or_default())
+    }
     fn begin_upload(&self, owner: String) -> BoxFuture<Result<String, ApiError>> {
         let mut uploads = self.0.uploads.lock().unwrap();
         let id = format!("upload-{}", uploads.len());
@@ -84,13 +97,28 @@ impl Layers for Memory {
             None => Appended::Unknown,
             Some((_, all)) if all.len() as u64 != first => Appended::OutOfOrder(all.len() as u64),
             Some((_, all)) => {
+                let mut parts = self.0.parts.lock().unwrap();
+                let so_far = parts.entry(id).or_default();
+                *so_far = so_far.and(bytes.len() as u64);
                 all.extend(bytes);
                 Appended::At(all.len() as u64)
             }
         }))
     }
+    fn secret(&self, arn: String) -> BoxFuture<Result<Secret, ApiError>> {
+        done(Ok(if arn.contains("ecr-pullthroughcache/hub") {
+            Secret::Good
+        } else {
+            Secret::Missing
+        }))
+    }
+    fn try_upstream(&self, registry: String, secret: Option<String>) -> BoxFuture<Result<Option<String>, ApiError>> {
+        let closed = registry == "closed.example" && secret.is_none();
+        done(Ok(closed.then(|| "it does not let us in".to_owned())))
+    }
     fn complete_upload(&self, _owner: String, id: String, digest: String) -> BoxFuture<Result<Completed, ApiError>> {
         let upload = self.0.uploads.lock().unwrap().remove(&id);
+        self.0.parts.lock().unwrap().remove(&id);
         done(Ok(match upload {
             None => Completed::Unknown,
             Some((_, bytes)) if bytes.is_empty() => Completed::Empty,
@@ -119,6 +147,8 @@ impl Ecr {
             now: Mutex::new(Time::from_ms(1_800_000_000_000)),
             blobs: Mutex::default(),
             uploads: Mutex::default(),
+            parts: Mutex::default(),
+            kept: Mutex::default(),
         }));
         let layers: Arc<dyn Layers> = Arc::new(memory.clone());
         let call = Call {
@@ -430,6 +460,110 @@ fn an_index_needs_its_images_and_keeps_them() {
 }
 
 #[test]
+fn layers_and_their_parts_have_quotas() {
+    let ecr = Ecr::new();
+    ecr.repository("app");
+    let begin = || ecr.ok("InitiateLayerUpload", json!({"repositoryName": "app"}))["uploadId"].clone();
+    let part = |id: &Value, first: u64, bytes: &[u8]| {
+        json!({"repositoryName": "app", "uploadId": id, "partFirstByte": first,
+               "partLastByte": first + bytes.len() as u64 - 1, "layerPartBlob": STANDARD.encode(bytes)})
+    };
+    let complete =
+        |id: &Value, bytes: &[u8]| json!({"repositoryName": "app", "uploadId": id, "layerDigests": [sha(bytes)]});
+    // A part is too large, a layer is, and a layer has too many parts.
+    let id = begin();
+    let refused = ecr
+        .call("UploadLayerPart", part(&id, 0, &vec![0; 20_971_521]))
+        .unwrap_err();
+    assert_eq!(refused.code, "InvalidLayerPartException");
+    assert_eq!(
+        ecr.error("UploadLayerPart", part(&id, 52_000 * 1024 * 1024 - 1, b"ab"))
+            .0,
+        "LimitExceededException"
+    );
+    for n in 0..4_200 {
+        ecr.ok("UploadLayerPart", part(&id, n, b"x"));
+    }
+    assert_eq!(
+        ecr.error("UploadLayerPart", part(&id, 4_200, b"x")).0,
+        "LimitExceededException"
+    );
+    // All parts but the last one have 5 MiB at least.
+    assert_eq!(
+        ecr.error("CompleteLayerUpload", complete(&id, &[b'x'; 4_200])).0,
+        "LayerPartTooSmallException"
+    );
+    let (id, large) = (begin(), vec![b'y'; 5 * 1024 * 1024 + 3]);
+    let (first, last) = large.split_at(5 * 1024 * 1024);
+    ecr.ok("UploadLayerPart", part(&id, 0, first));
+    ecr.ok("UploadLayerPart", part(&id, first.len() as u64, last));
+    ecr.ok("CompleteLayerUpload", complete(&id, &large));
+    let kept = ecr.memory.0.kept.lock().unwrap();
+    assert_eq!(
+        *kept,
+        [sha(&large)],
+        "a layer is kept from a collection until its row is there"
+    );
+}
+
+#[test]
+fn repositories_images_and_tags_have_quotas() {
+    let ecr = Ecr::new();
+    ecr.repository("app");
+    let digest = ecr.image("app", "one", Some("first"));
+    // 1,000 tags of one image.
+    let manifest = ecr.ok(
+        "BatchGetImage",
+        json!({"repositoryName": "app", "imageIds": [{"imageTag": "first"}]}),
+    );
+    let manifest = manifest["images"][0]["imageManifest"].clone();
+    let tag = |tag: String| json!({"repositoryName": "app", "imageManifest": manifest, "imageTag": tag});
+    for n in 1..1_000 {
+        ecr.ok("PutImage", tag(format!("t{n}")));
+    }
+    assert_eq!(
+        ecr.error("PutImage", tag("one-too-many".to_owned())).0,
+        "LimitExceededException"
+    );
+    // 100,000 images of one repository, and as many repositories: their rows are written without the API.
+    let scope = ecr.call.scope.clone();
+    ecr.memory
+        .write(|tx| {
+            let image = tx
+                .get::<honmaru_ecr::Image>(&scope, &honmaru_ecr::Image::key("app", &digest))
+                .unwrap()
+                .clone();
+            for n in 1..100_000_u32 {
+                let digest = format!("sha256:{n:064x}");
+                let row = honmaru_ecr::Image {
+                    digest: digest.clone(),
+                    blobs: Vec::new(),
+                    ..image.clone()
+                };
+                tx.put(&scope, &honmaru_ecr::Image::key("app", &digest), row);
+                let name = format!("r{n}");
+                tx.put(&scope, &name, honmaru_ecr::Repository::plain(&name, image.pushed_at));
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(
+        ecr.error("CreateRepository", json!({"repositoryName": "one-too-many"}))
+            .0,
+        "LimitExceededException"
+    );
+    ecr.layer("app", b"of a new image");
+    let layer = sha(b"of a new image");
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": layer, "size": 14},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": layer, "size": 14}],
+    });
+    let put = json!({"repositoryName": "app", "imageManifest": manifest.to_string()});
+    assert_eq!(ecr.error("PutImage", put).0, "LimitExceededException");
+}
+
+#[test]
 fn layers_are_uploaded_in_parts() {
     let ecr = Ecr::new();
     ecr.repository("app");
@@ -716,4 +850,126 @@ fn every_listed_operation_is_implemented_and_no_other() {
     let mut implemented: Vec<&str> = Ecr::new().operations.iter().map(|operation| operation.name).collect();
     implemented.sort_unstable();
     assert_eq!(implemented, listed);
+}
+
+fn secret(account: &str, name: &str) -> String {
+    format!("arn:aws:secretsmanager:us-east-1:{account}:secret:ecr-pullthroughcache/{name}")
+}
+
+#[test]
+fn a_pull_through_rules_secret_must_be_there_and_the_registrys_own() {
+    let ecr = Ecr::new();
+    let create = |prefix: &str, arn: String| json!({"ecrRepositoryPrefix": prefix, "upstreamRegistryUrl": "closed.example", "credentialArn": arn});
+    let missing = ecr.error(
+        "CreatePullThroughCacheRule",
+        create("one", secret("000000000000", "none")),
+    );
+    assert_eq!(missing.0, "SecretNotFoundException");
+    let foreign = ecr.error(
+        "CreatePullThroughCacheRule",
+        create("one", secret("111111111111", "hub")),
+    );
+    assert_eq!(foreign.0, "UnableToAccessSecretException");
+    let made = ecr.ok(
+        "CreatePullThroughCacheRule",
+        create("one", secret("000000000000", "hub")),
+    );
+    assert_eq!(made["credentialArn"], secret("000000000000", "hub"));
+    let changed = ecr.error(
+        "UpdatePullThroughCacheRule",
+        json!({"ecrRepositoryPrefix": "one", "credentialArn": secret("000000000000", "none")}),
+    );
+    assert_eq!(changed.0, "SecretNotFoundException");
+    let described = ecr.ok("DescribePullThroughCacheRules", json!({}));
+    assert_eq!(
+        described["pullThroughCacheRules"][0]["credentialArn"],
+        secret("000000000000", "hub")
+    );
+}
+
+#[test]
+fn a_pull_through_rule_is_tried_against_its_upstream() {
+    let ecr = Ecr::new();
+    ecr.ok(
+        "CreatePullThroughCacheRule",
+        json!({"ecrRepositoryPrefix": "shut", "upstreamRegistryUrl": "closed.example"}),
+    );
+    ecr.ok(
+        "CreatePullThroughCacheRule",
+        json!({"ecrRepositoryPrefix": "open", "upstreamRegistryUrl": "closed.example",
+               "credentialArn": secret("000000000000", "hub")}),
+    );
+    let shut = ecr.ok("ValidatePullThroughCacheRule", json!({"ecrRepositoryPrefix": "shut"}));
+    assert_eq!(
+        (&shut["isValid"], &shut["failure"]),
+        (&json!(false), &json!("it does not let us in"))
+    );
+    let open = ecr.ok("ValidatePullThroughCacheRule", json!({"ecrRepositoryPrefix": "open"}));
+    assert_eq!((&open["isValid"], open.get("failure")), (&json!(true), None));
+    let none = ecr.error("ValidatePullThroughCacheRule", json!({"ecrRepositoryPrefix": "none"}));
+    assert_eq!(none.0, "PullThroughCacheRuleNotFoundException");
+}
+
+#[test]
+fn a_mirrors_tag_is_checked_once_a_day_and_by_one_caller() {
+    let mut ecr = Ecr::new();
+    ecr.repository("mirror/app");
+    ecr.repository("own");
+    ecr.ok(
+        "CreatePullThroughCacheRule",
+        json!({"ecrRepositoryPrefix": "mirror", "upstreamRegistryUrl": "quay.io"}),
+    );
+    ecr.image("mirror/app", "one", Some("v1"));
+    ecr.image("own", "one", Some("v1"));
+    let begin = |ecr: &Ecr, name: &str, tag: &str| {
+        let scope = ecr.call.scope.clone();
+        let begun = ecr
+            .memory
+            .write(|tx| Ok(honmaru_ecr::begin_check(tx, &scope, name, tag)));
+        begun.unwrap()
+    };
+    assert!(!begin(&ecr, "mirror/app", "v1"), "it was fetched just now");
+    ecr.advance(DAY_MS);
+    assert!(!begin(&ecr, "own", "v1"), "no mirror");
+    assert!(!begin(&ecr, "mirror/app", "v2"), "no such tag");
+    assert!(begin(&ecr, "mirror/app", "v1"));
+    assert!(!begin(&ecr, "mirror/app", "v1"), "somebody has the check already");
+    // A check that came to nothing is tried again soon.
+    ecr.advance(15 * 60 * 1_000);
+    assert!(begin(&ecr, "mirror/app", "v1"));
+    ecr.image("mirror/app", "two", Some("v1"));
+    ecr.advance(DAY_MS - 1);
+    assert!(!begin(&ecr, "mirror/app", "v1"), "it was fetched less than a day ago");
+    ecr.advance(1);
+    assert!(begin(&ecr, "mirror/app", "v1"));
+    // Nothing stays behind when the tag goes.
+    ecr.ok(
+        "DeleteRepository",
+        json!({"repositoryName": "mirror/app", "force": true}),
+    );
+    let state = ecr.memory.0.state.lock().unwrap();
+    assert_eq!(state.all::<honmaru_ecr::UpstreamCheck>().count(), 0);
+}
+
+#[test]
+fn no_registry_signs() {
+    let ecr = Ecr::new();
+    ecr.repository("app");
+    let digest = ecr.image("app", "one", Some("v1"));
+    let none = ecr.error("GetSigningConfiguration", json!({}));
+    assert_eq!(none.0, "SigningConfigurationNotFoundException");
+    assert_eq!(
+        ecr.error("DeleteSigningConfiguration", json!({})).0,
+        "SigningConfigurationNotFoundException"
+    );
+    let status = ecr.ok(
+        "DescribeImageSigningStatus",
+        json!({"repositoryName": "app", "imageId": {"imageDigest": digest}}),
+    );
+    assert_eq!(status["signingStatuses"], json!([]));
+    let missing = ecr.error(
+        "DescribeImageSigningStatus",
+        json!({"repositoryName": "app", "imageId": {"imageTag": "none"}}),
+    );
+    assert_eq!(missing.0, "ImageNotFoundException");
 }

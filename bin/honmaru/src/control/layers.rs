@@ -1,25 +1,36 @@
 //! ECR's layers in the registry's store.
 
+use super::upstreams::Upstreams;
 use honmaru_base::ApiError;
-use honmaru_ecr::{Appended, Change, Completed, Layers, Look};
+use honmaru_ecr::{Appended, Change, Completed, Kept, Layers, Look, Parts, Secret};
 use honmaru_engine::{Engine, EngineError};
 use honmaru_images::{Algorithm, BlobStore, Digest, StoreError, UploadId};
 use honmaru_machine::BoxFuture;
 use serde_json::Value;
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
+
+/// Uploads whose parts are remembered. Forgotten ones are held to no rule about parts.
+const PARTS_REMEMBERED_MAX: usize = 4_096;
 
 /// The keeper of blobs.
 pub struct StoredLayers {
     engine: Engine,
     store: Arc<BlobStore>,
+    /// The parts of uploads in progress, by owner and id.
+    parts: Arc<Mutex<HashMap<(String, String), Parts>>>,
+    upstreams: Arc<Upstreams>,
 }
 
 impl StoredLayers {
     /// A keeper over an engine's state and a store.
-    pub fn new(engine: Engine, store: BlobStore) -> Self {
+    pub fn new(engine: Engine, store: BlobStore, upstreams: Arc<Upstreams>) -> Self {
         Self {
             engine,
             store: Arc::new(store),
+            parts: Arc::default(),
+            upstreams,
         }
     }
 }
@@ -32,6 +43,17 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> ApiError {
         "The service encountered an internal error. Retry your request.",
     )
     .with_status(500)
+}
+
+/// What the store refuses is the caller's affair where a quota is the reason.
+fn refused(error: &StoreError) -> ApiError {
+    match error {
+        StoreError::Full { .. } | StoreError::TooLarge { .. } | StoreError::TooManyUploads { .. } => {
+            tracing::warn!(err = %honmaru_base::chain(error), "the image store refused");
+            ApiError::new("LimitExceededException", format!("The registry's quota is reached: {error}"))
+        }
+        other => failed(other),
+    }
 }
 
 fn stopped(error: EngineError) -> ApiError {
@@ -56,7 +78,7 @@ impl Layers for StoredLayers {
                 .put(Algorithm::Sha256, bytes.into())
                 .await
                 .map(drop)
-                .map_err(|error| failed(&error))
+                .map_err(|error| refused(&error))
         })
     }
 
@@ -66,9 +88,23 @@ impl Layers for StoredLayers {
             let Ok(digest) = digest.parse::<Digest>() else {
                 return Ok(None);
             };
-            let blob = store.read(&digest, bytes_max).await.map_err(|error| failed(&error))?;
+            let blob = store.read(&digest, bytes_max).await.map_err(|error| refused(&error))?;
             Ok(blob.map(|bytes| bytes.to_vec()))
         })
+    }
+
+    fn keep(&self, digests: Vec<String>) -> BoxFuture<Kept> {
+        let store = self.store.clone();
+        Box::pin(async move {
+            let digests = digests.iter().filter_map(|digest| digest.parse().ok());
+            let kept: Kept = Box::new(store.pin(digests.collect()).await);
+            kept
+        })
+    }
+
+    fn parts(&self, owner: String, id: String) -> BoxFuture<Parts> {
+        let known = self.parts.lock().get(&(owner, id)).copied();
+        Box::pin(std::future::ready(known.unwrap_or_default()))
     }
 
     fn begin_upload(&self, owner: String) -> BoxFuture<Result<String, ApiError>> {
@@ -77,9 +113,10 @@ impl Layers for StoredLayers {
             let writer = store
                 .begin_upload(&owner, Algorithm::Sha256)
                 .await
-                .map_err(|error| failed(&error))?;
-            let id = writer.id().as_str().to_owned();
-            writer.pause().await.map_err(|error| failed(&error))?;
+                .map_err(|error| refused(&error))?;
+            // ECR's ids are UUIDs, and the model holds clients to it.
+            let id = writer.id().short().to_owned();
+            writer.pause().await.map_err(|error| refused(&error))?;
             Ok(id)
         })
     }
@@ -92,28 +129,51 @@ impl Layers for StoredLayers {
         bytes: Vec<u8>,
     ) -> BoxFuture<Result<Appended, ApiError>> {
         let store = self.store.clone();
+        let (known, key) = (self.parts.clone(), (owner.clone(), id.clone()));
         Box::pin(async move {
-            let Some(id) = UploadId::parse(&id, &owner) else {
+            let Some(id) = UploadId::from_short(&id, &owner) else {
                 return Ok(Appended::Unknown);
             };
             let mut writer = match store.resume_upload(&id).await {
                 Ok(writer) => writer,
                 Err(StoreError::UploadUnknown) => return Ok(Appended::Unknown),
-                Err(error) => return Err(failed(&error)),
+                Err(error) => return Err(refused(&error)),
             };
             if writer.offset() != first {
-                let at = writer.pause().await.map_err(|error| failed(&error))?;
+                let at = writer.pause().await.map_err(|error| refused(&error))?;
                 return Ok(Appended::OutOfOrder(at));
             }
-            writer.write(bytes.into()).await.map_err(|error| failed(&error))?;
-            Ok(Appended::At(writer.pause().await.map_err(|error| failed(&error))?))
+            let length = bytes.len() as u64;
+            writer.write(bytes.into()).await.map_err(|error| refused(&error))?;
+            let offset = writer.pause().await.map_err(|error| refused(&error))?;
+            let mut parts = known.lock();
+            if parts.len() >= PARTS_REMEMBERED_MAX && !parts.contains_key(&key) {
+                parts.clear();
+            }
+            let so_far = parts.entry(key).or_default();
+            *so_far = so_far.and(length);
+            Ok(Appended::At(offset))
         })
+    }
+
+    fn secret(&self, arn: String) -> BoxFuture<Result<Secret, ApiError>> {
+        let found = match self.upstreams.credentials(&arn) {
+            Some(_) => Secret::Good,
+            None => Secret::Missing,
+        };
+        Box::pin(std::future::ready(Ok(found)))
+    }
+
+    fn try_upstream(&self, registry: String, secret: Option<String>) -> BoxFuture<Result<Option<String>, ApiError>> {
+        let upstreams = self.upstreams.clone();
+        Box::pin(async move { Ok(upstreams.failure(&registry, secret.as_deref()).await) })
     }
 
     fn complete_upload(&self, owner: String, id: String, digest: String) -> BoxFuture<Result<Completed, ApiError>> {
         let store = self.store.clone();
+        self.parts.lock().remove(&(owner.clone(), id.clone()));
         Box::pin(async move {
-            let Some(id) = UploadId::parse(&id, &owner) else {
+            let Some(id) = UploadId::from_short(&id, &owner) else {
                 return Ok(Completed::Unknown);
             };
             let Ok(digest) = digest.parse::<Digest>() else {
@@ -122,16 +182,16 @@ impl Layers for StoredLayers {
             let writer = match store.resume_upload(&id).await {
                 Ok(writer) => writer,
                 Err(StoreError::UploadUnknown) => return Ok(Completed::Unknown),
-                Err(error) => return Err(failed(&error)),
+                Err(error) => return Err(refused(&error)),
             };
             if writer.offset() == 0 {
-                writer.pause().await.map_err(|error| failed(&error))?;
+                writer.pause().await.map_err(|error| refused(&error))?;
                 return Ok(Completed::Empty);
             }
             match writer.commit(digest).await {
                 Ok(info) => Ok(Completed::Done(info.size)),
                 Err(StoreError::DigestMismatch { .. }) => Ok(Completed::Mismatch),
-                Err(error) => Err(failed(&error)),
+                Err(error) => Err(refused(&error)),
             }
         })
     }

@@ -27,7 +27,7 @@ pub(super) fn scope_of(call: &Call, registry_id: Option<&str>) -> Result<Scope, 
 }
 
 /// A page of items that come in the order of their keys, and the token of the next one.
-pub(super) fn page<T>(
+pub fn page<T>(
     items: impl Iterator<Item = (String, T)>,
     token: Option<&str>,
     max: Option<i32>,
@@ -62,7 +62,7 @@ fn decode_token(token: &str) -> Result<String, ApiError> {
 }
 
 /// Adds tags to those that are there.
-pub(super) fn merge_tags(into: &mut BTreeMap<String, String>, tags: Vec<Tag>) -> Result<(), ApiError> {
+pub fn merge_tags(into: &mut BTreeMap<String, String>, tags: Vec<Tag>) -> Result<(), ApiError> {
     for tag in tags {
         let invalid = |text: &str| ApiError::new("InvalidTagParameterException", text);
         if tag.key.is_empty() || tag.key.chars().count() > TAG_KEY_CHARS_MAX {

@@ -233,6 +233,8 @@ pub(super) async fn put(
             get_repository(state, &look_scope, &look_name).map(|_| Value::Null)
         }))
         .await?;
+    // Until its row is durable, only this keeps the manifest from a collection.
+    let _kept = layers.keep(vec![image.digest.clone()]).await;
     layers.put_blob(input.image_manifest.clone().into_bytes()).await?;
     let put = PutImage {
         image: image.clone(),

@@ -9,6 +9,8 @@ mod pull_through;
 mod registry;
 mod repositories;
 mod scanning;
+pub mod shared;
+mod signing;
 mod tags;
 mod templates;
 mod uploads;
@@ -55,11 +57,11 @@ macro_rules! write {
 }
 
 macro_rules! waits {
-    ($layers:ident, $name:literal, $handler:path) => {
+    ($layers:ident, $name:literal, $kind:ident, $handler:path) => {
         Operation {
             name: $name,
-            access: access_of!(repository, $name),
-            handler: waits($layers, $handler),
+            access: access_of!($kind, $name),
+            handler: Handler::Async(waits($layers, $handler)),
         }
     };
 }
@@ -67,18 +69,17 @@ macro_rules! waits {
 fn waits<In, Out, F>(
     layers: &Arc<dyn Layers>,
     handler: impl Fn(Arc<dyn Layers>, Call, In) -> F + Send + Sync + 'static,
-) -> Handler
+) -> AsyncHandler
 where
     In: Tree + 'static,
     Out: Tree + 'static,
     F: Future<Output = Result<Out, ApiError>> + Send + 'static,
 {
     let layers = layers.clone();
-    let handler: AsyncHandler = Arc::new(move |call, input| -> BoxFuture<Result<Value, ApiError>> {
+    Arc::new(move |call, input| -> BoxFuture<Result<Value, ApiError>> {
         let answer = handler(layers.clone(), call, In::from_tree(input));
         Box::pin(async move { Ok(answer.await?.into_tree()) })
-    });
-    Handler::Async(handler)
+    })
 }
 
 /// Every operation that this service implements, over a keeper of blobs.
@@ -86,14 +87,14 @@ pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
     vec![
         read!("BatchCheckLayerAvailability", repository, uploads::check_availability),
         write!("BatchDeleteImage", repository, images::batch_delete),
-        waits!(layers, "BatchGetImage", images::batch_get),
+        waits!(layers, "BatchGetImage", repository, images::batch_get),
         read!(
             "BatchGetRepositoryScanningConfiguration",
             repositories,
             scanning::batch_get
         ),
-        waits!(layers, "CompleteLayerUpload", uploads::complete),
-        write!("CreatePullThroughCacheRule", registry, pull_through::create),
+        waits!(layers, "CompleteLayerUpload", repository, uploads::complete),
+        waits!(layers, "CreatePullThroughCacheRule", registry, pull_through::create),
         write!("CreateRepository", repository, repositories::create),
         write!("CreateRepositoryCreationTemplate", registry, templates::create),
         write!("DeleteLifecyclePolicy", repository, lifecycle::delete),
@@ -102,6 +103,7 @@ pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
         write!("DeleteRepository", repository, repositories::delete),
         write!("DeleteRepositoryCreationTemplate", registry, templates::delete),
         write!("DeleteRepositoryPolicy", repository, policies::delete_repository),
+        read!("DeleteSigningConfiguration", registry, signing::delete),
         write!(
             "DeregisterPullTimeUpdateExclusion",
             registry,
@@ -113,6 +115,7 @@ pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
             registry::replication_status
         ),
         read!("DescribeImageScanFindings", repository, scanning::findings),
+        read!("DescribeImageSigningStatus", repository, signing::status),
         read!("DescribeImages", repository, images::describe),
         read!("DescribePullThroughCacheRules", registry, pull_through::describe),
         read!("DescribeRegistry", registry, registry::describe),
@@ -126,13 +129,14 @@ pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
         read!("GetRegistryPolicy", registry, policies::get_registry),
         read!("GetRegistryScanningConfiguration", registry, scanning::get_registry),
         read!("GetRepositoryPolicy", repository, policies::get),
-        waits!(layers, "InitiateLayerUpload", uploads::initiate),
+        read!("GetSigningConfiguration", registry, signing::get),
+        waits!(layers, "InitiateLayerUpload", repository, uploads::initiate),
         read!("ListImageReferrers", repository, images::referrers),
         read!("ListImages", repository, images::list),
         read!("ListPullTimeUpdateExclusions", registry, registry::list_exclusions),
         read!("ListTagsForResource", resource, tags::list),
         write!("PutAccountSetting", registry, registry::put_setting),
-        waits!(layers, "PutImage", images::put),
+        waits!(layers, "PutImage", repository, images::put),
         write!("PutImageScanningConfiguration", repository, scanning::put),
         write!("PutImageTagMutability", repository, repositories::put_mutability),
         write!("PutLifecyclePolicy", repository, lifecycle::put),
@@ -149,8 +153,9 @@ pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
         write!("StartLifecyclePolicyPreview", repository, lifecycle::start_preview),
         write!("TagResource", resource, tags::tag),
         write!("UntagResource", resource, tags::untag),
-        write!("UpdatePullThroughCacheRule", registry, pull_through::update),
+        waits!(layers, "UpdatePullThroughCacheRule", registry, pull_through::update),
         write!("UpdateRepositoryCreationTemplate", registry, templates::update),
-        waits!(layers, "UploadLayerPart", uploads::append),
+        waits!(layers, "UploadLayerPart", repository, uploads::append),
+        waits!(layers, "ValidatePullThroughCacheRule", registry, pull_through::validate),
     ]
 }

@@ -2,11 +2,15 @@
 
 use super::common::{page, scope_of};
 use crate::errors;
+use crate::layers::{Layers, Secret};
 use crate::model::PullThroughRule;
 use crate::names::is_repository_name;
 use crate::types;
-use honmaru_base::{ApiError, Scope};
+use honmaru_base::{ApiError, Arn, Scope};
 use honmaru_machine::{Call, State, Tx};
+use honmaru_wire::tree::Tree;
+use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Ref: ECR quota "pull through cache rules".
 const RULES_MAX: usize = 50;
@@ -72,12 +76,42 @@ fn check_url(url: &str) -> Result<(), ApiError> {
     }
 }
 
-pub(super) fn create(
-    tx: &mut Tx<'_>,
-    call: &Call,
+/// A rule's secret must be the registry's own and must be there. Ref: ECR user guide, "Creating a pull through cache
+/// rule": the secret is in the account and the region of the rule.
+async fn check_secret(layers: &Arc<dyn Layers>, scope: &Scope, arn: Option<&str>) -> Result<(), ApiError> {
+    let Some(arn) = arn else { return Ok(()) };
+    let own = |parsed: &Arn| parsed.account == scope.account.as_str() && parsed.region == scope.region.as_str();
+    if !arn.parse::<Arn>().is_ok_and(|parsed| own(&parsed)) {
+        return Err(ApiError::new(
+            "UnableToAccessSecretException",
+            format!("The secret '{arn}' is not in the account and region of the registry"),
+        ));
+    }
+    match layers.secret(arn.to_owned()).await? {
+        Secret::Good => Ok(()),
+        Secret::Missing => Err(ApiError::new(
+            "SecretNotFoundException",
+            format!("The secret '{arn}' does not exist"),
+        )),
+    }
+}
+
+pub(super) async fn create(
+    layers: Arc<dyn Layers>,
+    call: Call,
     input: types::CreatePullThroughCacheRuleRequest,
 ) -> Result<types::CreatePullThroughCacheRuleResponse, ApiError> {
-    let scope = scope_of(call, input.registry_id.as_deref())?;
+    let scope = scope_of(&call, input.registry_id.as_deref())?;
+    check_secret(&layers, &scope, input.credential_arn.as_deref()).await?;
+    let change = move |tx: &mut Tx<'_>| Ok(write(tx, &scope, input)?.into_tree());
+    Ok(Tree::from_tree(layers.write(Box::new(change)).await?))
+}
+
+fn write(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    input: types::CreatePullThroughCacheRuleRequest,
+) -> Result<types::CreatePullThroughCacheRuleResponse, ApiError> {
     let prefix = input.ecr_repository_prefix;
     let url = input
         .upstream_registry_url
@@ -89,7 +123,7 @@ pub(super) fn create(
     if let Some(upstream) = &input.upstream_repository_prefix {
         check_prefix(upstream)?;
     }
-    if tx.get::<PullThroughRule>(&scope, &prefix).is_some() {
+    if tx.get::<PullThroughRule>(scope, &prefix).is_some() {
         return Err(ApiError::new(
             "PullThroughCacheRuleAlreadyExistsException",
             format!(
@@ -119,8 +153,8 @@ pub(super) fn create(
         created_at: now,
         updated_at: now,
     };
-    let all = shown(&scope, &row);
-    tx.put(&scope, &prefix, row);
+    let all = shown(scope, &row);
+    tx.put(scope, &prefix, row);
     Ok(types::CreatePullThroughCacheRuleResponse {
         ecr_repository_prefix: all.ecr_repository_prefix,
         upstream_registry_url: all.upstream_registry_url,
@@ -155,20 +189,30 @@ pub(super) fn delete(
     })
 }
 
-pub(super) fn update(
-    tx: &mut Tx<'_>,
-    call: &Call,
+pub(super) async fn update(
+    layers: Arc<dyn Layers>,
+    call: Call,
     input: types::UpdatePullThroughCacheRuleRequest,
 ) -> Result<types::UpdatePullThroughCacheRuleResponse, ApiError> {
-    let scope = scope_of(call, input.registry_id.as_deref())?;
+    let scope = scope_of(&call, input.registry_id.as_deref())?;
+    check_secret(&layers, &scope, input.credential_arn.as_deref()).await?;
+    let change = move |tx: &mut Tx<'_>| Ok(change(tx, &scope, input)?.into_tree());
+    Ok(Tree::from_tree(layers.write(Box::new(change)).await?))
+}
+
+fn change(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    input: types::UpdatePullThroughCacheRuleRequest,
+) -> Result<types::UpdatePullThroughCacheRuleResponse, ApiError> {
     let prefix = input.ecr_repository_prefix;
     let now = tx.now();
-    let row = tx.update::<PullThroughRule>(&scope, &prefix, |row| {
+    let row = tx.update::<PullThroughRule>(scope, &prefix, |row| {
         row.credential_arn = input.credential_arn.clone().or(row.credential_arn.take());
         row.custom_role_arn = input.custom_role_arn.clone().or(row.custom_role_arn.take());
         row.updated_at = now;
     });
-    let all = shown(&scope, row.ok_or_else(|| missing(&scope, &prefix))?);
+    let all = shown(scope, row.ok_or_else(|| missing(scope, &prefix))?);
     Ok(types::UpdatePullThroughCacheRuleResponse {
         ecr_repository_prefix: all.ecr_repository_prefix,
         registry_id: all.registry_id,
@@ -176,6 +220,41 @@ pub(super) fn update(
         credential_arn: all.credential_arn,
         custom_role_arn: all.custom_role_arn,
         upstream_repository_prefix: all.upstream_repository_prefix,
+    })
+}
+
+/// Asks the upstream registry itself, with the rule's secret. A rule that does not work is an answer, not an error.
+pub(super) async fn validate(
+    layers: Arc<dyn Layers>,
+    call: Call,
+    input: types::ValidatePullThroughCacheRuleRequest,
+) -> Result<types::ValidatePullThroughCacheRuleResponse, ApiError> {
+    let scope = scope_of(&call, input.registry_id.as_deref())?;
+    let prefix = input.ecr_repository_prefix;
+    let look = move |state: &State| -> Result<Value, ApiError> {
+        let row = state.get::<PullThroughRule>(&scope, &prefix);
+        let row = row.ok_or_else(|| missing(&scope, &prefix))?;
+        let registry = row.upstream_url.clone();
+        Ok(json!({"rule": shown(&scope, row).into_tree(), "registry": registry}))
+    };
+    let mut found = layers.read(Box::new(look)).await?;
+    let rule: types::PullThroughCacheRule = Tree::from_tree(found["rule"].take());
+    let registry = found["registry"].as_str().unwrap_or_default().to_owned();
+    let failure = match &rule.credential_arn {
+        Some(arn) if layers.secret(arn.clone()).await? == Secret::Missing => {
+            Some(format!("The secret '{arn}' does not exist"))
+        }
+        secret => layers.try_upstream(registry, secret.clone()).await?,
+    };
+    Ok(types::ValidatePullThroughCacheRuleResponse {
+        ecr_repository_prefix: rule.ecr_repository_prefix,
+        registry_id: rule.registry_id,
+        upstream_registry_url: rule.upstream_registry_url,
+        credential_arn: rule.credential_arn,
+        custom_role_arn: rule.custom_role_arn,
+        upstream_repository_prefix: rule.upstream_repository_prefix,
+        is_valid: Some(failure.is_none()),
+        failure,
     })
 }
 

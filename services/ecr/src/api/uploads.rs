@@ -16,6 +16,14 @@ use std::sync::Arc;
 
 /// Ref: InitiateLayerUpload: parts of 20 MiB.
 const PART_BYTES: i64 = 20 * 1024 * 1024;
+/// Ref: UploadLayerPart: a part has at most 20,971,520 bytes.
+const PART_BYTES_MAX: u64 = 20_971_520;
+/// Ref: ECR quota "minimum layer part size", 5 MiB, but for the last one.
+const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
+/// Ref: ECR quota "layer parts".
+const PARTS_MAX: u64 = 4_200;
+/// Ref: ECR quota "maximum layer size", 52,000 MiB.
+const LAYER_BYTES_MAX: u64 = 52_000 * 1024 * 1024;
 
 fn owner(scope: &Scope, name: &str) -> String {
     format!("{scope}/{name}")
@@ -105,6 +113,16 @@ pub(super) async fn append(
         let text = "The part's length does not match partFirstByte and partLastByte";
         return Err(errors::part_invalid(&scope, &name, &id, None, text));
     }
+    if bytes.len() as u64 > PART_BYTES_MAX {
+        let text = format!("A layer part may have at most {PART_BYTES_MAX} bytes");
+        return Err(errors::part_invalid(&scope, &name, &id, None, &text));
+    }
+    if last >= LAYER_BYTES_MAX {
+        return Err(errors::limit("A layer may have at most 52000 MiB"));
+    }
+    if layers.parts(owner(&scope, &name), id.clone()).await.count >= PARTS_MAX {
+        return Err(errors::limit(format!("A layer may have at most {PARTS_MAX} parts")));
+    }
     match layers
         .append_upload(owner(&scope, &name), id.clone(), first, bytes)
         .await?
@@ -148,6 +166,15 @@ pub(super) async fn complete(
         Ok(Value::Null)
     };
     layers.read(Box::new(look)).await?;
+    let parts = layers.parts(owner(&scope, &name), id.clone()).await;
+    if parts.smallest.is_some_and(|bytes| bytes < PART_BYTES_MIN) {
+        return Err(ApiError::new(
+            "LayerPartTooSmallException",
+            "Layer parts must be at least 5 MiB in size",
+        ));
+    }
+    // From its last byte until its row is durable, only this keeps the layer from a collection.
+    let _kept = layers.keep(vec![digest.clone()]).await;
     let size = match layers
         .complete_upload(owner(&scope, &name), id.clone(), digest.clone())
         .await?

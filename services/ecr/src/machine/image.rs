@@ -1,10 +1,10 @@
 //! Images: put, found, tagged, removed; and the layers that wait for one.
 
 use super::manifest::{NewImage, PutImage};
-use super::pull_through::rule_for;
+use super::pull_through::{note_checked, rule_for};
 use super::replicate::replicate;
 use super::repository::get_repository;
-use crate::model::{Image, LayerLink, Pull, Tag};
+use crate::model::{Image, LayerLink, Pull, Tag, UpstreamCheck};
 use crate::{errors, mutability};
 use honmaru_base::{ApiError, Scope, Time};
 use honmaru_machine::{State, Tx};
@@ -206,6 +206,9 @@ pub fn put_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, put: PutImage) -> R
         )));
     }
     write_image(tx, scope, name, put.image, put.tag.as_deref());
+    if let Some(tag) = &put.tag {
+        note_checked(tx, scope, name, tag);
+    }
     replicate(tx, scope, name, &digest, put.tag.as_deref());
     Ok(())
 }
@@ -260,7 +263,7 @@ pub(super) fn write_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, new: NewIm
         tx.put(scope, &key, row);
     }
     if let Some(tag) = tag {
-        let key = Tag::key(name, tag);
+        let (key, set_at) = (Tag::key(name, tag), Some(tx.now()));
         if tx.get::<Tag>(scope, &key).is_none_or(|before| before.digest != digest) {
             tx.put(
                 scope,
@@ -269,6 +272,7 @@ pub(super) fn write_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, new: NewIm
                     repository: name.to_owned(),
                     tag: tag.to_owned(),
                     digest,
+                    set_at,
                 },
             );
         }
@@ -277,7 +281,9 @@ pub(super) fn write_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, new: NewIm
 
 /// Removes a tag; the image stays. False when there is no such tag.
 pub fn untag_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, tag: &str) -> bool {
-    tx.delete::<Tag>(scope, &Tag::key(name, tag)).is_some()
+    let key = Tag::key(name, tag);
+    tx.delete::<UpstreamCheck>(scope, &key);
+    tx.delete::<Tag>(scope, &key).is_some()
 }
 
 /// Removes an image with all its tags.
@@ -300,7 +306,7 @@ pub fn delete_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str) ->
 /// Removes an image with its tags, whatever names it.
 pub(super) fn remove_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str) {
     for tag in tags_of(tx, scope, name, digest) {
-        tx.delete::<Tag>(scope, &Tag::key(name, &tag));
+        untag_image(tx, scope, name, &tag);
     }
     let key = Image::key(name, digest);
     tx.delete::<Pull>(scope, &key);

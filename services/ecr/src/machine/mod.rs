@@ -14,8 +14,9 @@ pub use image::{
 pub(crate) use image::{LAYER_LINK_LIFE_S, find_image};
 pub use manifest::{ManifestProblem, NewImage, PutImage};
 
-pub use pull_through::{Upstream, upstream_of};
-pub(crate) use registry::repository_access;
-pub use registry::{RegistryAction, admit, are_live, is_layer_in_use, registry_access, registry_code};
+pub use pull_through::{Upstream, begin_check, is_check_due, upstream_of};
+pub use registry::{
+    RegistryAction, admit, are_live, is_layer_in_use, registry_access, registry_code, repository_access,
+};
 pub(crate) use replicate::destinations;
-pub(crate) use repository::{create_repository, delete_repository, get_repository};
+pub use repository::{create_repository, delete_repository, get_repository};

@@ -1,8 +1,14 @@
 //! Pull-through cache rules: which repositories mirror which others.
 
-use crate::model::PullThroughRule;
-use honmaru_base::Scope;
-use honmaru_machine::State;
+use crate::model::{PullThroughRule, Tag, UpstreamCheck};
+use honmaru_base::{Scope, Time};
+use honmaru_machine::{State, Tx};
+
+/// Ref: ECR user guide, "Pull through cache": upstream is checked for a newer image at least once every 24 hours, at a
+/// pull.
+const CHECK_EVERY_S: i64 = 24 * 3_600;
+/// After a check whose end nobody saw, or that failed: the next pull after this time tries again.
+const CHECK_AGAIN_S: i64 = 15 * 60;
 
 /// The prefix that means every repository without a rule of its own. Ref: ECR `ecrRepositoryPrefix`.
 const ROOT: &str = "ROOT";
@@ -46,4 +52,33 @@ pub fn upstream_of(state: &State, scope: &Scope, name: &str) -> Option<Upstream>
         repository,
         credential_arn: rule.credential_arn.clone(),
     })
+}
+
+/// Whether upstream is to be asked for a tag of a mirror that is in the cache already.
+pub fn is_check_due(state: &State, scope: &Scope, name: &str, tag: &str, now: Time) -> bool {
+    let key = Tag::key(name, tag);
+    let last = state.get::<UpstreamCheck>(scope, &key);
+    state.get::<Tag>(scope, &key).is_some()
+        && last.is_none_or(|last| now.since_ms(last.next) >= 0)
+        && rule_for(state, scope, name).is_some()
+}
+
+/// Takes the check of a tag upon oneself: true for one caller only. [`put_image`](crate::put_image) ends it; a check
+/// that does not end so is tried again later.
+pub fn begin_check(tx: &mut Tx<'_>, scope: &Scope, name: &str, tag: &str) -> bool {
+    let now = tx.now();
+    if !is_check_due(tx, scope, name, tag, now) {
+        return false;
+    }
+    let next = now.plus_s(CHECK_AGAIN_S);
+    tx.put(scope, &Tag::key(name, tag), UpstreamCheck { next });
+    true
+}
+
+/// What the tag of a mirror names was just fetched.
+pub(super) fn note_checked(tx: &mut Tx<'_>, scope: &Scope, name: &str, tag: &str) {
+    if rule_for(tx, scope, name).is_some() {
+        let next = tx.now().plus_s(CHECK_EVERY_S);
+        tx.put(scope, &Tag::key(name, tag), UpstreamCheck { next });
+    }
 }

@@ -38,7 +38,8 @@ pub enum RegistryAction {
 }
 
 impl RegistryAction {
-    const fn iam_action(self) -> Option<&'static str> {
+    /// The permission that it needs, which is also the name that CloudTrail records it under; a ping needs none.
+    pub const fn iam_action(self) -> Option<&'static str> {
         match self {
             Self::Ping => None,
             Self::BlobRead => Some("ecr:GetDownloadUrlForLayer"),
@@ -69,7 +70,7 @@ pub fn registry_access(state: &State, scope: &Scope, action: RegistryAction, rep
 }
 
 /// An action on a repository, with the repository's own policy and tags.
-pub(crate) fn repository_access(state: &State, scope: &Scope, name: &str, action: &str) -> Access {
+pub fn repository_access(state: &State, scope: &Scope, name: &str, action: &str) -> Access {
     let mut access = Access::new(action, vec![names::repository_arn(scope, name)]);
     if let Some(row) = state.get::<Repository>(scope, name) {
         access.resource_policy = row.policy.clone();

@@ -9,14 +9,15 @@ use honmaru_machine::{State, Tx};
 /// Ref: ECR quota "registered repositories".
 const REPOSITORIES_MAX: usize = 100_000;
 
-pub(crate) fn get_repository<'a>(state: &'a State, scope: &Scope, name: &str) -> Result<&'a Repository, ApiError> {
+/// A repository, or AWS's error for a missing one.
+pub fn get_repository<'a>(state: &'a State, scope: &Scope, name: &str) -> Result<&'a Repository, ApiError> {
     state
         .get::<Repository>(scope, name)
         .ok_or_else(|| errors::repository_not_found(scope, name))
 }
 
 /// Makes a repository; its time is the transition's.
-pub(crate) fn create_repository(tx: &mut Tx<'_>, scope: &Scope, mut row: Repository) -> Result<(), ApiError> {
+pub fn create_repository(tx: &mut Tx<'_>, scope: &Scope, mut row: Repository) -> Result<(), ApiError> {
     if !names::is_repository_name(&row.name) {
         return Err(errors::invalid(
             "Invalid parameter at 'repositoryName' failed to satisfy constraint: 'must satisfy regular expression \
@@ -39,12 +40,7 @@ pub(crate) fn create_repository(tx: &mut Tx<'_>, scope: &Scope, mut row: Reposit
 }
 
 /// Removes a repository, with its images when `force` is given, and returns it.
-pub(crate) fn delete_repository(
-    tx: &mut Tx<'_>,
-    scope: &Scope,
-    name: &str,
-    force: bool,
-) -> Result<Repository, ApiError> {
+pub fn delete_repository(tx: &mut Tx<'_>, scope: &Scope, name: &str, force: bool) -> Result<Repository, ApiError> {
     let row = get_repository(tx, scope, name)?.clone();
     let prefix = Image::prefix(name);
     let digests: Vec<String> = tx

@@ -119,6 +119,9 @@ pub struct Tag {
     pub tag: String,
     /// The image.
     pub digest: String,
+    /// When it was set, where that is known.
+    #[serde(default)]
+    pub set_at: Option<Time>,
 }
 
 impl Tag {
@@ -170,4 +173,15 @@ pub struct Pull {
 
 impl Resource for Pull {
     const KIND: &'static str = "ecr.pull";
+}
+
+/// When the tag of a mirror is to be compared with upstream's again; its key is [`Tag::key`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UpstreamCheck {
+    /// Not before.
+    pub next: Time,
+}
+
+impl Resource for UpstreamCheck {
+    const KIND: &'static str = "ecr.upstream_check";
 }

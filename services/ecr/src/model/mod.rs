@@ -4,6 +4,6 @@ mod image;
 mod registry;
 mod repository;
 
-pub use image::{Content, Image, IndexEntry, LayerLink, Pull, Tag};
+pub use image::{Content, Image, IndexEntry, LayerLink, Pull, Tag, UpstreamCheck};
 pub use registry::{CreationTemplate, PullThroughRule, PullTimeExclusion, Registry};
 pub use repository::{Mutability, MutabilityFilter, Preview, PreviewEntry, Repository};

@@ -1,0 +1,139 @@
+//! Registries that this cloud's mirrors pull from: how they are reached, and the secrets that let us in.
+//!
+//! Until there is a Secrets Manager, secrets are those of a file that the operator gives (`--upstream-secrets`). Only a
+//! rule that names a secret uses one: whoever may make rules must not get at images through credentials that nobody gave
+//! to them.
+
+use super::ControlOptions;
+use anyhow::Context;
+use honmaru_base::{AccountId, Arn};
+use honmaru_images::{RemoteLimits, Remotes};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Secrets Manager ends a secret's ARN with a hyphen and so many characters of its own. Ref: CreateSecret.
+const SUFFIX_CHARS: usize = 6;
+
+/// A secret as ECR wants it. Ref: ECR user guide, "Storing your upstream repository credentials".
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Login {
+    username: String,
+    access_token: String,
+}
+
+/// What is in the operator's file: by the secret's name (in the default account) or by its ARN.
+#[derive(Default, Deserialize)]
+#[serde(transparent)]
+struct Secrets(BTreeMap<String, Login>);
+
+/// How mirrors reach their upstream registries.
+pub struct Upstreams {
+    remotes: Remotes,
+    secrets: Secrets,
+    account: AccountId,
+}
+
+impl Upstreams {
+    /// Reads the operator's files.
+    pub fn open(options: &ControlOptions) -> anyhow::Result<Self> {
+        Ok(Self {
+            remotes: Remotes::trusting(RemoteLimits::default(), options.upstream_ca.clone()),
+            secrets: options.upstream_secrets.as_deref().map_or_else(|| Ok(Secrets::default()), read)?,
+            account: options.account.clone(),
+        })
+    }
+
+    /// The client for upstream registries. Clones share its connections.
+    pub fn remotes(&self) -> Remotes {
+        self.remotes.clone()
+    }
+
+    /// `user:password` of a secret.
+    pub fn credentials(&self, arn: &str) -> Option<String> {
+        let login = self.secrets.0.iter().find(|(key, _)| self.names(key, arn));
+        login.map(|(_, login)| format!("{}:{}", login.username, login.access_token))
+    }
+
+    /// Whether a key of the file means the secret with this ARN, which may end with Secrets Manager's suffix.
+    fn names(&self, key: &str, arn: &str) -> bool {
+        let is_it = |text: &str| match text.strip_prefix(key) {
+            Some("") => true,
+            Some(rest) => {
+                let suffix = rest.strip_prefix('-').unwrap_or_default();
+                suffix.len() == SUFFIX_CHARS && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            }
+            None => false,
+        };
+        if key.starts_with("arn:") {
+            return is_it(arn);
+        }
+        let Ok(arn) = arn.parse::<Arn>() else { return false };
+        let name = arn.resource.strip_prefix("secret:");
+        arn.account == self.account.as_str() && name.is_some_and(is_it)
+    }
+
+    /// Why a registry does not let us in; nothing when it does.
+    pub async fn failure(&self, registry: &str, secret: Option<&str>) -> Option<String> {
+        let credentials = match secret {
+            None => None,
+            Some(arn) => match self.credentials(arn) {
+                Some(credentials) => Some(credentials),
+                None => return Some(format!("The secret '{arn}' does not exist")),
+            },
+        };
+        let answered = self.remotes.ping(registry, credentials.as_deref()).await;
+        answered.err().map(|error| honmaru_base::chain(&error))
+    }
+}
+
+/// Refuses a file that is none of secrets.
+pub fn check(file: &Path) -> anyhow::Result<()> {
+    read(file).map(drop)
+}
+
+fn read(file: &Path) -> anyhow::Result<Secrets> {
+    let text = std::fs::read(file).with_context(|| format!("failed to read {}", file.display()))?;
+    // What the file holds is no text for an error: only where it is wrong.
+    let wrong = |error: serde_json::Error| {
+        anyhow::anyhow!(
+            "{} holds no secrets (line {}, column {})\nhint: {{\"ecr-pullthroughcache/NAME\": {{\"username\": \"...\", \
+             \"accessToken\": \"...\"}}}} is expected",
+            file.display(),
+            error.line(),
+            error.column()
+        )
+    };
+    serde_json::from_slice(&text).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_found_by_name_in_the_default_account_and_by_arn_in_any() {
+        let secrets = r#"{
+            "ecr-pullthroughcache/hub": {"username": "me", "accessToken": "t1"},
+            "arn:aws:secretsmanager:eu-west-1:222222222222:secret:ecr-pullthroughcache/other":
+                {"username": "you", "accessToken": "t2"}
+        }"#;
+        let upstreams = Upstreams {
+            remotes: Remotes::new(RemoteLimits::default()),
+            secrets: serde_json::from_str(secrets).unwrap(),
+            account: "111111111111".parse().unwrap(),
+        };
+        let check = |account: &str, name: &str, expected: Option<&str>| {
+            let arn = format!("arn:aws:secretsmanager:eu-west-1:{account}:secret:ecr-pullthroughcache/{name}");
+            assert_eq!(upstreams.credentials(&arn).as_deref(), expected, "{arn}");
+        };
+        check("111111111111", "hub", Some("me:t1"));
+        check("111111111111", "hub-AbC123", Some("me:t1"));
+        check("111111111111", "hub-AbC12", None);
+        check("111111111111", "hub2", None);
+        check("222222222222", "hub", None);
+        check("222222222222", "other-abcdef", Some("you:t2"));
+        check("111111111111", "other", None);
+    }
+}
