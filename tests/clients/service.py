@@ -205,6 +205,31 @@ def firewall():
     wafv2.delete_web_acl(Name="web", Scope="REGIONAL", Id=summary["Id"], LockToken=summary["LockToken"])
 
 
+def listens(port):
+    """Whether anybody on this machine listens on a port, at whatever address. Ref: proc_net_tcp(5)."""
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table][1:]
+    return any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
+
+
+def listener(what):
+    """A further listener is made, or deleted again: then nobody listens there, whoever still has its socket."""
+    port = 8123
+    balancer = ELB.describe_load_balancers(Names=["web"])["LoadBalancers"][0]["LoadBalancerArn"]
+    if what == "create":
+        assert not listens(port), "something else uses the test's port"
+        ELB.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=port, DefaultActions=[
+            {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}])
+        wait("edge listens", 10, lambda: listens(port))
+    elif what == "check":
+        assert listens(port), "the port is closed"
+    else:
+        found = ELB.describe_listeners(LoadBalancerArn=balancer)["Listeners"]
+        arn, = [listener["ListenerArn"] for listener in found if listener["Port"] == port]
+        ELB.delete_listener(ListenerArn=arn)
+        wait("nobody listens", 10, lambda: not listens(port))
+
+
 def logged():
     """The log has what the servers said, request by request."""
     mark = f"/mark-{int(time.time())}"
@@ -234,5 +259,5 @@ def delete():
 
 
 if __name__ == "__main__":
-    main({"create": create, "tasks": list_tasks, "update": update, "bad": bad, "scale": scale, "firewall": firewall,
-          "logged": logged, "delete": delete, "stable": lambda: stable(60)})
+    main({"create": create, "listener": listener, "tasks": list_tasks, "update": update, "bad": bad, "scale": scale,
+          "firewall": firewall, "logged": logged, "delete": delete, "stable": lambda: stable(60)})

@@ -37,6 +37,20 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Fails when more requests failed than clients can have had in flight at one moment, or when one was refused.
+    pub fn only_what_was_in_flight_failed(&self) -> Result<()> {
+        let refused: Vec<&String> = self.failed.iter().filter(|cause| is_refusal(cause)).collect();
+        ensure!(refused.is_empty(), "connections were refused: {refused:?}");
+        ensure!(
+            self.failed.len() <= CLIENTS,
+            "{} requests failed, and only {CLIENTS} can have been in flight: {:?}",
+            self.failed.len(),
+            self.failed
+        );
+        ensure!(self.answered > 0, "no request was sent");
+        Ok(())
+    }
+
     /// Fails when a request failed.
     pub fn nothing_failed(&self) -> Result<()> {
         let (failed, answered) = (&self.failed, self.answered);
@@ -109,6 +123,11 @@ impl Drop for Load {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Whether a cause says that nobody listened.
+fn is_refusal(cause: &str) -> bool {
+    cause.contains("refused")
 }
 
 fn client(shared: &Shared, port: u16, host: &str) {

@@ -2,7 +2,7 @@
 //! and comes back after a reboot.
 //! Method: boto3 makes and changes it, load runs against it from this process, roles are killed with SIGKILL.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use honmaru_tests::cloud::{Cloud, phase, wait_until};
 use honmaru_tests::load::Load;
 use serde_json::Value;
@@ -30,6 +30,18 @@ fn service() -> Result<()> {
             kill_under_load(&cloud, role)
         })?;
     }
+    phase("kill -9 of `up`, and of edge under the next one", || {
+        replace_supervisor(&mut cloud)?;
+        kill_under_load(&cloud, "edge")
+    })?;
+    phase("a listener outlives edge, and is gone when it is deleted", || {
+        run(&cloud, &["listener", "create"])?;
+        let edge = cloud.kill("edge")?;
+        run(&cloud, &["listener", "check"])?;
+        cloud.wait_for_restart("edge", edge)?;
+        run(&cloud, &["listener", "check"])?;
+        run(&cloud, &["listener", "delete"])
+    })?;
     phase("a rolling update under load", || {
         let load = started(&cloud)?;
         let answer = run(&cloud, &["update", "two"])?;
@@ -104,18 +116,23 @@ fn both_answer(cloud: &Cloud, host: &str) -> Result<()> {
 }
 
 // Method: a write is acknowledged right before the kill; the load goes on; then the tasks are the same and the write is
-// there. Edge is the one that serves: what it had in its hands may fail, what comes after it is back may not.
+// there. Edge is the one that serves: what it had in its hands may fail, and nothing else: who connects while it is away
+// waits. So do calls while control is away.
 fn kill_under_load(cloud: &Cloud, role: &str) -> Result<()> {
     let before = cloud.python("service.py", &["tasks"])?;
-    let group = format!("/written/before/{role}/died");
+    let group = format!("/written/before/{role}/died/{}", cloud.role_pid(role)?);
     let load = started(cloud)?;
     cloud.aws(&["logs", "create-log-group", "--log-group-name", &group])?;
     let pid = cloud.kill(role)?;
+    if role == "control" {
+        endpoint_waits(cloud)?;
+    }
     cloud.wait_for_restart(role, pid)?;
     load.wait_for(200, GOES_ON)?;
     let outcome = load.stop();
     if role == "edge" {
         println!("     {} of {} requests failed", outcome.failed.len(), outcome.answered);
+        outcome.only_what_was_in_flight_failed()?;
         let again = started(cloud)?;
         again.stop().nothing_failed()?;
     } else {
@@ -128,5 +145,37 @@ fn kill_under_load(cloud: &Cloud, role: &str) -> Result<()> {
     );
     let after = cloud.python("service.py", &["tasks"])?;
     ensure!(before == after, "the tasks changed: {before} became {after}");
+    Ok(())
+}
+
+// The process may have accepted a connection in its last moment; refused is none.
+fn endpoint_waits(cloud: &Cloud) -> Result<()> {
+    for _ in 0..3 {
+        match cloud.http(cloud.port, "localhost", "/_honmaru/health") {
+            Ok((200, _)) => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => bail!("the endpoint refused a call"),
+            other => println!("     a call that was in flight: {other:?}"),
+        }
+    }
+    bail!("the endpoint answered none of three calls")
+}
+
+/// Kills `honmaru up` and starts it anew; returns when it has edge's sockets.
+fn replace_supervisor(cloud: &mut Cloud) -> Result<()> {
+    let log = cloud.state.join("logs/edge.log");
+    let handed_over = || -> Result<usize> {
+        let text = std::fs::read_to_string(&log)?;
+        Ok(text.matches("keeps listening sockets").count())
+    };
+    let before = handed_over()?;
+    ensure!(before > 0, "edge has never handed its sockets over");
+    let (up, edge) = (cloud.kill("up")?, cloud.role_pid("edge")?);
+    cloud.up()?;
+    wait_until("edge handed its sockets to the new `up`", GOES_ON, || {
+        ensure!(cloud.role_pid("up")? != up, "the former one still has the lock");
+        ensure!(handed_over()? > before, "not yet");
+        Ok(())
+    })?;
+    ensure!(cloud.role_pid("edge")? == edge, "edge was not adopted");
     Ok(())
 }

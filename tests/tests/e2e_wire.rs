@@ -59,6 +59,7 @@ fn aws_cli(cloud: &Cloud) -> Result<()> {
 // Method: one client writes call after call; control is killed in the midst; every acknowledged group is there after.
 fn kill_among_writes(cloud: &Cloud) -> Result<()> {
     let go = PathBuf::from(format!("{}.go", cloud.state.display()));
+    let stop = PathBuf::from(format!("{}.stop", cloud.state.display()));
     let before = cloud.role_pid("control")?;
     let written = std::thread::scope(|scope| -> Result<_> {
         let writer = scope.spawn(|| cloud.python("wire.py", &["write_and_crash", "20000"]));
@@ -67,16 +68,20 @@ fn kill_among_writes(cloud: &Cloud) -> Result<()> {
             Ok(())
         });
         let killed = killed.and_then(|()| cloud.kill("control"));
+        let killed = killed.and_then(|_| cloud.wait_for_restart("control", before));
+        // It goes on when no call was in flight: then it writes to the next control.
+        std::fs::write(&stop, "")?;
         let written = writer
             .join()
             .map_err(|_| anyhow::anyhow!("the writer's thread panicked"))?;
         killed?;
         written
     });
-    let _ = std::fs::remove_file(&go);
+    for file in [&go, &stop] {
+        let _ = std::fs::remove_file(file);
+    }
     let written = written?["written"].as_u64().unwrap_or_default();
     ensure!((20..20_000).contains(&written), "{written} groups were written");
-    cloud.wait_for_restart("control", before)?;
     let found = cloud.python("wire.py", &["count_groups", "/kill/"])?;
     let names: Vec<&str> = found["names"]
         .as_array()

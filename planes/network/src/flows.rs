@@ -42,8 +42,8 @@ pub(crate) fn forget(addresses: &BTreeSet<Ipv4Addr>) -> io::Result<usize> {
     let socket = open()?;
     let mut forgotten = 0;
     for _ in 0..WALKS_MAX {
-        // Not filtered by the kernel: those of Debian 12 can look at one direction only, so that it would take two
-        // walks, and the walk is what costs.
+        // Not filtered by the kernel: a filter looks at one direction, so that it would take two walks, and the walk is
+        // what costs.
         let found = find(&socket, addresses)?;
         for flow in &found {
             delete(&socket, flow)?;

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Clients at once.
-const CLIENTS: usize = 4;
+pub const CLIENTS: usize = 4;
 /// The pause between two requests of one client.
 const PAUSE: Duration = Duration::from_millis(5);
 /// How long an answer may take.

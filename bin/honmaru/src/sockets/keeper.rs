@@ -237,6 +237,7 @@ impl Shared {
             line::send(&line, Message::Socket, Some(socket.as_fd()))?;
         }
         line::send(&line, Message::All, None)?;
+        tracing::info!(held = state.held.len(), "`honmaru up` keeps listening sockets");
         state.line = Some(Arc::new(line));
         for (address, socket) in offered {
             if !state.held.contains_key(&address) {
