@@ -2,6 +2,7 @@
 
 use crate::OpenError;
 use crate::reconcilers::Reconcilers;
+use crate::snapshots;
 use crate::writer::{Command, Writer};
 use honmaru_base::{Clock, SeededRng};
 use honmaru_log::{Log, Revision};
@@ -9,15 +10,10 @@ use honmaru_machine::{Reconciler, State, Tx};
 use parking_lot::RwLock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Commands that may wait for the writer; a further caller waits for a place.
 const COMMANDS_QUEUED_MAX: usize = 4_096;
-/// Records after which a snapshot is taken and the log is compacted.
-const SNAPSHOT_RECORDS: u64 = 100_000;
-/// How often the log is maintained and the need of a snapshot is looked at.
-const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why the engine did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -105,7 +101,7 @@ impl Engine {
                     source: Box::new(source),
                 })
             })?;
-        tokio::spawn(maintain(Arc::downgrade(&shared), log, head));
+        tokio::spawn(snapshots::maintain(Arc::downgrade(&shared), log, head));
         Ok(Self {
             shared,
             commands: sender,
@@ -160,61 +156,14 @@ impl Engine {
         self.shared.durable.subscribe()
     }
 
+    /// What the writer and the readers share.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
     /// The log's head.
     pub fn head(&self) -> Revision {
         self.shared.head.load(Ordering::Acquire)
     }
-}
-
-/// Maintains the log and takes snapshots, off the commit path, as long as the engine lives.
-async fn maintain(shared: std::sync::Weak<Shared>, log: Arc<dyn Log>, opened_at: Revision) {
-    let mut snapshot_at = log
-        .snapshot_get()
-        .ok()
-        .flatten()
-        .map_or(0, |(revision, _)| revision)
-        .min(opened_at);
-    loop {
-        tokio::time::sleep(MAINTENANCE_INTERVAL).await;
-        let Some(shared) = shared.upgrade() else { return };
-        let (due, head) = {
-            let head = shared.head.load(Ordering::Acquire);
-            (head.saturating_sub(snapshot_at) >= SNAPSHOT_RECORDS, head)
-        };
-        let log = log.clone();
-        let done = tokio::task::spawn_blocking(move || -> Result<Option<Revision>, honmaru_log::LogError> {
-            let taken = if due {
-                Some(snapshot(&shared, log.as_ref())?)
-            } else {
-                None
-            };
-            log.maintain()?;
-            Ok(taken)
-        })
-        .await;
-        match done {
-            Ok(Ok(Some(revision))) => snapshot_at = revision,
-            Ok(Ok(None)) => {}
-            Ok(Err(error)) => tracing::warn!(err = %honmaru_base::chain(&error), head, "failed to maintain the log"),
-            Err(error) => tracing::warn!(%error, "log maintenance panicked"),
-        }
-    }
-}
-
-/// Writes the whole state as a snapshot and forgets the records that it covers.
-fn snapshot(shared: &Shared, log: &dyn Log) -> Result<Revision, honmaru_log::LogError> {
-    // Rows may be seen here whose records are not appended yet. The revision must not be ahead of the rows, and may
-    // be behind them: replaying a record twice gives the same row.
-    let (records, revision) = {
-        let state = shared.state.read();
-        (state.dump(), shared.head.load(Ordering::Acquire))
-    };
-    let mut bytes = Vec::new();
-    for record in &records {
-        serde_json::to_writer(&mut bytes, record).expect("a record is plain data");
-        bytes.push(b'\n');
-    }
-    log.snapshot_put(revision, &bytes)?;
-    log.compact(revision)?;
-    Ok(revision)
 }

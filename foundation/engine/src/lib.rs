@@ -10,6 +10,7 @@ mod clock;
 mod engine;
 mod reconcilers;
 mod replay;
+mod snapshots;
 mod writer;
 
 pub use clock::{SystemClock, system_rng};
