@@ -148,6 +148,11 @@ impl Cloud {
         }
     }
 
+    /// The binary under test.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// The endpoint's URL.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
@@ -330,8 +335,8 @@ impl Cloud {
         wait_until("the host is clean", END_TIMEOUT, || self.before.compare(&self.state))
     }
 
-    /// Asks `honmaru up` to end and waits for it.
-    fn stop(&mut self) {
+    /// Asks `honmaru up` to end, which ends the roles, and waits for it. Containers keep running.
+    pub fn stop(&mut self) {
         let Some(mut up) = self.up.take() else { return };
         let _ = i32::try_from(up.id()).map(|pid| signal(pid, "TERM"));
         let deadline = Instant::now() + END_TIMEOUT;

@@ -3,11 +3,14 @@
 //! Method: raw sockets, curl, openssl and the aws CLI against a cloud of the test's own.
 
 use anyhow::{Context, Result, bail, ensure};
-use honmaru_tests::cloud::{Cloud, bounded, phase, text};
+use honmaru_tests::cloud::{Cloud, bounded, phase, root, signal, text, wait_until};
+use honmaru_tests::load::request;
 use serde_json::{Value, json};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long an answer may take: less than the endpoint's own patience, so that a call that waits for it fails.
@@ -23,7 +26,12 @@ fn hostile() -> Result<()> {
     let log = std::fs::read_to_string(cloud.state.join("logs/control.log"))?;
     ensure!(!log.contains("panicked"), "{log}");
     phase("audit", || audit(&cloud))?;
+    phase("what the registry and strangers do is in the trail too", || {
+        strangers(&cloud)
+    })?;
+    phase("honmaru audit", || audit_command(&cloud))?;
     phase("tags of all services", || tags(&cloud))?;
+    phase("SIGTERM of control under load fails no request", || terminate(&cloud))?;
     phase("destroy leaves the host clean", || cloud.finish())
 }
 
@@ -31,33 +39,8 @@ fn hostile() -> Result<()> {
 fn tls() -> Result<()> {
     let folder = std::env::temp_dir().join(format!("honmaru-tls-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
-    let mut openssl = Command::new("openssl");
-    openssl
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .args([
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost,IP:127.0.0.1",
-            "-keyout",
-        ])
-        .arg(&key)
-        .arg("-out")
-        .arg(&cert);
-    let made = bounded(&mut openssl, Duration::from_secs(20))?;
-    ensure!(made.status.success(), "{}", text(&made.stderr));
-    let (cert, key) = (cert.display().to_string(), key.display().to_string());
+    let (cert, key) = certificate(&folder, "cert")?;
+    let (other, _) = certificate(&folder, "other")?;
     let cloud = Cloud::start_with(&["--tls-cert", &cert, "--tls-key", &key])?;
     let curl = |arguments: &[&str], scheme: &str| -> Result<String> {
         let url = format!("{scheme}://localhost:{}/_honmaru/health", cloud.port);
@@ -86,6 +69,69 @@ fn tls() -> Result<()> {
             let said = curl(arguments, scheme)?;
             ensure!(said == wanted, "{arguments:?} {scheme}: `{said}`, not `{wanted}`");
         }
+        Ok(())
+    })?;
+    phase("the state directory says where, and whom to believe", || {
+        let keys = std::fs::read_to_string(cloud.state.join("control/credentials.json"))?;
+        let keys: Value = serde_json::from_str(&keys)?;
+        ensure!(
+            keys["endpoint"] == format!("https://127.0.0.1:{}", cloud.port),
+            "{}",
+            keys["endpoint"]
+        );
+        let ca = keys["ca"].as_str().context("no certificate is named")?;
+        ensure!(std::fs::read(ca)? == std::fs::read(&cert)?, "it is another certificate");
+        let env = ok(&cloud, &["env"])?;
+        ensure!(env.contains(&format!("export AWS_CA_BUNDLE={ca}")), "no AWS_CA_BUNDLE");
+        ensure!(
+            env.contains(&format!("export AWS_ENDPOINT_URL=https://127.0.0.1:{}", cloud.port)),
+            "no https"
+        );
+        // As a shell would use it: the aws CLI believes the endpoint.
+        let mut shell = cloud.command("sh")?;
+        shell.args(["-c", &format!("{env}\naws sts get-caller-identity --output json")]);
+        let said = bounded(&mut shell, Duration::from_secs(60))?;
+        ensure!(said.status.success(), "{}", text(&said.stderr));
+        Ok(())
+    })?;
+    phase("every command speaks TLS: deploy, ps, logs, exec, audit", || {
+        let hello = root().join("examples/hello").display().to_string();
+        ok(&cloud, &["deploy", &hello, "--count", "1"])?;
+        ensure!(ok(&cloud, &["ps"])?.contains("hello"), "no app");
+        ok(&cloud, &["logs", "hello"])?;
+        let said = ok(
+            &cloud,
+            &["exec", "hello", "--", "sh", "-c", "echo over=$((40 + 2)); exit 0"],
+        )?;
+        ensure!(said.contains("over=42"), "{said}");
+        let failed = cloud.honmaru(&["exec", "hello", "--", "sh", "-c", "exit 9"])?;
+        ensure!(failed.status.code() == Some(9), "the exit code is {:?}", failed.status);
+        let script = "wget -qO- http://169.254.170.2$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
+        let said = ok(&cloud, &["exec", "hello", "--", "sh", "-c", script])?;
+        let keys: Value = serde_json::from_str(&said).context("the task has no credentials")?;
+        ensure!(
+            keys["AccessKeyId"].as_str().is_some_and(|id| id.starts_with("ASIA")),
+            "no key"
+        );
+        let trail = ok(&cloud, &["audit", "--json", "--event", "PutImage"])?;
+        let record: Value = serde_json::from_str(trail.lines().last().context("the push is not in the trail")?)?;
+        ensure!(
+            record["additionalEventData"]["tls"] == true,
+            "the push went over plain HTTP: {record}"
+        );
+        ensure!(record["userIdentity"]["type"] == "IAMUser", "{record}");
+        ok(&cloud, &["delete", "hello", "--yes"]).map(drop)
+    })?;
+    phase("who is not believed gets no keys and no calls", || {
+        let mut honmaru = cloud.command(cloud.binary())?;
+        honmaru
+            .env("AWS_ENDPOINT_URL", format!("https://127.0.0.1:{}", cloud.port))
+            // Another certificate than the endpoint's.
+            .env("AWS_CA_BUNDLE", &other)
+            .arg("ps");
+        let refused = bounded(&mut honmaru, Duration::from_secs(30))?;
+        let said = text(&refused.stderr);
+        ensure!(!refused.status.success() && said.contains("not believed"), "{said}");
         Ok(())
     })?;
     phase("signed calls over TLS", || {
@@ -117,6 +163,49 @@ fn tls() -> Result<()> {
     })?;
     let _ = std::fs::remove_dir_all(&folder);
     phase("destroy leaves the host clean", || cloud.finish())
+}
+
+/// A certificate that is its own authority, and its key: what people make for one machine.
+fn certificate(folder: &Path, name: &str) -> Result<(String, String)> {
+    let (cert, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
+    let mut openssl = Command::new("openssl");
+    openssl
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args([
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-keyout",
+        ])
+        .arg(&key)
+        .arg("-out")
+        .arg(&cert);
+    let made = bounded(&mut openssl, Duration::from_secs(20))?;
+    ensure!(made.status.success(), "{}", text(&made.stderr));
+    Ok((cert.display().to_string(), key.display().to_string()))
+}
+
+/// Runs a command of ours that must work, and returns its standard output.
+fn ok(cloud: &Cloud, arguments: &[&str]) -> Result<String> {
+    let output = cloud.honmaru(arguments)?;
+    let said = text(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "`honmaru {}` failed: {said}",
+        arguments.join(" ")
+    );
+    Ok(text(&output.stdout))
 }
 
 /// Sends bytes, says that no more will come, and returns the status of the first answer; nothing when the connection
@@ -466,6 +555,147 @@ fn audit(cloud: &Cloud) -> Result<()> {
     ensure!(text(&bad.stderr).contains("InvalidNextTokenException"), "{bad:?}");
     let (_, metrics) = cloud.http(cloud.port, "localhost", "/metrics")?;
     ensure!(metrics.contains("honmaru_audit_lost_total 0"), "{metrics}");
+    Ok(())
+}
+
+/// Clients that open a connection for each request: none fails while control ends and its successor begins.
+fn terminate(cloud: &Cloud) -> Result<()> {
+    let (is_over, answered) = (AtomicBool::new(false), AtomicU64::new(0));
+    let ask = || -> Result<()> {
+        while !is_over.load(Ordering::Relaxed) {
+            let (status, _) = request(cloud.port, "localhost", "/_honmaru/health").context("a request failed")?;
+            ensure!(status == 200, "the status is {status}");
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        let replaced = (|| {
+            let control = cloud.role_pid("control")?;
+            let before = answered.load(Ordering::Relaxed);
+            wait_until("there is load", ANSWER_TIMEOUT, || {
+                ensure!(answered.load(Ordering::Relaxed) > before + 50, "not yet");
+                Ok(())
+            })?;
+            signal(control, "TERM")?;
+            cloud.wait_for_restart("control", control)?;
+            let before = answered.load(Ordering::Relaxed);
+            wait_until("the load goes on", ANSWER_TIMEOUT, || {
+                ensure!(answered.load(Ordering::Relaxed) > before + 50, "not yet");
+                Ok(())
+            })
+        })();
+        is_over.store(true, Ordering::Relaxed);
+        for client in clients {
+            client.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
+        }
+        replaced
+    })
+}
+
+/// The lines of `honmaru audit --json` with some filters.
+fn trail(cloud: &Cloud, filters: &[&str]) -> Result<Vec<Value>> {
+    let said = ok(cloud, &[&["audit", "--json", "--limit", "1000"], filters].concat())?;
+    said.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+}
+
+fn strangers(cloud: &Cloud) -> Result<()> {
+    let answer = cloud.aws(&["ecr", "get-authorization-token"])?;
+    let token = answer["authorizationData"][0]["authorizationToken"]
+        .as_str()
+        .context("a token")?
+        .to_owned();
+    cloud.aws(&["ecr", "create-repository", "--repository-name", "audited"])?;
+    let get = |path: &str, headers: &str| {
+        send(
+            cloud,
+            format!("GET {path} HTTP/1.1\r\nHost: a\r\n{headers}\r\n").as_bytes(),
+        )
+    };
+    let basic = format!("Authorization: Basic {token}\r\nUser-Agent: docker/1\r\n");
+    ensure!(
+        get("/v2/audited/manifests/v1", &basic)? == Some(404),
+        "there is an image"
+    );
+    ensure!(get("/v2/", &basic)? == Some(200), "the token is not taken");
+    for _ in 0..200 {
+        ensure!(get("/v2/", "")? == Some(401), "a stranger is let in");
+        ensure!(get("/nowhere/at/all", "X-Amz-Security-Token: Very-S3cret-passw0rd\r\n")?.is_some_and(|s| s >= 400));
+    }
+    let pulled = trail(cloud, &["--event", "BatchGetImage"])?;
+    let [pull] = pulled.as_slice() else { bail!("{pulled:?}") };
+    ensure!(
+        pull["errorCode"] == "MANIFEST_UNKNOWN" && pull["userAgent"] == "docker/1",
+        "{pull}"
+    );
+    ensure!(pull["requestParameters"]["imageIds"][0]["imageTag"] == "v1", "{pull}");
+    ensure!(
+        pull["sourceIPAddress"] == "127.0.0.1" && pull["userIdentity"]["arn"].is_string(),
+        "{pull}"
+    );
+    let refused = trail(cloud, &["--event", "ecr:Ping", "--errors"])?;
+    ensure!(refused.len() == 1, "{} records of 200 refused pings", refused.len());
+    let unrouted = trail(cloud, &["--event", "Unrouted"])?;
+    let here = |record: &&Value| record["requestParameters"]["path"] == "/nowhere/at/all";
+    ensure!(
+        unrouted.iter().filter(here).count() <= 1,
+        "{} records of strangers",
+        unrouted.len()
+    );
+    for entry in std::fs::read_dir(cloud.state.join("control/audit"))? {
+        let text = std::fs::read_to_string(entry?.path())?;
+        for secret in [token.as_str(), "Very-S3cret-passw0rd"] {
+            ensure!(!text.contains(secret), "a secret is in the trail");
+        }
+    }
+    Ok(())
+}
+
+fn audit_command(cloud: &Cloud) -> Result<()> {
+    let lines = ok(cloud, &["audit", "--event", "CreateUser"])?;
+    ensure!(
+        lines.contains("iam:CreateUser user/audited from 127.0.0.1: 200 in "),
+        "{lines}"
+    );
+    let failed = trail(cloud, &["--errors", "--event", "ecs:Delete*"])?;
+    ensure!(
+        failed.len() == 1 && failed.iter().all(|record| record["errorCode"].is_string()),
+        "{failed:?}"
+    );
+    ensure!(
+        !trail(cloud, &["--resource", "audited", "--event", "iam:*"])?.is_empty(),
+        "no resource"
+    );
+    ensure!(
+        trail(cloud, &["--user", "nobody-at-all"])?.is_empty(),
+        "whose are these?"
+    );
+    ensure!(
+        trail(cloud, &["--until", "1h"])?.is_empty(),
+        "the cloud is younger than that"
+    );
+    let wrong = cloud.honmaru(&["audit", "--since", "yesterday"])?;
+    ensure!(wrong.status.code() == Some(2), "{wrong:?}");
+    // It follows: a call that comes later is printed, once, and its own questions are not.
+    let mut follow = cloud.command(cloud.binary())?;
+    let mut follow = follow
+        .args(["audit", "--follow", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut lines = BufReader::new(follow.stdout.take().context("a pipe")?).lines();
+    cloud.aws(&["iam", "create-user", "--user-name", "followed"])?;
+    let (found, is_found) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let found_line = lines.find_map(|line| line.ok().filter(|line| line.contains("\"followed\"")));
+        let _ = found.send(found_line);
+    });
+    let line = is_found.recv_timeout(ANSWER_TIMEOUT);
+    follow.kill()?;
+    follow.wait()?;
+    let line = line.context("it was not printed")?.context("it ended")?;
+    let record: Value = serde_json::from_str(&line)?;
+    ensure!(record["eventName"] == "CreateUser", "{record}");
     Ok(())
 }
 

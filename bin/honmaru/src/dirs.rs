@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 /// <state>/control/     log, journal, the administrator's keys (control's, 0700)
 /// <state>/images/      the registry's blobs (control's; node reads)
 /// <state>/node/        tasks, layers, namespaces (root's, 0700)
+/// <state>/tls-ca.pem   what vouches for the endpoint's certificate (everybody reads)
 /// <state>/edge/        the last configuration (edge's, 0700)
 /// <state>/up.sock      where roles give and get their listening sockets (root's)
 /// ```
@@ -83,6 +84,11 @@ impl Dirs {
     /// The administrator's keys.
     pub fn credentials(&self) -> PathBuf {
         self.control().join("credentials.json")
+    }
+
+    /// The certificates that vouch for the endpoint's own, for everybody to read; there with TLS only.
+    pub fn tls_ca(&self) -> PathBuf {
+        self.state.join("tls-ca.pem")
     }
 
     /// Lock files.

@@ -48,6 +48,14 @@ pub fn run(arguments: RoleArguments) -> anyhow::Result<()> {
                     .zip(options.tls_key)
                     .map(|(cert, key)| control::TlsFiles { cert, key }),
                 oidc_ca: options.oidc_ca,
+                tls_ca: options.tls_ca,
+                audit: control::AuditBounds {
+                    days: options.audit_days,
+                    bytes_max: u64::from(options.audit_mib) << 20,
+                },
+                upstream_ca: options.upstream_ca,
+                upstream_secrets: options.upstream_secrets,
+                registry_bytes_max: options.registry_bytes_max.map(|size| size.0),
             };
             control::run(options, me).await
         }),

@@ -59,12 +59,15 @@ pub fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>>
 pub fn host_for(chain: &[CertificateDer<'_>], listen: SocketAddr) -> Option<String> {
     let leaf = chain.first()?;
     let parsed = ParsedCertificate::try_from(leaf).ok()?;
-    let is_for = |name: &str| {
-        ServerName::try_from(name.to_owned()).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
-    };
+    let is_for =
+        |name: &str| ServerName::try_from(name.to_owned()).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok());
     let (ip, anywhere) = (listen.ip(), listen.ip().is_unspecified());
     if !anywhere && is_for(&ip.to_string()) {
-        return Some(if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() });
+        return Some(if ip.is_ipv6() {
+            format!("[{ip}]")
+        } else {
+            ip.to_string()
+        });
     }
     if (anywhere || ip.is_loopback()) && is_for("localhost") {
         return Some("localhost".to_owned());

@@ -13,7 +13,9 @@ mod state;
 mod table;
 mod tx;
 
-pub use operation::{Access, AsyncHandler, BoxFuture, Call, Handler, Operation, Principal, PrincipalKind};
+pub use operation::{
+    Access, AsyncHandler, BoxFuture, Call, Handler, Operation, Principal, PrincipalKind, SessionContext,
+};
 pub use reconcile::Reconciler;
 pub use record::{RECORD_FORMAT, Record, RecordError};
 pub use state::State;

@@ -2,6 +2,7 @@
 
 use crate::{State, Tx};
 use honmaru_base::{AccountId, ApiError, Scope, Time};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::future::Future;
 use std::net::IpAddr;
@@ -46,6 +47,21 @@ pub struct Principal {
     pub tags: Vec<(String, String)>,
     /// Session policies (JSON documents) that limit a role session.
     pub session_policies: Vec<String>,
+    /// The session behind temporary credentials.
+    pub session: Option<SessionContext>,
+}
+
+/// What is known of the session behind temporary credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionContext {
+    /// When they were issued, for `aws:TokenIssueTime`.
+    pub issued_at: Time,
+    /// Who stands behind the session, for `aws:SourceIdentity`. It passes on to further sessions.
+    pub source_identity: Option<String>,
+    /// Keys of the session tags that pass on to further sessions.
+    pub transitive_tag_keys: Vec<String>,
+    /// The ARN of the OIDC provider that the session came from, for `aws:FederatedProvider`.
+    pub federated_provider: Option<String>,
 }
 
 /// Everything about a call but its input.

@@ -18,6 +18,18 @@ pub struct Pushed {
     pub digest: String,
 }
 
+/// How a registry is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// Plain HTTP, or TLS without a look at the certificate: for a registry on this machine.
+    Local,
+    /// TLS. The system's authorities vouch for the registry, or the certificates in a PEM file.
+    Tls {
+        /// The file.
+        authorities: Option<PathBuf>,
+    },
+}
+
 /// Builds with a storage directory of its own.
 #[derive(Debug, Clone)]
 pub struct Builder {
@@ -166,8 +178,14 @@ impl Builder {
         Ok(ImageFacts::read(&inspected))
     }
 
-    /// Pushes an image to a registry that speaks plain HTTP on this machine. `credentials` is `user:password`.
-    pub async fn push(&self, image: &str, destination: &str, credentials: &str) -> Result<Pushed, BuildError> {
+    /// Pushes an image to a registry. `credentials` is `user:password`.
+    pub async fn push(
+        &self,
+        image: &str,
+        destination: &str,
+        credentials: &str,
+        transport: &Transport,
+    ) -> Result<Pushed, BuildError> {
         let failed = |source| BuildError::File {
             path: self.storage.clone(),
             source,
@@ -182,10 +200,28 @@ impl Builder {
         std::fs::write(&auth, entry.to_string()).map_err(failed)?;
         let auth = auth.display().to_string();
         let target = format!("docker://{destination}");
+        // Ref: containers-certs.d(5): every `.crt` in the directory is an authority's.
+        let certificates = dir.path().join("certs");
+        std::fs::create_dir(&certificates).map_err(failed)?;
+        let verify = match transport {
+            Transport::Local => "--tls-verify=false",
+            Transport::Tls { authorities } => {
+                if let Some(file) = authorities {
+                    std::fs::copy(file, certificates.join("authorities.crt")).map_err(|source| BuildError::File {
+                        path: file.clone(),
+                        source,
+                    })?;
+                }
+                "--tls-verify=true"
+            }
+        };
+        let certificates = certificates.display().to_string();
         let arguments = [
             "push",
             "-q",
-            "--tls-verify=false",
+            verify,
+            "--cert-dir",
+            &certificates,
             "--authfile",
             &auth,
             "--digestfile",

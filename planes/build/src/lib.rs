@@ -12,7 +12,7 @@ mod error;
 mod inspect;
 
 pub use base_image::{BUSYBOX_IMAGE, ensure_base_images};
-pub use buildah::{Builder, Pushed};
+pub use buildah::{Builder, Pushed, Transport};
 pub use dockerfile::{Finding, check_dockerfile, find_dockerfile};
 pub use error::BuildError;
 pub use inspect::ImageFacts;

@@ -1,7 +1,7 @@
 //! The record of one call, and how CloudTrail shows it.
 
 use honmaru_base::{AccountId, Region, Time};
-use honmaru_machine::{Principal, PrincipalKind};
+use honmaru_machine::{Principal, PrincipalKind, SessionContext};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -25,6 +25,9 @@ pub struct Who {
     /// The access key id that signed; not secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The session behind temporary credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionContext>,
 }
 
 impl Who {
@@ -43,6 +46,7 @@ impl Who {
             name,
             role,
             key: Some(principal.access_key_id.clone()).filter(|key| !key.is_empty()),
+            session: principal.session.clone(),
         }
     }
 
@@ -55,6 +59,7 @@ impl Who {
             name: None,
             role: None,
             key,
+            session: None,
         }
     }
 }
@@ -154,15 +159,32 @@ impl Recorded {
             put("accountId", Some(&self.account.to_string()));
         }
         put("accessKeyId", self.who.key.as_ref());
-        match &self.who.role {
-            Some(role) => {
-                let issuer = json!({ "type": "Role", "userName": role, "accountId": self.account.as_str() });
-                identity.insert("sessionContext".to_owned(), json!({ "sessionIssuer": issuer }));
+        let mut context = Map::new();
+        if let Some(session) = &self.who.session {
+            let created = session.issued_at.rfc3339();
+            context.insert(
+                "attributes".to_owned(),
+                json!({ "creationDate": created, "mfaAuthenticated": "false" }),
+            );
+            if let Some(source) = &session.source_identity {
+                context.insert("sourceIdentity".to_owned(), json!(source));
             }
-            None if self.who.kind == "IAMUser" => {
-                identity.insert("userName".to_owned(), json!(self.who.name));
+            if let Some(provider) = &session.federated_provider {
+                context.insert(
+                    "webIdFederationData".to_owned(),
+                    json!({ "federatedProvider": provider }),
+                );
             }
-            None => {}
+        }
+        if let Some(role) = &self.who.role {
+            let issuer = json!({ "type": "Role", "userName": role, "accountId": self.account.as_str() });
+            context.insert("sessionIssuer".to_owned(), issuer);
+        }
+        if !context.is_empty() {
+            identity.insert("sessionContext".to_owned(), Value::Object(context));
+        }
+        if self.who.kind == "IAMUser" {
+            identity.insert("userName".to_owned(), json!(self.who.name));
         }
         let mut document = json!({
             "eventVersion": "1.11",

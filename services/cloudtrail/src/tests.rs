@@ -1,6 +1,6 @@
-use crate::{Found, Place, Recorded, Trail, Wanted, Who, is_read_only, operations};
+use crate::{Found, Place, Recorded, Repeated, Trail, Wanted, Who, is_read_only, operations};
 use honmaru_base::{ApiError, Scope, Time};
-use honmaru_machine::{BoxFuture, Call, Handler, Principal, PrincipalKind};
+use honmaru_machine::{BoxFuture, Call, Handler, Principal, PrincipalKind, SessionContext};
 use serde_json::{Value, json};
 use std::future::Future;
 use std::pin::pin;
@@ -20,6 +20,7 @@ fn principal(kind: PrincipalKind) -> Principal {
         access_key_id: "AKIA1".to_owned(),
         tags: Vec::new(),
         session_policies: Vec::new(),
+        session: None,
     }
 }
 
@@ -190,6 +191,34 @@ fn the_document_is_cloudtrails() {
     assert_eq!(document["requestParameters"]["cluster"], "a");
     assert_eq!(document["responseElements"], Value::Null);
     assert_eq!(document["requestID"], "request-1");
+}
+
+#[test]
+fn a_sessions_document_says_who_stands_behind_it_and_a_count_how_many() {
+    let mut record = record(1, "RunTask");
+    let mut caller = principal(PrincipalKind::AssumedRole {
+        role: "app".to_owned(),
+        session: "s1".to_owned(),
+    });
+    caller.session = Some(SessionContext {
+        issued_at: Time::from_ms(0),
+        source_identity: Some("ada".to_owned()),
+        transitive_tag_keys: Vec::new(),
+        federated_provider: None,
+    });
+    record.who = Who::of(&caller);
+    record.repeated = Some(Repeated {
+        count: 7,
+        since: Time::from_ms(0),
+    });
+    let line = serde_json::to_string(&record).expect("plain data");
+    let record: Recorded = serde_json::from_str(&line).expect("it was written so");
+    let document = record.document();
+    let context = &document["userIdentity"]["sessionContext"];
+    assert_eq!(context["sourceIdentity"], "ada");
+    assert_eq!(context["attributes"]["creationDate"], "1970-01-01T00:00:00Z");
+    assert_eq!(context["sessionIssuer"]["userName"], "app");
+    assert_eq!(document["additionalEventData"]["repeatedCalls"], 7);
 }
 
 #[test]

@@ -118,6 +118,7 @@ impl Public {
                 access_key_id: "AKIA".to_owned(),
                 tags: Vec::new(),
                 session_policies: Vec::new(),
+                session: None,
             },
             request_id: "r".to_owned(),
             now: Time::from_ms(1_800_000_000_000),

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
 use honmaru_base::{Scope, Time};
-use honmaru_machine::{Principal, PrincipalKind, Resource, State, Tx};
+use honmaru_machine::{Principal, PrincipalKind, SessionContext, Resource, State, Tx};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
@@ -80,6 +80,8 @@ struct Identity {
     access_key_id: String,
     tags: Vec<(String, String)>,
     session_policies: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<SessionContext>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -233,6 +235,7 @@ impl Identity {
             access_key_id: principal.access_key_id.clone(),
             tags: principal.tags.clone(),
             session_policies: principal.session_policies.clone(),
+            session: principal.session.clone(),
         }
     }
 }
@@ -253,6 +256,7 @@ impl From<Identity> for Principal {
             access_key_id: identity.access_key_id,
             tags: identity.tags,
             session_policies: identity.session_policies,
+            session: identity.session,
         }
     }
 }

@@ -161,6 +161,7 @@ impl Ecr {
                 access_key_id: "AKIA".to_owned(),
                 tags: Vec::new(),
                 session_policies: Vec::new(),
+                session: None,
             },
             request_id: "r".to_owned(),
             now: Time::from_ms(1_800_000_000_000),

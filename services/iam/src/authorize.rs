@@ -8,12 +8,6 @@ use honmaru_identity::{
 };
 use honmaru_machine::{Access, Call, Principal, PrincipalKind, State};
 
-/// The key under which [`Principal::tags`] carries a session's source identity. No caller can set a tag of that name,
-/// as `aws:` is reserved.
-pub const SOURCE_IDENTITY: &str = "aws:SourceIdentity";
-/// The key under which [`Principal::tags`] carries the keys of transitive session tags, joined by line feeds.
-pub const TRANSITIVE_TAG_KEYS: &str = "aws:TransitiveTagKeys";
-
 /// A principal as policies see it; [`CallerParts::caller`] borrows from it.
 #[derive(Debug, Clone)]
 pub struct CallerParts<'a> {
@@ -36,6 +30,7 @@ impl CallerParts<'_> {
     /// The caller.
     pub fn caller(&self) -> Caller<'_> {
         let principal = self.principal;
+        let session = principal.session.as_ref();
         let (kind, user_name) = match &principal.kind {
             PrincipalKind::Root => (CallerKind::Root, None),
             PrincipalKind::User { name } => (CallerKind::User, Some(name.as_str())),
@@ -50,12 +45,10 @@ impl CallerParts<'_> {
             user_id: &principal.user_id,
             user_name,
             tags: &principal.tags,
-            source_identity: principal
-                .tags
-                .iter()
-                .find(|(key, _)| key == SOURCE_IDENTITY)
-                .map(|(_, value)| value.as_str()),
+            source_identity: session.and_then(|session| session.source_identity.as_deref()),
             is_temporary: principal.access_key_id.starts_with("ASIA"),
+            token_issued_at: session.map(|session| session.issued_at),
+            federated_provider: session.and_then(|session| session.federated_provider.as_deref()),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod api;
 mod authorize;
 mod errors;
+mod issuer;
 mod machine;
 mod managed;
 mod model;
@@ -15,7 +16,8 @@ mod tagged;
 pub mod types;
 
 pub use api::operations;
-pub use authorize::{CallerParts, SOURCE_IDENTITY, TRANSITIVE_TAG_KEYS, authorize, caller_parts};
+pub use authorize::{CallerParts, authorize, caller_parts};
+pub use issuer::{LoopbackIssuers, allow_loopback_issuers, are_loopback_issuers_allowed, issuer_key};
 pub use machine::{
     ADMINISTRATOR, KeyOwner, PolicySources, access_key, document_of, ensure_administrator, identity_policies,
     note_access_key_use, oidc_provider, role_by_arn, role_of_name, user_of_name, user_principal,
@@ -41,6 +43,7 @@ pub fn register(state: &mut State) {
     state.register::<model::OidcProvider>();
     state.register::<model::AccountAlias>();
     state.register::<model::RoleDeletion>();
+    state.register::<issuer::LoopbackIssuers>();
 }
 
 #[cfg(test)]

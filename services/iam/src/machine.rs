@@ -56,6 +56,7 @@ pub fn user_principal(account: &AccountId, user: &User, access_key_id: &str) -> 
         access_key_id: access_key_id.to_owned(),
         tags: user.entity.tags.clone(),
         session_policies: Vec::new(),
+        session: None,
     }
 }
 

@@ -27,6 +27,7 @@ fn principal(kind: PrincipalKind, arn: &str) -> Principal {
         access_key_id: "AKIA".to_owned(),
         tags: Vec::new(),
         session_policies: Vec::new(),
+        session: None,
     }
 }
 
@@ -624,6 +625,39 @@ fn oidc_providers_and_aliases() {
         json!(["two"])
     );
     assert_eq!(cloud.ok("GetAccountSummary", json!({}))["SummaryMap"]["Users"], 1);
+}
+
+#[test]
+fn issuers_speak_plain_http_on_this_machine_and_in_development_only() {
+    let mut cloud = Cloud::new();
+    let create = |url: &str| json!({"Url": url, "ClientIDList": ["sts.amazonaws.com"]});
+    let administrator = cloud.user(ADMINISTRATOR);
+    let refused = cloud.call_as(
+        administrator,
+        "CreateOpenIDConnectProvider",
+        create("http://127.0.0.1:4000"),
+    );
+    let refused = refused.expect_err("it is not allowed yet");
+    assert!(refused.message.contains("honmaru up --dev"), "{refused}");
+    let mut tx = Tx::new(&mut cloud.state, NOW, &mut cloud.rng);
+    allow_loopback_issuers(&mut tx);
+    tx.commit();
+    let created = cloud.ok("CreateOpenIDConnectProvider", create("http://127.0.0.1:4000"));
+    assert_eq!(
+        created["OpenIDConnectProviderArn"],
+        "arn:aws:iam::123456789012:oidc-provider/127.0.0.1:4000"
+    );
+    for url in [
+        "http://token.example",
+        "http://127.0.0.1@token.example",
+        "ftp://127.0.0.1",
+    ] {
+        assert_eq!(
+            cloud.code("CreateOpenIDConnectProvider", create(url)),
+            "ValidationError",
+            "{url}"
+        );
+    }
 }
 
 #[test]

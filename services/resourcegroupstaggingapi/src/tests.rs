@@ -47,6 +47,7 @@ fn ask(name: &str, input: Value) -> Result<Value, String> {
             access_key_id: String::new(),
             tags: Vec::new(),
             session_policies: Vec::new(),
+            session: None,
         },
         scope,
         request_id: String::new(),

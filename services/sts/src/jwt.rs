@@ -47,10 +47,7 @@ pub fn put_issuer_keys(tx: &mut Tx<'_>, issuer_url: &str, jwks: &str) -> bool {
 
 /// An issuer's URL as IAM keeps it.
 pub(crate) fn key_of(issuer_url: &str) -> &str {
-    issuer_url
-        .strip_prefix("https://")
-        .unwrap_or(issuer_url)
-        .trim_end_matches('/')
+    honmaru_iam::issuer_key(issuer_url).unwrap_or(issuer_url)
 }
 
 /// Why a token is refused.

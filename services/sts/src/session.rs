@@ -2,9 +2,9 @@
 
 use crate::key::sealer;
 use honmaru_base::{ApiError, Rng, Time};
-use honmaru_iam::{SOURCE_IDENTITY, TRANSITIVE_TAG_KEYS, document_of, role_by_arn};
+use honmaru_iam::{document_of, role_by_arn};
 use honmaru_identity::{AuthError, KeyCache, Presented, Session, verify};
-use honmaru_machine::{Principal, PrincipalKind, State};
+use honmaru_machine::{Principal, PrincipalKind, SessionContext, State};
 
 /// A policy that allows nothing: what stands for a session policy that is gone.
 const NOTHING: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
@@ -54,12 +54,6 @@ pub fn session_principal(state: &State, session: &Session) -> Option<Principal> 
             let mut tags = session.tags.clone();
             let covered = |key: &str| session.tags.iter().any(|(tag, _)| tag.eq_ignore_ascii_case(key));
             tags.extend(role.entity.tags.iter().filter(|(key, _)| !covered(key)).cloned());
-            if let Some(identity) = &session.source_identity {
-                tags.push((SOURCE_IDENTITY.to_owned(), identity.clone()));
-            }
-            if !session.transitive_tag_keys.is_empty() {
-                tags.push((TRANSITIVE_TAG_KEYS.to_owned(), session.transitive_tag_keys.join("\n")));
-            }
             (
                 PrincipalKind::AssumedRole {
                     role: role.entity.name.clone(),
@@ -90,6 +84,12 @@ pub fn session_principal(state: &State, session: &Session) -> Option<Principal> 
         access_key_id: session.access_key_id.clone(),
         tags,
         session_policies,
+        session: Some(SessionContext {
+            issued_at: session.issued_at,
+            source_identity: session.source_identity.clone(),
+            transitive_tag_keys: session.transitive_tag_keys.clone(),
+            federated_provider: session.federated_provider.clone(),
+        }),
     })
 }
 

@@ -375,6 +375,16 @@ fn sessions_are_limited_in_time_and_power() {
     let limited = cloud.present(&answer["Credentials"], NOW).unwrap();
     assert!(allows(&cloud, &limited, "ecs:ListTasks"));
     assert!(!allows(&cloud, &limited, "ecs:RunTask"));
+    let session = limited.session.clone().expect("a session");
+    assert_eq!(
+        (session.issued_at, session.source_identity.as_deref()),
+        (NOW, Some("ada"))
+    );
+    assert!(
+        limited.tags.iter().all(|(key, _)| !key.starts_with("aws:")),
+        "{:?}",
+        limited.tags
+    );
 
     // A chain: an hour at most, and the source identity stays.
     let chained = cloud
@@ -489,6 +499,7 @@ fn a_web_identity_becomes_a_role() {
         access_key_id: String::new(),
         tags: vec![],
         session_policies: vec![],
+        session: None,
     };
     let federated =
         json!({"Federated": format!("arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com")});

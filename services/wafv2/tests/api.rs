@@ -33,6 +33,7 @@ impl Cloud {
             access_key_id: String::new(),
             tags: Vec::new(),
             session_policies: Vec::new(),
+            session: None,
         };
         let call = Call {
             scope,

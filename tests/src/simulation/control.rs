@@ -119,6 +119,7 @@ impl Control {
                 access_key_id: "simulation".to_owned(),
                 tags: Vec::new(),
                 session_policies: Vec::new(),
+                session: None,
             },
             request_id: "simulation".to_owned(),
             now,

@@ -54,6 +54,9 @@ fn variables(client: &Client) -> Vec<(&'static str, String)> {
         ("AWS_REGION", client.region.clone()),
         ("AWS_DEFAULT_REGION", client.region.clone()),
     ];
+    if let Some(ca) = client.ca.as_ref().filter(|_| client.endpoint.starts_with("https://")) {
+        variables.push(("AWS_CA_BUNDLE", ca.display().to_string()));
+    }
     variables.extend(keys.session_token.clone().map(|token| ("AWS_SESSION_TOKEN", token)));
     variables
 }

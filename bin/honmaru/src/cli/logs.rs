@@ -44,7 +44,7 @@ pub struct LogsOptions {
 }
 
 /// `10m` in milliseconds.
-fn since_ms(text: &str) -> Result<i64, String> {
+pub fn since_ms(text: &str) -> Result<i64, String> {
     let mistake = || format!("`{text}` is no time: write for example `30s`, `10m`, `2h` or `1d`");
     let unit = text.chars().next_back().ok_or_else(mistake)?;
     let factor_ms = match unit {

@@ -1,9 +1,11 @@
-//! The commands of a cloud's users: each is a client of the AWS APIs and nothing more.
+//! The commands of a cloud's users: each is a client of the AWS APIs and nothing more, but for `registry`, which asks
+//! control for what no such API has.
 //!
 //! Data goes to standard output, everything else to standard error; the next useful command comes last.
 //! Exit codes: 0 it worked, 1 it failed, 2 it was asked wrongly; `exec` passes the command's own code through.
 
 mod app;
+mod audit;
 mod client;
 mod connection;
 mod delete;
@@ -19,6 +21,7 @@ mod observed;
 mod output;
 mod progress;
 mod ps;
+mod registry;
 mod rollback;
 mod rollout;
 mod scale;
@@ -45,8 +48,13 @@ pub enum Command {
     Rollback(rollback::RollbackOptions),
     /// Tell in sentences how a service is, how requests reach it, who may, and what happened
     Explain(explain::ExplainOptions),
+    /// Show who called what: the audit trail
+    Audit(audit::AuditOptions),
     /// Remove a service with everything that `deploy` made for it
     Delete(delete::DeleteOptions),
+    /// Keep the registry's store: free what nobody needs, verify it, see what it takes
+    #[command(subcommand)]
+    Registry(registry::RegistryCommand),
     /// Print the variables that make the aws CLI and the SDKs use this cloud: eval "$(honmaru env)"
     Env(env::EnvOptions),
 }
@@ -66,7 +74,12 @@ pub fn main(command: Command) -> ExitCode {
     };
     let only_looks = matches!(
         command,
-        Command::Ps(_) | Command::Logs(_) | Command::Explain(_) | Command::Exec(_)
+        Command::Ps(_)
+            | Command::Logs(_)
+            | Command::Audit(_)
+            | Command::Explain(_)
+            | Command::Exec(_)
+            | Command::Registry(_)
     );
     let ended = runtime.block_on(async {
         tokio::select! {
@@ -104,7 +117,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Scale(options) => scale::run(options).await?,
         Command::Rollback(options) => rollback::run(options).await?,
         Command::Explain(options) => explain::run(options).await?,
+        Command::Audit(options) => audit::run(options).await?,
         Command::Delete(options) => delete::run(options).await?,
+        Command::Registry(command) => return registry::run(command).await,
         Command::Env(options) => env::run(options)?,
     }
     Ok(ExitCode::SUCCESS)

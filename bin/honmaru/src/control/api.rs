@@ -1,16 +1,17 @@
 //! A call of an AWS API: route, authenticate, parse, validate, authorize, answer.
 
-use super::audit::{self, Ended, Noted};
+use super::audit::{self, Ended, Head, Noted};
+use super::listener::Peer;
 use super::{Control, caller};
 use crate::control::http::Received;
 use honmaru_base::{ApiError, Clock, Region, Scope, Time, uuid};
 use honmaru_engine::{EngineError, SystemClock};
 use honmaru_identity::{AuthError, Presented, ProtocolFamily, Signed};
 use honmaru_machine::{Call, Handler, Operation, Principal};
-use honmaru_wire::{Common, Protocol, Reply, Request, Target};
+use honmaru_wire::{Common, Protocol, Reply, Request, Target, WireError};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Operations by service and name.
 pub fn table(services: Vec<(&'static str, Vec<Operation>)>) -> HashMap<&'static str, HashMap<&'static str, Operation>> {
@@ -66,7 +67,7 @@ pub async fn answer(control: &Arc<Control>, received: &Received) -> Reply {
     );
     let request = match request {
         Ok(request) => request,
-        Err(error) => return error.reply(&request_id),
+        Err(error) => return unrouted(control, received, &error, &request_id),
     };
     let headers: Vec<(&str, &[u8])> = received
         .headers
@@ -87,7 +88,7 @@ pub async fn answer(control: &Arc<Control>, received: &Received) -> Reply {
         .map(|p| p.service.as_str());
     let target = match honmaru_wire::route(&request, service) {
         Ok(target) => target,
-        Err(error) => return error.reply(&request_id),
+        Err(error) => return unrouted(control, received, &error, &request_id),
     };
     let (at, began) = (SystemClock.now(), Instant::now());
     let mut noted = Noted::default();
@@ -115,6 +116,28 @@ pub async fn answer(control: &Arc<Control>, received: &Received) -> Reply {
     control
         .audit
         .record(noted.record(&control.home, &target, received, &ended));
+    reply
+}
+
+/// The answer to a request that no operation was found for, and its record.
+fn unrouted(control: &Control, received: &Received, error: &WireError, request_id: &str) -> Reply {
+    let reply = error.reply(request_id);
+    let peer = Peer {
+        address: received.peer,
+        secure: received.secure,
+    };
+    let head = Head::of(&received.method, &received.path, &received.headers, peer);
+    let error = &error.error;
+    let status = reply.status.as_u16();
+    let record = head.unrouted(
+        &control.home,
+        status,
+        &error.code,
+        &error.message,
+        SystemClock.now(),
+        Duration::ZERO,
+    );
+    control.audit.record(record);
     reply
 }
 
@@ -179,15 +202,16 @@ async fn call(
     control
         .key_uses
         .note(&call.principal, target.service.signing_name(), &call.scope.region);
-    let input = honmaru_wire::parse(target, request)?;
+    let mut input = honmaru_wire::parse(target, request)?;
     noted.keep_input(target, &input);
     let resources = noted.resources.clone();
     honmaru_wire::validate(target, &input)?;
+    honmaru_wire::open_token(target, &mut input)?;
     if target.service.name() == honmaru_sts::SERVICE && target.operation.name() == "AssumeRoleWithWebIdentity" {
         control.issuers.ensure(&control.engine, &input).await?;
     }
     control.scopes.ensure(&control.engine, &call.scope).await??;
-    let output = match &operation.handler {
+    let mut output = match &operation.handler {
         Handler::Read(handler) => {
             let answer = control.engine.read(|state| {
                 let accesses = (operation.access)(state, &call, &input);
@@ -218,6 +242,7 @@ async fn call(
             handler(call, input).await?
         }
     };
+    honmaru_wire::seal_token(target, &mut output);
     Ok(honmaru_wire::ok(target, &output, request_id))
 }
 

@@ -1,6 +1,7 @@
 //! What must be there before the first call: keys, the administrator, the default VPC of a scope.
 
 use super::ControlOptions;
+use crate::trust;
 use anyhow::Context;
 use honmaru_base::{ApiError, Scope};
 use honmaru_engine::{Engine, EngineError};
@@ -23,8 +24,11 @@ pub struct AdministratorKeys {
     pub account: String,
     /// The region of the first start.
     pub region: String,
-    /// The endpoint.
+    /// The endpoint: `https://` when it speaks TLS under a name of its certificate.
     pub endpoint: String,
+    /// The PEM file that vouches for the endpoint's certificate, where the system's authorities do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
     /// The shared entry of the load balancers.
     pub entry: String,
 }
@@ -43,9 +47,12 @@ pub async fn run(engine: &Engine, options: &ControlOptions) -> anyhow::Result<Bo
         account: options.account.clone(),
         region: options.region.clone(),
     };
-    let for_write = scope.clone();
+    let (for_write, dev) = (scope.clone(), options.dev);
     let ensured = engine
         .write(move |tx| -> Result<_, ApiError> {
+            if dev {
+                honmaru_iam::allow_loopback_issuers(tx);
+            }
             let sealing_key = honmaru_sts::ensure_key(tx);
             let administrator = honmaru_iam::ensure_administrator(tx, &for_write.account);
             Ok((sealing_key, administrator))
@@ -57,12 +64,14 @@ pub async fn run(engine: &Engine, options: &ControlOptions) -> anyhow::Result<Bo
         .ensure(engine, &scope)
         .await?
         .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let (endpoint, ca) = endpoint(options)?;
     let keys = AdministratorKeys {
         access_key_id,
         secret_access_key,
         account: options.account.to_string(),
         region: options.region.to_string(),
-        endpoint: format!("http://{}", options.listen),
+        endpoint,
+        ca,
         entry: format!("http://{}", options.http),
     };
     write_keys(&options.dirs.credentials(), &keys)?;
@@ -70,6 +79,22 @@ pub async fn run(engine: &Engine, options: &ControlOptions) -> anyhow::Result<Bo
         sealer: Sealer::new(&sealing_key),
         scopes,
     })
+}
+
+/// The endpoint's URL for clients on this machine, and what vouches for it.
+fn endpoint(options: &ControlOptions) -> anyhow::Result<(String, Option<String>)> {
+    let plain = format!("http://{}", options.listen);
+    let Some(files) = &options.tls else {
+        return Ok((plain, None));
+    };
+    let chain = trust::certificates(&files.cert)?;
+    let Some(host) = trust::host_for(&chain, options.listen) else {
+        tracing::warn!("the certificate has no name that leads to this endpoint: commands here use plain HTTP");
+        return Ok((plain, None));
+    };
+    let ca = options.tls_ca.as_ref().map(|path| path.display().to_string());
+    let ca = ca.filter(|_| !trust::is_believed_by_system(&chain, &host));
+    Ok((format!("https://{host}:{}", options.listen.port()), ca))
 }
 
 fn write_keys(path: &Path, keys: &AdministratorKeys) -> anyhow::Result<()> {

@@ -22,6 +22,7 @@ pub fn root_of(account: AccountId, access_key_id: &str) -> Principal {
         access_key_id: access_key_id.to_owned(),
         tags: Vec::new(),
         session_policies: Vec::new(),
+        session: None,
     }
 }
 
@@ -35,6 +36,7 @@ pub fn anonymous(control: &Control) -> Principal {
         access_key_id: String::new(),
         tags: Vec::new(),
         session_policies: Vec::new(),
+        session: None,
     }
 }
 

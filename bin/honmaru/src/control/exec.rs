@@ -1,14 +1,17 @@
 //! Exec sessions: a websocket of the Session Manager's protocol on one side, a process in a container on the other.
 
 use super::Control;
+use super::audit::{Head, What};
 use super::http::{AnswerBody, full, text};
 use super::link::Sender;
+use super::listener::Peer;
 use crate::data_channel::{CHANNEL_CLOSED, INPUT_STREAM_DATA, Message, OUTPUT_STREAM_DATA, PayloadType};
 use ::http::{Request, Response, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{SinkExt, StreamExt};
-use honmaru_base::{Clock, Rng};
+use honmaru_base::{Clock, Rng, Scope};
+use honmaru_cloudtrail::Who;
 use honmaru_contract::node::{ExecOpen, ToNode};
 use honmaru_engine::{SystemClock, system_rng};
 use hyper::body::Incoming;
@@ -16,10 +19,10 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -28,6 +31,8 @@ use tokio_tungstenite::tungstenite::{self};
 /// Pieces of output that may wait for a slow client. A full queue ends the session: the node's link, which carries
 /// everything else too, waits for nobody.
 const OUTPUT_QUEUED_MAX: usize = 4_096;
+/// Sessions at once. Whoever opens one shows its token only then, and keeps no place among the endpoint's connections.
+const SESSIONS_MAX: usize = 512;
 /// How long a client has for its token and its handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a client has to read what is left and to close its side.
@@ -48,6 +53,9 @@ enum ExecEvent {
         error: Option<String>,
     },
 }
+
+/// The places of sessions.
+static PLACES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(SESSIONS_MAX)));
 
 /// The open sessions and the node that they run on.
 #[derive(Default)]
@@ -90,7 +98,7 @@ impl Execs {
 }
 
 /// The data channel of one session.
-pub async fn data_channel(control: &Arc<Control>, request: Request<Incoming>) -> Response<AnswerBody> {
+pub async fn data_channel(control: &Arc<Control>, request: Request<Incoming>, peer: Peer) -> Response<AnswerBody> {
     let session = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
     let wants_websocket = request
         .headers()
@@ -103,7 +111,12 @@ pub async fn data_channel(control: &Arc<Control>, request: Request<Incoming>) ->
     else {
         return text(StatusCode::UPGRADE_REQUIRED, "this is a websocket\n");
     };
+    let Ok(place) = PLACES.clone().try_acquire_owned() else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "there are too many sessions\n");
+    };
     let accept = derive_accept_key(key.as_bytes());
+    // The session's id is in the path; it opens nothing without its token.
+    let head = Head::of(request.method(), request.uri().path(), request.headers(), peer);
     let control = control.clone();
     tokio::spawn(async move {
         let Ok(upgraded) = hyper::upgrade::on(request).await else {
@@ -111,9 +124,10 @@ pub async fn data_channel(control: &Arc<Control>, request: Request<Incoming>) ->
         };
         let config = WebSocketConfig::default().max_message_size(Some(1024 * 1024));
         let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-        if let Err(error) = Channel::new(control, socket, session).run().await {
+        if let Err(error) = Channel::new(control, socket, session, head).run().await {
             tracing::info!(error = %format!("{error:#}"), "an exec session ended");
         }
+        drop(place);
     });
     let mut response = Response::new(full(""));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -130,16 +144,18 @@ struct Channel {
     control: Arc<Control>,
     socket: WebSocketStream<TokioIo<Upgraded>>,
     session: String,
+    head: Head,
     rng: honmaru_base::SeededRng,
     sequence: i64,
 }
 
 impl Channel {
-    fn new(control: Arc<Control>, socket: WebSocketStream<TokioIo<Upgraded>>, session: String) -> Self {
+    fn new(control: Arc<Control>, socket: WebSocketStream<TokioIo<Upgraded>>, session: String, head: Head) -> Self {
         Self {
             control,
             socket,
             session,
+            head,
             rng: system_rng(),
             sequence: 0,
         }
@@ -210,6 +226,30 @@ impl Channel {
         ran
     }
 
+    /// A session that was opened well is in the trail as ExecuteCommand; this is somebody without its token.
+    fn record_refused(&self) {
+        let home = &self.control.home;
+        let scope = Scope {
+            account: home.account.clone(),
+            region: home.region.clone(),
+        };
+        let what = What {
+            service: "ssmmessages",
+            source: "ssmmessages.amazonaws.com".to_owned(),
+            name: "OpenDataChannel",
+            input: serde_json::Value::Null,
+            resources: Vec::new(),
+        };
+        let error = Some((
+            "AccessDeniedException",
+            "There is no such session, or the token is not its own.",
+        ));
+        let (id, now) = (super::api::request_id(), SystemClock.now());
+        let head = self.head.clone();
+        let record = head.record(scope, Who::unknown(None), what, &id, 403, error, now, Duration::ZERO);
+        self.control.audit.record(record);
+    }
+
     /// The token, then the three messages of the handshake. Nothing when the token is wrong.
     async fn handshake(&mut self) -> anyhow::Result<Option<ExecOpen>> {
         let token = loop {
@@ -234,6 +274,7 @@ impl Channel {
             .await?;
         let found = found.filter(|session| bool::from(session.token.as_bytes().ct_eq(token.as_bytes())));
         let Some(session) = found else {
+            self.record_refused();
             self.socket.close(None).await?;
             return Ok(None);
         };

@@ -1,49 +1,46 @@
 //! The endpoint: one port for the AWS APIs, the registry, exec sessions, health and metrics.
 
-use super::tls::{self, Opened};
+use super::audit::Head;
+use super::listener::{self, End, Limits, Peer};
 use super::{Control, api};
 use crate::sockets::Keeper;
 use ::http::{HeaderMap, Method, Response, StatusCode, header};
 use anyhow::Context;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use honmaru_base::Clock;
+use honmaru_engine::SystemClock;
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use parking_lot::Mutex;
-use std::convert::Infallible;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
-/// Connections at once; a further one waits in the kernel's queue.
-const CONNECTIONS_MAX: usize = 4_096;
 /// A call's body at most: a layer part of ECR is 20 MiB and grows by a third as base64.
 const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// How long a client may take for its headers.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a client may take for a call's body.
+/// The body of a call without a signature at most: a web identity token has 20,000 bytes.
+const UNSIGNED_BODY_BYTES_MAX: usize = 256 * 1024;
+/// How long a client may take for a call's body, and for its turn to send one.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-/// The request's head at most.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// How long calls in flight have when control ends.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bodies in memory at once, all calls together. Whoever sends one is known only when it is here.
+const BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// A body so small asks nobody for room: small calls go on while large ones wait.
+const BODY_FREE_BYTES: usize = 64 * 1024;
+/// Room is given in pieces of so many bytes.
+const ROOM_BYTES: usize = 64 * 1024;
+const _: () = assert!(BODIES_BYTES_MAX >= 2 * BODY_BYTES_MAX && ROOM_BYTES <= BODY_FREE_BYTES);
 
 /// The body of an answer.
 pub type AnswerBody = BoxBody<Bytes, io::Error>;
 
-/// All connections; nothing once control drains.
-static CONNECTIONS: LazyLock<Mutex<Option<GracefulShutdown>>> =
-    LazyLock::new(|| Mutex::new(Some(GracefulShutdown::new())));
+/// Room for bodies, in pieces.
+static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(BODIES_BYTES_MAX / ROOM_BYTES)));
 
 /// A call with its body read.
 pub struct Received {
@@ -85,151 +82,166 @@ pub fn bind(keeper: &Keeper, address: SocketAddr) -> anyhow::Result<TcpListener>
     })
 }
 
-/// Serves the endpoint, for ever.
-pub async fn serve(control: Arc<Control>, listener: TcpListener, acceptor: Option<TlsAcceptor>) -> anyhow::Result<()> {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let place = places
-            .clone()
-            .acquire_owned()
-            .await
-            .context("the semaphore is never closed")?;
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of descriptors, or a connection that broke at once: neither ends the endpoint.
-                tracing::warn!(%error, "failed to accept a connection");
-                tokio::time::sleep(Duration::from_millis(10)).await;
-                continue;
-            }
-        };
-        let (control, acceptor) = (control.clone(), acceptor.clone());
-        tokio::spawn(async move {
-            let _ = stream.set_nodelay(true);
-            match tls::open(acceptor.as_ref(), stream).await {
-                Ok(Opened::Plain(stream)) => connection(control, stream, peer, false).await,
-                Ok(Opened::Secure(stream)) => connection(control, stream, peer, true).await,
-                // A client that goes away, or that trusts us not, is no news.
-                Err(error) => tracing::debug!(%error, %peer, "no TLS with a client"),
-            }
-            drop(place);
-        });
-    }
-}
-
-/// Ends every connection once the calls in flight are answered.
-pub async fn drain() {
-    let connections = CONNECTIONS.lock().take();
-    if let Some(connections) = connections
-        && tokio::time::timeout(DRAIN_TIMEOUT, connections.shutdown())
-            .await
-            .is_err()
-    {
+/// Serves the endpoint until `ending`; then the calls in flight are answered.
+pub async fn serve(
+    control: Arc<Control>,
+    listener: TcpListener,
+    acceptor: Option<TlsAcceptor>,
+    ending: impl Future<Output = End>,
+    left: impl FnOnce(),
+) -> anyhow::Result<()> {
+    let handler = move |request, peer| {
+        let control = control.clone();
+        async move { dispatch(control, request, peer).await }
+    };
+    if !listener::serve(listener, acceptor, Limits::default(), handler, ending, left).await? {
         tracing::warn!("calls were still in flight when control ended");
     }
+    Ok(())
 }
 
-async fn connection<S>(control: Arc<Control>, stream: S, peer: SocketAddr, secure: bool)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = service_fn(move |request| {
-        let control = control.clone();
-        async move { Ok::<_, Infallible>(dispatch(control, request, peer, secure).await) }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        // Not pipeline_flush: it buffers answers without limit, a blob of the registry whole in memory.
-        .max_buf_size(HEAD_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(64 * 1024)
-        .max_concurrent_streams(256);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    // A client that goes away is no news.
-    let watcher = CONNECTIONS.lock().as_ref().map(GracefulShutdown::watcher);
-    let _ = match watcher {
-        Some(watcher) => watcher.watch(connection).await,
-        None => return,
-    };
-}
-
-async fn dispatch(
-    control: Arc<Control>,
-    request: ::http::Request<Incoming>,
-    peer: SocketAddr,
-    secure: bool,
-) -> Response<AnswerBody> {
+async fn dispatch(control: Arc<Control>, request: ::http::Request<Incoming>, peer: Peer) -> Response<AnswerBody> {
     let path = request.uri().path();
     if path == "/v2" || path.starts_with("/v2/") {
-        return super::registry::handle(&control, request, secure).await;
+        return super::registry::handle(&control, request, peer).await;
+    }
+    if super::public::is_token_request(&request) {
+        return super::public::token(&control, &request).await;
     }
     if path.starts_with("/v1/data-channel/") {
-        return super::exec::data_channel(&control, request).await;
+        return super::exec::data_channel(&control, request, peer).await;
     }
     match path {
         "/_honmaru/health" => return text(StatusCode::OK, "ok\n"),
         "/metrics" => return text(StatusCode::OK, metrics(&control)),
         _ => {}
     }
-    match receive(request, peer, secure).await {
-        Ok(received) => {
+    let (at, began) = (SystemClock.now(), Instant::now());
+    let (parts, body) = request.into_parts();
+    match read(&parts, body).await {
+        Ok((body, room)) => {
+            let received = received(parts, body, peer);
+            if received.path.starts_with(super::housekeeping::PATH) {
+                return super::housekeeping::answer(&control, &received).await;
+            }
             let reply = api::answer(&control, &received).await;
+            drop(room);
             let mut response = Response::new(full(reply.body));
             *response.status_mut() = reply.status;
             *response.headers_mut() = reply.headers;
             response
         }
-        Err((status, message)) => text(status, message),
+        Err(Unread { status, code, message }) => {
+            let head = Head::of(&parts.method, parts.uri.path(), &parts.headers, peer);
+            let record = head.unrouted(&control.home, status.as_u16(), code, message, at, began.elapsed());
+            control.audit.record(record);
+            text(status, format!("{message}\n"))
+        }
     }
 }
 
-async fn receive(
-    request: ::http::Request<Incoming>,
-    peer: SocketAddr,
-    secure: bool,
-) -> Result<Received, (StatusCode, &'static str)> {
-    let (mut parts, body) = request.into_parts();
+/// Why a body was not read to its end.
+struct Unread {
+    status: StatusCode,
+    code: &'static str,
+    message: &'static str,
+}
+
+/// Reads a body and returns it with the room that it takes, which is given back with the value.
+async fn read<B>(parts: &::http::request::Parts, body: B) -> Result<(Bytes, Vec<OwnedSemaphorePermit>), Unread>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let is_signed = parts.headers.contains_key(header::AUTHORIZATION)
+        || parts
+            .uri
+            .query()
+            .is_some_and(|query| query.contains("X-Amz-Signature="));
+    let bytes_max = if is_signed {
+        BODY_BYTES_MAX
+    } else {
+        UNSIGNED_BODY_BYTES_MAX
+    };
+    let late = |_| Unread {
+        status: StatusCode::REQUEST_TIMEOUT,
+        code: "RequestTimeout",
+        message: "the body did not come in time",
+    };
+    tokio::time::timeout(BODY_TIMEOUT, collect(body, bytes_max, &ROOM))
+        .await
+        .map_err(late)?
+}
+
+async fn collect<B>(
+    mut body: B,
+    bytes_max: usize,
+    room: &Arc<Semaphore>,
+) -> Result<(Bytes, Vec<OwnedSemaphorePermit>), Unread>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let too_large = || Unread {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        code: "RequestEntityTooLarge",
+        message: "the body is larger than any call needs",
+    };
+    let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if said > bytes_max {
+        return Err(too_large());
+    }
+    let (mut held, mut granted) = (Vec::new(), BODY_FREE_BYTES);
+    let mut grow = async |wanted: usize| {
+        if wanted > granted {
+            let pieces = (wanted - granted).div_ceil(ROOM_BYTES);
+            let pieces_u32 = u32::try_from(pieces).unwrap_or(u32::MAX);
+            // The semaphore is never closed.
+            held.extend(room.clone().acquire_many_owned(pieces_u32).await);
+            granted += pieces * ROOM_BYTES;
+        }
+    };
+    // What is announced is asked for at once: two large bodies cannot wait for each other.
+    grow(said).await;
+    let mut collected = BytesMut::with_capacity(said);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Unread {
+            status: StatusCode::BAD_REQUEST,
+            code: "IncompleteBody",
+            message: "the body is malformed",
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        let wanted = collected.len() + data.len();
+        if wanted > bytes_max {
+            return Err(too_large());
+        }
+        grow(wanted).await;
+        collected.extend_from_slice(&data);
+    }
+    Ok((collected.freeze(), held))
+}
+
+fn received(mut parts: ::http::request::Parts, body: Bytes, peer: Peer) -> Received {
     if !parts.headers.contains_key(header::HOST)
         && let Some(authority) = parts.uri.authority()
         && let Ok(host) = authority.as_str().parse()
     {
         parts.headers.insert(header::HOST, host);
     }
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect()).await;
-    let body = match collected {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            return Err((
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "the body is larger than any call needs\n",
-            ));
-        }
-        Ok(Err(_)) => return Err((StatusCode::BAD_REQUEST, "the body is malformed\n")),
-        Err(_) => return Err((StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n")),
-    };
-    Ok(Received {
+    Received {
         method: parts.method,
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: parts.headers,
         body,
-        peer,
-        secure,
-    })
+        peer: peer.address,
+        secure: peer.secure,
+    }
 }
 
 fn metrics(control: &Control) -> String {
     let head = control.engine.head();
     let counts = control.audit.counts();
-    let (written, lost) = (
-        counts.written.load(Ordering::Relaxed),
-        counts.lost.load(Ordering::Relaxed),
-    );
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let (written, lost, folded) = (count(&counts.written), count(&counts.lost), count(&counts.folded));
     format!(
         "# HELP honmaru_log_head_revision The revision of the last durable record.\n\
          # TYPE honmaru_log_head_revision counter\n\
@@ -237,6 +249,9 @@ fn metrics(control: &Control) -> String {
          # HELP honmaru_audit_records_total Calls that the audit trail holds, since control started.\n\
          # TYPE honmaru_audit_records_total counter\n\
          honmaru_audit_records_total {written}\n\
+         # HELP honmaru_audit_folded_total Refused calls that the trail holds as a count only, since control started.\n\
+         # TYPE honmaru_audit_folded_total counter\n\
+         honmaru_audit_folded_total {folded}\n\
          # HELP honmaru_audit_lost_total Calls that the audit trail lost, since control started.\n\
          # TYPE honmaru_audit_lost_total counter\n\
          honmaru_audit_lost_total {lost}\n"
@@ -257,4 +272,48 @@ pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<AnswerBody> 
 /// A body that is already there.
 pub fn full(body: impl Into<Bytes>) -> AnswerBody {
     Full::new(body.into()).map_err(|never| match never {}).boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+    use std::convert::Infallible;
+
+    fn chunks(count: usize, bytes: usize) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
+        let frames = (0..count).map(move |_| Ok(Frame::data(Bytes::from(vec![b'x'; bytes]))));
+        StreamBody::new(futures_util::stream::iter(frames))
+    }
+
+    #[tokio::test]
+    async fn a_body_has_a_limit_whether_it_is_announced_or_not() {
+        let room = Arc::new(Semaphore::new(64));
+        let collected = collect(chunks(10, 1_000), 10_000, &room).await;
+        assert_eq!(collected.map(|(body, _)| body.len()).ok(), Some(10_000));
+        let Err(refused) = collect(chunks(11, 1_000), 10_000, &room).await else {
+            panic!("it is too large");
+        };
+        assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+        let announced = Full::new(Bytes::from(vec![b'x'; 10_001]));
+        assert!(collect(announced, 10_000, &room).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn large_bodies_wait_for_room_and_small_ones_do_not() {
+        let room = Arc::new(Semaphore::new(16));
+        let large = || Full::new(Bytes::from(vec![b'x'; BODY_FREE_BYTES + 16 * ROOM_BYTES]));
+        let Ok((_, held)) = collect(large(), usize::MAX, &room).await else {
+            panic!("there is room");
+        };
+        let small = collect(chunks(1, BODY_FREE_BYTES), usize::MAX, &room).await;
+        assert!(small.is_ok_and(|(_, held)| held.is_empty()));
+        let waiting = collect(large(), usize::MAX, &room);
+        let waited = tokio::time::timeout(Duration::from_millis(50), waiting).await;
+        assert!(waited.is_err(), "it had no room");
+        let waiting = collect(large(), usize::MAX, &room);
+        let (collected, ()) = tokio::join!(waiting, async { drop(held) });
+        assert!(collected.is_ok());
+        assert_eq!(room.available_permits(), 0);
+    }
 }

@@ -1,8 +1,10 @@
 //! The keys of OpenID Connect issuers, fetched before AssumeRoleWithWebIdentity needs them.
 //!
-//! Only issuers that the role's account has made a provider are asked, over https only, and each at most once in
-//! [`PAUSE`], whatever callers send. Redirects are not followed.
+//! Only issuers that the role's account has made a provider are asked, and each at most once in [`PAUSE`], whatever
+//! callers send; over https only, but in development mode also over plain HTTP on this machine. Redirects are not
+//! followed.
 
+use crate::trust;
 use anyhow::{Context, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,12 +15,11 @@ use http::{Request, Uri, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
@@ -31,13 +32,6 @@ const PAUSE: Duration = Duration::from_secs(10);
 const FRESH: Duration = Duration::from_secs(3_600);
 /// Issuers remembered at most; each is a provider that somebody with permissions has made.
 const ISSUERS_MAX: usize = 256;
-/// Where systems keep the certificates that they trust: Debian, Fedora, Alpine.
-const SYSTEM_ROOTS: [&str; 3] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-];
-
 struct Known {
     asked: Instant,
     key_ids: Vec<String>,
@@ -46,6 +40,8 @@ struct Known {
 /// Which issuers were asked, and when. The lock is held while one is asked: calls for it wait for the one answer.
 pub struct Issuers {
     ca: Option<PathBuf>,
+    /// Whether issuers on this machine may speak plain HTTP.
+    dev: bool,
     known: Mutex<HashMap<String, Known>>,
 }
 
@@ -68,10 +64,11 @@ fn claimed(token: &str) -> Option<Claimed> {
 }
 
 impl Issuers {
-    /// Nobody is known yet; `ca` are further certificates to trust.
-    pub fn new(ca: Option<PathBuf>) -> Self {
+    /// Nobody is known yet; `ca` are further certificates to trust, `dev` allows plain HTTP on this machine.
+    pub fn new(ca: Option<PathBuf>, dev: bool) -> Self {
         Self {
             ca,
+            dev,
             known: Mutex::default(),
         }
     }
@@ -83,10 +80,7 @@ impl Issuers {
         let Some(Claimed { issuer, key_id }) = claimed(&text("WebIdentityToken")) else {
             return Ok(());
         };
-        let Some(url) = issuer
-            .strip_prefix("https://")
-            .map(|url| url.trim_end_matches('/').to_owned())
-        else {
+        let Some(url) = self.key_of(&issuer).map(str::to_owned) else {
             return Ok(());
         };
         let role = text("RoleArn");
@@ -111,7 +105,7 @@ impl Issuers {
         if known.len() >= ISSUERS_MAX {
             return Ok(());
         }
-        let fetched = tokio::time::timeout(FETCH_TIMEOUT, fetch(&issuer, self.ca.as_deref())).await;
+        let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.fetch(&issuer)).await;
         let jwks = match fetched.context("the issuer did not answer in time").flatten() {
             Ok(jwks) => Some(jwks),
             Err(error) => {
@@ -138,6 +132,35 @@ impl Issuers {
     }
 }
 
+impl Issuers {
+    /// An issuer's URL as providers are kept by it, unless it may not be asked.
+    fn key_of<'a>(&self, url: &'a str) -> Option<&'a str> {
+        honmaru_iam::issuer_key(url).filter(|_| self.dev || url.starts_with("https://"))
+    }
+
+    /// The issuer's key set. Ref: OpenID Connect Discovery 1.0, section 4.
+    async fn fetch(&self, issuer: &str) -> anyhow::Result<String> {
+        let tls = trust::connector(self.ca.as_deref())?;
+        let base = issuer.trim_end_matches('/');
+        let document = get(&tls, &format!("{base}/.well-known/openid-configuration")).await?;
+        let document: Value = serde_json::from_str(&document).context("the discovery document is no JSON")?;
+        // Ref: section 4.3: the issuer must be exactly the one that was asked.
+        if document.get("issuer").and_then(Value::as_str) != Some(issuer) {
+            bail!("the discovery document is another issuer's");
+        }
+        let uri = document
+            .get("jwks_uri")
+            .and_then(Value::as_str)
+            .context("the discovery document has no jwks_uri")?;
+        // Only its scheme and host: the keys' address may have a query.
+        let plain = uri.split(['?', '#']).next().unwrap_or_default();
+        if self.key_of(plain).is_none() {
+            bail!("`{uri}` is not https");
+        }
+        get(&tls, uri).await
+    }
+}
+
 /// The ids of a key set; a key without one has an empty id.
 fn key_ids(jwks: &str) -> Vec<String> {
     let set: Value = serde_json::from_str(jwks).unwrap_or_default();
@@ -146,52 +169,32 @@ fn key_ids(jwks: &str) -> Vec<String> {
         .collect()
 }
 
-/// The issuer's key set. Ref: OpenID Connect Discovery 1.0, section 4.
-async fn fetch(issuer: &str, ca: Option<&Path>) -> anyhow::Result<String> {
-    let tls = connector(ca)?;
-    let base = issuer.trim_end_matches('/');
-    let document = get(&tls, &format!("{base}/.well-known/openid-configuration")).await?;
-    let document: Value = serde_json::from_str(&document).context("the discovery document is no JSON")?;
-    // Ref: section 4.3: the issuer must be exactly the one that was asked.
-    if document.get("issuer").and_then(Value::as_str) != Some(issuer) {
-        bail!("the discovery document is another issuer's");
-    }
-    let uri = document
-        .get("jwks_uri")
-        .and_then(Value::as_str)
-        .context("the discovery document has no jwks_uri")?;
-    get(&tls, uri).await
-}
-
-/// TLS that trusts the system's roots and those of `ca`.
-fn connector(ca: Option<&Path>) -> anyhow::Result<TlsConnector> {
-    let mut roots = RootCertStore::empty();
-    let system = SYSTEM_ROOTS.into_iter().map(Path::new).find(|path| path.exists());
-    for path in system.into_iter().chain(ca) {
-        let pem = std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
-        // A root that this library cannot use is one that nobody can rely on: the others are kept.
-        roots.add_parsable_certificates(rustls_pemfile::certs(&mut pem.as_slice()).filter_map(Result::ok));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(TlsConnector::from(Arc::new(
-        config.with_root_certificates(roots).with_no_client_auth(),
-    )))
-}
-
-/// A small document over https.
+/// A small document.
 async fn get(tls: &TlsConnector, url: &str) -> anyhow::Result<String> {
     let uri: Uri = url.parse().with_context(|| format!("`{url}` is no URL"))?;
-    if uri.scheme_str() != Some("https") {
-        bail!("`{url}` is not https");
-    }
+    let is_secure = uri.scheme_str() == Some("https");
     let host = uri.host().with_context(|| format!("`{url}` names no host"))?;
     let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
     let name = host.trim_matches(['[', ']']).to_owned();
-    let stream = TcpStream::connect((name.as_str(), uri.port_u16().unwrap_or(443))).await;
+    let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+    let stream = TcpStream::connect((name.as_str(), port)).await;
     let stream = stream.with_context(|| format!("failed to connect to {authority}"))?;
+    if !is_secure {
+        return ask(stream, &uri, &authority).await;
+    }
     let stream = tls.connect(ServerName::try_from(name)?, stream).await;
-    let stream = stream.with_context(|| format!("no TLS with {authority}"))?;
+    ask(
+        stream.with_context(|| format!("no TLS with {authority}"))?,
+        &uri,
+        &authority,
+    )
+    .await
+}
+
+async fn ask<S>(stream: S, uri: &Uri, authority: &str) -> anyhow::Result<String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
@@ -201,12 +204,12 @@ async fn get(tls: &TlsConnector, url: &str) -> anyhow::Result<String> {
     let answer = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
     let status = answer.status();
     if !status.is_success() {
-        bail!("{url} answered {status}");
+        bail!("{uri} answered {status}");
     }
     let body = Limited::new(answer.into_body(), JWKS_BYTES_MAX).collect().await;
     let body = body
-        .map_err(|error| anyhow::anyhow!("{url} answered badly: {error}"))?
+        .map_err(|error| anyhow::anyhow!("{uri} answered badly: {error}"))?
         .to_bytes();
     driver.abort();
-    String::from_utf8(body.to_vec()).with_context(|| format!("{url} answered no text"))
+    String::from_utf8(body.to_vec()).with_context(|| format!("{uri} answered no text"))
 }

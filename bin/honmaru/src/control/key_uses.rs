@@ -116,6 +116,7 @@ mod tests {
             access_key_id: key.to_owned(),
             tags: Vec::new(),
             session_policies: Vec::new(),
+            session: None,
         }
     }
 

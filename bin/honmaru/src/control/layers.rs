@@ -6,8 +6,8 @@ use honmaru_ecr::{Appended, Change, Completed, Kept, Layers, Look, Parts, Secret
 use honmaru_engine::{Engine, EngineError};
 use honmaru_images::{Algorithm, BlobStore, Digest, StoreError, UploadId};
 use honmaru_machine::BoxFuture;
-use serde_json::Value;
 use parking_lot::Mutex;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -50,7 +50,10 @@ fn refused(error: &StoreError) -> ApiError {
     match error {
         StoreError::Full { .. } | StoreError::TooLarge { .. } | StoreError::TooManyUploads { .. } => {
             tracing::warn!(err = %honmaru_base::chain(error), "the image store refused");
-            ApiError::new("LimitExceededException", format!("The registry's quota is reached: {error}"))
+            ApiError::new(
+                "LimitExceededException",
+                format!("The registry's quota is reached: {error}"),
+            )
         }
         other => failed(other),
     }

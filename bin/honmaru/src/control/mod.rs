@@ -11,21 +11,27 @@ mod container_logs;
 mod edge_link;
 mod events;
 mod exec;
+mod housekeeping;
 mod http;
 mod issuers;
 mod janitor;
 mod key_uses;
 mod layers;
 mod link;
+mod listener;
 mod node_link;
 mod pace;
 mod planes;
+mod public;
 mod registry;
 mod samples;
 mod task_credentials;
 mod tls;
+mod upstreams;
 
+pub use audit::{Bounds as AuditBounds, DAYS_DEFAULT as AUDIT_DAYS_DEFAULT, MIB_DEFAULT as AUDIT_MIB_DEFAULT};
 pub use tls::{TlsFiles, acceptor as tls_acceptor};
+pub use upstreams::check as check_upstream_secrets;
 
 use crate::dirs::Dirs;
 use crate::lock;
@@ -60,8 +66,18 @@ pub struct ControlOptions {
     pub dev: bool,
     /// The endpoint's certificate, if it speaks TLS too.
     pub tls: Option<TlsFiles>,
+    /// What vouches for the endpoint's certificate: a PEM file that everybody can read.
+    pub tls_ca: Option<PathBuf>,
     /// Further certificates to trust when the keys of OpenID Connect issuers are fetched: a PEM file.
     pub oidc_ca: Option<PathBuf>,
+    /// How long the audit trail is.
+    pub audit: AuditBounds,
+    /// Further certificates to trust when images are pulled through: a PEM file.
+    pub upstream_ca: Option<PathBuf>,
+    /// The secrets of pull through cache rules: a JSON file.
+    pub upstream_secrets: Option<PathBuf>,
+    /// Bytes that all blobs of the registry may have together; nothing: as much as the disk holds.
+    pub registry_bytes_max: Option<u64>,
 }
 
 /// Everything that the parts of control share.
@@ -116,13 +132,21 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
     let journal = Arc::new(Journal::open(&options.dirs.control().join("journal"))?);
     let bootstrap = bootstrap::run(&engine, &options).await?;
     let samples = Arc::new(samples::Samplers::default());
-    let registry = registry::Front::open(&options, &engine)?;
+    let upstreams = Arc::new(upstreams::Upstreams::open(&options)?);
+    let registry = registry::Front::open(&options, &engine, &upstreams)?;
     let events: Arc<dyn honmaru_logs::Events> = Arc::new(events::JournalEvents::new(engine.clone(), journal.clone()));
-    let audit = Arc::new(audit::Audit::open(&options.dirs.control().join("audit"))?);
+    let audit = Arc::new(audit::Audit::open(
+        &options.dirs.control().join("audit"),
+        options.audit,
+    )?);
     let operations = api::table(honmaru_cloud::services(honmaru_cloud::Planes {
         events,
         samples: Arc::new(samples::Asked(samples.clone())),
-        layers: Arc::new(layers::StoredLayers::new(engine.clone(), registry.store().clone())),
+        layers: Arc::new(layers::StoredLayers::new(
+            engine.clone(),
+            registry.store().clone(),
+            upstreams,
+        )),
         trail: Arc::new(audit::Kept(audit.clone())),
     }));
     // Loading a model takes milliseconds: not in the first call's time.
@@ -145,23 +169,27 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
             region: options.region.clone(),
         },
         key_uses: key_uses::KeyUses::default(),
-        issuers: issuers::Issuers::new(options.oidc_ca.clone()),
+        issuers: issuers::Issuers::new(options.oidc_ca.clone(), options.dev),
         options,
     });
     let socket = control.options.dirs.planes_socket();
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let ended = tokio::select! {
-        served = planes::serve(control.clone(), &socket) => served,
-        served = http::serve(control.clone(), listener, tls) => served,
-        () = janitor::run(control.clone()) => Ok(()),
-        () = key_uses::run(control.clone()) => Ok(()),
-        _ = terminate.recv() => {
-            keeper.leave();
-            http::drain().await;
-            Ok(())
+    let ending = async {
+        terminate.recv().await;
+        if keeper.is_taken_over() {
+            listener::End::Handover
+        } else {
+            listener::End::Last
         }
     };
+    // The links to the planes go on while the endpoint ends: calls in flight may need them.
+    let ended = tokio::select! {
+        served = http::serve(control.clone(), listener, tls, ending, || keeper.leave()) => served,
+        served = planes::serve(control.clone(), &socket) => served,
+        () = janitor::run(control.clone()) => Ok(()),
+        () = key_uses::run(control.clone()) => Ok(()),
+    };
     // What was answered is on its way to the trail: it gets there before the process ends.
-    let _ = tokio::task::spawn_blocking(move || control.audit.settle()).await;
+    let _ = tokio::task::spawn_blocking(move || control.audit.finish()).await;
     ended
 }

@@ -78,7 +78,10 @@ pub fn host_of(headers: &HeaderMap, uri: &::http::Uri) -> String {
 pub async fn token(control: &Arc<Control>, request: &Request<Incoming>) -> Response<AnswerBody> {
     if *request.method() != Method::GET {
         // Clients that would rather POST fall back to GET. Ref: "Token Authentication Specification".
-        return answer(StatusCode::METHOD_NOT_ALLOWED, &json!({"errors": [{"code": "UNSUPPORTED"}]}));
+        return answer(
+            StatusCode::METHOD_NOT_ALLOWED,
+            &json!({"errors": [{"code": "UNSUPPORTED"}]}),
+        );
     }
     let authorization = request.headers().get(header::AUTHORIZATION);
     let authorization = authorization.and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -140,7 +143,10 @@ mod tests {
         assert_eq!(door("127.0.0.1:4566"), Some(Door::Path));
         assert_eq!(door("000000000000.dkr.ecr.us-east-1.localhost:4566"), None);
         let alias = honmaru_ecr_public::alias_of(&"000000000000".parse().unwrap());
-        assert!(is_public(Some(Door::Path), &format!("/v2/public/{alias}/app/manifests/v1")));
+        assert!(is_public(
+            Some(Door::Path),
+            &format!("/v2/public/{alias}/app/manifests/v1")
+        ));
         assert!(is_public(Some(Door::Host), "/v2/"));
         for private in ["/v2/", "/v2/public/app/manifests/v1", "/v2/app/manifests/v1"] {
             assert!(!is_public(Some(Door::Path), private), "{private}");

@@ -1,22 +1,31 @@
 //! The registry behind `/v2/`: who asks, which repositories are theirs, and where the rows of ECR and the store meet.
 
+use super::audit::{Audit, Head, What};
 use super::http::AnswerBody;
-use super::{Control, ControlOptions, caller};
+use super::listener::Peer;
+use super::upstreams::Upstreams;
+use super::{Control, ControlOptions, caller, public};
 use ::http::{Method, Request, Response, header};
-use honmaru_base::{ApiError, Clock, Scope};
+use honmaru_base::{ApiError, Clock, Scope, Time};
+use honmaru_cloudtrail::{Recorded, Who};
 use honmaru_ecr::{NewImage, PutImage, Reference, RegistryAction};
+use honmaru_ecr_public::Door;
 use honmaru_engine::{Engine, EngineError, SystemClock};
 use honmaru_identity::ProtocolFamily;
 use honmaru_images::{BlobStore, Descriptor, Digest, Manifest, StoreLimits};
-use honmaru_machine::{Access, Call, Principal, State};
+use honmaru_machine::{Access, Call, Principal, PrincipalKind, State};
 use honmaru_registry::{
-    Action, ErrorCode, ManifestRef, NewManifest, Referrer, Registry, RegistryError, RegistryLimits, Repositories,
-    Resolved, TagPage, Unlinked, Upstream,
+    Action, ErrorCode, Freed, HeldManifest, Holding, HousekeepingError, ManifestRef, NewManifest, Referrer, Registry,
+    RegistryBody, RegistryError, RegistryLimits, Repositories, Resolved, Route, TagPage, Target, Unlinked, Upstream,
 };
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use serde_json::{Value, json};
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 /// How long a blob may lie between its upload and its manifest. Longer than any client waits.
 const GARBAGE_GRACE: Duration = Duration::from_secs(3_600);
@@ -25,25 +34,66 @@ const GARBAGE_GRACE: Duration = Duration::from_secs(3_600);
 #[derive(Clone)]
 pub struct Caller {
     call: Arc<Call>,
+    /// Whether a link stands for the caller, who is somebody that nobody knows.
+    is_link: bool,
+    /// By which door the request came, where it may be one to a public repository.
+    door: Option<Door>,
+}
+
+impl Caller {
+    /// Where a repository's rows lie: in the registry that the caller addressed, or in an account's public one.
+    fn place(&self, repository: &str) -> Place {
+        let scope = self.call.scope.clone();
+        let place = |scope, name: &str, is_public| Place {
+            scope,
+            name: name.to_owned(),
+            is_public,
+        };
+        match (self.door, self.door.and_then(|door| door.open(repository))) {
+            (_, Some(space)) => place(space.scope, space.name, true),
+            // The public registries' host has no others: nobody's repository has such a name there.
+            (Some(Door::Host), None) => place(scope.global(), repository, true),
+            (_, None) => place(scope, repository, false),
+        }
+    }
+}
+
+/// Where a repository's rows lie.
+struct Place {
+    scope: Scope,
+    name: String,
+    is_public: bool,
 }
 
 /// ECR's rows as the registry asks for them.
 pub struct Rows {
     engine: Engine,
+    upstreams: Arc<Upstreams>,
 }
 
 /// The registry and its store.
 pub struct Front {
     registry: Registry<Rows>,
+    /// One collection at a time.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Front {
     /// Opens the store.
-    pub fn open(options: &ControlOptions, engine: &Engine) -> anyhow::Result<Self> {
-        let store = BlobStore::open(&options.dirs.images(), StoreLimits::default())?;
-        let rows = Rows { engine: engine.clone() };
+    pub fn open(options: &ControlOptions, engine: &Engine, upstreams: &Arc<Upstreams>) -> anyhow::Result<Self> {
+        let limits = StoreLimits {
+            total_bytes_max: options.registry_bytes_max,
+            ..StoreLimits::default()
+        };
+        let store = BlobStore::open(&options.dirs.images(), limits)?;
+        let rows = Rows {
+            engine: engine.clone(),
+            upstreams: upstreams.clone(),
+        };
+        let remotes = upstreams.remotes();
         Ok(Self {
-            registry: Registry::new(store, rows, RegistryLimits::default()),
+            registry: Registry::with_remotes(store, rows, RegistryLimits::default(), remotes),
+            turn: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -52,9 +102,21 @@ impl Front {
         self.registry.store()
     }
 
+    /// What the operator's commands ask.
+    pub fn registry(&self) -> &Registry<Rows> {
+        &self.registry
+    }
+
+    /// A collection that the operator asked for; waits for one that is under way.
+    pub async fn collect_now(&self, grace: Duration, idle: Duration) -> Result<Freed, HousekeepingError> {
+        let _turn = self.turn.lock().await;
+        self.registry.collect_and_count(grace, idle).await
+    }
+
     /// Removes what no repository needs. Pushes and pulls go on.
     pub async fn collect_garbage(&self) {
-        match self.registry.collect(GARBAGE_GRACE).await {
+        let _turn = self.turn.lock().await;
+        match self.registry.collect(GARBAGE_GRACE, GARBAGE_GRACE).await {
             Ok(collected) => tracing::info!(?collected, "collected the registry's garbage"),
             Err(error) => tracing::warn!(err = %honmaru_base::chain(&error), "the registry's garbage stays"),
         }
@@ -62,24 +124,158 @@ impl Front {
 }
 
 /// Answers a request under `/v2`.
-pub async fn handle(control: &Arc<Control>, request: Request<Incoming>, secure: bool) -> Response<AnswerBody> {
-    let known = match layer_link(control, &request).await {
+pub async fn handle(control: &Arc<Control>, request: Request<Incoming>, peer: Peer) -> Response<AnswerBody> {
+    let (at, began) = (SystemClock.now(), Instant::now());
+    let head = Head::of(request.method(), request.uri().path(), request.headers(), peer);
+    let asked = Asked::of(&request);
+    let host = public::host_of(request.headers(), request.uri());
+    let known = match layer_link(control, &request, peer).await {
         Some(caller) => Ok(caller),
-        None => caller(control, &request).await,
+        None => caller(control, &request, peer).await,
     };
-    let answer = match known {
-        Ok(caller) => control.registry.registry.handle(request, caller).await,
+    let (answer, call) = match known {
+        Ok(caller) => {
+            let (call, is_link) = (caller.call.clone(), caller.is_link);
+            let answer = control.registry.registry.handle(request, caller).await;
+            (answer, Some((call, is_link)))
+        }
         Err(message) => {
-            let scheme = if secure { "https" } else { "http" };
+            let scheme = if peer.secure { "https" } else { "http" };
             let realm = format!("{scheme}://{}/", control.options.listen);
-            honmaru_registry::unauthorized(&realm, "ecr.amazonaws.com", &message)
+            let mut answer = honmaru_registry::unauthorized(&realm, "ecr.amazonaws.com", &message);
+            if public::door(&host) == Some(Door::Host) {
+                public::challenge(answer.headers_mut(), &host, peer.secure);
+            }
+            (answer, None)
         }
     };
-    answer.map(BodyExt::boxed)
+    let status = answer.status().as_u16();
+    let code = answer.extensions().get::<ErrorCode>().map(|code| code.text());
+    let record = asked.record(control, head, call, status, code, at);
+    answer.map(|body| {
+        let recording = Recording {
+            body,
+            began,
+            record: Some((control.audit.clone(), Box::new(record))),
+        };
+        recording.boxed()
+    })
+}
+
+/// What a request asks for, in ECR's words. Ref: ECR User Guide, "Logging Amazon ECR actions with AWS CloudTrail":
+/// `docker push` and `docker pull` are recorded under the names of the API.
+struct Asked {
+    name: &'static str,
+    repository: Option<String>,
+    input: Value,
+}
+
+impl Asked {
+    fn of(request: &Request<Incoming>) -> Self {
+        let unknown = |name| Self {
+            name,
+            repository: None,
+            input: Value::Null,
+        };
+        let (repository, target) = match Route::parse(request.uri().path()) {
+            Ok(Route::In { repository, target }) => (repository, target),
+            Ok(Route::Base) => return unknown("Ping"),
+            Err(_) => return unknown("Unrouted"),
+        };
+        let name = target
+            .action(request.method())
+            .and_then(|wanted| action(&wanted).iam_action())
+            .and_then(|action| action.strip_prefix("ecr:"));
+        let Some(name) = name else {
+            return unknown("Unrouted");
+        };
+        let image = |reference: &str| match reference.contains(':') {
+            true => json!([{ "imageDigest": reference }]),
+            false => json!([{ "imageTag": reference }]),
+        };
+        let mut input = json!({ "repositoryName": repository });
+        match &target {
+            Target::Blob(digest) => input["layerDigest"] = json!(digest),
+            Target::Manifest(reference) => input["imageIds"] = image(reference),
+            Target::Referrers(digest) => input["subjectId"] = json!({ "imageDigest": digest }),
+            Target::Uploads | Target::Upload(_) | Target::Tags => {}
+        }
+        Self {
+            name,
+            repository: Some(repository),
+            input,
+        }
+    }
+
+    /// The record. Its duration is that of the head until the answer is sent.
+    fn record(
+        self,
+        control: &Control,
+        head: Head,
+        call: Option<(Arc<Call>, bool)>,
+        status: u16,
+        code: Option<&str>,
+        at: Time,
+    ) -> Recorded {
+        let (scope, who, request_id) = match &call {
+            Some((call, false)) => (call.scope.clone(), Who::of(&call.principal), call.request_id.clone()),
+            Some((call, true)) => (call.scope.clone(), Who::unknown(None), call.request_id.clone()),
+            None => {
+                let scope = Scope {
+                    account: control.home.account.clone(),
+                    region: control.home.region.clone(),
+                };
+                (scope, Who::unknown(None), super::api::request_id())
+            }
+        };
+        let arn = |name| format!("arn:aws:ecr:{}:{}:repository/{name}", scope.region, scope.account);
+        let what = What {
+            service: honmaru_ecr::SERVICE,
+            source: "ecr.amazonaws.com".to_owned(),
+            name: self.name,
+            input: self.input,
+            resources: self.repository.map(arn).into_iter().collect(),
+        };
+        let error = code.map(|code| (code, ""));
+        head.record(scope, who, what, &request_id, status, error, at, Duration::ZERO)
+    }
+}
+
+/// The body of an answer; the call is recorded when it is sent, or when its reader went away.
+struct Recording {
+    body: RegistryBody,
+    began: Instant,
+    record: Option<(Arc<Audit>, Box<Recorded>)>,
+}
+
+impl Body for Recording {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if let Some((audit, mut record)) = self.record.take() {
+            record.took_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            audit.record(*record);
+        }
+    }
 }
 
 /// Whoever holds a link of GetDownloadUrlForLayer: it opens one blob of one repository, for reading only.
-async fn layer_link(control: &Arc<Control>, request: &Request<Incoming>) -> Option<Caller> {
+async fn layer_link(control: &Arc<Control>, request: &Request<Incoming>, peer: Peer) -> Option<Caller> {
     let query = request.uri().query()?;
     let (_, token) =
         form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == honmaru_ecr::LAYER_TOKEN_PARAMETER)?;
@@ -100,16 +296,20 @@ async fn layer_link(control: &Arc<Control>, request: &Request<Incoming>) -> Opti
         scope,
         request_id: super::api::request_id(),
         now,
-        source_ip: None,
+        source_ip: Some(peer.address.ip()),
         user_agent: String::new(),
         host: String::new(),
-        secure: false,
+        secure: peer.secure,
     };
-    Some(Caller { call: Arc::new(call) })
+    Some(Caller {
+        call: Arc::new(call),
+        is_link: true,
+        door: None,
+    })
 }
 
 /// Who asks: `Basic` with the token of GetAuthorizationToken, or `Bearer` with the token itself.
-async fn caller(control: &Arc<Control>, request: &Request<Incoming>) -> Result<Caller, String> {
+async fn caller(control: &Arc<Control>, request: &Request<Incoming>, peer: Peer) -> Result<Caller, String> {
     let text = |name| {
         request
             .headers()
@@ -118,23 +318,27 @@ async fn caller(control: &Arc<Control>, request: &Request<Incoming>) -> Result<C
             .unwrap_or_default()
             .to_owned()
     };
-    let host = match text(header::HOST) {
-        host if host.is_empty() => request.uri().authority().map(ToString::to_string).unwrap_or_default(),
-        host => host,
-    };
+    let host = public::host_of(request.headers(), request.uri());
+    let door = public::door(&host);
+    let is_public = public::is_public(door, request.uri().path());
     let authorization = text(header::AUTHORIZATION);
     let now = SystemClock.now();
-    let principal: Principal = if authorization.is_empty() {
-        if !control.options.dev {
-            return Err("no basic auth credentials".to_owned());
+    let nobody = || Err("no basic auth credentials".to_owned());
+    let principal: Principal = if !public::has_credentials(&authorization) {
+        match door {
+            _ if control.options.dev => caller::root_of(control.options.account.clone(), ""),
+            // By name everybody may read; on their own host public registries ask for a token first, as AWS's do.
+            Some(Door::Path) if is_public => caller::anonymous(control),
+            _ => return nobody(),
         }
-        caller::root_of(control.options.account.clone(), "")
     } else {
         let checked = control
             .engine
             .read(|state| honmaru_ecr::check_authorization(state, &authorization, now))
             .await;
         match checked.map_err(|error| error.to_string())? {
+            // A token that everybody gets opens public repositories only, whatever a private one's policy says.
+            Ok(principal) if principal.kind == PrincipalKind::Anonymous && !is_public => return nobody(),
             Ok(principal) => principal,
             Err(_) if control.options.dev => caller::root_of(control.options.account.clone(), ""),
             Err(error) => return Err(error.to_string()),
@@ -149,12 +353,16 @@ async fn caller(control: &Arc<Control>, request: &Request<Incoming>) -> Result<C
         principal,
         request_id: super::api::request_id(),
         now,
-        source_ip: None,
+        source_ip: Some(peer.address.ip()),
         user_agent: text(header::USER_AGENT),
         host,
-        secure: false,
+        secure: peer.secure,
     };
-    Ok(Caller { call: Arc::new(call) })
+    Ok(Caller {
+        call: Arc::new(call),
+        is_link: false,
+        door,
+    })
 }
 
 fn action(action: &Action) -> RegistryAction {
@@ -205,15 +413,15 @@ impl Rows {
     }
 
     /// Notes that an image was pulled, at most once a day.
-    async fn note_pull(&self, caller: &Caller, repository: &str, digest: &str) -> Result<(), RegistryError> {
-        let call = caller.call.clone();
+    async fn note_pull(&self, now: Time, place: Place, digest: &str) -> Result<(), RegistryError> {
+        let Place { scope, name, .. } = place;
         let is_due = self
-            .look(|state| honmaru_ecr::needs_record(state, &call.scope, repository, digest, call.now))
+            .look(|state| honmaru_ecr::needs_record(state, &scope, &name, digest, now))
             .await?;
         if is_due {
-            let (name, digest) = (repository.to_owned(), digest.to_owned());
+            let digest = digest.to_owned();
             let noted = self.engine.write(move |tx| {
-                honmaru_ecr::record_pull(tx, &call.scope, &name, &digest);
+                honmaru_ecr::record_pull(tx, &scope, &name, &digest);
                 Ok::<_, ApiError>(())
             });
             noted.await.map_err(failed)?.map_err(refused)?;
@@ -226,28 +434,43 @@ impl Repositories for Rows {
     type Caller = Caller;
 
     fn namespace(&self, caller: &Caller) -> String {
+        // There names begin with the account's alias.
+        if caller.door == Some(Door::Host) {
+            return "public".to_owned();
+        }
         caller.call.scope.to_string()
     }
 
     async fn admit(&self, caller: &Caller, wanted: Action, repository: Option<&str>) -> Result<(), RegistryError> {
         let (call, wanted) = (caller.call.clone(), action(&wanted));
-        let name = repository.map(str::to_owned);
+        let place = repository.map(|repository| caller.place(repository));
         let is_there = self
             .look(|state| -> Result<bool, ApiError> {
-                let accesses: Vec<Access> = honmaru_ecr::registry_access(state, &call.scope, wanted, name.as_deref());
+                let accesses: Vec<Access> = match &place {
+                    Some(Place { scope, name, is_public }) if *is_public => {
+                        honmaru_ecr_public::registry_access(state, scope, wanted, name)
+                    }
+                    Some(Place { scope, name, .. }) => honmaru_ecr::registry_access(state, scope, wanted, Some(name)),
+                    None => Vec::new(),
+                };
                 honmaru_iam::authorize(state, &call, &accesses, ProtocolFamily::Json)?;
-                Ok(name
-                    .as_deref()
-                    .is_none_or(|name| state.get::<honmaru_ecr::Repository>(&call.scope, name).is_some()))
+                Ok(match &place {
+                    // Public repositories come to be by the API alone.
+                    Some(Place { scope, name, is_public }) if *is_public => {
+                        honmaru_ecr::get_repository(state, scope, name).map(|_| true)?
+                    }
+                    Some(Place { scope, name, .. }) => state.get::<honmaru_ecr::Repository>(scope, name).is_some(),
+                    None => true,
+                })
             })
             .await?
             .map_err(refused)?;
-        let Some(name) = name.filter(|_| !is_there) else {
+        let Some(Place { scope, name, .. }) = place.filter(|_| !is_there) else {
             return Ok(());
         };
         let made = self
             .engine
-            .write(move |tx| honmaru_ecr::admit(tx, &call.scope, wanted, &name))
+            .write(move |tx| honmaru_ecr::admit(tx, &scope, wanted, &name))
             .await;
         made.map_err(failed)?.map_err(refused)
     }
@@ -260,7 +483,8 @@ impl Repositories for Rows {
     ) -> Result<Vec<bool>, RegistryError> {
         let digests: Vec<String> = digests.iter().map(ToString::to_string).collect();
         let digests = digests.iter().map(String::as_str);
-        self.look(|state| honmaru_ecr::has_blobs(state, &caller.call.scope, repository, digests))
+        let Place { scope, name, .. } = caller.place(repository);
+        self.look(|state| honmaru_ecr::has_blobs(state, &scope, &name, digests))
             .await
     }
 
@@ -271,21 +495,23 @@ impl Repositories for Rows {
         digest: &Digest,
         size: u64,
     ) -> Result<(), RegistryError> {
-        let (call, name, digest) = (caller.call.clone(), repository.to_owned(), digest.to_string());
+        let Place { scope, name, .. } = caller.place(repository);
+        let digest = digest.to_string();
         let linked = self
             .engine
-            .write(move |tx| honmaru_ecr::link_layer(tx, &call.scope, &name, &digest, size))
+            .write(move |tx| honmaru_ecr::link_layer(tx, &scope, &name, &digest, size))
             .await;
         linked.map_err(failed)?.map_err(refused)
     }
 
     async fn unlink_blob(&self, caller: &Caller, repository: &str, digest: &Digest) -> Result<Unlinked, RegistryError> {
-        let (call, name, digest) = (caller.call.clone(), repository.to_owned(), digest.to_string());
+        let Place { scope, name, .. } = caller.place(repository);
+        let digest = digest.to_string();
         let unlinked = self.engine.write(move |tx| -> Result<Unlinked, ApiError> {
-            if honmaru_ecr::is_layer_in_use(tx, &call.scope, &name, &digest) {
+            if honmaru_ecr::is_layer_in_use(tx, &scope, &name, &digest) {
                 return Ok(Unlinked::InUse);
             }
-            let was_there = honmaru_ecr::unlink_layer(tx, &call.scope, &name, &digest);
+            let was_there = honmaru_ecr::unlink_layer(tx, &scope, &name, &digest);
             Ok(if was_there { Unlinked::Done } else { Unlinked::Unknown })
         });
         unlinked.await.map_err(failed)?.map_err(refused)
@@ -297,11 +523,12 @@ impl Repositories for Rows {
         repository: &str,
         wanted: &ManifestRef,
     ) -> Result<Option<Resolved>, RegistryError> {
+        let place = caller.place(repository);
         let found = self
-            .look(|state| honmaru_ecr::resolve_image(state, &caller.call.scope, repository, &reference(wanted)))
+            .look(|state| honmaru_ecr::resolve_image(state, &place.scope, &place.name, &reference(wanted)))
             .await?;
         let Some(found) = found else { return Ok(None) };
-        self.note_pull(caller, repository, &found.digest).await?;
+        self.note_pull(caller.call.now, place, &found.digest).await?;
         let digest: Digest = found.digest.parse().map_err(RegistryError::from)?;
         Ok(Some(Resolved {
             digest,
@@ -315,7 +542,7 @@ impl Repositories for Rows {
         repository: &str,
         manifest: NewManifest,
     ) -> Result<(), RegistryError> {
-        let (call, name) = (caller.call.clone(), repository.to_owned());
+        let Place { scope, name, .. } = caller.place(repository);
         let put = PutImage {
             tag: manifest.tag.clone(),
             image: image_of(manifest),
@@ -324,7 +551,7 @@ impl Repositories for Rows {
         };
         let written = self
             .engine
-            .write(move |tx| honmaru_ecr::put_image(tx, &call.scope, &name, put))
+            .write(move |tx| honmaru_ecr::put_image(tx, &scope, &name, put))
             .await;
         written.map_err(failed)?.map_err(refused)
     }
@@ -335,11 +562,12 @@ impl Repositories for Rows {
         repository: &str,
         wanted: &ManifestRef,
     ) -> Result<bool, RegistryError> {
-        let (call, name, wanted) = (caller.call.clone(), repository.to_owned(), reference(wanted));
+        let Place { scope, name, .. } = caller.place(repository);
+        let wanted = reference(wanted);
         let deleted = self.engine.write(move |tx| -> Result<bool, ApiError> {
             match wanted {
-                Reference::Tag(tag) => Ok(honmaru_ecr::untag_image(tx, &call.scope, &name, &tag)),
-                Reference::Digest(digest) => match honmaru_ecr::delete_image(tx, &call.scope, &name, &digest) {
+                Reference::Tag(tag) => Ok(honmaru_ecr::untag_image(tx, &scope, &name, &tag)),
+                Reference::Digest(digest) => match honmaru_ecr::delete_image(tx, &scope, &name, &digest) {
                     Ok(()) => Ok(true),
                     Err(honmaru_ecr::DeleteProblem::NotFound) => Ok(false),
                     Err(honmaru_ecr::DeleteProblem::InIndex { parents }) => {
@@ -359,8 +587,9 @@ impl Repositories for Rows {
         last: Option<&str>,
         n: usize,
     ) -> Result<TagPage, RegistryError> {
+        let Place { scope, name, .. } = caller.place(repository);
         let (tags, more) = self
-            .look(|state| honmaru_ecr::tags_page(state, &caller.call.scope, repository, last, n))
+            .look(|state| honmaru_ecr::tags_page(state, &scope, &name, last, n))
             .await?;
         Ok(TagPage { tags, more })
     }
@@ -372,8 +601,9 @@ impl Repositories for Rows {
         digest: &Digest,
     ) -> Result<Vec<Referrer>, RegistryError> {
         let digest = digest.to_string();
+        let Place { scope, name, .. } = caller.place(repository);
         self.look(|state| {
-            honmaru_ecr::referrers(state, &caller.call.scope, repository, &digest)
+            honmaru_ecr::referrers(state, &scope, &name, &digest)
                 .map(|image| {
                     let descriptor = Descriptor {
                         media_type: image.media_type.clone(),
@@ -392,14 +622,39 @@ impl Repositories for Rows {
     }
 
     async fn upstream(&self, caller: &Caller, repository: &str) -> Result<Option<Upstream>, RegistryError> {
+        let Place { scope, name, .. } = caller.place(repository);
         let found = self
-            .look(|state| honmaru_ecr::upstream_of(state, &caller.call.scope, repository))
+            .look(|state| honmaru_ecr::upstream_of(state, &scope, &name))
             .await?;
-        // Until there is a store of secrets, upstreams are asked without credentials.
-        Ok(found.map(|upstream| Upstream {
+        let Some(upstream) = found else { return Ok(None) };
+        let credentials = match &upstream.credential_arn {
+            None => None,
+            Some(arn) => Some(self.upstreams.credentials(arn).ok_or_else(|| {
+                let message = format!("the pull through cache rule's secret {arn} does not exist");
+                RegistryError::new(ErrorCode::Denied, message)
+            })?),
+        };
+        Ok(Some(Upstream {
             repository: upstream.repository,
-            credentials: None,
+            credentials,
         }))
+    }
+
+    async fn begin_check(&self, caller: &Caller, repository: &str, tag: &str) -> Result<bool, RegistryError> {
+        let Place { scope, name, .. } = caller.place(repository);
+        let now = caller.call.now;
+        let is_due = self
+            .look(|state| honmaru_ecr::is_check_due(state, &scope, &name, tag, now))
+            .await?;
+        if !is_due {
+            return Ok(false);
+        }
+        let tag = tag.to_owned();
+        let begun = self
+            .engine
+            .write(move |tx| Ok::<_, ApiError>(honmaru_ecr::begin_check(tx, &scope, &name, &tag)))
+            .await;
+        begun.map_err(failed)?.map_err(refused)
     }
 
     async fn are_live(&self, digests: &[Digest]) -> Result<Vec<bool>, RegistryError> {
@@ -407,6 +662,57 @@ impl Repositories for Rows {
         self.look(|state| honmaru_ecr::are_live(state, digests.iter().map(String::as_str)))
             .await
     }
+
+    async fn repositories(&self) -> Result<Vec<(String, String)>, RegistryError> {
+        self.look(|state| {
+            let rows = state.all::<honmaru_ecr::Repository>();
+            rows.map(|(scope, name, _)| (scope.to_string(), name.to_owned()))
+                .collect()
+        })
+        .await
+    }
+
+    async fn holding(&self, namespace: &str, repository: &str) -> Result<Option<Holding>, RegistryError> {
+        let scope = namespace
+            .split_once('/')
+            .and_then(|(account, region)| Scope::new(account, region).ok());
+        let Some(scope) = scope else { return Ok(None) };
+        self.look(|state| holding(state, &scope, repository)).await?
+    }
+}
+
+/// The rows of one repository, all of one moment.
+fn holding(state: &State, scope: &Scope, name: &str) -> Result<Option<Holding>, RegistryError> {
+    if state.get::<honmaru_ecr::Repository>(scope, name).is_none() {
+        return Ok(None);
+    }
+    let digest = |text: &str| text.parse::<Digest>().map_err(RegistryError::from);
+    let mut holding = Holding {
+        is_mirror: honmaru_ecr::upstream_of(state, scope, name).is_some(),
+        ..Holding::default()
+    };
+    let prefix = honmaru_ecr::Image::prefix(name);
+    for (_, image) in state.prefixed::<honmaru_ecr::Image>(scope, &prefix) {
+        let blobs = image.blobs.iter().map(|blob| Ok((digest(&blob.digest)?, blob.size)));
+        holding.manifests.push(HeldManifest {
+            digest: digest(&image.digest)?,
+            size: image.manifest_bytes,
+            media_type: image.media_type.clone(),
+            blobs: blobs.collect::<Result<_, RegistryError>>()?,
+            manifests: image
+                .manifests
+                .iter()
+                .map(|entry| digest(&entry.digest))
+                .collect::<Result<_, _>>()?,
+        });
+    }
+    for (_, tag) in state.prefixed::<honmaru_ecr::Tag>(scope, &honmaru_ecr::Tag::prefix(name)) {
+        holding.tags.push((tag.tag.clone(), digest(&tag.digest)?));
+    }
+    for (_, link) in state.prefixed::<honmaru_ecr::LayerLink>(scope, &prefix) {
+        holding.waiting.push((digest(&link.digest)?, link.size));
+    }
+    Ok(Some(holding))
 }
 
 /// What ECR records of a manifest.

@@ -1,20 +1,17 @@
 //! TLS on the endpoint's own port: a connection that begins with a handshake is TLS, any other is plain HTTP.
 
-use anyhow::{Context, bail};
+use crate::trust;
+use anyhow::Context;
 use rustls::ServerConfig;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// The first byte of a TLS record with a handshake. Ref: RFC 8446, 5.1. No HTTP method begins with it.
 const HANDSHAKE: u8 = 0x16;
-/// How long a client may take until the handshake is over, the first byte included.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
-
 /// The files of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -34,15 +31,7 @@ pub enum Opened {
 
 /// What turns TLS connections into plain bytes, by ring, TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
 pub fn acceptor(files: &TlsFiles) -> anyhow::Result<TlsAcceptor> {
-    let chain = read(&files.cert)?;
-    let chain = rustls_pemfile::certs(&mut chain.as_slice()).collect::<Result<Vec<_>, _>>();
-    let chain = chain.with_context(|| format!("failed to read the certificates in {}", files.cert.display()))?;
-    if chain.is_empty() {
-        bail!(
-            "there is no certificate in {}\nhint: a PEM file is expected",
-            files.cert.display()
-        );
-    }
+    let chain = trust::certificates(&files.cert)?;
     let key = read(&files.key)?;
     let key = rustls_pemfile::private_key(&mut key.as_slice())
         .with_context(|| format!("failed to read the key in {}", files.key.display()))?
@@ -60,18 +49,14 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))
 }
 
-/// Looks at the first byte and shakes hands where the client wants to.
+/// Looks at the first byte and shakes hands where the client wants to. The caller says how long it may take.
 pub async fn open(acceptor: Option<&TlsAcceptor>, stream: TcpStream) -> io::Result<Opened> {
     let Some(acceptor) = acceptor else {
         return Ok(Opened::Plain(stream));
     };
-    let opened = async {
-        let mut first = [0];
-        match stream.peek(&mut first).await? {
-            1 if first == [HANDSHAKE] => Ok(Opened::Secure(Box::new(acceptor.accept(stream).await?))),
-            _ => Ok(Opened::Plain(stream)),
-        }
-    };
-    let timeout = |_| io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long");
-    tokio::time::timeout(HANDSHAKE_TIMEOUT, opened).await.map_err(timeout)?
+    let mut first = [0];
+    match stream.peek(&mut first).await? {
+        1 if first == [HANDSHAKE] => Ok(Opened::Secure(Box::new(acceptor.accept(stream).await?))),
+        _ => Ok(Opened::Plain(stream)),
+    }
 }

@@ -40,7 +40,10 @@ impl Upstreams {
     pub fn open(options: &ControlOptions) -> anyhow::Result<Self> {
         Ok(Self {
             remotes: Remotes::trusting(RemoteLimits::default(), options.upstream_ca.clone()),
-            secrets: options.upstream_secrets.as_deref().map_or_else(|| Ok(Secrets::default()), read)?,
+            secrets: options
+                .upstream_secrets
+                .as_deref()
+                .map_or_else(|| Ok(Secrets::default()), read)?,
             account: options.account.clone(),
         })
     }

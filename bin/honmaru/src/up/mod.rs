@@ -15,8 +15,10 @@ pub use role::{ROLES, SUPERVISOR};
 pub use rooms::prepare;
 pub use supervise::{holder_of, stop_all, stop_roles, supervise};
 
+use crate::control::{AUDIT_DAYS_DEFAULT, AUDIT_MIB_DEFAULT};
 use crate::dirs::Dirs;
 use crate::sockets::{KEPT_MAX, Store};
+use crate::units::ByteSize;
 use anyhow::{Context, bail};
 use honmaru_base::{AccountId, Region};
 use std::net::SocketAddr;
@@ -56,6 +58,27 @@ pub struct UpOptions {
     /// Trust these certificates too (PEM) when the keys of OpenID Connect issuers are fetched
     #[arg(long, value_name = "FILE")]
     pub oidc_ca: Option<PathBuf>,
+    /// Trust these certificates too (PEM) when images are pulled through from other registries
+    #[arg(long, value_name = "FILE")]
+    pub upstream_ca: Option<PathBuf>,
+    /// The secrets that pull through cache rules name (JSON): `{"ecr-pullthroughcache/NAME": {"username": "...",
+    /// "accessToken": "..."}}`
+    #[arg(long, value_name = "FILE")]
+    pub upstream_secrets: Option<PathBuf>,
+    /// The certificates (PEM) with which clients trust `--tls-cert`, if neither it nor this system's do
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_ca: Option<PathBuf>,
+    /// Keep the audit trail for so many days
+    #[arg(long, value_name = "DAYS", default_value_t = AUDIT_DAYS_DEFAULT,
+          value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    pub audit_days: u32,
+    /// Keep no more of the audit trail than so many MiB; the oldest records go first
+    #[arg(long, value_name = "MIB", default_value_t = AUDIT_MIB_DEFAULT,
+          value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
+    pub audit_mib: u32,
+    /// Refuse pushes once all blobs of the registry together have so many bytes, for example `50GiB`
+    #[arg(long, value_name = "SIZE")]
+    pub registry_bytes_max: Option<ByteSize>,
 }
 
 /// Runs the cloud until Ctrl-C or SIGTERM.
@@ -177,8 +200,11 @@ fn announce(options: &UpOptions, dirs: &Dirs, took: Duration) {
     };
     println!("honmaru is up in {:.2} s", took.as_secs_f64());
     println!("  AWS endpoint   http://{}", options.listen);
-    if options.tls_cert.is_some() {
-        println!("                 https://{}", options.listen);
+    let chain = options.tls_cert.as_deref().map(crate::trust::certificates);
+    if let Some(Ok(chain)) = chain {
+        let host = crate::trust::host_for(&chain, options.listen);
+        let host = host.unwrap_or_else(|| options.listen.ip().to_string());
+        println!("                 https://{host}:{}", options.listen.port());
     }
     println!(
         "  registry       {}/<name>",

@@ -42,11 +42,19 @@ pub(super) fn arguments(role: &str, options: &UpOptions, dirs: &Dirs) -> Vec<Str
             ("--tls-cert", &options.tls_cert),
             ("--tls-key", &options.tls_key),
             ("--oidc-ca", &options.oidc_ca),
+            ("--upstream-ca", &options.upstream_ca),
+            ("--upstream-secrets", &options.upstream_secrets),
+            ("--tls-ca", &options.tls_ca),
         ];
         for (name, file) in files {
             if let Some(file) = file {
                 add(name, file.display().to_string());
             }
+        }
+        add("--audit-days", options.audit_days.to_string());
+        add("--audit-mib", options.audit_mib.to_string());
+        if let Some(size) = options.registry_bytes_max {
+            add("--registry-bytes-max", size.0.to_string());
         }
     }
     if options.dev {

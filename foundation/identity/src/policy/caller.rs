@@ -1,5 +1,7 @@
 //! Who calls, as policies see it.
 
+use honmaru_base::Time;
+
 /// What a caller is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallerKind {
@@ -52,6 +54,10 @@ pub struct Caller<'a> {
     pub source_identity: Option<&'a str>,
     /// Whether it signed with temporary credentials.
     pub is_temporary: bool,
+    /// When the temporary credentials were issued.
+    pub token_issued_at: Option<Time>,
+    /// The ARN of the OIDC provider that a session came from.
+    pub federated_provider: Option<&'a str>,
 }
 
 impl<'a> Caller<'a> {
@@ -86,6 +92,8 @@ impl<'a> Caller<'a> {
             tags: &[],
             source_identity: None,
             is_temporary: false,
+            token_issued_at: None,
+            federated_provider: None,
         }
     }
 }

@@ -66,6 +66,8 @@ impl Context for CallContext<'_> {
             "aws:userid" if !caller.user_id.is_empty() => one(caller.user_id),
             "aws:username" => caller.user_name.map(|name| vec![name.to_owned()]),
             "aws:sourceidentity" => caller.source_identity.map(|name| vec![name.to_owned()]),
+            "aws:tokenissuetime" => caller.token_issued_at.map(|at| vec![at.rfc3339()]),
+            "aws:federatedprovider" => caller.federated_provider.map(|arn| vec![arn.to_owned()]),
             // Only temporary credentials carry it, and none of ours was made with a second factor.
             "aws:multifactorauthpresent" if caller.is_temporary => flag(false),
             key => {

@@ -84,6 +84,7 @@ impl Lab {
                 access_key_id: "test".to_owned(),
                 tags: Vec::new(),
                 session_policies: Vec::new(),
+                session: None,
             },
             request_id: "r".to_owned(),
             now: self.now,

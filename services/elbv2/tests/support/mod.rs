@@ -72,6 +72,7 @@ impl Cloud {
             access_key_id: "x".into(),
             tags: Vec::new(),
             session_policies: Vec::new(),
+            session: None,
         };
         let call = Call {
             scope: self.scope.clone(),

@@ -3,6 +3,7 @@
 use super::Done;
 use super::common::{Answer, scope, set_tags, tags_out};
 use crate::errors::{already_exists, invalid_input, limit_exceeded, no_such_entity, validation};
+use crate::issuer::{are_loopback_issuers_allowed, issuer_key};
 use crate::model::{OidcProvider, iam_arn};
 use crate::types;
 use honmaru_machine::{Call, State, Tx};
@@ -41,15 +42,14 @@ pub(super) fn create(
     call: &Call,
     input: types::CreateOpenIDConnectProviderRequest,
 ) -> Answer<types::CreateOpenIDConnectProviderResponse> {
-    let Some(url) = input
-        .url
-        .strip_prefix("https://")
-        .map(|url| url.trim_end_matches('/').to_owned())
-    else {
+    let Some(url) = issuer_key(&input.url).map(str::to_owned) else {
         return Err(validation("Invalid Open ID Connect Provider URL"));
     };
-    if url.is_empty() || url.contains(['?', '#']) {
-        return Err(validation("Invalid Open ID Connect Provider URL"));
+    if input.url.starts_with("http://") && !are_loopback_issuers_allowed(tx) {
+        return Err(validation(
+            "Invalid Open ID Connect Provider URL: an issuer on this machine may speak plain HTTP in development mode \
+             only (`honmaru up --dev`)",
+        ));
     }
     let scope = scope(call);
     if tx.get::<OidcProvider>(&scope, &url).is_some() {

@@ -5,7 +5,7 @@ use super::identity::credentials;
 use crate::task::role_session;
 use crate::types;
 use honmaru_base::ApiError;
-use honmaru_iam::{SOURCE_IDENTITY, TRANSITIVE_TAG_KEYS, document_of, role_by_arn};
+use honmaru_iam::{document_of, role_by_arn};
 use honmaru_identity::{Policy, PolicyKind, Session};
 use honmaru_machine::{Access, Call, PrincipalKind, State, Tx};
 use serde_json::Value;
@@ -66,7 +66,7 @@ pub(super) fn access(state: &State, call: &Call, input: &Value) -> Vec<Access> {
     if tags_session {
         actions.push("sts:TagSession");
     }
-    if text(input, "SourceIdentity").is_some() || special(call, SOURCE_IDENTITY).is_some() {
+    if text(input, "SourceIdentity").is_some() || source_identity(call).is_some() {
         actions.push("sts:SetSourceIdentity");
     }
     actions
@@ -80,13 +80,9 @@ pub(super) fn access(state: &State, call: &Call, input: &Value) -> Vec<Access> {
         .collect()
 }
 
-/// What a session carries beside its tags.
-fn special<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
-    call.principal
-        .tags
-        .iter()
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.as_str())
+/// Who stands behind the session that calls.
+fn source_identity(call: &Call) -> Option<&str> {
+    call.principal.session.as_ref()?.source_identity.as_deref()
 }
 
 pub(super) fn assume_role(
@@ -126,7 +122,7 @@ pub(super) fn assume_role(
         input.transitive_tag_keys.unwrap_or_default(),
         &mut session,
     )?;
-    session.source_identity = match (special(call, SOURCE_IDENTITY), input.source_identity) {
+    session.source_identity = match (source_identity(call), input.source_identity) {
         (Some(kept), Some(new)) if kept != new => {
             return Err(access_denied(
                 "SourceIdentity cannot be changed once it is set by the calling session.",
@@ -160,8 +156,9 @@ pub(super) fn assume_role(
 fn tags(call: &Call, tags: Vec<types::Tag>, transitive: Vec<String>, session: &mut Session) -> Result<(), ApiError> {
     let invalid = |text: &str| ApiError::new("InvalidParameterValue", text).with_status(400);
     // Transitive tags of the calling session pass on and cannot be overridden.
-    let inherited: Vec<&str> = special(call, TRANSITIVE_TAG_KEYS)
-        .map(|keys| keys.split('\n').collect())
+    let inherited = call.principal.session.as_ref();
+    let inherited = inherited
+        .map(|session| session.transitive_tag_keys.as_slice())
         .unwrap_or_default();
     for (key, value) in &call.principal.tags {
         if inherited.iter().any(|name| name.eq_ignore_ascii_case(key)) {

@@ -1,8 +1,10 @@
 //! The client of the CLI: signed calls of the AWS APIs, the same that anybody else makes.
 
+mod connect;
 mod http;
 mod xml;
 
+pub use connect::{Duplex, connect};
 pub use http::get;
 
 use anyhow::{Context, bail};
@@ -10,7 +12,10 @@ use honmaru_base::Clock;
 use honmaru_engine::SystemClock;
 use honmaru_identity::{Credentials, Signed, sign};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// How the CLI calls itself.
+const USER_AGENT: &str = concat!("honmaru/", env!("CARGO_PKG_VERSION"));
 
 /// How a service is called.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +70,12 @@ pub const IAM: Service = Service {
     signing: "iam",
     dialect: Dialect::Query("2010-05-08"),
 };
+/// AWS CloudTrail.
+pub const CLOUDTRAIL: Service = Service {
+    name: "cloudtrail",
+    signing: "cloudtrail",
+    dialect: Dialect::Json("com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101"),
+};
 /// Amazon EC2.
 pub const EC2: Service = Service {
     name: "ec2",
@@ -97,6 +108,8 @@ pub struct Client {
     pub entry: Option<String>,
     /// The region of every call.
     pub region: String,
+    /// The certificates (PEM) that vouch for the endpoint, where the system's do not.
+    pub ca: Option<PathBuf>,
     credentials: Credentials,
 }
 
@@ -130,6 +143,7 @@ impl Client {
         Ok(Self {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             entry: of_file("entry"),
+            ca: variable("AWS_CA_BUNDLE").or_else(|| of_file("ca")).map(PathBuf::from),
             region: variable("AWS_REGION")
                 .or_else(|| variable("AWS_DEFAULT_REGION"))
                 .or_else(|| of_file("region"))
@@ -154,6 +168,41 @@ impl Client {
             .map_or(self.endpoint.as_str(), |(_, host)| host)
     }
 
+    /// Asks control for what no API of AWS's has, and gives each line of the answer to `each` as it comes.
+    pub async fn follow(
+        &self,
+        method: &str,
+        path: &str,
+        query: &str,
+        each: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut headers = vec![("host".to_owned(), self.host().to_owned())];
+        let raw: Vec<(&str, &[u8])> = headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
+        let signed = Signed {
+            method,
+            raw_path: path,
+            raw_query: query,
+            headers: &raw,
+            body: b"",
+        };
+        let name = crate::registry_report::SIGNING_NAME;
+        let added = sign(&self.credentials, &self.region, name, SystemClock.now(), &signed);
+        headers.extend(added);
+        let target = if query.is_empty() {
+            path.to_owned()
+        } else {
+            format!("{path}?{query}")
+        };
+        let answer = http::follow(&self.endpoint, self.ca.as_deref(), method, &target, &headers, each)
+            .await
+            .with_context(|| format!("no whole answer came from {}", self.endpoint))?;
+        if answer.status < 300 {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&answer.body);
+        bail!("{} answered {}: {}", self.endpoint, answer.status, said.trim())
+    }
+
     /// Makes a call. `input` is keyed by member name; so is the answer, in which numbers of query services are text.
     pub async fn call(&self, service: Service, operation: &str, input: Value) -> anyhow::Result<Value> {
         let (content_type, target, body) = match service.dialect {
@@ -176,6 +225,7 @@ impl Client {
         let mut headers = vec![
             ("host".to_owned(), self.host().to_owned()),
             ("content-type".to_owned(), content_type.to_owned()),
+            ("user-agent".to_owned(), USER_AGENT.to_owned()),
         ];
         headers.extend(target.map(|target| ("x-amz-target".to_owned(), target)));
         let raw: Vec<(&str, &[u8])> = headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
@@ -194,7 +244,7 @@ impl Client {
             &signed,
         );
         headers.extend(added);
-        let answer = http::send(&self.endpoint, "POST", "/", &headers, body)
+        let answer = http::send(&self.endpoint, self.ca.as_deref(), "POST", "/", &headers, body)
             .await
             .with_context(|| {
                 format!(

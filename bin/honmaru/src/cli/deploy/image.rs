@@ -9,7 +9,9 @@ use crate::cli::terminal;
 use anyhow::Context;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use honmaru_build::{BuildError, Builder, ImageFacts, check_dockerfile, ensure_base_images, find_dockerfile};
+use honmaru_build::{
+    BuildError, Builder, ImageFacts, Transport, check_dockerfile, ensure_base_images, find_dockerfile,
+};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -146,11 +148,18 @@ impl Workshop {
             .unwrap_or_default();
         let credentials = STANDARD.decode(token).context("the registry's token is malformed")?;
         let credentials = String::from_utf8(credentials).context("the registry's token is malformed")?;
-        let destination = format!("{}/{}:{TAG}", registry_host(client.host()), app.name());
+        let (host, transport) = if client.endpoint.starts_with("https://") {
+            // Its own name: the certificate is for that.
+            let authorities = client.ca.clone();
+            (client.host().to_owned(), Transport::Tls { authorities })
+        } else {
+            (registry_host(client.host()), Transport::Local)
+        };
+        let destination = format!("{host}/{}:{TAG}", app.name());
         step.note(&destination);
         let pushed = self
             .builder
-            .push(&Self::local_name(app), &destination, &credentials)
+            .push(&Self::local_name(app), &destination, &credentials, &transport)
             .await
             .map_err(explained)?;
         Ok(PushedImage {

@@ -1,6 +1,7 @@
 //! The plugin's side of a data channel: the token, the handshake, input, output and the exit code.
 //! Ref: aws/session-manager-plugin, `src/datachannel`.
 
+use crate::cli::client::{Duplex, connect};
 use crate::data_channel::{ACKNOWLEDGE, CHANNEL_CLOSED, INPUT_STREAM_DATA, Message, OUTPUT_STREAM_DATA, PayloadType};
 use anyhow::{Context, bail};
 use futures_util::{SinkExt, StreamExt};
@@ -8,8 +9,8 @@ use honmaru_base::{Clock, Rng, SeededRng, uuid};
 use honmaru_engine::{SystemClock, system_rng};
 use serde_json::json;
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
@@ -47,7 +48,7 @@ pub struct Ended {
 
 /// An open channel.
 pub struct Channel {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Box<dyn Duplex>>,
     rng: SeededRng,
     sequence: i64,
     /// The next message of the other side; what came before is a repetition.
@@ -57,27 +58,22 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// Connects, shows the token, and answers the handshake.
-    pub async fn open(url: &str, token: &str) -> anyhow::Result<Self> {
-        tokio::time::timeout(OPEN_TIMEOUT, Self::connect(url, token))
+    /// Connects, shows the token, and answers the handshake. `ca` may vouch for the endpoint of a `wss://` address.
+    pub async fn open(url: &str, token: &str, ca: Option<&Path>) -> anyhow::Result<Self> {
+        tokio::time::timeout(OPEN_TIMEOUT, Self::connect(url, token, ca))
             .await
             .context("the session did not begin in time")?
     }
 
-    async fn connect(url: &str, token: &str) -> anyhow::Result<Self> {
-        let Some(rest) = url.strip_prefix("ws://") else {
-            bail!("`{url}` is no address that this command can reach: `ws://` is expected");
+    async fn connect(url: &str, token: &str, ca: Option<&Path>) -> anyhow::Result<Self> {
+        let (rest, tls) = match (url.strip_prefix("ws://"), url.strip_prefix("wss://")) {
+            (Some(rest), _) => (rest, false),
+            (None, Some(rest)) => (rest, true),
+            (None, None) => {
+                bail!("`{url}` is no address that this command can reach: `ws://` or `wss://` is expected")
+            }
         };
-        let host = rest.split('/').next().unwrap_or_default();
-        let address = if host.contains(':') {
-            host.to_owned()
-        } else {
-            format!("{host}:80")
-        };
-        let stream = TcpStream::connect(&address)
-            .await
-            .with_context(|| format!("failed to connect to {address}"))?;
-        stream.set_nodelay(true)?;
+        let stream = connect(rest.split('/').next().unwrap_or_default(), tls, ca).await?;
         let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_BYTES_MAX));
         let (socket, _) = client_async_with_config(url, stream, Some(config))
             .await

@@ -55,7 +55,7 @@ pub async fn run(options: ExecOptions) -> anyhow::Result<ExitCode> {
             .as_str()
             .with_context(|| format!("ECS does not say `{name}`"))
     };
-    let channel = Channel::open(text("streamUrl")?, text("tokenValue")?).await?;
+    let channel = Channel::open(text("streamUrl")?, text("tokenValue")?, client.ca.as_deref()).await?;
     let ended = if options.tty {
         tty::attend(channel).await?
     } else {

@@ -3,6 +3,8 @@
 use super::Home;
 use crate::control::api::request_id as new_id;
 use crate::control::http::Received;
+use crate::control::listener::Peer;
+use ::http::{HeaderMap, Method, header};
 use honmaru_base::{ApiError, Scope, Time};
 use honmaru_cloudtrail::{Recorded, Who};
 use honmaru_machine::{Access, Principal};
@@ -23,8 +25,12 @@ const INPUT_BYTES_MAX: usize = 16 * 1024;
 const RESOURCES_MAX: usize = 16;
 /// The message of an error at most.
 const MESSAGE_BYTES_MAX: usize = 1_024;
+/// The same for callers that are not known: what strangers can write is bounded tighter.
+const STRANGERS_MESSAGE_BYTES_MAX: usize = 256;
 /// The User-Agent at most.
 const AGENT_BYTES_MAX: usize = 256;
+/// A path or a target that nobody knows at most.
+const PATH_BYTES_MAX: usize = 128;
 
 /// What stands in a secret's place. Ref: CloudTrail's records of ECS use these words.
 const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
@@ -88,9 +94,15 @@ impl Noted {
 
     /// The record of the call.
     pub fn record(self, home: &Home, target: &Target, received: &Received, ended: &Ended<'_>) -> Recorded {
-        let who = match &self.principal {
+        let mut who = match &self.principal {
             Some(principal) => Who::of(principal),
-            None => Who::unknown(self.key.map(|key| cut(&key, AGENT_BYTES_MAX))),
+            None => Who::unknown(self.key),
+        };
+        who.key = who.key.map(key_id);
+        let message_bytes_max = if who.kind == "Unknown" {
+            STRANGERS_MESSAGE_BYTES_MAX
+        } else {
+            MESSAGE_BYTES_MAX
         };
         let (account, region) = match self.scope {
             Some(scope) => (scope.account, scope.region),
@@ -113,13 +125,118 @@ impl Noted {
             agent: cut(received.header("user-agent").unwrap_or_default(), AGENT_BYTES_MAX),
             status: ended.status,
             code: ended.error.map(|error| cut(&error.code, AGENT_BYTES_MAX)),
-            message: ended.error.map(|error| cut(&error.message, MESSAGE_BYTES_MAX)),
+            message: ended.error.map(|error| cut(&error.message, message_bytes_max)),
             took_us: u64::try_from(ended.took.as_micros()).unwrap_or(u64::MAX),
             input: self.input,
             resources: self.resources.get().cloned().unwrap_or_default(),
             secure: received.secure,
+            repeated: None,
         }
     }
+}
+
+/// The head of a request that no operation was found for, or that belongs to the registry. Never its query: tokens and
+/// signatures are in it.
+#[derive(Debug, Clone)]
+pub struct Head {
+    method: String,
+    path: String,
+    target: Option<String>,
+    agent: String,
+    from: String,
+    secure: bool,
+}
+
+impl Head {
+    /// What may be kept of a head.
+    pub fn of(method: &Method, path: &str, headers: &HeaderMap, peer: Peer) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        Self {
+            method: cut(method.as_str(), 16),
+            path: cut(path, PATH_BYTES_MAX),
+            target: text("x-amz-target").map(|target| cut(target, PATH_BYTES_MAX)),
+            agent: cut(text(header::USER_AGENT.as_str()).unwrap_or_default(), AGENT_BYTES_MAX),
+            from: peer.address.ip().to_string(),
+            secure: peer.secure,
+        }
+    }
+
+    /// The record of a request that no operation was found for. Whoever signed it was not asked for.
+    pub fn unrouted(self, home: &Home, status: u16, code: &str, message: &str, at: Time, took: Duration) -> Recorded {
+        let input = serde_json::json!({ "method": self.method, "path": self.path, "target": self.target });
+        let what = What {
+            service: "unknown",
+            source: "unknown".to_owned(),
+            name: "Unrouted",
+            input,
+            resources: Vec::new(),
+        };
+        let scope = Scope {
+            account: home.account.clone(),
+            region: home.region.clone(),
+        };
+        let error = Some((code, message));
+        self.record(scope, Who::unknown(None), what, &new_id(), status, error, at, took)
+    }
+
+    /// The record of a request with a name.
+    #[expect(clippy::too_many_arguments, reason = "each is a column of the record")]
+    pub fn record(
+        self,
+        scope: Scope,
+        mut who: Who,
+        what: What,
+        request_id: &str,
+        status: u16,
+        error: Option<(&str, &str)>,
+        at: Time,
+        took: Duration,
+    ) -> Recorded {
+        who.key = who.key.map(key_id);
+        Recorded {
+            at,
+            id: new_id(),
+            request_id: request_id.to_owned(),
+            account: scope.account,
+            region: scope.region,
+            service: what.service.to_owned(),
+            source: what.source,
+            name: what.name.to_owned(),
+            who,
+            from: self.from,
+            agent: self.agent,
+            status,
+            code: error.map(|(code, _)| cut(code, AGENT_BYTES_MAX)),
+            message: error.map(|(_, message)| cut(message, STRANGERS_MESSAGE_BYTES_MAX)),
+            took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            input: what.input,
+            resources: what.resources,
+            secure: self.secure,
+            repeated: None,
+        }
+    }
+}
+
+/// What was asked for.
+pub struct What {
+    /// botocore's name of the service.
+    pub service: &'static str,
+    /// `ecr.amazonaws.com`.
+    pub source: String,
+    /// The operation.
+    pub name: &'static str,
+    /// The input without secrets.
+    pub input: Value,
+    /// The ARNs that permission was needed for.
+    pub resources: Vec<String>,
+}
+
+/// An access key id; anything else that stands in its place may be a secret that was mistaken for one.
+fn key_id(text: String) -> String {
+    let is_ours = text.len() <= 128 && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    // Development mode takes any: `test`, `mock_access_key`.
+    let is_short = text.len() <= 20 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    if is_ours || is_short { text } else { HIDDEN.to_owned() }
 }
 
 /// CloudTrail's name of a service, for example `elasticloadbalancing.amazonaws.com`.

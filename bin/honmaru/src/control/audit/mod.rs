@@ -2,20 +2,23 @@
 //!
 //! Calls do not wait for it: records go through a bounded queue to one thread that writes them in batches. When the
 //! queue is full, or the disk does not take them, records are lost, and how many is said in the log, in the metrics
-//! and in the trail itself.
+//! and in the trail itself. Refused calls that repeat themselves are counted instead (`gate`).
 //! Invariant: outputs are never recorded, inputs only after what is secret was taken out of them.
 
+mod gate;
 mod input;
 mod reader;
 mod segment;
 mod writer;
 
-pub use input::{Ended, Noted, resources};
+pub use input::{Ended, Head, Noted, What, resources};
 
 use anyhow::Context;
+use gate::Gate;
 use honmaru_base::{AccountId, ApiError, Region, Time};
 use honmaru_cloudtrail::{Found, Recorded, Trail, Wanted};
 use honmaru_machine::BoxFuture;
+use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +36,32 @@ enum Message {
     Record(Box<Recorded>),
     /// Write what came before, then say so.
     Settle(SyncSender<()>),
+    /// The same at the end: what is only counted so far is written too.
+    Finish(SyncSender<()>),
 }
+
+/// How long the trail is, in time and on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Files whose last record is older are removed.
+    pub days: u32,
+    /// All files together at most; the oldest go first.
+    pub bytes_max: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            days: DAYS_DEFAULT,
+            bytes_max: u64::from(MIB_DEFAULT) << 20,
+        }
+    }
+}
+
+/// Ref: CloudTrail User Guide, "Working with CloudTrail event history": 90 days.
+pub const DAYS_DEFAULT: u32 = 90;
+/// What 90 days of calls take: some 4 million.
+pub const MIB_DEFAULT: u32 = 4_096;
 
 /// How many records there were, for the metrics.
 #[derive(Debug, Default)]
@@ -42,6 +70,8 @@ pub struct Counts {
     pub written: AtomicU64,
     /// Lost: the queue was full, or the disk refused them.
     pub lost: AtomicU64,
+    /// Refused calls that are in the trail as a count only.
+    pub folded: AtomicU64,
 }
 
 /// The trail.
@@ -49,12 +79,13 @@ pub struct Audit {
     queue: SyncSender<Message>,
     folder: PathBuf,
     counts: Arc<Counts>,
+    gate: Arc<Mutex<Gate>>,
 }
 
 impl Audit {
     /// Opens the trail and starts its thread.
-    pub fn open(folder: &Path) -> anyhow::Result<Self> {
-        let audit = Self::with_queue(folder, QUEUE_MAX)?;
+    pub fn open(folder: &Path, bounds: Bounds) -> anyhow::Result<Self> {
+        let audit = Self::with_queue(folder, bounds, QUEUE_MAX)?;
         let (audit, writer, messages) = audit;
         std::thread::Builder::new()
             .name("audit".to_owned())
@@ -63,9 +94,9 @@ impl Audit {
         Ok(audit)
     }
 
-    fn with_queue(folder: &Path, places: usize) -> anyhow::Result<(Self, Writer, Receiver<Message>)> {
-        let counts = Arc::new(Counts::default());
-        let writer = Writer::open(folder, counts.clone())
+    fn with_queue(folder: &Path, bounds: Bounds, places: usize) -> anyhow::Result<(Self, Writer, Receiver<Message>)> {
+        let (counts, gate) = (Arc::new(Counts::default()), Arc::new(Mutex::new(Gate::new())));
+        let writer = Writer::open(folder, bounds, counts.clone(), gate.clone())
             .with_context(|| format!("failed to open the audit trail in {}", folder.display()))?;
         let (queue, messages) = sync_channel(places);
         Ok((
@@ -73,6 +104,7 @@ impl Audit {
                 queue,
                 folder: folder.to_owned(),
                 counts,
+                gate,
             },
             writer,
             messages,
@@ -81,6 +113,10 @@ impl Audit {
 
     /// Records a call; never waits.
     pub fn record(&self, record: Recorded) {
+        let Some(record) = self.gate.lock().pass(record) else {
+            self.counts.folded.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
         match self.queue.try_send(Message::Record(Box::new(record))) {
             Ok(()) => {}
             // The writer says it: in the log and in the trail.
@@ -97,9 +133,18 @@ impl Audit {
 
     /// Waits, for a while, until everything recorded so far is written. It may block.
     pub fn settle(&self) {
+        self.wait_for(Message::Settle);
+    }
+
+    /// The same at the end of the process: what is only counted so far is written too.
+    pub fn finish(&self) {
+        self.wait_for(Message::Finish);
+    }
+
+    fn wait_for(&self, message: impl FnOnce(SyncSender<()>) -> Message) {
         let deadline = std::time::Instant::now() + SETTLE_TIMEOUT;
         let (done, is_done) = sync_channel(1);
-        let mut message = Message::Settle(done);
+        let mut message = message(done);
         while let Err(TrySendError::Full(refused)) = self.queue.try_send(message) {
             if std::time::Instant::now() > deadline {
                 return;

@@ -1,9 +1,11 @@
 //! The thread that writes the trail.
 
+use super::gate::Gate;
 use super::segment::{Segment, list};
-use super::{Counts, Line, Message};
+use super::{Bounds, Counts, Line, Message};
 use honmaru_base::{Clock, Time};
 use honmaru_engine::SystemClock;
+use parking_lot::Mutex;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -19,26 +21,29 @@ pub const SEGMENT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const BATCH_MAX: usize = 512;
 /// How long written records may wait for the disk's own cache.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
-/// Ref: CloudTrail User Guide, "Working with CloudTrail event history": 90 days.
-const HISTORY_MS: i64 = 90 * 24 * 3_600 * 1_000;
-/// All files together at most; a flood of refused calls must not fill the disk.
-const TRAIL_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// A file is ended after this time even if it is small: files are removed as a whole.
+const SEGMENT_MS_MAX: i64 = 24 * 3_600 * 1_000;
+/// How often old files are looked for.
+const FORGET_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// Owner of the newest file.
 pub struct Writer {
     folder: PathBuf,
+    bounds: Bounds,
     counts: Arc<Counts>,
+    gate: Arc<Mutex<Gate>>,
     said_lost: u64,
     segment: Segment,
     file: File,
     bytes: u64,
     is_dirty: bool,
     last_sync: Instant,
+    last_forget: Instant,
 }
 
 impl Writer {
     /// Goes on with the newest file of a folder, or begins the first.
-    pub fn open(folder: &Path, counts: Arc<Counts>) -> io::Result<Self> {
+    pub fn open(folder: &Path, bounds: Bounds, counts: Arc<Counts>, gate: Arc<Mutex<Gate>>) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let first = Segment {
             number: 1,
@@ -46,16 +51,22 @@ impl Writer {
         };
         let segment = list(folder)?.pop().unwrap_or(first);
         let (file, bytes) = open_file(&segment.path(folder))?;
-        Ok(Self {
+        let writer = Self {
             folder: folder.to_owned(),
+            bounds,
             counts,
+            gate,
             said_lost: 0,
             segment,
             file,
             bytes,
             is_dirty: false,
             last_sync: Instant::now(),
-        })
+            last_forget: Instant::now(),
+        };
+        // The bounds may be tighter than those of the start before.
+        writer.forget(SystemClock.now());
+        Ok(writer)
     }
 
     /// Writes until nobody can record any more.
@@ -69,6 +80,10 @@ impl Writer {
             let more = messages.try_iter().take(BATCH_MAX - 1);
             self.batch(first.into_iter().chain(more));
             self.sync();
+            if self.last_forget.elapsed() >= FORGET_INTERVAL {
+                self.forget(SystemClock.now());
+                self.last_forget = Instant::now();
+            }
         }
         self.last_sync = Instant::now() - SYNC_INTERVAL;
         self.sync();
@@ -79,6 +94,7 @@ impl Writer {
         let mut text = Vec::new();
         let mut records = 0;
         let mut waiting: Vec<SyncSender<()>> = Vec::new();
+        let mut counted = self.gate.lock().due(SystemClock.now());
         for message in messages {
             match message {
                 Message::Record(record) => {
@@ -86,7 +102,15 @@ impl Writer {
                     push(&mut text, &Line::Call(record));
                 }
                 Message::Settle(done) => waiting.push(done),
+                Message::Finish(done) => {
+                    counted.extend(self.gate.lock().rest());
+                    waiting.push(done);
+                }
             }
+        }
+        for record in counted {
+            records += 1;
+            push(&mut text, &Line::Call(Box::new(record)));
         }
         let lost = self.counts.lost.load(Ordering::Relaxed);
         if lost > self.said_lost {
@@ -119,7 +143,9 @@ impl Writer {
     }
 
     fn append(&mut self, text: &[u8]) -> io::Result<()> {
-        if self.bytes >= SEGMENT_BYTES_MAX {
+        let age_ms = SystemClock.now().as_ms().saturating_sub(self.segment.begun_ms);
+        let is_full = self.bytes >= SEGMENT_BYTES_MAX.min(self.bounds.bytes_max / 4);
+        if is_full || (self.bytes > 0 && age_ms >= SEGMENT_MS_MAX) {
             self.rotate()?;
         }
         if let Err(error) = self.file.write_all(text) {
@@ -141,25 +167,35 @@ impl Writer {
         };
         (self.file, self.bytes) = open_file(&next.path(&self.folder))?;
         self.segment = next;
-        self.forget(now)
+        self.forget(now);
+        Ok(())
     }
 
-    /// Removes files that are too old or too many.
-    fn forget(&self, now: Time) -> io::Result<()> {
-        let segments = list(&self.folder)?;
+    /// Removes files that are too old or too many; never the one that is written to.
+    fn forget(&self, now: Time) {
+        let segments = match list(&self.folder) {
+            Ok(segments) => segments,
+            Err(error) => {
+                tracing::error!(%error, "failed to look for old parts of the audit trail");
+                return;
+            }
+        };
+        let history_ms = i64::from(self.bounds.days) * 24 * 3_600 * 1_000;
         let mut bytes = 0;
         // From the newest on; a file ends when the next one begins.
         let mut ended_ms = now.as_ms();
         for segment in segments.iter().rev() {
             let path = segment.path(&self.folder);
-            bytes += path.metadata()?.len();
-            if now.as_ms() - ended_ms > HISTORY_MS || bytes > TRAIL_BYTES_MAX {
+            bytes += path.metadata().map_or(0, |metadata| metadata.len());
+            let is_over = now.as_ms().saturating_sub(ended_ms) > history_ms || bytes > self.bounds.bytes_max;
+            if is_over && segment.number != self.segment.number {
                 tracing::info!(path = %path.display(), "an old part of the audit trail is removed");
-                std::fs::remove_file(&path)?;
+                if let Err(error) = std::fs::remove_file(&path) {
+                    tracing::error!(%error, path = %path.display(), "an old part of the audit trail stays");
+                }
             }
             ended_ms = segment.begun_ms;
         }
-        Ok(())
     }
 
     fn sync(&mut self) {

@@ -300,12 +300,7 @@ where
         }
     }
 
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        peer: Peer,
-        activity: &Arc<Activity>,
-    ) -> Response<AnswerBody> {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer, activity: &Arc<Activity>) -> Response<AnswerBody> {
         let is_http1 = request.version() < Version::HTTP_2;
         let work = activity.begin(!is_http1);
         let answer = (self.handler)(request, peer).await;

@@ -71,7 +71,11 @@ impl Endpoint {
             move |request, _peer: Peer| answer(load.clone(), request)
         };
         let ending = async move { ending.await.unwrap_or(End::Last) };
-        let served = async move { serve(listener, None, limits, handler, ending, || ()).await.expect("it serves") };
+        let served = async move {
+            serve(listener, None, limits, handler, ending, || ())
+                .await
+                .expect("it serves")
+        };
         Self {
             address,
             load,
@@ -112,7 +116,11 @@ async fn answer(load: Arc<Load>, request: Request<Incoming>) -> Response<AnswerB
         return Response::new(StreamBody::new(futures_util::stream::iter(frames)).boxed());
     }
     if path == "/body" {
-        let bytes = request.into_body().collect().await.map_or(0, |body| body.to_bytes().len());
+        let bytes = request
+            .into_body()
+            .collect()
+            .await
+            .map_or(0, |body| body.to_bytes().len());
         return Response::new(full(bytes.to_string()));
     }
     Response::new(full("ok"))
@@ -220,10 +228,17 @@ async fn a_client_that_asks_for_nothing_loses_its_place() {
         stream.write_all(opening).await.expect("it is open");
         until_closed(&mut stream).await;
         let took = began.elapsed();
-        assert!(took >= Duration::from_millis(300), "{opening:?} was closed after {took:?} already");
+        assert!(
+            took >= Duration::from_millis(300),
+            "{opening:?} was closed after {took:?} already"
+        );
         assert_eq!(endpoint.ask("/").await, 200);
     }
-    assert_eq!(endpoint.load.begun.load(Ordering::SeqCst), openings.len(), "only the askers asked");
+    assert_eq!(
+        endpoint.load.begun.load(Ordering::SeqCst),
+        openings.len(),
+        "only the askers asked"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -258,7 +273,10 @@ async fn idle_connections_are_closed_after_their_time() {
     // HTTP/2, with pings that are no work.
     let mut stream = endpoint.connect().await;
     stream.write_all(&begin_http2()).await.expect("it is open");
-    stream.write_all(&frame(HEADERS, 5, 1, &get())).await.expect("it is open");
+    stream
+        .write_all(&frame(HEADERS, 5, 1, &get()))
+        .await
+        .expect("it is open");
     let (mut from, mut to) = stream.into_split();
     let pings = tokio::spawn(async move {
         while to.write_all(&frame(PING, 0, 0, &[0; 8])).await.is_ok() {
@@ -293,7 +311,10 @@ async fn an_answer_that_nobody_takes_is_given_up_and_a_slow_reader_gets_all() {
         sleep(Duration::from_millis(20)).await;
     }
     assert!(read >= BIG_BYTES, "only {read} bytes came");
-    assert!(began.elapsed() > 2 * limits().idle, "it was not slow enough to show anything");
+    assert!(
+        began.elapsed() > 2 * limits().idle,
+        "it was not slow enough to show anything"
+    );
     // By now the other one was given up: only what the kernel had taken comes.
     sleep(Duration::from_secs(1)).await;
     assert!(until_closed(&mut stuck).await.len() < BIG_BYTES);
@@ -345,7 +366,10 @@ async fn when_all_places_are_busy_a_further_client_waits_and_is_answered_later()
         })
         .collect();
     for task in busy {
-        assert_eq!(timeout(SOON, task).await.expect("it waits for ever").expect("no panic"), 200);
+        assert_eq!(
+            timeout(SOON, task).await.expect("it waits for ever").expect("no panic"),
+            200
+        );
     }
     assert!(endpoint.load.most.load(Ordering::SeqCst) <= 4);
     assert!(began.elapsed() >= Duration::from_millis(800), "they did not wait");
@@ -373,7 +397,8 @@ async fn heads_have_a_limit() {
         .body(Empty::<Bytes>::new())
         .expect("a request");
     let answered = timeout(SOON, sender.send_request(large)).await.expect("an end");
-    assert!(answered.map_or(true, |answer| answer.status() == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+    assert!(answered.map_or(true, |answer| answer.status()
+        == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
     assert_eq!(endpoint.load.begun.load(Ordering::SeqCst), 0);
     assert_eq!(endpoint.ask("/").await, 200);
 }
@@ -407,7 +432,9 @@ async fn streams_at_once_have_a_limit_and_all_are_answered() {
             let mut sender = sender.clone();
             tokio::spawn(async move {
                 sender.ready().await.expect("it is open");
-                let request = Request::get("http://localhost/slow/20").body(Empty::new()).expect("a request");
+                let request = Request::get("http://localhost/slow/20")
+                    .body(Empty::new())
+                    .expect("a request");
                 let answer = sender.send_request(request).await.expect("an answer");
                 assert_eq!(answer.version(), Version::HTTP_2);
                 answer.status().as_u16()
@@ -446,7 +473,9 @@ async fn streams_that_are_reset_at_once_end_the_connection() {
     let begun = endpoint.load.begun.load(Ordering::SeqCst);
     assert!(begun < 5_000, "{begun} of 20,000 requests were begun");
     // 11: ENHANCE_YOUR_CALM, in a GOAWAY, unless the reset of the connection overtook it.
-    let calm = said.windows(17).any(|window| window[3] == GOAWAY && window[13..17] == 11_u32.to_be_bytes());
+    let calm = said
+        .windows(17)
+        .any(|window| window[3] == GOAWAY && window[13..17] == 11_u32.to_be_bytes());
     assert!(calm || said.len() < 4_096, "{said:?}");
     assert_eq!(endpoint.ask("/").await, 200);
 }
@@ -518,7 +547,11 @@ async fn the_end_under_load_fails_no_request() {
         answered += timeout(SOON, client).await.expect("it ends").expect("no panic");
     }
     assert!(begun > 100, "there was no load: {begun}");
-    assert_eq!(answered, load.begun.load(Ordering::SeqCst), "whoever was heard was answered");
+    assert_eq!(
+        answered,
+        load.begun.load(Ordering::SeqCst),
+        "whoever was heard was answered"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -535,7 +568,10 @@ async fn the_end_comes_in_time_though_a_request_does_not() {
     }
     let (all, took) = endpoint.end().await;
     assert!(!all, "it cannot have been answered");
-    assert!(took >= Duration::from_millis(700) && took < Duration::from_secs(5), "{took:?}");
+    assert!(
+        took >= Duration::from_millis(700) && took < Duration::from_secs(5),
+        "{took:?}"
+    );
     hangs.abort();
 }
 
@@ -543,7 +579,9 @@ async fn the_end_comes_in_time_though_a_request_does_not() {
 async fn at_the_end_http2_is_told_to_go_and_its_requests_are_answered() {
     let endpoint = Endpoint::start(limits()).await;
     let (mut sender, driver) = http2(&endpoint).await;
-    let request = Request::get("http://localhost/slow/600").body(Empty::new()).expect("a request");
+    let request = Request::get("http://localhost/slow/600")
+        .body(Empty::new())
+        .expect("a request");
     let asked = tokio::spawn(async move { sender.send_request(request).await.map(|answer| answer.status()) });
     while endpoint.load.begun.load(Ordering::SeqCst) == 0 {
         sleep(Duration::from_millis(5)).await;
@@ -551,7 +589,10 @@ async fn at_the_end_http2_is_told_to_go_and_its_requests_are_answered() {
     let (all, took) = endpoint.end().await;
     assert!(all && took < limits().drain, "{all} after {took:?}");
     assert_eq!(asked.await.expect("no panic").expect("an answer"), StatusCode::OK);
-    timeout(SOON, driver).await.expect("the connection ends").expect("no panic");
+    timeout(SOON, driver)
+        .await
+        .expect("the connection ends")
+        .expect("no panic");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
