@@ -1,6 +1,6 @@
 //! The wire as a filter, for the Python drivers in `tests/wire`: one JSON question a line in, one JSON answer a line out.
 //!
-//! Questions: `{"kind": "parse" | "ok" | "error" | "route", "service": NAME | "model": MODEL, "op", "protocol", ...}`;
+//! Questions: `{"kind": "parse" | "ok" | "error" | "route" | "paging", "service": NAME | "model": MODEL, "op", "protocol", ...}`;
 //! `parse` and `route` take `request {method, uri, headers, body (base64)}`, `ok` takes `output`, `error` takes
 //! `code`, `message` and `fields`. An unusable question ends the program: it is the driver's fault.
 
@@ -53,6 +53,10 @@ fn answer(question: &Value, models: &mut HashMap<String, &'static Service>) -> R
         });
     }
     let service = service(question, models)?;
+    if kind == "paging" {
+        let operation = question["op"].as_str().and_then(|name| service.operation(name));
+        return Ok(json!(operation.context("an operation")?.paging()));
+    }
     let protocol = question["protocol"]
         .as_str()
         .and_then(Protocol::from_botocore)

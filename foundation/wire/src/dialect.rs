@@ -157,7 +157,14 @@ pub(crate) fn bad_token(service: &Service, token: &str) -> ApiError {
         |(_, code, text)| (*code, *text),
     );
     let shown: String = token.chars().take(BAD_TOKEN_CHARS_MAX).collect();
-    ApiError::new(code, text.replace("{}", &shown))
+    let error = ApiError::new(code, text.replace("{}", &shown));
+    if code == "WAFInvalidParameterException" {
+        let error = error.with_field("Field", "NEXT_MARKER".into());
+        return error
+            .with_field("Parameter", shown.into())
+            .with_field("Reason", "The marker is not valid.".into());
+    }
+    error
 }
 
 /// As much of a wrong token as the error repeats.
