@@ -194,6 +194,41 @@ const FORM_WORDS: &[&str] = &[
     "entry",
     "AlpnPolicy.member.-1",
 ];
+const EC2_WORDS: &[&str] = &[
+    "&",
+    "=",
+    ".",
+    ".1",
+    ".0",
+    ".4294967296",
+    "BlockDeviceMapping",
+    ".Ebs",
+    ".VolumeSize",
+    "NetworkInterface.1.PrivateIpAddresses",
+    "MinCount=1",
+    "MaxCount=x",
+    "%",
+    "%C3",
+    "+",
+    "TagSpecification.1.Tag.1.Key",
+];
+const REST_JSON_WORDS: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    "\"name\"",
+    "\"corsConfiguration\"",
+    "\"maxAge\"",
+    "\"allowCredentials\"",
+    "\"tags\"",
+    "null",
+    "true",
+    "1e999",
+    "\"\\ud800\"",
+];
 const XML_WORDS: &[&str] = &[
     "<",
     ">",
@@ -256,6 +291,61 @@ proptest! {
         let uri = "/service/GraniteServiceVersion20100801/operation/PutMetricData";
         let body = [start, words, bytes].concat();
         let _ = Http::cbor(uri, &body).input("monitoring");
+    }
+
+    #[test]
+    fn no_ec2_form_panics(body in near(EC2_WORDS)) {
+        let target = target("ec2", Protocol::Ec2Query, "RunInstances");
+        let http = Http::form("").body(&body);
+        if let Ok(input) = parse(&target, &http.request().unwrap()) {
+            let _ = validate(&target, &input);
+        }
+    }
+
+    #[test]
+    fn no_rest_json_panics(body in near(REST_JSON_WORDS)) {
+        let http = Http::new("POST", "/v2/apis").header("content-type", "application/json").body(&body);
+        let _ = http.input("apigateway");
+    }
+
+    /// Members in the path, the query and the headers: texts, numbers, booleans, times, lists, maps.
+    #[test]
+    fn no_rest_binding_panics(
+        label in "([a-z0-9]|%[0-9A-Fa-f]{2}|%|[+]|\u{e9}){1,12}",
+        value in "([a-z0-9,]|%[0-9A-Fa-f]{2}|%|[+]|true|-1|1e9|NaN|2026-11-22T00:00:00Z|\u{e9}){0,8}",
+        header in "[ -~]{0,40}",
+    ) {
+        for (service, protocol, operation, uri) in [
+            ("lambda", Protocol::RestJson, "ListFunctions", format!("/2015-03-31/functions/?MaxItems={value}")),
+            ("lambda", Protocol::RestJson, "UntagResource", format!("/2017-03-31/tags/{label}?tagKeys={value}&tagKeys=b")),
+            ("lambda", Protocol::RestJson, "Invoke", format!("/2015-03-31/functions/{label}/invocations?Qualifier={value}")),
+            ("apigatewayv2", Protocol::RestJson, "ExportApi", format!("/v2/apis/{label}/exports/x?includeExtensions={value}")),
+            ("route53", Protocol::RestXml, "ListHostedZones", format!("/2013-04-01/hostedzone?maxitems={value}")),
+            ("s3", Protocol::RestXml, "GetObject", format!("/{label}/{label}?partNumber={value}&response-expires={value}")),
+            ("s3", Protocol::RestXml, "PutObject", format!("/{label}/{label}/{value}")),
+        ] {
+            let mut http = Http::new("POST", &uri);
+            for name in ["x-amz-invocation-type", "x-amz-client-context", "if-modified-since", "x-amz-meta-a",
+                "x-amz-object-lock-retain-until-date", "x-amz-server-side-encryption-bucket-key-enabled", "expires"] {
+                http = http.header(name, &header);
+            }
+            let target = target(service, protocol, operation);
+            match parse(&target, &http.request().unwrap()) {
+                Ok(input) => {
+                    let _ = validate(&target, &input);
+                }
+                Err(error) => assert!(error.status.is_some_and(|status| status < 500), "{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn no_token_panics(token in ".{0,40}", near in "[A-Za-z0-9_-]{6}.{0,8}") {
+        let target = target("ecs", Protocol::AwsJson, "ListTasks");
+        for token in [token, near] {
+            let mut input = serde_json::json!({ "nextToken": token });
+            let _ = honmaru_wire::open_token(&target, &mut input);
+        }
     }
 
     #[test]
