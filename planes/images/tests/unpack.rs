@@ -529,3 +529,101 @@ fn every_compression_is_told_by_its_bytes() {
         Err(UnpackError::Decompress(_) | UnpackError::Tar(_))
     ));
 }
+
+#[test]
+fn names_as_long_as_a_file_system_takes_are_kept_and_longer_ones_refused() {
+    if !is_root() {
+        return;
+    }
+    let lab = Lab::new();
+    let deep = format!("{}/end", vec!["d".repeat(40); 90].join("/"));
+    let longest = "n".repeat(255);
+    let tar = TarWriter::default()
+        .pax(&[("path", deep.as_bytes())])
+        .file("short", b"deep")
+        .pax(&[("path", longest.as_bytes())])
+        .file("short", b"long");
+    lab.unpack(tar).unwrap();
+    assert_eq!(lab.text(&longest), "long");
+    assert_eq!(lab.text(&deep), "deep");
+    // More than a system call takes: nobody could open it afterwards.
+    let longer = vec!["d".repeat(40); 120].join("/");
+    let tar = TarWriter::default()
+        .pax(&[("path", longer.as_bytes())])
+        .file("short", b"x");
+    assert!(matches!(Lab::new().unpack(tar), Err(UnpackError::Path(_))));
+    let tar = TarWriter::default()
+        .pax(&[("path", "n".repeat(256).as_bytes())])
+        .file("short", b"x");
+    assert!(Lab::new().unpack(tar).is_err());
+}
+
+#[test]
+fn set_id_bits_and_capabilities_are_kept_inside_and_never_put_on_a_file_outside() {
+    if !is_root() {
+        return;
+    }
+    let lab = Lab::new();
+    // cap_net_bind_service+ep. Ref: capabilities(7), vfs_cap_data version 2.
+    let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let tar = TarWriter::default()
+        .pax(&[("SCHILY.xattr.security.capability", &capability)])
+        .of_mode("bin/server", b'0', 0o755, 0)
+        .of_mode("bin/both", b'0', 0o6755, 7)
+        .of_mode("shared", b'5', 0o3777, 9)
+        // A link out of the layer, and entries that would change what it points to.
+        .symlink("outside", "../secret")
+        .of_mode("outside", b'0', 0o6777, 0);
+    lab.unpack(tar).unwrap();
+    assert_eq!(
+        xattr(&lab.root().join("bin/server"), "security.capability").as_deref(),
+        Some(&capability[..])
+    );
+    let both = lab.meta("bin/both");
+    assert_eq!((both.mode() & 0o7777, both.uid()), (0o6755, 7));
+    assert_eq!(
+        (lab.meta("shared").mode() & 0o7777, lab.meta("shared").uid()),
+        (0o3777, 9)
+    );
+    let outside = lab.meta("outside");
+    assert!(outside.is_file() && outside.mode() & 0o7777 == 0o6777);
+    let secret = fs::metadata(lab.outer.path().join("secret")).unwrap();
+    assert_eq!(secret.mode() & 0o6111, 0, "the file outside has other bits now");
+}
+
+#[test]
+fn a_frame_that_asks_for_too_much_memory_is_refused() {
+    if !is_root() {
+        return;
+    }
+    let tar = TarWriter::default().file("a", b"x").end();
+    // A frame whose header asks for a window of 2 GiB, and a window that is usual.
+    for (window_log, is_good) in [(31_u8, false), (23, true)] {
+        let mut frame = Vec::from(0xFD2F_B528_u32.to_le_bytes());
+        // No single segment, no checksum, no dictionary; then the window; then one raw block, the last.
+        frame.push(0);
+        frame.push((window_log - 10) << 3);
+        let block = u32::try_from(tar.len()).unwrap() << 3 | 1;
+        frame.extend(&block.to_le_bytes()[..3]);
+        frame.extend(&tar);
+        let result = Lab::new().unpack_with(&frame, &tar, &limits());
+        assert_eq!(result.is_ok(), is_good, "2^{window_log}: {result:?}");
+    }
+}
+
+/// Goal: many small files cost neither memory nor much time, and every one of them is there.
+#[test]
+fn a_layer_of_many_files_is_unpacked() {
+    if !is_root() {
+        return;
+    }
+    let mut tar = TarWriter::default();
+    for n in 0..20_000 {
+        tar = tar.file(&format!("d{}/f{n}", n % 100), b"");
+    }
+    let lab = Lab::new();
+    let unpacked = lab.unpack(tar).unwrap();
+    assert_eq!((unpacked.entries, unpacked.content_bytes), (20_000, 0));
+    let files = (0..100).map(|n| fs::read_dir(lab.root().join(format!("d{n}"))).unwrap().count());
+    assert_eq!(files.sum::<usize>(), 20_000);
+}
