@@ -1,6 +1,6 @@
 //! Listening sockets that outlive the roles: `honmaru up` holds a second descriptor of each ([`Store`]), a role gets
 //! them back when it starts again ([`Keeper`]). While no process accepts, connections wait in the kernel's queue; they
-//! are not refused. See docs/decisions/0012.
+//! are not refused. See docs/decisions/0015.
 //!
 //! What always holds: a socket goes back to the role that it came from, and to no other; what a role no longer wants
 //! listens no more, whoever has a descriptor of it.

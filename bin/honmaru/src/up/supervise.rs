@@ -19,7 +19,7 @@ const BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// The longest pause before a restart.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// Ends of a role that ran this long do not count as ends in a row.
-const STEADY_AFTER: Duration = Duration::from_secs(10);
+const STEADY_AFTER: Duration = Duration::from_secs(2);
 /// After so many ends in a row a role's sockets are closed: it is broken, and clients shall hear so instead of waiting.
 const SOCKETS_KEPT_FOR: u32 = 6;
 /// The roles that listen for clients.
