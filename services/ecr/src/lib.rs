@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod backfill;
 mod errors;
 mod layers;
 mod lifecycle;
@@ -30,8 +31,8 @@ pub use machine::{
     repository_access, resolve_image, select_platform, tags_of, tags_page, unlink_layer, untag_image, upstream_of,
 };
 pub use model::{
-    Content, CreationTemplate, Image, IndexEntry, LayerLink, Mutability, MutabilityFilter, Preview, PreviewEntry, Pull,
-    PullThroughRule, PullTimeExclusion, Registry, Repository, Tag, UpstreamCheck,
+    Backfill, BackfillState, Content, CreationTemplate, Image, IndexEntry, LayerLink, Mutability, MutabilityFilter,
+    Preview, PreviewEntry, Pull, PullThroughRule, PullTimeExclusion, Registry, Repository, Tag, UpstreamCheck,
 };
 pub use names::{
     is_own_registry, is_repository_name, is_tag, registry_host, repository_arn, repository_of, repository_uri,
@@ -60,10 +61,15 @@ pub fn register(state: &mut State) {
     state.register::<CreationTemplate>();
     state.register::<PullTimeExclusion>();
     state.register::<UpstreamCheck>();
+    state.register::<Backfill>();
     state.register::<TokenKey>();
 }
 
 /// This service's controllers.
 pub fn reconcilers() -> Vec<Box<dyn Reconciler>> {
-    vec![Box::new(reconcile::LifecycleRunner), Box::new(reconcile::LayerExpiry)]
+    vec![
+        Box::new(reconcile::LifecycleRunner),
+        Box::new(reconcile::LayerExpiry),
+        Box::new(backfill::BackfillRunner),
+    ]
 }

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
 use honmaru_base::{Scope, Time};
-use honmaru_machine::{Principal, PrincipalKind, SessionContext, Resource, State, Tx};
+use honmaru_machine::{Principal, PrincipalKind, Resource, SessionContext, State, Tx};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 

@@ -692,6 +692,50 @@ tree!(DescribeRegistryResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct DescribeReplicationBackfillResultsRequest {
+    pub registry_id: Option<String>,
+    pub replication_backfill_id: String,
+    pub result_status_filter: Option<String>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+}
+
+tree!(DescribeReplicationBackfillResultsRequest {
+    registry_id: "registryId",
+    replication_backfill_id: "replicationBackfillId",
+    result_status_filter: "resultStatusFilter",
+    max_results: "maxResults",
+    next_token: "nextToken",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DescribeReplicationBackfillResultsResponse {
+    pub registry_id: Option<String>,
+    pub replication_backfill_id: Option<String>,
+    pub destination: Option<ReplicationDestination>,
+    pub status: Option<String>,
+    pub failure_code: Option<String>,
+    pub progress: Option<ReplicationBackfillProgress>,
+    pub results: Option<Vec<ReplicationBackfillResult>>,
+    pub started_at: Option<f64>,
+    pub ended_at: Option<f64>,
+    pub next_token: Option<String>,
+}
+
+tree!(DescribeReplicationBackfillResultsResponse {
+    registry_id: "registryId",
+    replication_backfill_id: "replicationBackfillId",
+    destination: "destination",
+    status: "status",
+    failure_code: "failureCode",
+    progress: "progress",
+    results: "results",
+    started_at: "startedAt",
+    ended_at: "endedAt",
+    next_token: "nextToken",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeRepositoriesRequest {
     pub registry_id: Option<String>,
     pub repository_names: Option<Vec<String>>,
@@ -1412,6 +1456,32 @@ tree!(ListPullTimeUpdateExclusionsResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListReplicationBackfillsRequest {
+    pub registry_id: Option<String>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+}
+
+tree!(ListReplicationBackfillsRequest {
+    registry_id: "registryId",
+    max_results: "maxResults",
+    next_token: "nextToken",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListReplicationBackfillsResponse {
+    pub registry_id: Option<String>,
+    pub backfills: Option<Vec<ReplicationBackfillSummary>>,
+    pub next_token: Option<String>,
+}
+
+tree!(ListReplicationBackfillsResponse {
+    registry_id: "registryId",
+    backfills: "backfills",
+    next_token: "nextToken",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListTagsForResourceRequest {
     pub resource_arn: String,
 }
@@ -1730,6 +1800,59 @@ tree!(Remediation {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReplicationBackfillProgress {
+    pub total_replication_count: i32,
+    pub completed_replication_count: i32,
+    pub failed_replication_count: i32,
+    pub failure_codes: Vec<String>,
+}
+
+tree!(ReplicationBackfillProgress {
+    total_replication_count: "totalReplicationCount",
+    completed_replication_count: "completedReplicationCount",
+    failed_replication_count: "failedReplicationCount",
+    failure_codes: "failureCodes",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReplicationBackfillResult {
+    pub repository_name: String,
+    pub image_id: ImageIdentifier,
+    pub status: String,
+    pub failure_code: Option<String>,
+    pub sub_image_failure_codes: Option<Vec<String>>,
+}
+
+tree!(ReplicationBackfillResult {
+    repository_name: "repositoryName",
+    image_id: "imageId",
+    status: "status",
+    failure_code: "failureCode",
+    sub_image_failure_codes: "subImageFailureCodes",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReplicationBackfillSummary {
+    pub replication_backfill_id: String,
+    pub destination: ReplicationDestination,
+    pub status: String,
+    pub failure_code: Option<String>,
+    pub progress: Option<ReplicationBackfillProgress>,
+    pub started_at: f64,
+    pub ended_at: Option<f64>,
+}
+
+tree!(ReplicationBackfillSummary {
+    replication_backfill_id: "replicationBackfillId",
+    destination: "destination",
+    status: "status",
+    failure_code: "failureCode",
+    progress: "progress",
+    started_at: "startedAt",
+    ended_at: "endedAt",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReplicationConfiguration {
     pub rules: Vec<ReplicationRule>,
 }
@@ -2010,6 +2133,62 @@ tree!(StartLifecyclePolicyPreviewResponse {
     repository_name: "repositoryName",
     lifecycle_policy_text: "lifecyclePolicyText",
     status: "status",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StartReplicationBackfillRequest {
+    pub registry_id: Option<String>,
+    pub destination: ReplicationDestination,
+}
+
+tree!(StartReplicationBackfillRequest {
+    registry_id: "registryId",
+    destination: "destination",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StartReplicationBackfillResponse {
+    pub replication_backfill_id: Option<String>,
+    pub registry_id: Option<String>,
+    pub destination: Option<ReplicationDestination>,
+    pub status: Option<String>,
+    pub started_at: Option<f64>,
+}
+
+tree!(StartReplicationBackfillResponse {
+    replication_backfill_id: "replicationBackfillId",
+    registry_id: "registryId",
+    destination: "destination",
+    status: "status",
+    started_at: "startedAt",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StopReplicationBackfillRequest {
+    pub registry_id: Option<String>,
+    pub replication_backfill_id: String,
+}
+
+tree!(StopReplicationBackfillRequest {
+    registry_id: "registryId",
+    replication_backfill_id: "replicationBackfillId",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StopReplicationBackfillResponse {
+    pub registry_id: Option<String>,
+    pub replication_backfill_id: Option<String>,
+    pub destination: Option<ReplicationDestination>,
+    pub status: Option<String>,
+    pub started_at: Option<f64>,
+}
+
+tree!(StopReplicationBackfillResponse {
+    registry_id: "registryId",
+    replication_backfill_id: "replicationBackfillId",
+    destination: "destination",
+    status: "status",
+    started_at: "startedAt",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -10,12 +10,14 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::future::{Ready, ready};
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
 struct Shared {
+    turns: AtomicU64,
     state: Mutex<State>,
     now: Mutex<Time>,
     blobs: Mutex<BTreeMap<String, Vec<u8>>>,
@@ -30,7 +32,8 @@ struct Memory(Arc<Shared>);
 
 impl Memory {
     fn write<T>(&self, change: impl FnOnce(&mut Tx<'_>) -> Result<T, ApiError>) -> Result<T, ApiError> {
-        let (mut state, mut rng) = (self.0.state.lock().unwrap(), SeededRng::from_u64(7));
+        let turn = self.0.turns.fetch_add(1, Ordering::Relaxed);
+        let (mut state, mut rng) = (self.0.state.lock().unwrap(), SeededRng::from_u64(turn));
         let mut tx = Tx::new(&mut state, *self.0.now.lock().unwrap(), &mut rng);
         let answer = change(&mut tx);
         match answer {
@@ -143,6 +146,7 @@ impl Ecr {
         let mut state = State::new();
         honmaru_ecr::register(&mut state);
         let memory = Memory(Arc::new(Shared {
+            turns: AtomicU64::new(7),
             state: Mutex::new(state),
             now: Mutex::new(Time::from_ms(1_800_000_000_000)),
             blobs: Mutex::default(),
@@ -973,4 +977,67 @@ fn no_registry_signs() {
         json!({"repositoryName": "app", "imageId": {"imageTag": "none"}}),
     );
     assert_eq!(missing.0, "ImageNotFoundException");
+}
+
+#[test]
+fn a_back_fill_copies_what_was_there_before_the_rule() {
+    let ecr = Ecr::new();
+    for name in ["prod/app", "dev/app"] {
+        ecr.repository(name);
+    }
+    let digest = ecr.image("prod/app", "one", Some("v1"));
+    ecr.image("prod/app", "one", Some("v2"));
+    ecr.image("dev/app", "one", Some("v1"));
+    let to = json!({"region": "eu-west-1", "registryId": "000000000000"});
+    let start = || ecr.call("StartReplicationBackfill", json!({"destination": to}));
+    assert_eq!(start().unwrap_err().code, "ValidationException", "no rule names it");
+    ecr.ok(
+        "PutReplicationConfiguration",
+        json!({"replicationConfiguration": {"rules": [{"destinations": [to],
+            "repositoryFilters": [{"filter": "prod/", "filterType": "PREFIX_MATCH"}]}]}}),
+    );
+    let begun = start().unwrap();
+    let id = begun["replicationBackfillId"].as_str().unwrap();
+    assert_eq!(begun["status"], "IN_PROGRESS");
+    assert_eq!(start().unwrap_err().code, "ReplicationBackfillInProgressException");
+    ecr.settle();
+    let results = ecr.ok(
+        "DescribeReplicationBackfillResults",
+        json!({"replicationBackfillId": id}),
+    );
+    assert_eq!(results["status"], "COMPLETE");
+    assert_eq!(results["results"].as_array().unwrap().len(), 1);
+    assert_eq!(results["results"][0]["imageId"]["imageDigest"], digest);
+    assert_eq!(
+        (
+            &results["progress"]["totalReplicationCount"],
+            &results["progress"]["completedReplicationCount"]
+        ),
+        (&json!(1), &json!(1))
+    );
+    let none = ecr.ok(
+        "DescribeReplicationBackfillResults",
+        json!({"replicationBackfillId": id, "resultStatusFilter": "FAILED"}),
+    );
+    assert_eq!(none["results"], json!([]));
+    let there = Scope::new("000000000000", "eu-west-1").unwrap();
+    let state = ecr.memory.0.state.lock().unwrap();
+    assert_eq!(honmaru_ecr::tags_of(&state, &there, "prod/app", &digest), ["v1", "v2"]);
+    assert!(state.get::<honmaru_ecr::Repository>(&there, "dev/app").is_none());
+    drop(state);
+    let over = ecr.error("StopReplicationBackfill", json!({"replicationBackfillId": id}));
+    assert_eq!(over.0, "ReplicationBackfillInvalidStatusException");
+    let again = ecr.ok("StartReplicationBackfill", json!({"destination": to}));
+    let stopped = ecr.ok(
+        "StopReplicationBackfill",
+        json!({"replicationBackfillId": again["replicationBackfillId"]}),
+    );
+    assert_eq!(stopped["status"], "STOPPED");
+    let all = ecr.ok("ListReplicationBackfills", json!({}));
+    assert_eq!(all["backfills"].as_array().unwrap().len(), 2);
+    let unknown = ecr.error(
+        "DescribeReplicationBackfillResults",
+        json!({"replicationBackfillId": "00000000-0000-4000-8000-000000000000"}),
+    );
+    assert_eq!(unknown.0, "ReplicationBackfillNotFoundException");
 }

@@ -1,6 +1,7 @@
 //! The operations: what each needs, and the function that answers it.
 
 mod access;
+mod backfills;
 mod common;
 mod images;
 mod lifecycle;
@@ -119,6 +120,7 @@ pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
         read!("DescribeImages", repository, images::describe),
         read!("DescribePullThroughCacheRules", registry, pull_through::describe),
         read!("DescribeRegistry", registry, registry::describe),
+        read!("DescribeReplicationBackfillResults", registry, backfills::results),
         read!("DescribeRepositories", repositories, repositories::describe),
         read!("DescribeRepositoryCreationTemplates", registry, templates::describe),
         read!("GetAccountSetting", registry, registry::get_setting),
@@ -134,6 +136,7 @@ pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
         read!("ListImageReferrers", repository, images::referrers),
         read!("ListImages", repository, images::list),
         read!("ListPullTimeUpdateExclusions", registry, registry::list_exclusions),
+        read!("ListReplicationBackfills", registry, backfills::list),
         read!("ListTagsForResource", resource, tags::list),
         write!("PutAccountSetting", registry, registry::put_setting),
         waits!(layers, "PutImage", repository, images::put),
@@ -151,6 +154,8 @@ pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
         write!("SetRepositoryPolicy", repository, policies::set_repository),
         read!("StartImageScan", repository, scanning::start),
         write!("StartLifecyclePolicyPreview", repository, lifecycle::start_preview),
+        write!("StartReplicationBackfill", registry, backfills::start),
+        write!("StopReplicationBackfill", registry, backfills::stop),
         write!("TagResource", resource, tags::tag),
         write!("UntagResource", resource, tags::untag),
         waits!(layers, "UpdatePullThroughCacheRule", registry, pull_through::update),

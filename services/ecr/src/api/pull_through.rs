@@ -133,7 +133,7 @@ fn write(
             ),
         ));
     }
-    if tx.list::<PullThroughRule>(&scope).count() >= RULES_MAX {
+    if tx.list::<PullThroughRule>(scope).count() >= RULES_MAX {
         return Err(errors::limit(format!(
             "A registry may have at most {RULES_MAX} pull through cache rules"
         )));

@@ -60,7 +60,7 @@ pub(super) fn authorization_token(
     })
 }
 
-fn replication(state: &State, scope: &Scope) -> ReplicationConfiguration {
+pub(super) fn replication(state: &State, scope: &Scope) -> ReplicationConfiguration {
     let row = state.get::<Registry>(scope, Registry::KEY);
     let stored = row.and_then(|row| row.replication.clone());
     stored.map(ReplicationConfiguration::from_tree).unwrap_or_default()

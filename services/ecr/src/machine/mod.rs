@@ -18,5 +18,5 @@ pub use pull_through::{Upstream, begin_check, is_check_due, upstream_of};
 pub use registry::{
     RegistryAction, admit, are_live, is_layer_in_use, registry_access, registry_code, repository_access,
 };
-pub(crate) use replicate::destinations;
+pub(crate) use replicate::{copy_image, destinations};
 pub use repository::{create_repository, delete_repository, get_repository};

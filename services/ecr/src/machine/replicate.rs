@@ -38,29 +38,34 @@ pub(crate) fn destinations(state: &State, scope: &Scope, name: &str) -> Vec<Scop
 /// Copies an image, what its index names, and its tag to every destination.
 pub(super) fn replicate(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str, tag: Option<&str>) {
     for to in destinations(tx, scope, name) {
-        if tx.get::<Repository>(&to, name).is_none() {
-            let now = tx.now();
-            let row = template_for(tx, &to, name, "REPLICATION").unwrap_or_else(|| Repository::plain(name, now));
-            tx.put(&to, name, row);
-        }
-        let Some(image) = tx.get::<Image>(scope, &Image::key(name, digest)).cloned() else {
-            return;
-        };
-        for entry in image.manifests.clone() {
-            if let Some(child) = tx.get::<Image>(scope, &Image::key(name, &entry.digest)).cloned() {
-                write_image(tx, &to, name, copy(child), None);
-            }
-        }
-        // A tag that is set and immutable over there stays; the image itself comes without it.
-        let tag = tag.filter(|tag| {
-            let there = tx.get::<Tag>(&to, &Tag::key(name, tag)).is_some();
-            !there
-                || tx
-                    .get::<Repository>(&to, name)
-                    .is_some_and(|row| !mutability::is_immutable(row, tag))
-        });
-        write_image(tx, &to, name, copy(image), tag);
+        copy_image(tx, scope, &to, name, digest, tag);
     }
+}
+
+/// Copies an image, what its index names, and one of its tags to another scope.
+pub(crate) fn copy_image(tx: &mut Tx<'_>, scope: &Scope, to: &Scope, name: &str, digest: &str, tag: Option<&str>) {
+    let Some(image) = tx.get::<Image>(scope, &Image::key(name, digest)).cloned() else {
+        return;
+    };
+    if tx.get::<Repository>(to, name).is_none() {
+        let now = tx.now();
+        let row = template_for(tx, to, name, "REPLICATION").unwrap_or_else(|| Repository::plain(name, now));
+        tx.put(to, name, row);
+    }
+    for entry in image.manifests.clone() {
+        if let Some(child) = tx.get::<Image>(scope, &Image::key(name, &entry.digest)).cloned() {
+            write_image(tx, to, name, copy(child), None);
+        }
+    }
+    // A tag that is set and immutable over there stays; the image itself comes without it.
+    let tag = tag.filter(|tag| {
+        let there = tx.get::<Tag>(to, &Tag::key(name, tag)).is_some();
+        !there
+            || tx
+                .get::<Repository>(to, name)
+                .is_some_and(|row| !mutability::is_immutable(row, tag))
+    });
+    write_image(tx, to, name, copy(image), tag);
 }
 
 fn copy(image: Image) -> NewImage {

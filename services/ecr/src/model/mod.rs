@@ -5,5 +5,5 @@ mod registry;
 mod repository;
 
 pub use image::{Content, Image, IndexEntry, LayerLink, Pull, Tag, UpstreamCheck};
-pub use registry::{CreationTemplate, PullThroughRule, PullTimeExclusion, Registry};
+pub use registry::{Backfill, BackfillState, CreationTemplate, PullThroughRule, PullTimeExclusion, Registry};
 pub use repository::{Mutability, MutabilityFilter, Preview, PreviewEntry, Repository};

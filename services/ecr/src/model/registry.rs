@@ -113,3 +113,52 @@ pub struct PullTimeExclusion {
 impl Resource for PullTimeExclusion {
     const KIND: &'static str = "ecr.pull_time_exclusion";
 }
+
+/// Where a back-fill stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum BackfillState {
+    /// Images are being copied.
+    InProgress,
+    /// All were.
+    Complete,
+    /// Somebody stopped it.
+    Stopped,
+}
+
+impl BackfillState {
+    /// AWS's word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InProgress => "IN_PROGRESS",
+            Self::Complete => "COMPLETE",
+            Self::Stopped => "STOPPED",
+        }
+    }
+}
+
+/// A copy of the images that were there before a replication rule; its key is its id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Backfill {
+    /// The region that images are copied to, in the same account.
+    pub region: String,
+    /// Where it stands.
+    pub state: BackfillState,
+    /// When it began.
+    pub started_at: Time,
+    /// When it was over.
+    #[serde(default)]
+    pub ended_at: Option<Time>,
+    /// The key of the last image that was looked at: images come in the order of their keys.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// How many images were to be copied when it began.
+    pub total: u64,
+    /// How many were copied.
+    #[serde(default)]
+    pub copied: u64,
+}
+
+impl Resource for Backfill {
+    const KIND: &'static str = "ecr.backfill";
+}
