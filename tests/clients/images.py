@@ -200,6 +200,24 @@ def rules(host):
     fails("PullThroughCacheRuleNotFoundException", ecr.validate_pull_through_cache_rule, ecrRepositoryPrefix="none")
 
 
+def own_rule(host):
+    """A mirror of the public registries of this very cloud."""
+    client("ecr").create_pull_through_cache_rule(ecrRepositoryPrefix="ours", upstreamRegistryUrl=host)
+    valid = client("ecr").validate_pull_through_cache_rule(ecrRepositoryPrefix="ours")
+    assert valid["isValid"], valid
+
+
+def trail():
+    """What clients pushed to a public repository is in the trail under its name; what strangers read is not."""
+    found = client("cloudtrail").lookup_events(
+        LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": "PutImage"}])["Events"]
+    events = [json.loads(event["CloudTrailEvent"]) for event in found]
+    public = [event for event in events if event["eventSource"] == "ecr-public.amazonaws.com"]
+    assert public, events
+    arns = {resource["ARN"] for event in public for resource in event.get("resources", [])}
+    assert "arn:aws:ecr-public::000000000000:repository/team/app" in arns, public[:2]
+
+
 def cached(name, digest):
     """A pull made the repository, and the image lies in it."""
     details = client("ecr").describe_images(repositoryName=name, imageIds=[{"imageTag": "v1"}])["imageDetails"]
@@ -222,6 +240,8 @@ if __name__ == "__main__":
         "public": public,
         "anonymous": anonymous,
         "rules": rules,
+        "own_rule": own_rule,
+        "trail": trail,
         "cached": cached,
         "ask": ask,
     })

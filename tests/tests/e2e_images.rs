@@ -60,6 +60,9 @@ fn images() -> Result<()> {
     phase("mirrors of a registry with tokens and its own authority", || {
         clients.mirrors(&cloud, &upstream)
     })?;
+    phase("pushes to public repositories are in the trail", || {
+        cloud.python("images.py", &["trail"])
+    })?;
     let state = (room, upstream);
     phase("destroy leaves the host clean", || cloud.finish())?;
     drop(state);
@@ -547,6 +550,11 @@ impl Clients<'_> {
         let login = self.login();
         self.run("skopeo", &["inspect", PLAIN, "--creds", &login, &other])?;
         cloud.python("images.py", &["cached", "mirror/open/app", &upstream.second])?;
+        // This cloud's own public repositories, by their name and with a token that everybody gets.
+        let (host, alias) = self.public.split_once('/').context("a host and an alias")?;
+        cloud.python("images.py", &["own_rule", host])?;
+        let own = format!("docker://{}/ours/{alias}/team/app:v1", self.host);
+        self.run("skopeo", &["inspect", PLAIN, "--creds", &login, &own])?;
         let tokens = before.as_array().context("what upstream saw")?;
         let asked_as_robot = tokens.iter().any(|seen| {
             seen["token"] == "robot"

@@ -133,11 +133,12 @@ pub async fn handle(control: &Arc<Control>, request: Request<Incoming>, peer: Pe
         Some(caller) => Ok(caller),
         None => caller(control, &request, peer).await,
     };
-    let (answer, call) = match known {
+    let (answer, call, place) = match known {
         Ok(caller) => {
             let (call, is_link) = (caller.call.clone(), caller.is_link);
+            let place = asked.repository.as_deref().map(|name| caller.place(name));
             let answer = control.registry.registry.handle(request, caller).await;
-            (answer, Some((call, is_link)))
+            (answer, Some((call, is_link)), place)
         }
         Err(message) => {
             let scheme = if peer.secure { "https" } else { "http" };
@@ -146,17 +147,22 @@ pub async fn handle(control: &Arc<Control>, request: Request<Incoming>, peer: Pe
             if public::door(&host) == Some(Door::Host) {
                 public::challenge(answer.headers_mut(), &host, peer.secure);
             }
-            (answer, None)
+            (answer, None, None)
         }
     };
-    let status = answer.status().as_u16();
+    let status = answer.status();
     let code = answer.extensions().get::<ErrorCode>().map(|code| code.text());
-    let record = asked.record(control, head, call, status, code, at);
+    // Strangers read public repositories as often as they like: that is no call of anybody's, and may not fill the trail.
+    let is_public_read = status.as_u16() < 400
+        && call
+            .as_ref()
+            .is_some_and(|(call, _)| call.principal.kind == PrincipalKind::Anonymous);
+    let record = asked.record(control, head, call, place, status.as_u16(), code, at);
     answer.map(|body| {
         let recording = Recording {
             body,
             began,
-            record: Some((control.audit.clone(), Box::new(record))),
+            record: Some((control.audit.clone(), Box::new(record))).filter(|_| !is_public_read),
         };
         recording.boxed()
     })
@@ -213,6 +219,7 @@ impl Asked {
         control: &Control,
         head: Head,
         call: Option<(Arc<Call>, bool)>,
+        place: Option<Place>,
         status: u16,
         code: Option<&str>,
         at: Time,
@@ -228,13 +235,21 @@ impl Asked {
                 (scope, Who::unknown(None), super::api::request_id())
             }
         };
-        let arn = |name| format!("arn:aws:ecr:{}:{}:repository/{name}", scope.region, scope.account);
+        let service = match &place {
+            Some(place) if place.is_public => honmaru_ecr_public::SERVICE,
+            _ => honmaru_ecr::SERVICE,
+        };
+        let arn = match place {
+            Some(place) => Some(honmaru_ecr::repository_arn(&place.scope, &place.name)),
+            // Nobody knows whose it would be.
+            None => self.repository.map(|name| honmaru_ecr::repository_arn(&scope, &name)),
+        };
         let what = What {
-            service: honmaru_ecr::SERVICE,
-            source: "ecr.amazonaws.com".to_owned(),
+            service,
+            source: format!("{service}.amazonaws.com"),
             name: self.name,
             input: self.input,
-            resources: self.repository.map(arn).into_iter().collect(),
+            resources: arn.into_iter().collect(),
         };
         let error = code.map(|code| (code, ""));
         head.record(scope, who, what, &request_id, status, error, at, Duration::ZERO)
