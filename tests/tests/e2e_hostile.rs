@@ -26,6 +26,7 @@ fn hostile() -> Result<()> {
     let log = std::fs::read_to_string(cloud.state.join("logs/control.log"))?;
     ensure!(!log.contains("panicked"), "{log}");
     phase("audit", || audit(&cloud))?;
+    phase("whoever goes away at once is in the trail", || runaways(&cloud))?;
     phase("what the registry and strangers do is in the trail too", || {
         strangers(&cloud)
     })?;
@@ -125,8 +126,8 @@ fn tls() -> Result<()> {
     phase("who is not believed gets no keys and no calls", || {
         let mut honmaru = cloud.command(cloud.binary())?;
         honmaru
-            .env("AWS_ENDPOINT_URL", format!("https://127.0.0.1:{}", cloud.port))
-            // Another certificate than the endpoint's.
+            // Not the address that the state directory vouches for, and another certificate than the endpoint's.
+            .env("AWS_ENDPOINT_URL", format!("https://localhost:{}", cloud.port))
             .env("AWS_CA_BUNDLE", &other)
             .arg("ps");
         let refused = bounded(&mut honmaru, Duration::from_secs(30))?;
@@ -600,6 +601,47 @@ fn trail(cloud: &Cloud, filters: &[&str]) -> Result<Vec<Value>> {
     said.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }
 
+/// Asks for a path with some headers and returns the status.
+fn fetch(cloud: &Cloud, path: &str, headers: &str) -> Result<Option<u16>> {
+    let mut stream = TcpStream::connect(("127.0.0.1", cloud.port))?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\r\n").as_bytes())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let head = String::from_utf8_lossy(&answer);
+    Ok(head
+        .strip_prefix("HTTP/1.1 ")
+        .and_then(|rest| rest.get(..3))
+        .and_then(|code| code.parse().ok()))
+}
+
+/// A call whose client goes away at once is done, and is in the trail.
+fn runaways(cloud: &Cloud) -> Result<()> {
+    let calls = 30;
+    for _ in 0..calls {
+        // A web identity needs no signature; a made-up token is refused.
+        let body = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleSessionName=runaway&WebIdentityToken=aaaa\
+                    &RoleArn=arn:aws:iam::000000000000:role/none";
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: localhost\r\n{QUERY}Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        TcpStream::connect(("127.0.0.1", cloud.port))?.write_all(format!("{head}{body}").as_bytes())?;
+    }
+    wait_until("every call is recorded or counted", ANSWER_TIMEOUT, || {
+        let (_, metrics) = cloud.http(cloud.port, "localhost", "/metrics")?;
+        let folded = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("honmaru_audit_folded_total "));
+        let folded: u64 = folded.context("no count")?.parse()?;
+        ensure!(folded + 1 >= calls, "{folded} of {calls} are counted");
+        Ok(())
+    })?;
+    let recorded = trail(cloud, &["--event", "AssumeRoleWithWebIdentity"])?;
+    ensure!(recorded.len() == 1, "{} records", recorded.len());
+    Ok(())
+}
+
 fn strangers(cloud: &Cloud) -> Result<()> {
     let answer = cloud.aws(&["ecr", "get-authorization-token"])?;
     let token = answer["authorizationData"][0]["authorizationToken"]
@@ -607,12 +649,7 @@ fn strangers(cloud: &Cloud) -> Result<()> {
         .context("a token")?
         .to_owned();
     cloud.aws(&["ecr", "create-repository", "--repository-name", "audited"])?;
-    let get = |path: &str, headers: &str| {
-        send(
-            cloud,
-            format!("GET {path} HTTP/1.1\r\nHost: a\r\n{headers}\r\n").as_bytes(),
-        )
-    };
+    let get = |path: &str, headers: &str| fetch(cloud, path, headers);
     let basic = format!("Authorization: Basic {token}\r\nUser-Agent: docker/1\r\n");
     ensure!(
         get("/v2/audited/manifests/v1", &basic)? == Some(404),

@@ -101,6 +101,23 @@ pub async fn serve(
 }
 
 async fn dispatch(control: Arc<Control>, request: ::http::Request<Incoming>, peer: Peer) -> Response<AnswerBody> {
+    match request.uri().path() {
+        "/_honmaru/health" => return text(StatusCode::OK, "ok\n"),
+        "/metrics" => return text(StatusCode::OK, metrics(&control)),
+        _ => {}
+    }
+    // A task of its own: a client that goes away once its call is on its way would otherwise have it done without a
+    // record.
+    match tokio::spawn(answer(control, request, peer)).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            tracing::error!(%error, "a call failed inside");
+            text(StatusCode::INTERNAL_SERVER_ERROR, "the call failed inside\n")
+        }
+    }
+}
+
+async fn answer(control: Arc<Control>, request: ::http::Request<Incoming>, peer: Peer) -> Response<AnswerBody> {
     let path = request.uri().path();
     if path == "/v2" || path.starts_with("/v2/") {
         return super::registry::handle(&control, request, peer).await;
@@ -110,11 +127,6 @@ async fn dispatch(control: Arc<Control>, request: ::http::Request<Incoming>, pee
     }
     if path.starts_with("/v1/data-channel/") {
         return super::exec::data_channel(&control, request, peer).await;
-    }
-    match path {
-        "/_honmaru/health" => return text(StatusCode::OK, "ok\n"),
-        "/metrics" => return text(StatusCode::OK, metrics(&control)),
-        _ => {}
     }
     let (at, began) = (SystemClock.now(), Instant::now());
     let (parts, body) = request.into_parts();

@@ -140,10 +140,12 @@ impl Client {
             .or_else(|| variable("AWS_ENDPOINT_URL"))
             .or_else(|| of_file("endpoint"))
             .unwrap_or_else(|| "http://127.0.0.1:4566".to_owned());
+        // What the state directory says of its own endpoint stands above a bundle that is there for other servers.
+        let own_ca = of_file("ca").filter(|_| of_file("endpoint").as_deref() == Some(endpoint.as_str()));
         Ok(Self {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             entry: of_file("entry"),
-            ca: variable("AWS_CA_BUNDLE").or_else(|| of_file("ca")).map(PathBuf::from),
+            ca: own_ca.or_else(|| variable("AWS_CA_BUNDLE")).map(PathBuf::from),
             region: variable("AWS_REGION")
                 .or_else(|| variable("AWS_DEFAULT_REGION"))
                 .or_else(|| of_file("region"))
