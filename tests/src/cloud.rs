@@ -7,6 +7,7 @@
 use crate::host::Traces;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -286,6 +287,22 @@ impl Cloud {
             ensure!(health.0 == 200, "the endpoint answers {}", health.0);
             Ok(())
         })
+    }
+
+    /// Kills `honmaru up` and starts it anew from another build of the same program, which then replaces every role.
+    pub fn upgrade(&mut self) -> Result<()> {
+        self.kill("up")?;
+        if let Some(mut up) = self.up.take() {
+            up.wait()?;
+        }
+        let other = self.state.join("upgraded");
+        std::fs::copy(&self.binary, &other)?;
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(&other)?
+            .write_all(b"another")?;
+        self.binary = other;
+        self.up()
     }
 
     /// A reboot, simulated: everything of the cloud is killed and what a reboot clears is cleared; then `up`.

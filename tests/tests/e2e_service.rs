@@ -42,6 +42,21 @@ fn service() -> Result<()> {
         run(&cloud, &["listener", "check"])?;
         run(&cloud, &["listener", "delete"])
     })?;
+    phase("another build replaces every role under load", || {
+        let before = (run(&cloud, &["tasks"])?, roles(&cloud)?);
+        let load = started(&cloud)?;
+        cloud.upgrade()?;
+        wait_until("every role is another process", GOES_ON, || {
+            let (old, new) = (&before.1, roles(&cloud)?);
+            ensure!(new.iter().all(|pid| !old.contains(pid)), "{old:?} became {new:?}");
+            Ok(())
+        })?;
+        load.wait_for(200, GOES_ON)?;
+        load.stop().nothing_failed()?;
+        let after = run(&cloud, &["tasks"])?;
+        ensure!(before.0 == after, "the tasks changed: {} became {after}", before.0);
+        Ok(())
+    })?;
     phase("a rolling update under load", || {
         let load = started(&cloud)?;
         let answer = run(&cloud, &["update", "two"])?;
@@ -88,6 +103,13 @@ fn service() -> Result<()> {
     })?;
     phase("everything is deleted", || run(&cloud, &["delete"]))?;
     phase("destroy leaves the host clean", || cloud.finish())
+}
+
+fn roles(cloud: &Cloud) -> Result<Vec<i32>> {
+    ["control", "node", "edge"]
+        .iter()
+        .map(|role| cloud.role_pid(role))
+        .collect()
 }
 
 fn started(cloud: &Cloud) -> Result<Load> {

@@ -8,7 +8,7 @@ use crate::error::EdgeError;
 use crate::group::{Health, Target, TargetKey};
 use crate::health;
 use crate::kept::KeptSockets;
-use crate::limits::{BIND_RETRY_PAUSE, NEWS_QUEUED_MAX, SHUTDOWN_GRACE, SWEEP_INTERVAL};
+use crate::limits::{BIND_RETRY_PAUSE, NEWS_QUEUED_MAX, SHUTDOWN_GRACE, SHUTDOWN_SETTLE, SWEEP_INTERVAL};
 use crate::listeners::Listeners;
 use crate::plan::Plan;
 use crate::resume::Store;
@@ -304,6 +304,8 @@ impl Edge {
             check.abort();
         }
         self.save_health();
+        // What was accepted a moment ago takes its place among the connections first, so that it is waited for.
+        tokio::time::sleep(SHUTDOWN_SETTLE).await;
         self.connections.close(None);
         let began = Instant::now();
         while self.connections.count() > 0 && began.elapsed() < SHUTDOWN_GRACE {

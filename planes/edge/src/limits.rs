@@ -42,6 +42,8 @@ pub(crate) const CHECK_ANSWER_BYTES_MAX: usize = 64 * 1024;
 pub(crate) const CLOSE_GRACE: Duration = Duration::from_secs(30);
 /// How long the whole edge waits for requests in flight when it is asked to stop.
 pub(crate) const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// How long connections that were just accepted have to be counted before the edge waits for them.
+pub(crate) const SHUTDOWN_SETTLE: Duration = Duration::from_millis(20);
 /// Pause between attempts to open a listener whose address is not there yet.
 pub(crate) const BIND_RETRY_PAUSE: Duration = Duration::from_millis(300);
 /// The listen backlog.

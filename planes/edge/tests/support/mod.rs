@@ -96,6 +96,16 @@ async fn serve(
                 Ok(read) => body.extend_from_slice(&chunk[..read]),
             }
         }
+        // A chunked body may come after its head: what is left of it is no further request.
+        if header(&lower, "transfer-encoding").is_some() {
+            while !body.ends_with(b"0\r\n\r\n") {
+                let mut chunk = [0; 65_536];
+                match stream.read(&mut chunk).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(read) => body.extend_from_slice(&chunk[..read]),
+                }
+            }
+        }
         if lower.contains("upgrade: websocket") {
             seen.fetch_add(1, Ordering::SeqCst);
             let answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
