@@ -3,11 +3,13 @@
 
 #[path = "operations/paging.rs"]
 mod paging;
+#[path = "operations/tokens.rs"]
+mod tokens;
 
 use honmaru_base::ApiError;
 use honmaru_contract::edge::{Samples, SamplesWanted};
 use honmaru_logs::{Events, Page, Plan, Query, StreamRef, StreamStat};
-use honmaru_machine::{BoxFuture, Call, State};
+use honmaru_machine::{BoxFuture, Call, Operation, State};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -102,17 +104,21 @@ impl honmaru_cloudtrail::Trail for Nowhere {
     }
 }
 
-#[test]
-fn the_lists_are_what_is_registered() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services");
-    let services = honmaru_cloud::services(honmaru_cloud::Planes {
+/// Every service with its operations.
+fn services() -> Vec<(&'static str, Vec<Operation>)> {
+    honmaru_cloud::services(honmaru_cloud::Planes {
         events: Arc::new(Nowhere),
         samples: Arc::new(Nowhere),
         layers: Arc::new(Nowhere),
         trail: Arc::new(Nowhere),
-    });
+    })
+}
+
+#[test]
+fn the_lists_are_what_is_registered() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services");
     let mut checked = BTreeSet::new();
-    for (service, operations) in services {
+    for (service, operations) in services() {
         let path = folder.join(service).join("operations.txt");
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));

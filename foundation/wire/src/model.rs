@@ -239,6 +239,8 @@ pub struct Op {
     pub(crate) deprecated: bool,
     /// The members with the pagination token in input and output.
     pub(crate) paging: Option<(Box<str>, Box<str>)>,
+    /// The member that makes a repeated call one call.
+    pub(crate) idempotency_token: Option<Box<str>>,
 }
 
 impl Op {
@@ -250,6 +252,11 @@ impl Op {
     /// The members that hold the pagination token in input and output, when the operation has pages.
     pub fn paging(&self) -> Option<(&str, &str)> {
         self.paging.as_ref().map(|(input, output)| (&**input, &**output))
+    }
+
+    /// The input's member with the idempotency token, when the model names one.
+    pub fn idempotency_token(&self) -> Option<&str> {
+        self.idempotency_token.as_deref()
     }
 
     /// Whether a call needs no signature (`authtype: none`), as AssumeRoleWithWebIdentity.

@@ -67,7 +67,7 @@ impl Input {
     pub fn parse<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ApiError> {
         match self.value(name) {
             None => Ok(None),
-            Some(value) => serde_json::from_value(value.clone())
+            Some(value) => T::deserialize(value)
                 .map(Some)
                 .map_err(|err| invalid(format!("{} is invalid: {err}", capital(name)))),
         }
@@ -80,10 +80,7 @@ impl Input {
 
     /// Fails when one of these members asks for something. Empty lists and structures ask for nothing.
     pub fn refuse(&self, names: &[&str]) -> Result<(), ApiError> {
-        match names.iter().find(|name| self.0.get(**name).is_some_and(asks)) {
-            Some(name) => Err(unsupported(&format!("'{name}'"))),
-            None => Ok(()),
-        }
+        refuse_in(&self.0, names)
     }
 
     /// One page of `items`, and the token of the next one. `maxResults` is 1 to `max`; the token names the first key
@@ -111,6 +108,20 @@ impl Input {
                 .collect(),
             next,
         })
+    }
+}
+
+/// Fails when one of these members of a structure asks for something.
+pub fn refuse(structure: &Value, names: &[&str]) -> Result<(), ApiError> {
+    structure
+        .as_object()
+        .map_or(Ok(()), |members| refuse_in(members, names))
+}
+
+fn refuse_in(members: &Map<String, Value>, names: &[&str]) -> Result<(), ApiError> {
+    match names.iter().find(|name| members.get(**name).is_some_and(asks)) {
+        Some(name) => Err(unsupported(&format!("'{name}'"))),
+        None => Ok(()),
     }
 }
 

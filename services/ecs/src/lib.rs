@@ -20,8 +20,8 @@ pub use api::{
     create_service, delete_service, operations, register_task_definition, run_task, start_task, update_service,
 };
 pub use machine::{
-    CPU_OVERSUBSCRIPTION, LogGroupWanted, activated, deprovisioned, drained, fail_provisioning, log_groups,
-    node_task_versions, node_tasks, observe_node, observe_task, provisioned, service_event, stop_task,
+    CPU_OVERSUBSCRIPTION, LogGroupWanted, TOKEN_RULES, TokenRule, activated, deprovisioned, drained, fail_provisioning,
+    log_groups, node_task_versions, node_tasks, observe_node, observe_task, provisioned, service_event, stop_task,
     target_deregistered, target_registered, task_spec,
 };
 pub use model::{

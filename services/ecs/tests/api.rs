@@ -337,6 +337,43 @@ fn a_client_token_runs_tasks_once() {
 }
 
 #[test]
+fn a_client_token_creates_a_service_once() {
+    let mut lab = Lab::new();
+    lab.register("web");
+    let mut create = lab::balanced("s", "web", 0);
+    create["clientToken"] = json!("t");
+    let first = lab.ok("CreateService", create.clone());
+    let same = lab.ok("CreateService", create.clone());
+    assert_eq!(same["service"]["serviceArn"], first["service"]["serviceArn"]);
+    assert_eq!(same["service"]["createdAt"], first["service"]["createdAt"]);
+    let conflict = (
+        "InvalidParameterException".to_owned(),
+        "Creation of service was not idempotent.".to_owned(),
+    );
+    // Another input, also under another name; and the same input with another token.
+    for (member, value) in [
+        ("desiredCount", json!(1)),
+        ("serviceName", json!("other")),
+        ("clientToken", json!("u")),
+    ] {
+        let mut other = create.clone();
+        other[member] = value;
+        assert_eq!(lab.err("CreateService", other), conflict, "{member}");
+    }
+    create["clientToken"] = json!("t".repeat(37));
+    assert_eq!(lab.err("CreateService", create.clone()).0, "InvalidParameterException");
+    // The token is one of the log's records: a restart remembers it.
+    create["clientToken"] = json!("t");
+    create["desiredCount"] = json!(2);
+    let records = lab.state.dump();
+    let mut after = Lab::empty();
+    for record in &records {
+        after.state.replay(record).expect("its own record");
+    }
+    assert_eq!(after.err("CreateService", create), conflict);
+}
+
+#[test]
 fn a_task_lives_its_life() {
     let mut lab = Lab::new();
     let mut input = definition("job");

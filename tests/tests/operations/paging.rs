@@ -4,17 +4,19 @@
 //! operation is asked for everything at once and for one item at a time, with the state rebuilt from its records
 //! between the first two pages. An operation that is not checked has a reason here.
 
-use super::Nowhere;
 use honmaru_base::{ApiError, Scope, SeededRng, Time};
-use honmaru_cloud::Planes;
 use honmaru_machine::{Call, Handler, Operation, Principal, PrincipalKind, State, Tx};
 use honmaru_wire::{Target, open_token, seal_token};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// Why an operation with pages is not among those that are paged through here.
 const UNCHECKED: &[(&str, &str, &str)] = &[
+    (
+        "ecr",
+        "DescribeReplicationBackfillResults",
+        "results come with images: services/ecr has their tests",
+    ),
     ("ecr-public", "DescribeRegistries", "an account has one registry"),
     (
         "ecr",
@@ -72,7 +74,11 @@ const UNCHECKED: &[(&str, &str, &str)] = &[
         "ListImageReferrers",
         "referrers come with blobs: services/ecr has their tests",
     ),
-    ("ecr", "ListReplicationBackfills", "there is no replication"),
+    (
+        "ecr",
+        "DescribeReplicationBackfillResults",
+        "results are images, which come with blobs: services/ecr has their tests",
+    ),
     (
         "ecr-public",
         "DescribeImages",
@@ -147,16 +153,10 @@ fn empty_state() -> State {
 
 impl Cloud {
     fn new() -> Self {
-        let planes = Planes {
-            events: Arc::new(Nowhere),
-            samples: Arc::new(Nowhere),
-            layers: Arc::new(Nowhere),
-            trail: Arc::new(Nowhere),
-        };
         let mut cloud = Self {
             state: empty_state(),
             rng: SeededRng::from_u64(11),
-            services: honmaru_cloud::services(planes).into_iter().collect(),
+            services: super::services().into_iter().collect(),
         };
         let mut tx = Tx::new(&mut cloud.state, Self::now(), &mut cloud.rng);
         let range = "172.31.0.0/16".parse().expect("a range");
@@ -283,6 +283,14 @@ fn filled() -> Cloud {
         cloud.ok("ecr", "RegisterPullTimeUpdateExclusion", json!({"principalArn": arn}));
         firewalls(&mut cloud, name, &tags);
         balancers(&mut cloud, name, &subnets, &vpc);
+    }
+    let to = |region: &str| json!({"region": region, "registryId": "000000000000"});
+    let regions = ["eu-west-1", "eu-west-2", "eu-west-3"].map(to);
+    let rules = json!({"rules": [{"destinations": regions}]});
+    let configuration = json!({"replicationConfiguration": rules});
+    cloud.ok("ecr", "PutReplicationConfiguration", configuration);
+    for region in regions {
+        cloud.ok("ecr", "StartReplicationBackfill", json!({"destination": region}));
     }
     cloud
 }

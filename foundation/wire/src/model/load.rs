@@ -90,6 +90,8 @@ struct RawRef {
     xml_attribute: bool,
     #[serde(default)]
     jsonvalue: bool,
+    #[serde(default)]
+    idempotency_token: bool,
 }
 
 #[derive(Deserialize)]
@@ -340,6 +342,8 @@ impl Service {
                     .transpose()?
                     .and_then(|id| shapes.get(id.index())))
             };
+            let input = op.input.as_ref().and_then(|reference| raw.shapes.get(&reference.shape));
+            let token = input.and_then(|shape| shape.members.iter().find(|(_, member)| member.idempotency_token));
             ops.push(Op {
                 name: name.as_str().into(),
                 wire: wire.into(),
@@ -355,6 +359,7 @@ impl Service {
                     .map(Into::into),
                 unsigned: op.authtype.as_deref() == Some("none"),
                 deprecated: op.deprecated,
+                idempotency_token: token.map(|(name, _)| name.as_str().into()),
                 paging: crate::token::paging(&shapes, shape_of(op.input.as_ref())?, shape_of(op.output.as_ref())?),
             });
         }

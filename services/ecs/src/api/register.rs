@@ -4,12 +4,12 @@ use super::register_rules;
 use super::tags::{check_tags, tags_answer};
 use super::{fargate, task_definition};
 use crate::error::client;
-use crate::input::Input;
+use crate::input::{Input, refuse};
 use crate::model::{ContainerDefinition, Family, Revision, TaskDefinition, Volume};
 use crate::names::task_definition_key;
 use honmaru_base::ApiError;
 use honmaru_machine::{Call, Tx};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 /// RegisterTaskDefinition: checks the definition and gives it the next revision of its family.
 pub fn register_task_definition(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
@@ -25,13 +25,16 @@ pub fn register_task_definition(tx: &mut Tx<'_>, call: &Call, input: Value) -> R
         register_rules::refuse_unsupported(containers)?;
     }
     for volume in input.value("volumes").and_then(Value::as_array).into_iter().flatten() {
-        Input::new(volume.clone()).refuse(&[
-            "dockerVolumeConfiguration",
-            "efsVolumeConfiguration",
-            "s3filesVolumeConfiguration",
-            "fsxWindowsFileServerVolumeConfiguration",
-            "configuredAtLaunch",
-        ])?;
+        refuse(
+            volume,
+            &[
+                "dockerVolumeConfiguration",
+                "efsVolumeConfiguration",
+                "s3filesVolumeConfiguration",
+                "fsxWindowsFileServerVolumeConfiguration",
+                "configuredAtLaunch",
+            ],
+        )?;
     }
     let mut definition = read(&input, tx, call)?;
     fill_defaults(&mut definition);
@@ -61,10 +64,14 @@ pub fn register_task_definition(tx: &mut Tx<'_>, call: &Call, input: Value) -> R
         &task_definition_key(&definition.family, definition.revision),
         definition.clone(),
     );
-    Ok(json!({
-        "taskDefinition": task_definition::view(&call.scope, &definition),
-        "tags": tags_answer(&definition.tags),
-    }))
+    // Not `json!`: it would write both trees anew.
+    let mut answer = Map::new();
+    answer.insert(
+        "taskDefinition".to_owned(),
+        task_definition::view(&call.scope, &definition),
+    );
+    answer.insert("tags".to_owned(), tags_answer(&definition.tags));
+    Ok(Value::Object(answer))
 }
 
 fn read(input: &Input, tx: &Tx<'_>, call: &Call) -> Result<TaskDefinition, ApiError> {

@@ -2,7 +2,7 @@
 
 use super::fargate::is_fargate_size;
 use crate::error::{client, unsupported};
-use crate::input::Input;
+use crate::input::refuse;
 use crate::model::{ContainerDefinition, TaskDefinition};
 use crate::names::is_name;
 use honmaru_base::ApiError;
@@ -40,36 +40,49 @@ const DEFINITION_BYTES_MAX: usize = 64 * 1_024;
 
 /// Refuses, by name, the members of a raw container definition that are not carried out.
 pub(super) fn refuse_unsupported(containers: &Value) -> Result<(), ApiError> {
-    if containers.to_string().len() > DEFINITION_BYTES_MAX {
+    if bytes_of(containers) > DEFINITION_BYTES_MAX {
         return Err(client("The task definition is larger than 64 KiB."));
     }
     for container in containers.as_array().into_iter().flatten() {
-        let raw = Input::new(container.clone());
-        if raw
-            .value("secrets")
-            .is_some_and(|s| s.as_array().is_some_and(|s| !s.is_empty()))
-        {
+        let secrets = container.get("secrets").and_then(Value::as_array);
+        if secrets.is_some_and(|secrets| !secrets.is_empty()) {
             return Err(unsupported(
                 "Container.secrets (Secrets Manager and Systems Manager parameters)",
             ));
         }
-        raw.refuse(&CONTAINER_REFUSED)?;
-        if let Some(linux) = raw.value("linuxParameters") {
-            Input::new(linux.clone()).refuse(&["devices", "maxSwap", "swappiness"])?;
+        refuse(container, &CONTAINER_REFUSED)?;
+        if let Some(linux) = container.get("linuxParameters") {
+            refuse(linux, &["devices", "maxSwap", "swappiness"])?;
         }
-        for port in raw
-            .value("portMappings")
+        for port in container
+            .get("portMappings")
             .and_then(Value::as_array)
             .into_iter()
             .flatten()
         {
-            Input::new(port.clone()).refuse(&["containerPortRange"])?;
+            refuse(port, &["containerPortRange"])?;
         }
-        if let Some(log) = raw.value("logConfiguration") {
-            Input::new(log.clone()).refuse(&["secretOptions"])?;
+        if let Some(log) = container.get("logConfiguration") {
+            refuse(log, &["secretOptions"])?;
         }
     }
     Ok(())
+}
+
+/// The length of a tree as JSON, near enough: escapes count as one byte.
+fn bytes_of(value: &Value) -> usize {
+    match value {
+        Value::Object(members) => {
+            members
+                .iter()
+                .map(|(name, value)| name.len() + 4 + bytes_of(value))
+                .sum::<usize>()
+                + 1
+        }
+        Value::Array(items) => items.iter().map(|item| bytes_of(item) + 1).sum::<usize>() + 1,
+        Value::String(text) => text.len() + 2,
+        Value::Null | Value::Bool(_) | Value::Number(_) => 5,
+    }
 }
 
 /// Checks a task definition whose defaults are filled in.

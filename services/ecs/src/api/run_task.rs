@@ -8,10 +8,10 @@ use super::tags::check_tags;
 use super::{find, task_view};
 use crate::error::invalid;
 use crate::input::Input;
+use crate::machine::idempotency::{self, Claim, Earlier};
 use crate::machine::{Launch, Usage, launch, reservation};
 use crate::model::{
-    Cluster, ContainerOverride, IdempotentCall, NetworkConfiguration, Node, Tag, Task, TaskDefinition, TaskOverride,
-    node_scope,
+    Cluster, ContainerOverride, NetworkConfiguration, Node, Tag, Task, TaskDefinition, TaskOverride, node_scope,
 };
 use crate::names::{arn, short_name};
 use honmaru_base::ApiError;
@@ -23,8 +23,6 @@ use std::collections::BTreeMap;
 const COUNT_MAX: i64 = 10;
 /// Ref: RunTask `startedBy`: 128 characters.
 const STARTED_BY_MAX: usize = 128;
-/// Ref: RunTask `clientToken`: 64 characters.
-const CLIENT_TOKEN_MAX: usize = 64;
 /// Ref: RunTask `overrides`: 8,192 characters of JSON.
 const OVERRIDES_BYTES_MAX: usize = 8_192;
 
@@ -42,7 +40,7 @@ struct Request {
 
 /// RunTask: places up to ten tasks. What cannot be placed is a failure in the answer, not an error.
 pub fn run_task(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
-    let text = input.to_string();
+    let whole = input.clone();
     let input = Input::new(input);
     let request = read(tx, call, &input)?;
     let count = input.int("count").unwrap_or(1);
@@ -54,18 +52,17 @@ pub fn run_task(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, Api
     check_placement(&input, capacity.effective())?;
     check_definition(&request.definition, &capacity, request.network.as_ref())?;
 
-    let token = match input.text("clientToken").filter(|token| !token.is_empty()) {
-        Some(token) if token.len() > CLIENT_TOKEN_MAX => {
-            return Err(invalid("clientToken can have at most 64 characters."));
+    let claim = Claim::of(idempotency::RUN_TASK, &request.cluster.name, &whole)?;
+    if let Some(claim) = &claim {
+        match claim.earlier(tx, &call.scope) {
+            Earlier::Never => {}
+            Earlier::Same(tasks) => return Ok(answer(tx, call, &tasks, Vec::new())),
+            Earlier::Other(tasks) => {
+                let arn = |id: &String| crate::names::task_arn(&call.scope, &request.cluster.name, id);
+                let arns: Vec<String> = tasks.iter().map(arn).collect();
+                return Err(claim.conflict().with_field("resourceIds", json!(arns)));
+            }
         }
-        Some(token) => Some(format!("RunTask/{}/{token}", request.cluster.name)),
-        None => None,
-    };
-    if let Some(before) = token
-        .as_ref()
-        .and_then(|key| tx.get::<IdempotentCall>(&call.scope, key))
-    {
-        return repeat(tx, call, before, &text, &request.cluster.name);
     }
 
     let reserved = reservation(&request.definition, &request.overrides);
@@ -90,13 +87,8 @@ pub fn run_task(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, Api
             })),
         }
     }
-    if let Some(key) = token {
-        let done = IdempotentCall {
-            input: text,
-            tasks: started.clone(),
-            at: tx.now(),
-        };
-        tx.put(&call.scope, &key, done);
+    if let Some(claim) = claim {
+        claim.keep(tx, &call.scope, started.clone());
     }
     Ok(answer(tx, call, &started, failures))
 }
@@ -142,20 +134,6 @@ fn answer(tx: &Tx<'_>, call: &Call, started: &[String], failures: Vec<Value>) ->
         .map(|task| task_view::view(tx, &call.scope, task, task_view::Tags::Shown))
         .collect();
     json!({ "tasks": tasks, "failures": failures })
-}
-
-/// The answer of a call that was carried out before: `ConflictException` when it asked for something else.
-fn repeat(tx: &Tx<'_>, call: &Call, before: &IdempotentCall, input: &str, cluster: &str) -> Result<Value, ApiError> {
-    if before.input == input {
-        return Ok(answer(tx, call, &before.tasks, Vec::new()));
-    }
-    let arns: Vec<String> = before
-        .tasks
-        .iter()
-        .map(|id| crate::names::task_arn(&call.scope, cluster, id))
-        .collect();
-    let message = "The clientToken was used with different parameters.";
-    Err(ApiError::new("ConflictException", message).with_field("resourceIds", json!(arns)))
 }
 
 /// The ARN in a failure: that of a node as container instance of the cluster.

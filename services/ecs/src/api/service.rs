@@ -6,6 +6,7 @@ use super::tags::check_tags;
 use super::{find, service_view};
 use crate::error::{invalid, unsupported};
 use crate::input::Input;
+use crate::machine::idempotency::{self, Claim, Earlier};
 use crate::machine::rollout;
 use crate::model::{
     Deployment, DeploymentConfiguration, LoadBalancer, NetworkConfiguration, RolloutState, Service, ServiceEvent,
@@ -32,6 +33,7 @@ pub(super) const REFUSED: [&str; 5] = [
 
 /// CreateService.
 pub fn create_service(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
+    let whole = input.clone();
     let input = Input::new(input);
     let name = input.required("serviceName")?.to_owned();
     if !is_name(&name) {
@@ -47,12 +49,19 @@ pub fn create_service(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Valu
     let cluster = find::cluster(tx, call, &input)?.clone();
     let key = service_key(&cluster.name, &name);
     let client_token = input.owned("clientToken").filter(|token| !token.is_empty());
+    let claim = Claim::of(idempotency::CREATE_SERVICE, &cluster.name, &whole)?;
+    let earlier = claim
+        .as_ref()
+        .map_or(Earlier::Never, |claim| claim.earlier(tx, &call.scope));
+    if let (Earlier::Other(_), Some(claim)) = (&earlier, &claim) {
+        return Err(claim.conflict());
+    }
     match tx.get::<Service>(&call.scope, &key) {
         Some(known) if known.status == ServiceStatus::Draining => {
             return Err(invalid("Unable to Start a service that is still Draining."));
         }
         Some(known) if known.status == ServiceStatus::Active => {
-            if client_token.is_some() && known.client_token == client_token {
+            if matches!(earlier, Earlier::Same(_)) && known.client_token == client_token {
                 return Ok(json!({ "service": service_view::view(tx, &call.scope, known, service_view::Tags::Shown) }));
             }
             return Err(invalid("Creation of service was not idempotent."));
@@ -112,6 +121,9 @@ pub fn create_service(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Valu
     );
     rollout::begin(tx, &call.scope, &mut service, deployment);
     tx.put(&call.scope, &key, service.clone());
+    if let Some(claim) = claim {
+        claim.keep(tx, &call.scope, vec![key]);
+    }
     Ok(json!({ "service": service_view::view(tx, &call.scope, &service, service_view::Tags::Shown) }))
 }
 

@@ -1,6 +1,7 @@
 //! Changes to the state that the API, the reconcilers and the glue between services share.
 
 mod events;
+pub(crate) mod idempotency;
 mod launch;
 mod life;
 mod observe;
@@ -9,6 +10,7 @@ pub(crate) mod rollout;
 mod spec;
 
 pub use events::service_event;
+pub use idempotency::{TOKEN_RULES, TokenRule};
 pub use launch::{Launch, launch, reservation};
 pub use life::{
     activated, deprovisioned, drained, fail_provisioning, provisioned, stop_task, target_deregistered,

@@ -57,7 +57,7 @@ impl Resource for Session {
 pub struct IdempotentCall {
     /// The input as text.
     pub input: String,
-    /// The ids of the tasks that it started.
+    /// The ids of what it made: tasks of RunTask, the key of CreateService's service.
     pub tasks: Vec<String>,
     /// When.
     pub at: Time,

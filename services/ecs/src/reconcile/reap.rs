@@ -2,6 +2,7 @@
 
 use super::earliest;
 use crate::api::is_definition_used;
+use crate::machine::idempotency::TOKEN_S;
 use crate::model::{
     IdempotentCall, LastStatus, Revision, Service, ServiceDeployment, ServiceEvent, ServiceRevision, Session, Task,
     TaskDefinition,
@@ -13,8 +14,6 @@ use honmaru_machine::{Reconciler, Resource, Tx};
 const STOPPED_TASK_S: i64 = 3_600;
 /// How long a deleted service is shown as INACTIVE.
 const INACTIVE_SERVICE_S: i64 = 3_600;
-/// How long a client token is remembered.
-const TOKEN_S: i64 = 86_400;
 /// How long an exec session may be opened.
 const SESSION_S: i64 = 600;
 
