@@ -1027,6 +1027,20 @@ fn a_back_fill_copies_what_was_there_before_the_rule() {
     drop(state);
     let over = ecr.error("StopReplicationBackfill", json!({"replicationBackfillId": id}));
     assert_eq!(over.0, "ReplicationBackfillInvalidStatusException");
+    ecr.image("prod/app", "two", Some("v3"));
+    let again = ecr.ok("StartReplicationBackfill", json!({"destination": to}));
+    ecr.settle();
+    let page = |token: Option<&Value>| {
+        let mut input = json!({"replicationBackfillId": again["replicationBackfillId"], "maxResults": 1});
+        if let Some(token) = token {
+            input["nextToken"] = token.clone();
+        }
+        ecr.ok("DescribeReplicationBackfillResults", input)
+    };
+    let first = page(None);
+    let second = page(Some(&first["nextToken"]));
+    assert_ne!(first["results"][0], second["results"][0]);
+    assert_eq!(second.get("nextToken"), None);
     let again = ecr.ok("StartReplicationBackfill", json!({"destination": to}));
     let stopped = ecr.ok(
         "StopReplicationBackfill",
@@ -1034,7 +1048,7 @@ fn a_back_fill_copies_what_was_there_before_the_rule() {
     );
     assert_eq!(stopped["status"], "STOPPED");
     let all = ecr.ok("ListReplicationBackfills", json!({}));
-    assert_eq!(all["backfills"].as_array().unwrap().len(), 2);
+    assert_eq!(all["backfills"].as_array().unwrap().len(), 3);
     let unknown = ecr.error(
         "DescribeReplicationBackfillResults",
         json!({"replicationBackfillId": "00000000-0000-4000-8000-000000000000"}),
