@@ -75,11 +75,6 @@ const UNCHECKED: &[(&str, &str, &str)] = &[
         "referrers come with blobs: services/ecr has their tests",
     ),
     (
-        "ecr",
-        "DescribeReplicationBackfillResults",
-        "results are images, which come with blobs: services/ecr has their tests",
-    ),
-    (
         "ecr-public",
         "DescribeImages",
         "images come with blobs: services/ecr has their tests",
