@@ -5,7 +5,7 @@ import json
 import os
 import urllib.parse
 
-from common import ENDPOINT, PORT, client, fails, main, send
+from common import ENDPOINT, PORT, client, fails, main, send, signed
 
 HOST = f"127.0.0.1:{PORT}"
 
@@ -52,6 +52,37 @@ def access():
     assert (status, json.loads(body)["errors"][0]["code"]) == (404, "NAME_UNKNOWN"), (status, body)
     status, _, body = send(url + "app/manifests/none", headers=good)
     assert (status, json.loads(body)["errors"][0]["code"]) == (404, "MANIFEST_UNKNOWN"), (status, body)
+
+
+def operator():
+    """`honmaru registry` asks a path of its own: signed for its own service, by whoever may; nobody else gets an answer."""
+    path = "/_honmaru/registry/usage"
+    status, _, body = send(ENDPOINT + path)
+    assert status == 400 and b"MissingAuthenticationToken" in body, (status, body)
+    status, _, body = signed("ecr", b"", {}, method="GET", path=path)
+    assert status == 400 and b"Credential should be scoped" in body, (status, body)
+    status, _, body = signed("honmaru", b"", {}, method="GET", path=path, secret="wrong")
+    assert status == 400 and b"Signature" in body, (status, body)
+    status, _, body = signed("honmaru", b"", {}, method="GET", path=path)
+    lines = [json.loads(line) for line in body.splitlines()]
+    assert status == 200 and lines[-1]["done"]["usage"]["total"]["repositories"] >= 4, (status, body)
+    assert signed("honmaru", b"", {}, method="POST", path=path)[0] == 405
+    assert signed("honmaru", b"", {}, method="GET", path="/_honmaru/registry/gc")[0] == 405
+    assert signed("honmaru", b"", {}, method="GET", path="/_honmaru/registry/none")[0] == 404
+    iam = client("iam")
+    iam.create_user(UserName="reader")
+    allowed = {"Effect": "Allow", "Action": ["ecr:*", "honmaru:GetRegistryUsage"], "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    iam.put_user_policy(UserName="reader", PolicyName="p", PolicyDocument=document)
+    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    who = {"key": key["AccessKeyId"], "secret": key["SecretAccessKey"]}
+    assert signed("honmaru", b"", {}, method="GET", path=path, **who)[0] == 200
+    for path in ("/_honmaru/registry/gc", "/_honmaru/registry/verify"):
+        status, _, body = signed("honmaru", b"", {}, method="POST", path=path, **who)
+        assert status == 400 and b"AccessDenied" in body, (status, body)
+    iam.delete_access_key(UserName="reader", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user_policy(UserName="reader", PolicyName="p")
+    iam.delete_user(UserName="reader")
 
 
 def uploads():
@@ -159,5 +190,6 @@ if __name__ == "__main__":
         "lifecycle": lifecycle,
         "immutable": immutable,
         "fixed_holds": fixed_holds,
+        "operator": operator,
         "delete": delete,
     })

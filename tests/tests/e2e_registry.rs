@@ -38,7 +38,8 @@ impl Drop for Scratch {
 #[test]
 fn registry() -> Result<()> {
     let scratch = Scratch::new()?;
-    let cloud = Cloud::start()?;
+    // Room for the large image and not for two of them.
+    let cloud = Cloud::start_with(&["--registry-bytes-max", "150MiB"])?;
     let one = layout(&scratch.0.join("one"), "1", 0)?;
     let two = layout(&scratch.0.join("two"), "2", 0)?;
     ensure!(one != two, "the images must differ");
@@ -79,6 +80,10 @@ fn registry() -> Result<()> {
     phase("a push that control's death interrupts succeeds again", || {
         interrupted(&cloud, &tools, &scratch)
     })?;
+    phase("the operator's commands tell what is there", || operator(&cloud))?;
+    phase("only an administrator may use them", || {
+        cloud.python("registry.py", &["operator"])
+    })?;
     phase("every image is whole after it", || {
         for name in ["app:v1", "fixed:v1", "large:v1"] {
             let there = format!("dir:{}", scratch.file(&name.replace(':', "-")));
@@ -86,7 +91,33 @@ fn registry() -> Result<()> {
         }
         Ok(())
     })?;
+    phase("the quota holds", || {
+        layout(&scratch.0.join("second"), "second", LARGE_BYTES)?;
+        let refused = tools.run("skopeo", &["copy", &oci(&scratch, "second"), &tools.image("large:v2")])?;
+        ensure!(!refused.status.success(), "more than the quota was taken");
+        ensure!(
+            text(&refused.stderr).contains("507 Insufficient Storage"),
+            "{}",
+            text(&refused.stderr)
+        );
+        let usage = kept(&cloud, &["usage"])?;
+        ensure!(usage["quota_bytes"] == 150 << 20, "{usage}");
+        let used = usage["total"]["disk_bytes"].as_u64().context("bytes on disk")?;
+        ensure!(used < 150 << 20 && used > LARGE_BYTES as u64, "{usage}");
+        Ok(())
+    })?;
+    phase("damage is found and named", || damaged(&cloud, &one))?;
     phase("repositories go", || cloud.python("registry.py", &["delete"]))?;
+    phase("what they held is freed", || {
+        let freed = kept(&cloud, &["gc", "--grace", "0", "--idle", "0"])?;
+        ensure!(
+            freed["blob_bytes"].as_u64().unwrap_or(0) > LARGE_BYTES as u64,
+            "{freed}"
+        );
+        let total = &kept(&cloud, &["usage"])?["total"];
+        ensure!(total["blobs"] == 0 && total["uploads"] == 0, "{total}");
+        Ok(())
+    })?;
     phase("destroy leaves the host clean", || cloud.finish())
 }
 
@@ -159,6 +190,64 @@ impl Tools {
     fn digest(&self, name: &str) -> Result<String> {
         self.skopeo(&["inspect", "--format", "{{.Digest}}", &self.image(name)])
     }
+}
+
+/// `honmaru registry ...`, which must succeed, and its JSON.
+fn kept(cloud: &Cloud, arguments: &[&str]) -> Result<Value> {
+    let output = cloud.honmaru(&[&["registry"], arguments, &["--json"]].concat())?;
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "honmaru registry {arguments:?} failed: {out}\n{err}"
+    );
+    serde_json::from_str(&out).with_context(|| format!("no JSON: {out}"))
+}
+
+/// What is there is counted, clean, and stays when everything that nobody needs goes.
+fn operator(cloud: &Cloud) -> Result<()> {
+    let usage = kept(cloud, &["usage"])?;
+    let rows = usage["repositories"].as_array().context("repositories")?;
+    let app = rows.iter().find(|row| row["repository"] == "app").context("app")?;
+    ensure!(app["images"] == 1 && app["tags"] == 1, "{app}");
+    // `fixed` holds the same image.
+    ensure!(app["shared_bytes"] == app["disk_bytes"], "{app}");
+    let verified = kept(cloud, &["verify"])?;
+    ensure!(verified["summary"]["findings"] == 0, "{verified}");
+    ensure!(verified["findings"] == serde_json::json!([]), "{verified}");
+    kept(cloud, &["gc", "--grace", "0", "--idle", "0"])?;
+    let after = kept(cloud, &["usage"])?;
+    let (before, after) = (&usage["total"], &after["total"]);
+    for what in ["repositories", "images", "tags", "logical_bytes"] {
+        ensure!(before[what] == after[what], "{what}: {before} before, {after} after");
+    }
+    ensure!(after["unneeded_blobs"] == 0 && after["uploads"] == 0, "{after}");
+    let table = cloud.honmaru(&["registry", "usage"])?;
+    ensure!(text(&table.stdout).contains("quota: "), "{}", text(&table.stdout));
+    Ok(())
+}
+
+/// A blob that the disk changes is a line and exit code 1; once it is removed and pushed again all is well.
+fn damaged(cloud: &Cloud, manifest: &str) -> Result<()> {
+    let hex = manifest.strip_prefix("sha256:").context("a digest")?;
+    let path = cloud.state.join("images/blobs/sha256").join(hex);
+    let whole = std::fs::read(&path)?;
+    let mut broken = whole.clone();
+    broken[10] ^= 1;
+    std::fs::write(&path, &broken)?;
+    let output = cloud.honmaru(&["registry", "verify"])?;
+    let said = text(&output.stdout);
+    ensure!(output.status.code() == Some(1), "{:?}: {said}", output.status);
+    let line = said
+        .lines()
+        .find(|line| line.starts_with("damaged blob: "))
+        .context("a line")?;
+    ensure!(line.contains(manifest) && line.contains("/app: "), "{line}");
+    ensure!(said.ends_with("not clean: 1 finding"), "{said}");
+    std::fs::write(&path, &whole)?;
+    let output = cloud.honmaru(&["registry", "verify"])?;
+    let said = text(&output.stdout);
+    ensure!(output.status.success() && said.ends_with("clean"), "{said}");
+    Ok(())
 }
 
 /// buildah makes an image from nothing, pushes it, and takes it back.
