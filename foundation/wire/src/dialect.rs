@@ -1,7 +1,6 @@
 //! How each service says that an input breaks its model: the code and the words.
 //!
-//! Ref: no API reference gives these texts; each row names where they were seen. Rows without such a place carry what
-//! the service's own error list suggests and say "unconfirmed".
+//! Each row names its reference. No API reference gives the texts; where they were seen, the row says so.
 
 use crate::model::{Protocol, Service};
 use honmaru_base::ApiError;
@@ -31,80 +30,124 @@ pub(crate) struct Dialect {
     pub enums: bool,
 }
 
-const fn coral(code: &'static str) -> Dialect {
+const fn words(code: &'static str, words: Words) -> Dialect {
     Dialect {
         code,
-        words: Words::Coral,
+        words,
         enums: true,
     }
 }
 
-const TABLE: &[(&str, Dialect)] = &[
-    // Seen: "Code: ValidationException ... Value null at 'rules.1.member.name'", pulumi/pulumi issue 12045.
-    ("wafv2", coral("ValidationException")),
-    // Seen: "InvalidParameterException: 1 validation error detected: Value '' at 'logGroupName' failed ...", in many
-    // issues of the CloudWatch agent and of Terraform's provider.
-    ("logs", coral("InvalidParameterException")),
-    // Seen: jenkins-x/jx issue 1344, hashicorp/terraform-provider-aws issue 40309, aws/aws-dotnet-deploy issue 549.
+const fn coral(code: &'static str) -> Dialect {
+    words(code, Words::Coral)
+}
+
+/// Service, what it says, and where that is from: an API reference, or where the answer was seen. Where only the code is
+/// documented, the words are Coral's, which all of AWS's older services share.
+const TABLE: &[(&str, Dialect, &str)] = &[
+    (
+        "wafv2",
+        coral("ValidationException"),
+        "seen: \"ValidationException ... Value null at 'rules.1.member.name'\", pulumi/pulumi issue 12045",
+    ),
+    (
+        "logs",
+        coral("InvalidParameterException"),
+        "CloudWatch Logs API, CreateLogGroup, Errors: InvalidParameterException; seen: \"1 validation error detected: \
+         Value '' at 'logGroupName' failed ...\", issues of the CloudWatch agent and of Terraform's provider",
+    ),
     (
         "ecr",
-        Dialect {
-            code: "InvalidParameterException",
-            words: Words::Ecr,
-            enums: true,
-        },
+        words("InvalidParameterException", Words::Ecr),
+        "ECR API, InvalidParameterException; seen: jenkins-x/jx issue 1344, hashicorp/terraform-provider-aws issue \
+         40309, aws/aws-dotnet-deploy issue 549",
     ),
     (
         "ecr-public",
-        Dialect {
-            code: "InvalidParameterException",
-            words: Words::Ecr,
-            enums: true,
-        },
-    ), // unconfirmed
-    // Seen: "ClientException: Family can not be blank." (aws-actions/amazon-ecs-deploy-task-definition issue 630).
+        words("InvalidParameterException", Words::Ecr),
+        "ECR Public API, InvalidParameterException: \"The specified parameter is invalid\"; the words are ECR's",
+    ),
     // RegisterTaskDefinition alone answers ClientException; see `code`.
     (
         "ecs",
-        Dialect {
-            code: "InvalidParameterException",
-            words: Words::Ecs,
-            enums: true,
-        },
+        words("InvalidParameterException", Words::Ecs),
+        "ECS API, Common Errors: InvalidParameterException; seen: \"ClientException: Family can not be blank.\", \
+         aws-actions/amazon-ecs-deploy-task-definition issue 630",
     ),
-    // Seen: kubernetes-sigs/aws-load-balancer-controller issue 4014.
-    ("elbv2", coral("ValidationError")),
-    // Seen: "The specified value for userName is invalid. It must contain only alphanumeric characters and/or ...".
+    (
+        "elbv2",
+        coral("ValidationError"),
+        "ELBv2 API, Common Errors: ValidationError; seen: kubernetes-sigs/aws-load-balancer-controller issue 4014",
+    ),
     (
         "iam",
-        Dialect {
-            code: "ValidationError",
-            words: Words::Iam,
-            enums: true,
-        },
+        words("ValidationError", Words::Iam),
+        "IAM API, Common Errors: ValidationError; seen: \"The specified value for userName is invalid. It must contain \
+         only alphanumeric characters and/or ...\"",
     ),
-    ("sts", coral("ValidationError")),
-    ("cloudformation", coral("ValidationError")),
-    // Ref: EC2 API reference, "Error codes": MissingParameter, InvalidParameterValue. See `code`.
+    (
+        "sts",
+        coral("ValidationError"),
+        "STS API, Common Errors: ValidationError",
+    ),
+    (
+        "cloudformation",
+        coral("ValidationError"),
+        "CloudFormation API, Common Errors: ValidationError",
+    ),
     (
         "ec2",
-        Dialect {
-            code: "InvalidParameterValue",
-            words: Words::Ec2,
-            enums: true,
-        },
+        words("InvalidParameterValue", Words::Ec2),
+        "EC2 API, Error codes: MissingParameter, InvalidParameterValue; see `code`",
     ),
-    ("apprunner", coral("InvalidRequestException")), // unconfirmed
-    ("codebuild", coral("InvalidInputException")),   // unconfirmed
-    ("cloudwatch", coral("ValidationError")),        // unconfirmed
-    ("servicediscovery", coral("InvalidInput")),     // unconfirmed
-    ("resourcegroupstaggingapi", coral("InvalidParameterException")), // unconfirmed
+    (
+        "apprunner",
+        coral("InvalidRequestException"),
+        "App Runner API, InvalidRequestException: \"One or more input parameters aren't valid\"",
+    ),
+    (
+        "codebuild",
+        coral("InvalidInputException"),
+        "CodeBuild API, InvalidInputException: \"The input value that was provided is not valid\"",
+    ),
+    (
+        "cloudwatch",
+        coral("ValidationError"),
+        "CloudWatch API, Common Errors: ValidationError",
+    ),
+    (
+        "servicediscovery",
+        coral("InvalidInput"),
+        "Cloud Map API, InvalidInput: \"a required value might be missing, a numeric value might be outside the allowed \
+         range, or a string value might exceed length constraints\"",
+    ),
+    (
+        "resourcegroupstaggingapi",
+        coral("InvalidParameterException"),
+        "Tagging API, InvalidParameterException: a required parameter is missing, a string is malformed, a value is out \
+         of range",
+    ),
+    (
+        "eks",
+        coral("InvalidParameterException"),
+        "EKS API, InvalidParameterException: \"The specified parameter is invalid\"",
+    ),
+    (
+        "apigatewayv2",
+        coral("BadRequestException"),
+        "API Gateway v2 API, BadRequestException: \"The request is not valid, for example, the input is incomplete\"",
+    ),
+    (
+        "codeconnections",
+        coral("InvalidInputException"),
+        "CodeConnections API, InvalidInputException: \"The input is not valid\"",
+    ),
 ];
 
 /// What a service says; `ValidationException` (or `ValidationError` in query) where the table is silent.
 pub(crate) fn dialect(service: &Service) -> Dialect {
-    match TABLE.iter().find(|(name, _)| *name == &*service.name) {
-        Some((_, dialect)) => *dialect,
+    match TABLE.iter().find(|(name, ..)| *name == &*service.name) {
+        Some((_, dialect, _)) => *dialect,
         None if service.protocols.contains(&Protocol::AwsQuery) => coral("ValidationError"),
         None => coral("ValidationException"),
     }
@@ -184,9 +227,26 @@ mod tests {
     use super::TABLE;
 
     #[test]
+    fn every_row_has_its_reference() {
+        for (name, dialect, reference) in TABLE {
+            assert!(
+                reference.contains("API") || reference.starts_with("seen:"),
+                "{name}: {reference}"
+            );
+            let of_model = crate::service(name).unwrap();
+            let everywhere = ["ValidationError", "ValidationException"].contains(&dialect.code) || *name == "ec2";
+            assert!(
+                everywhere || of_model.error_shape(dialect.code).is_some(),
+                "{name} has no error {}",
+                dialect.code
+            );
+        }
+    }
+
+    #[test]
     fn every_row_is_a_service() {
         let tokens = super::BAD_TOKENS.iter().map(|(name, ..)| name);
-        for name in TABLE.iter().map(|(name, _)| name).chain(tokens) {
+        for name in TABLE.iter().map(|(name, ..)| name).chain(tokens) {
             assert!(crate::service_names().any(|service| service == *name), "{name}");
         }
     }
