@@ -1,7 +1,7 @@
-"""An OpenID Connect issuer on loopback, for tests: issuer.py FOLDER
+"""An OpenID Connect issuer on loopback, for tests: issuer.py FOLDER [http]
 
-Makes a certificate and two RSA keys with openssl in FOLDER, serves the discovery document and the key set over https,
-and prints one line of JSON: the issuer, and tokens that are good or wrong in one way each. Serves until it is ended.
+Makes a certificate and two RSA keys with openssl in FOLDER, serves the discovery document and the key set over https
+(with `http`: over plain HTTP), and prints one line of JSON: the issuer, and tokens that are good or wrong in one way each. Serves until it is ended.
 """
 
 import base64
@@ -58,10 +58,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(f"{folder}/issuer.crt", f"{folder}/issuer.key")
-server.socket = context.wrap_socket(server.socket, server_side=True)
-issuer = f"https://localhost:{server.server_address[1]}"
+if sys.argv[2:] == ["http"]:
+    issuer = f"http://127.0.0.1:{server.server_address[1]}"
+else:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f"{folder}/issuer.crt", f"{folder}/issuer.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    issuer = f"https://localhost:{server.server_address[1]}"
 
 
 def token(key="good", kid="k1", **changes):

@@ -18,11 +18,12 @@ impl Drop for Issuer {
     }
 }
 
-fn start(folder: &Path) -> Result<(Issuer, Value)> {
+fn start(folder: &Path, more: &[&str]) -> Result<(Issuer, Value)> {
     let mut command = Command::new(python());
     command
         .arg(root().join("tests/clients/issuer.py"))
         .arg(folder)
+        .args(more)
         .stdout(Stdio::piped());
     let mut issuer = Issuer(command.spawn().context("failed to start the issuer")?);
     let mut line = String::new();
@@ -34,7 +35,7 @@ fn start(folder: &Path) -> Result<(Issuer, Value)> {
 fn web_identity() -> Result<()> {
     let folder = std::env::temp_dir().join(format!("honmaru-oidc-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let (issuer, tokens) = start(&folder)?;
+    let (issuer, tokens) = start(&folder, &[])?;
     let ca = folder.join("authority.crt").display().to_string();
     let cloud = Cloud::start_with(&["--oidc-ca", &ca])?;
     let url = tokens["issuer"].as_str().context("an issuer")?.to_owned();
@@ -62,6 +63,15 @@ fn web_identity() -> Result<()> {
             other => anyhow::bail!("{which}: not {code}: {other:?}"),
         }
     };
+    phase("an issuer that speaks plain HTTP is for development only", || {
+        for url in ["http://127.0.0.1:4000", "http://localhost:4000", "http://token.example"] {
+            let refused = cloud.aws_output(&["iam", "create-open-id-connect-provider", "--url", url])?;
+            let said = text(&refused.stderr);
+            ensure!(!refused.status.success() && said.contains("ValidationError"), "{url}: {said}");
+            ensure!(url.contains("example") || said.contains("honmaru up --dev"), "{url}: {said}");
+        }
+        Ok(())
+    })?;
     phase(
         "without a role or a provider nobody is let in, and nobody is asked",
         || refused("good", "AccessDenied"),
@@ -131,6 +141,77 @@ fn web_identity() -> Result<()> {
         }
         Ok(())
     })?;
+    let _ = std::fs::remove_dir_all(&folder);
+    phase("destroy leaves the host clean", || cloud.finish())
+}
+
+#[test]
+fn loopback_issuer_in_development() -> Result<()> {
+    let folder = std::env::temp_dir().join(format!("honmaru-oidc-http-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let (issuer, tokens) = start(&folder, &["http"])?;
+    let cloud = Cloud::start_with(&["--dev"])?;
+    let url = tokens["issuer"].as_str().context("an issuer")?.to_owned();
+    phase("a token of an issuer that speaks plain HTTP on this machine", || {
+        let create = ["iam", "create-open-id-connect-provider", "--url", &url];
+        let provider = cloud.aws(&[&create[..], &["--client-id-list", "sts.amazonaws.com"]].concat())?;
+        let provider = provider["OpenIDConnectProviderArn"]
+            .as_str()
+            .context("an ARN")?
+            .to_owned();
+        let trust = json!({ "Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow",
+            "Principal": { "Federated": provider },
+            "Action": "sts:AssumeRoleWithWebIdentity",
+        }] });
+        let trust = trust.to_string();
+        let role = [
+            "iam",
+            "create-role",
+            "--role-name",
+            "local",
+            "--assume-role-policy-document",
+            &trust,
+        ];
+        cloud.aws(&role)?;
+        let assume = |which: &str| -> Result<std::process::Output> {
+            let token = tokens[which].as_str().with_context(|| format!("no token `{which}`"))?;
+            let role = "arn:aws:iam::000000000000:role/local";
+            let call = [
+                "sts",
+                "assume-role-with-web-identity",
+                "--role-arn",
+                role,
+                "--role-session-name",
+                "ci",
+            ];
+            cloud.aws_output(&[&call[..], &["--web-identity-token", token]].concat())
+        };
+        let session = assume("good")?;
+        ensure!(session.status.success(), "{}", text(&session.stderr));
+        let forged = assume("forged")?;
+        ensure!(
+            text(&forged.stderr).contains("InvalidIdentityToken"),
+            "{}",
+            text(&forged.stderr)
+        );
+        Ok(())
+    })?;
+    phase("an issuer elsewhere must speak https all the same", || {
+        let refused = cloud.aws_output(&[
+            "iam",
+            "create-open-id-connect-provider",
+            "--url",
+            "http://token.example",
+        ])?;
+        ensure!(
+            text(&refused.stderr).contains("ValidationError"),
+            "{}",
+            text(&refused.stderr)
+        );
+        Ok(())
+    })?;
+    drop(issuer);
     let _ = std::fs::remove_dir_all(&folder);
     phase("destroy leaves the host clean", || cloud.finish())
 }

@@ -157,7 +157,7 @@ pub async fn handle(control: &Arc<Control>, request: Request<Incoming>, peer: Pe
         && call
             .as_ref()
             .is_some_and(|(call, _)| call.principal.kind == PrincipalKind::Anonymous);
-    let record = asked.record(control, head, call, place, status.as_u16(), code, at);
+    let record = asked.record(control, head, call, place, (status.as_u16(), code), at);
     answer.map(|body| {
         let recording = Recording {
             body,
@@ -220,8 +220,7 @@ impl Asked {
         head: Head,
         call: Option<(Arc<Call>, bool)>,
         place: Option<Place>,
-        status: u16,
-        code: Option<&str>,
+        (status, code): (u16, Option<&str>),
         at: Time,
     ) -> Recorded {
         let (scope, who, request_id) = match &call {
@@ -428,20 +427,14 @@ impl Rows {
     }
 
     /// Notes that an image was pulled, at most once a day.
-    async fn note_pull(&self, now: Time, place: Place, digest: &str) -> Result<(), RegistryError> {
+    async fn note_pull(&self, place: Place, digest: &str) -> Result<(), RegistryError> {
         let Place { scope, name, .. } = place;
-        let is_due = self
-            .look(|state| honmaru_ecr::needs_record(state, &scope, &name, digest, now))
-            .await?;
-        if is_due {
-            let digest = digest.to_owned();
-            let noted = self.engine.write(move |tx| {
-                honmaru_ecr::record_pull(tx, &scope, &name, &digest);
-                Ok::<_, ApiError>(())
-            });
-            noted.await.map_err(failed)?.map_err(refused)?;
-        }
-        Ok(())
+        let digest = digest.to_owned();
+        let noted = self.engine.write(move |tx| {
+            honmaru_ecr::record_pull(tx, &scope, &name, &digest);
+            Ok::<_, ApiError>(())
+        });
+        noted.await.map_err(failed)?.map_err(refused)
     }
 }
 
@@ -539,11 +532,18 @@ impl Repositories for Rows {
         wanted: &ManifestRef,
     ) -> Result<Option<Resolved>, RegistryError> {
         let place = caller.place(repository);
+        let now = caller.call.now;
         let found = self
-            .look(|state| honmaru_ecr::resolve_image(state, &place.scope, &place.name, &reference(wanted)))
+            .look(|state| {
+                let found = honmaru_ecr::resolve_image(state, &place.scope, &place.name, &reference(wanted))?;
+                let is_due = honmaru_ecr::needs_record(state, &place.scope, &place.name, &found.digest, now);
+                Some((found, is_due))
+            })
             .await?;
-        let Some(found) = found else { return Ok(None) };
-        self.note_pull(caller.call.now, place, &found.digest).await?;
+        let Some((found, is_due)) = found else { return Ok(None) };
+        if is_due {
+            self.note_pull(place, &found.digest).await?;
+        }
         let digest: Digest = found.digest.parse().map_err(RegistryError::from)?;
         Ok(Some(Resolved {
             digest,
