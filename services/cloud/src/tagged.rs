@@ -4,7 +4,8 @@ use honmaru_base::Scope;
 use honmaru_machine::State;
 use std::collections::BTreeMap;
 
-/// Resources without a region (IAM's, public repositories) are shown in this one. Ref: Resource Groups Tagging API, GetResources.
+/// Resources without a region (IAM's, public repositories) are shown in this one. Ref: Resource Groups Tagging API,
+/// GetResources.
 const GLOBAL_SHOWN_IN: &str = "us-east-1";
 
 /// All services together.
