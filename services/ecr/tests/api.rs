@@ -509,6 +509,10 @@ fn layers_and_their_parts_have_quotas() {
         [sha(&large)],
         "a layer is kept from a collection until its row is there"
     );
+    drop(kept);
+    let digest = ecr.image("app", "one", Some("v1"));
+    let kept = ecr.memory.0.kept.lock().unwrap();
+    assert_eq!(kept.last(), Some(&digest), "so is a manifest");
 }
 
 #[test]
