@@ -39,6 +39,10 @@ enum Command {
     Role(roles::RoleArguments),
 }
 
+/// A fifth of control's time went into glibc's allocator (`cargo xtask bench wire`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let ended = match arguments.command {

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 pub const SEGMENT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Records written at once.
 const BATCH_MAX: usize = 512;
+/// How long records are gathered before they are written together.
+const GATHERING: Duration = Duration::from_millis(5);
 /// How long written records may wait for the disk's own cache.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// A file is ended after this time even if it is small: files are removed as a whole.
@@ -77,6 +79,10 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
             };
+            if matches!(first, Some(Message::Record(_))) {
+                // Nobody waits for a record, and a thread that is woken for each one costs more than the record.
+                std::thread::sleep(GATHERING);
+            }
             let more = messages.try_iter().take(BATCH_MAX - 1);
             self.batch(first.into_iter().chain(more));
             self.sync();
