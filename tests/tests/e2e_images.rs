@@ -145,7 +145,8 @@ impl Upstream {
     }
 }
 
-/// A mount namespace for the clients: what they mount goes with it, and the name of the public registries is known there.
+/// A mount namespace for the clients: what they mount and leave goes with it, and the name of the public registries is
+/// known there.
 struct Room {
     keeper: Running,
 }
@@ -154,7 +155,9 @@ impl Room {
     fn open(scratch: &Scratch) -> Result<Self> {
         let (hosts, ready) = (scratch.file("hosts"), scratch.file("ready"));
         std::fs::write(&hosts, "127.0.0.1 localhost public.ecr.localhost\n")?;
-        let inner = "mount --bind \"$1\" /etc/hosts && : > \"$2\" && exec sleep 600";
+        // What clients keep beside the directories that they are given is forgotten: caches, locks, lists of events.
+        let inner = "for dir in /run /var/lib /opt /dev/shm; do mount -t tmpfs tmpfs $dir || exit 1; done; mount --bind \
+                     \"$1\" /etc/hosts && : > \"$2\" && exec sleep 600";
         let keeper = Command::new("unshare")
             .args([
                 "--mount",
