@@ -5,7 +5,7 @@ import json
 import os
 import urllib.parse
 
-from common import ENDPOINT, PORT, client, fails, main, send, signed
+from common import ENDPOINT, PORT, client, fails, main, send, signed, wait
 
 HOST = f"127.0.0.1:{PORT}"
 
@@ -80,6 +80,15 @@ def operator():
     for path in ("/_honmaru/registry/gc", "/_honmaru/registry/verify"):
         status, _, body = signed("honmaru", b"", {}, method="POST", path=path, **who)
         assert status == 400 and b"AccessDenied" in body, (status, body)
+    # All of it is in the trail, also what was refused.
+    trail = client("cloudtrail")
+
+    def refused():
+        named = [{"AttributeKey": "EventName", "AttributeValue": "CollectRegistryGarbage"}]
+        events = [json.loads(event["CloudTrailEvent"]) for event in trail.lookup_events(LookupAttributes=named)["Events"]]
+        return [event for event in events if "AccessDenied" in event.get("errorCode", "")]
+
+    wait("the refused collection in the trail", 10, refused)
     iam.delete_access_key(UserName="reader", AccessKeyId=key["AccessKeyId"])
     iam.delete_user_policy(UserName="reader", PolicyName="p")
     iam.delete_user(UserName="reader")

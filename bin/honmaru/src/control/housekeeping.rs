@@ -4,12 +4,15 @@
 //! account, because the answer covers all accounts, and must be allowed `honmaru:GetRegistryUsage`,
 //! `honmaru:VerifyRegistry` or `honmaru:CollectRegistryGarbage` on `*`: an administrator is.
 
+use super::audit::{Head, What};
 use super::http::{AnswerBody, Received, text};
+use super::listener::Peer;
 use super::{Control, caller};
 use crate::registry_report::{Line, Outcome, SIGNING_NAME};
 use ::http::{Method, Response, StatusCode, header};
 use bytes::Bytes;
-use honmaru_base::{ApiError, Clock, Scope};
+use honmaru_base::{ApiError, Clock, Scope, Time};
+use honmaru_cloudtrail::Who;
 use honmaru_engine::SystemClock;
 use honmaru_identity::{AuthError, ProtocolFamily, Signed};
 use honmaru_machine::{Access, Call, Principal};
@@ -20,7 +23,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -57,11 +60,14 @@ pub async fn answer(control: &Arc<Control>, received: &Received) -> Response<Ans
         Ok(wish) => wish,
         Err((status, message)) => return text(status, message),
     };
-    let principal = match allowed(control, received, wish).await {
+    let (at, began) = (SystemClock.now(), Instant::now());
+    let asked = allowed(control, received, wish).await;
+    record(control, received, wish, &asked, at, began.elapsed());
+    let principal = match asked {
         Ok(principal) => principal,
         Err(error) => {
             let status = error.status.and_then(|status| StatusCode::from_u16(status).ok());
-            let status = status.unwrap_or(StatusCode::FORBIDDEN);
+            let status = status.unwrap_or(StatusCode::BAD_REQUEST);
             return text(status, format!("{}: {}\n", error.code, error.message));
         }
     };
@@ -100,6 +106,47 @@ fn wish(received: &Received) -> Result<Wish, (StatusCode, &'static str)> {
         ));
     }
     Ok(wish)
+}
+
+/// Notes in the audit trail who asked for what, and whether they might; how it went on is in the answer.
+fn record(
+    control: &Control,
+    received: &Received,
+    wish: Wish,
+    asked: &Result<Principal, ApiError>,
+    at: Time,
+    took: Duration,
+) {
+    let peer = Peer {
+        address: received.peer,
+        secure: received.secure,
+    };
+    let head = Head::of(&received.method, &received.path, &received.headers, peer);
+    let what = What {
+        service: SIGNING_NAME,
+        source: SIGNING_NAME.to_owned(),
+        name: wish.action().strip_prefix("honmaru:").unwrap_or(wish.action()),
+        input: match wish {
+            Wish::Gc { grace, idle } => serde_json::json!({"graceS": grace.as_secs(), "idleS": idle.as_secs()}),
+            Wish::Usage | Wish::Verify => serde_json::Value::Null,
+        },
+        resources: Vec::new(),
+    };
+    let scope = Scope {
+        account: control.home.account.clone(),
+        region: control.home.region.clone(),
+    };
+    let (who, status, error) = match asked {
+        Ok(principal) => (Who::of(principal), 200, None),
+        Err(error) => {
+            let said = Some((error.code.as_str(), error.message.as_str()));
+            (Who::unknown(None), error.status.unwrap_or(400), said)
+        }
+    };
+    let id = super::api::request_id();
+    control
+        .audit
+        .record(head.record(scope, who, what, &id, status, error, at, took));
 }
 
 /// Who asks, if they may.
