@@ -1,6 +1,7 @@
 //! Image names: which registry is this cloud's own.
 
 use honmaru_base::Scope;
+use honmaru_ecr_public::Door;
 
 /// Where an image name points.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,8 @@ pub enum ImageName {
 }
 
 /// Reads an image name of a task definition that belongs to `scope`. Our own are
-/// `<account>.dkr.ecr.<region>.<anything>/<repository>` and `localhost[:port]/<repository>`, each with a tag or digest.
+/// `<account>.dkr.ecr.<region>.<anything>/<repository>` and `localhost[:port]/<repository>`, each with a tag or digest, and
+/// the public ones `public.ecr.localhost[:port]/<alias>/<repository>` and `localhost[:port]/public/<alias>/<repository>`.
 pub fn parse_image(scope: &Scope, name: &str) -> ImageName {
     let (host, path) = match name.split_once('/') {
         Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
@@ -27,6 +29,19 @@ pub fn parse_image(scope: &Scope, name: &str) -> ImageName {
     };
     let (repository, reference) = split_reference(path);
     let hostname = host.split(':').next().unwrap_or(host);
+    // A public repository is read by everybody: no matter whose task it is.
+    let door = match hostname {
+        "public.ecr.localhost" => Some(Door::Host),
+        "localhost" | "127.0.0.1" => Some(Door::Path),
+        _ => None,
+    };
+    if let Some(public) = door.and_then(|door| door.open(repository)) {
+        return ImageName::Own {
+            scope: public.scope,
+            repository: public.name.to_owned(),
+            reference: reference.to_owned(),
+        };
+    }
     let own =
         ecr_scope(hostname).or_else(|| (hostname == "localhost" || hostname == "127.0.0.1").then(|| scope.clone()));
     if let Some(scope) = own {
@@ -114,6 +129,21 @@ mod tests {
         for (name, wanted) in cases {
             assert_eq!(parse_image(&scope(), name), wanted, "{name}");
         }
+    }
+
+    #[test]
+    fn public_images_are_the_alias_owners() {
+        let account = "111122223333".parse().expect("an account");
+        let alias = honmaru_ecr_public::alias_of(&account);
+        for name in [
+            format!("public.ecr.localhost:4566/{alias}/team/web:1"),
+            format!("localhost:4566/public/{alias}/team/web:1"),
+        ] {
+            let wanted = own("111122223333", "aws-global", "team/web", "1");
+            assert_eq!(parse_image(&scope(), &name), wanted, "{name}");
+        }
+        let private = own("000000000000", "us-east-1", "public/web", "latest");
+        assert_eq!(parse_image(&scope(), "localhost:4566/public/web"), private);
     }
 
     #[test]
