@@ -2,7 +2,6 @@
 //! Ref: IAM User Guide, "Create a signed AWS API request", step 1.
 
 use crate::sigv4::is_s3;
-use std::collections::BTreeMap;
 
 /// A request as it came over the wire, nothing decoded.
 #[derive(Debug, Clone, Copy)]
@@ -121,20 +120,21 @@ fn normal(text: &str) -> Vec<u8> {
 }
 
 fn headers(request: &Signed<'_>, signed_headers: &[String], out: &mut Vec<u8>) {
-    let mut lines: BTreeMap<&str, Vec<u8>> = signed_headers.iter().map(|name| (name.as_str(), Vec::new())).collect();
-    for (name, value) in request.headers {
-        let lower = name.to_ascii_lowercase();
-        if let Some(line) = lines.get_mut(lower.as_str()) {
-            line.push(if line.is_empty() { b':' } else { b',' });
-            fold(value, line);
-        }
-    }
-    for (name, line) in &lines {
+    // Both lists are short and bounded: no map is worth its making.
+    for name in signed_headers {
         out.extend_from_slice(name.as_bytes());
-        if line.is_empty() {
-            out.push(b':');
+        out.push(b':');
+        let mut values = request
+            .headers
+            .iter()
+            .filter(|(header, _)| header.eq_ignore_ascii_case(name));
+        if let Some((_, value)) = values.next() {
+            fold(value, out);
         }
-        out.extend_from_slice(line);
+        for (_, value) in values {
+            out.push(b',');
+            fold(value, out);
+        }
         out.push(b'\n');
     }
 }
@@ -161,6 +161,14 @@ pub(crate) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice(&[b'%', HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]);
         }
     }
+}
+
+/// A digest in hexadecimal, lower-case.
+pub(crate) fn hexadecimal(digest: &[u8; 32]) -> String {
+    let mut text = [0; 64];
+    // The target has twice the digest's length.
+    let _ = hex::encode_to_slice(digest, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Decodes %XX; a `%` without two hexadecimal digits stays as it is.

@@ -1,6 +1,6 @@
 //! Takes a signed request apart: the `Authorization` header, or the `X-Amz-...` parameters of a presigned query.
 
-use crate::sigv4::canonical::{decode, encode};
+use crate::sigv4::canonical::{decode, encode, hexadecimal};
 use crate::sigv4::{
     ALGORITHM, AuthError, AuthErrorKind, Signed, TERMINATOR, UNSIGNED_PAYLOAD, canonical_request, is_s3,
 };
@@ -356,10 +356,14 @@ fn signed_headers(request: &Signed<'_>, text: &str) -> Result<Vec<String>, AuthE
         ));
     }
     for (name, _) in request.headers {
+        let begins = name.get(..6).is_some_and(|begin| begin.eq_ignore_ascii_case("x-amz-"));
+        if !begins {
+            continue;
+        }
         let lower = name.to_ascii_lowercase();
         // The token is bound to the access key by its seal; the user agent means nothing.
         let free = matches!(lower.as_str(), "x-amz-security-token" | "x-amz-user-agent");
-        if lower.starts_with("x-amz-") && !free && !signed(&lower) {
+        if !free && !signed(&lower) {
             return Err(wrong(format!(
                 "'{lower}' must be a 'SignedHeader' in the AWS Authorization."
             )));
@@ -369,7 +373,7 @@ fn signed_headers(request: &Signed<'_>, text: &str) -> Result<Vec<String>, AuthE
 }
 
 fn payload_hash(request: &Signed<'_>, service: &str, placement: Placement) -> Result<String, AuthError> {
-    let of_body = || hex::encode(Sha256::digest(request.body));
+    let of_body = || hexadecimal(&Sha256::digest(request.body).into());
     if !is_s3(service) {
         // A hash in a header is signed with the headers and must then be the body's as well.
         return Ok(of_body());
@@ -392,7 +396,7 @@ fn payload_hash(request: &Signed<'_>, service: &str, placement: Placement) -> Re
 pub(crate) fn string_to_sign(timestamp: &str, date: &str, region: &str, service: &str, canonical: &[u8]) -> String {
     format!(
         "{ALGORITHM}\n{timestamp}\n{date}/{region}/{service}/{TERMINATOR}\n{}",
-        hex::encode(Sha256::digest(canonical))
+        hexadecimal(&Sha256::digest(canonical).into())
     )
 }
 
