@@ -2,13 +2,13 @@
 
 use honmaru_base::{Scope, ScopeError};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// The version of the record format. Older versions decode for ever.
 pub const RECORD_FORMAT: u32 = 1;
 
 /// One changed row. `body` is the row's new value, or nothing when the row was deleted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
     /// Format version, [`RECORD_FORMAT`] when written today.
     pub v: u32,
@@ -20,7 +20,16 @@ pub struct Record {
     pub key: String,
     /// The row as JSON, or nothing when it was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<Value>,
+    pub body: Option<Box<RawValue>>,
+}
+
+impl PartialEq for Record {
+    /// The same row in the same words.
+    fn eq(&self, other: &Self) -> bool {
+        let words = |record: &'_ Self| record.body.as_deref().map(|body| body.get().to_owned());
+        (self.v, &self.kind, &self.scope, &self.key) == (other.v, &other.kind, &other.scope, &other.key)
+            && words(self) == words(other)
+    }
 }
 
 /// Why a record cannot be read back. All of them must stop the process: going on would lose state.

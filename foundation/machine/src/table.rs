@@ -86,13 +86,13 @@ pub(crate) trait AnyTable: Any + Send + Sync {
 impl<R: Resource> AnyTable for Table<R> {
     fn apply(&mut self, record: &Record) -> Result<(), RecordError> {
         let row = match &record.body {
-            Some(body) => Some(Arc::new(serde_json::from_value::<R>(body.clone()).map_err(
-                |source| RecordError::Body {
+            Some(body) => Some(Arc::new(serde_json::from_str::<R>(body.get()).map_err(|source| {
+                RecordError::Body {
                     kind: record.kind.clone(),
                     key: record.key.clone(),
                     source,
-                },
-            )?)),
+                }
+            })?)),
             None => None,
         };
         self.replace(&record.scope, &record.key, row);

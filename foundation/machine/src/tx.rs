@@ -98,7 +98,7 @@ impl Deref for Tx<'_> {
 
 pub(crate) fn record<R: Resource>(scope: &Scope, key: &str, row: Option<&R>) -> Record {
     // Rows are plain data with text keys; serde_json cannot fail on them.
-    let body = row.map(|row| serde_json::to_value(row).expect("a resource is plain data"));
+    let body = row.map(|row| serde_json::value::to_raw_value(row).expect("a resource is plain data"));
     Record {
         v: RECORD_FORMAT,
         kind: R::KIND.to_owned(),

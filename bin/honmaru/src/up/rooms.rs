@@ -63,8 +63,11 @@ fn check_reachable(state: &Path) -> anyhow::Result<()> {
 /// Copies this binary into the state directory, so that the original can be replaced or lie where only root may read.
 fn install(dirs: &Dirs) -> anyhow::Result<PathBuf> {
     let this = std::env::current_exe().context("failed to find this binary")?;
-    let bytes = fs::read(&this).with_context(|| format!("failed to read {}", this.display()))?;
-    let digest = hex::encode(Sha256::digest(&bytes));
+    let reading = || format!("failed to read {}", this.display());
+    // In pieces: this process stays, and would keep the memory of all of it.
+    let mut digest = Sha256::new();
+    std::io::copy(&mut fs::File::open(&this).with_context(reading)?, &mut digest).with_context(reading)?;
+    let digest = hex::encode(digest.finalize());
     let path = dirs
         .bin()
         .join(format!("honmaru-{}", digest.get(..16).unwrap_or(&digest)));
@@ -72,7 +75,7 @@ fn install(dirs: &Dirs) -> anyhow::Result<PathBuf> {
         return Ok(path);
     }
     let partial = path.with_extension(format!("partial-{}", std::process::id()));
-    fs::write(&partial, &bytes).with_context(|| format!("failed to write {}", partial.display()))?;
+    fs::copy(&this, &partial).with_context(|| format!("failed to write {}", partial.display()))?;
     fs::set_permissions(&partial, Permissions::from_mode(0o755))?;
     fs::rename(&partial, &path).with_context(|| format!("failed to install {}", path.display()))?;
     Ok(path)
