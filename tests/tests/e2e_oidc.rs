@@ -67,8 +67,14 @@ fn web_identity() -> Result<()> {
         for url in ["http://127.0.0.1:4000", "http://localhost:4000", "http://token.example"] {
             let refused = cloud.aws_output(&["iam", "create-open-id-connect-provider", "--url", url])?;
             let said = text(&refused.stderr);
-            ensure!(!refused.status.success() && said.contains("ValidationError"), "{url}: {said}");
-            ensure!(url.contains("example") || said.contains("honmaru up --dev"), "{url}: {said}");
+            ensure!(
+                !refused.status.success() && said.contains("ValidationError"),
+                "{url}: {said}"
+            );
+            ensure!(
+                url.contains("example") || said.contains("honmaru up --dev"),
+                "{url}: {said}"
+            );
         }
         Ok(())
     })?;
