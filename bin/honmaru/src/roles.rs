@@ -55,6 +55,7 @@ pub fn run(arguments: RoleArguments) -> anyhow::Result<()> {
                 },
                 upstream_ca: options.upstream_ca,
                 upstream_secrets: options.upstream_secrets,
+                replicas: options.replicas,
                 registry_bytes_max: options.registry_bytes_max.map(|size| size.0),
             };
             control::run(options, me).await

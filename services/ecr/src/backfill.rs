@@ -4,8 +4,8 @@
 //! Invariant: images are looked at in the order of their keys, a bounded number in one step; what is pushed meanwhile
 //! is replicated by its push.
 
-use crate::machine::{copy_image, destinations, tags_of};
-use crate::model::{Backfill, BackfillState, Image};
+use crate::machine::{copy_image, destinations, leaves, outstanding, tags_of};
+use crate::model::{Backfill, BackfillState, Image, ReplicationJob};
 use honmaru_base::{Scope, Time};
 use honmaru_machine::{Reconciler, Resource, State, Tx};
 
@@ -21,7 +21,7 @@ impl Reconciler for BackfillRunner {
     }
 
     fn watches(&self) -> &'static [&'static str] {
-        &[Backfill::KIND]
+        &[Backfill::KIND, ReplicationJob::KIND]
     }
 
     fn reconcile(&mut self, tx: &mut Tx<'_>) -> Option<Time> {
@@ -69,10 +69,20 @@ fn go_on(tx: &mut Tx<'_>, scope: &Scope, id: &str) -> bool {
         }
     }
     let now = tx.now();
+    let (waiting, failed) = if leaves(tx, scope, &to) {
+        outstanding(tx, scope, &to)
+    } else {
+        (0, 0)
+    };
+    if is_over && waiting > 0 && copied == 0 && cursor == row.cursor {
+        // All that is to be sent waits; it is looked at again when one of them is done.
+        return false;
+    }
     tx.update::<Backfill>(scope, id, |row| {
         row.cursor = cursor;
         row.copied += copied;
-        if is_over {
+        if is_over && waiting == 0 {
+            row.failed = failed as u64;
             row.state = BackfillState::Complete;
             row.ended_at = Some(now);
         }
@@ -82,7 +92,8 @@ fn go_on(tx: &mut Tx<'_>, scope: &Scope, id: &str) -> bool {
 
 /// The scope that a back-fill copies to.
 pub(crate) fn destination(scope: &Scope, row: &Backfill) -> Option<Scope> {
-    Scope::new(scope.account.as_str(), &row.region).ok()
+    let account = row.account.as_deref().unwrap_or(scope.account.as_str());
+    Scope::new(account, &row.region).ok()
 }
 
 /// The images that a registry replicates to a scope, with their keys.

@@ -25,14 +25,17 @@ mod wildcard;
 pub use api::{operations, shared};
 pub use layers::{Appended, Change, Completed, Kept, Layers, Look, Parts, Secret};
 pub use machine::{
-    DeleteProblem, ManifestInfo, ManifestProblem, NewImage, PutImage, Reference, RegistryAction, Upstream, admit,
-    are_live, begin_check, create_repository, delete_image, delete_repository, get_repository, has_blobs, is_check_due,
-    is_layer_in_use, link_layer, needs_record, put_image, record_pull, referrers, registry_access, registry_code,
-    repository_access, resolve_image, select_platform, tags_of, tags_page, unlink_layer, untag_image, upstream_of,
+    DeleteProblem, ManifestInfo, ManifestProblem, NewImage, Parcel, ParcelManifest, PutImage, Reference,
+    RegistryAction, Undelivered, Upstream, admit, are_live, begin_check, create_repository, delete_image,
+    delete_repository, drop_parcel, due_parcels, get_repository, has_blobs, is_check_due, is_layer_in_use, link_layer,
+    needs_record, parcel, parcel_arrived, parcel_undelivered, put_image, record_pull, referrers, registry_access,
+    registry_code, repository_access, resolve_image, select_platform, set_other_clouds, tags_of, tags_page,
+    unlink_layer, untag_image, upstream_of,
 };
 pub use model::{
     Backfill, BackfillState, Content, CreationTemplate, Image, IndexEntry, LayerLink, Mutability, MutabilityFilter,
-    Preview, PreviewEntry, Pull, PullThroughRule, PullTimeExclusion, Registry, Repository, Tag, UpstreamCheck,
+    OtherCloud, Preview, PreviewEntry, Pull, PullThroughRule, PullTimeExclusion, Registry, ReplicationJob,
+    ReplicationResult, Repository, Tag, UpstreamCheck,
 };
 pub use names::{
     is_own_registry, is_repository_name, is_tag, registry_host, repository_arn, repository_of, repository_uri,
@@ -62,6 +65,9 @@ pub fn register(state: &mut State) {
     state.register::<PullTimeExclusion>();
     state.register::<UpstreamCheck>();
     state.register::<Backfill>();
+    state.register::<OtherCloud>();
+    state.register::<ReplicationJob>();
+    state.register::<ReplicationResult>();
     state.register::<TokenKey>();
 }
 

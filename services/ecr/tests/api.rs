@@ -718,8 +718,9 @@ fn images_are_copied_to_other_regions() {
         json!({"replicationConfiguration": {"rules": [{"destinations": [{"region": region, "registryId": account}],
                "repositoryFilters": [{"filter": "prod/", "filterType": "PREFIX_MATCH"}]}]}})
     };
-    let other = ecr.error("PutReplicationConfiguration", rule("111111111111", "eu-west-1"));
-    assert_eq!(other.0, "ValidationException");
+    ecr.ok("PutReplicationConfiguration", rule("111111111111", "eu-west-1"));
+    let nowhere = ecr.error("PutReplicationConfiguration", rule("000000000000", "aws-global"));
+    assert_eq!(nowhere.0, "InvalidParameterException");
     assert_eq!(
         ecr.error("PutReplicationConfiguration", rule("000000000000", "us-east-1"))
             .0,
@@ -1058,4 +1059,105 @@ fn a_back_fill_copies_what_was_there_before_the_rule() {
         json!({"replicationBackfillId": "00000000-0000-4000-8000-000000000000"}),
     );
     assert_eq!(unknown.0, "ReplicationBackfillNotFoundException");
+}
+
+#[test]
+fn what_goes_to_another_cloud_waits_and_says_how_it_ended() {
+    use honmaru_ecr::Undelivered;
+    let mut ecr = Ecr::new();
+    ecr.repository("prod/app");
+    let to = json!({"region": "eu-west-1", "registryId": "111111111111"});
+    let there = Scope::new("111111111111", "eu-west-1").unwrap();
+    ecr.ok(
+        "PutReplicationConfiguration",
+        json!({"replicationConfiguration": {"rules": [{"destinations": [to]}]}}),
+    );
+    let scope = ecr.call.scope.clone();
+    let digest = ecr.image("prod/app", "x", Some("v1"));
+    let due = |ecr: &Ecr| {
+        let state = ecr.memory.0.state.lock().unwrap();
+        honmaru_ecr::due_parcels(&state, ecr.call.now, 4, |_, _, _| true)
+    };
+    let parcel = |ecr: &Ecr, key: &str| honmaru_ecr::parcel(&ecr.memory.0.state.lock().unwrap(), &scope, key);
+    let status = |ecr: &Ecr| {
+        let id = json!({"repositoryName": "prod/app", "imageId": {"imageDigest": digest}});
+        let answer = ecr.ok("DescribeImageReplicationStatus", id);
+        let status = answer["replicationStatuses"][0].clone();
+        (
+            status["status"].as_str().unwrap().to_owned(),
+            status["failureCode"].clone(),
+        )
+    };
+    let undelivered = |ecr: &Ecr, key: &str, version: &str, why: Undelivered<'_>| {
+        let write =
+            |tx: &mut honmaru_machine::Tx<'_>| Ok(honmaru_ecr::parcel_undelivered(tx, &scope, key, version, why));
+        ecr.memory.write(write).unwrap()
+    };
+    let (jobs, _) = due(&ecr);
+    let key = jobs[0].1.clone();
+    let first = parcel(&ecr, &key).unwrap();
+    assert_eq!((first.to, first.tags), (there.clone(), vec!["v1".to_owned()]));
+    assert_eq!(status(&ecr), ("IN_PROGRESS".to_owned(), Value::Null));
+    // Nobody has named a cloud: it failed, until somebody does.
+    assert!(!undelivered(&ecr, &key, &first.version, Undelivered::NotMapped));
+    assert_eq!(status(&ecr), ("FAILED".to_owned(), json!("DestinationNotMapped")));
+    let clouds = [(there.clone(), "https://other".to_owned())];
+    let name = |clouds: &[(Scope, String)]| {
+        ecr.memory.write(|tx| {
+            honmaru_ecr::set_other_clouds(tx, clouds);
+            Ok(())
+        })
+    };
+    name(&clouds).unwrap();
+    assert_eq!(status(&ecr).0, "IN_PROGRESS");
+    // The other side is away: not before its time, and whoever pushes again does not wait for that.
+    let second = parcel(&ecr, &key).unwrap();
+    assert!(undelivered(&ecr, &key, &second.version, Undelivered::Later));
+    let (jobs, next) = due(&ecr);
+    assert_eq!((jobs.len(), next), (0, Some(ecr.call.now.plus_s(2))));
+    ecr.advance(2_000);
+    assert_eq!(due(&ecr).0.len(), 1);
+    ecr.image("prod/app", "x", Some("v2"));
+    // What was sent for an older version does not end the newer one.
+    let arrived = |ecr: &Ecr, version: &str| {
+        let write = |tx: &mut honmaru_machine::Tx<'_>| {
+            honmaru_ecr::parcel_arrived(tx, &scope, &key, version);
+            Ok(())
+        };
+        ecr.memory.write(write).unwrap();
+    };
+    arrived(&ecr, &second.version);
+    assert_eq!(status(&ecr).0, "IN_PROGRESS");
+    let third = parcel(&ecr, &key).unwrap();
+    assert_eq!(third.tags, ["v1", "v2"]);
+    arrived(&ecr, &third.version);
+    assert_eq!(status(&ecr), ("COMPLETE".to_owned(), Value::Null));
+    // A back-fill is over when all was sent.
+    let begun = ecr.ok("StartReplicationBackfill", json!({"destination": to}));
+    let id = json!({"replicationBackfillId": begun["replicationBackfillId"]});
+    ecr.settle();
+    let results = |ecr: &Ecr| ecr.ok("DescribeReplicationBackfillResults", id.clone());
+    assert_eq!(results(&ecr)["status"], "IN_PROGRESS");
+    assert_eq!(results(&ecr)["progress"]["completedReplicationCount"], 0);
+    let fourth = parcel(&ecr, &key).unwrap();
+    assert!(!undelivered(
+        &ecr,
+        &key,
+        &fourth.version,
+        Undelivered::Refused("AccessDenied")
+    ));
+    ecr.settle();
+    let over = results(&ecr);
+    assert_eq!(
+        (&over["status"], &over["results"][0]["failureCode"]),
+        (&json!("COMPLETE"), &json!("AccessDenied"))
+    );
+    assert_eq!(over["progress"]["failedReplicationCount"], 1);
+    // With the image goes what was to be sent of it.
+    ecr.ok(
+        "BatchDeleteImage",
+        json!({"repositoryName": "prod/app", "imageIds": [{"imageDigest": digest}]}),
+    );
+    let state = ecr.memory.0.state.lock().unwrap();
+    assert_eq!(state.all::<honmaru_ecr::ReplicationResult>().count(), 0);
 }

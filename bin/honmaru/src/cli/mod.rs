@@ -27,6 +27,8 @@ mod rollout;
 mod scale;
 mod terminal;
 
+pub use client::connect;
+
 use clap::Subcommand;
 use failure::Usage;
 use std::process::ExitCode;

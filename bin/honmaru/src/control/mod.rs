@@ -24,12 +24,14 @@ mod pace;
 mod planes;
 mod public;
 mod registry;
+mod replicas;
 mod samples;
 mod task_credentials;
 mod tls;
 mod upstreams;
 
 pub use audit::{Bounds as AuditBounds, DAYS_DEFAULT as AUDIT_DAYS_DEFAULT, MIB_DEFAULT as AUDIT_MIB_DEFAULT};
+pub use replicas::rewrite as rewrite_replicas;
 pub use tls::{TlsFiles, acceptor as tls_acceptor};
 pub use upstreams::check as check_upstream_secrets;
 
@@ -76,6 +78,8 @@ pub struct ControlOptions {
     pub upstream_ca: Option<PathBuf>,
     /// The secrets of pull through cache rules: a JSON file.
     pub upstream_secrets: Option<PathBuf>,
+    /// The other clouds that images are replicated to: a JSON file.
+    pub replicas: Option<PathBuf>,
     /// Bytes that all blobs of the registry may have together; nothing: as much as the disk holds.
     pub registry_bytes_max: Option<u64>,
 }
@@ -91,6 +95,7 @@ pub struct Control {
     pub(crate) execs: exec::Execs,
     pub(crate) samples: Arc<samples::Samplers>,
     pub(crate) registry: registry::Front,
+    pub(crate) replicas: replicas::Replicas,
     pub(crate) scopes: bootstrap::KnownScopes,
     pub(crate) audit: Arc<audit::Audit>,
     pub(crate) home: audit::Home,
@@ -134,6 +139,7 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
     let samples = Arc::new(samples::Samplers::default());
     let upstreams = Arc::new(upstreams::Upstreams::open(&options)?);
     let registry = registry::Front::open(&options, &engine, &upstreams)?;
+    let replicas = replicas::Replicas::open(options.replicas.as_deref(), &engine).await?;
     let events: Arc<dyn honmaru_logs::Events> = Arc::new(events::JournalEvents::new(engine.clone(), journal.clone()));
     let audit = Arc::new(audit::Audit::open(
         &options.dirs.control().join("audit"),
@@ -162,6 +168,7 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
         execs: exec::Execs::default(),
         samples,
         registry,
+        replicas,
         scopes: bootstrap.scopes,
         audit,
         home: audit::Home {
@@ -188,6 +195,7 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
         served = planes::serve(control.clone(), &socket) => served,
         () = janitor::run(control.clone()) => Ok(()),
         () = key_uses::run(control.clone()) => Ok(()),
+        () = replicas::run(control.clone()) => Ok(()),
     };
     // What was answered is on its way to the trail: it gets there before the process ends.
     let _ = tokio::task::spawn_blocking(move || control.audit.finish()).await;

@@ -1,7 +1,7 @@
 //! Files that `control` needs and, having no privileges, may not be able to read: copied to where it can.
 
 use super::UpOptions;
-use crate::control::{TlsFiles, check_upstream_secrets, tls_acceptor};
+use crate::control::{TlsFiles, check_upstream_secrets, rewrite_replicas, tls_acceptor};
 use crate::dirs::Dirs;
 use crate::trust;
 use crate::users::CONTROL_UID;
@@ -45,16 +45,24 @@ pub(super) fn install(mut options: UpOptions, dirs: &Dirs) -> anyhow::Result<UpO
         check_upstream_secrets(file)?;
         options.upstream_secrets = Some(copy(dirs, file, "secrets")?);
     }
+    if let Some(file) = &options.replicas {
+        let bytes = rewrite_replicas(file, |ca| copy(dirs, ca, "ca"))?;
+        options.replicas = Some(keep(dirs, &bytes, "replicas")?);
+    }
     Ok(options)
 }
 
 fn copy(dirs: &Dirs, from: &Path, suffix: &str) -> anyhow::Result<PathBuf> {
     let bytes = fs::read(from).with_context(|| format!("failed to read {}", from.display()))?;
-    let digest = hex::encode(Sha256::digest(&bytes));
+    keep(dirs, &bytes, suffix)
+}
+
+fn keep(dirs: &Dirs, bytes: &[u8], suffix: &str) -> anyhow::Result<PathBuf> {
+    let digest = hex::encode(Sha256::digest(bytes));
     let path = dirs
         .control()
         .join(format!("tls-{}.{suffix}", digest.get(..16).unwrap_or(&digest)));
-    write(&path, &bytes, 0o600, CONTROL_UID).with_context(|| format!("failed to write {}", path.display()))?;
+    write(&path, bytes, 0o600, CONTROL_UID).with_context(|| format!("failed to write {}", path.display()))?;
     Ok(path)
 }
 

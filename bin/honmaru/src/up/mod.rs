@@ -65,6 +65,10 @@ pub struct UpOptions {
     /// "accessToken": "..."}}`
     #[arg(long, value_name = "FILE")]
     pub upstream_secrets: Option<PathBuf>,
+    /// The clouds that images are replicated to (JSON): `{"REGION/ACCOUNT": {"endpoint": "https://HOST:4566",
+    /// "accessKeyId": "...", "secretAccessKey": "...", "ca": "FILE, if the system does not trust it"}}`
+    #[arg(long, value_name = "FILE")]
+    pub replicas: Option<PathBuf>,
     /// The certificates (PEM) with which clients trust `--tls-cert`, if neither it nor this system's do
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_ca: Option<PathBuf>,

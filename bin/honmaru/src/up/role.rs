@@ -48,6 +48,7 @@ pub(super) fn arguments(role: &str, options: &UpOptions, dirs: &Dirs) -> Vec<Str
             ("--oidc-ca", &options.oidc_ca),
             ("--upstream-ca", &options.upstream_ca),
             ("--upstream-secrets", &options.upstream_secrets),
+            ("--replicas", &options.replicas),
             ("--tls-ca", &options.tls_ca),
         ];
         for (name, file) in files {

@@ -1,9 +1,10 @@
-//! Back-fills of replication. Both regions share one store of blobs: a copy is rows, and cannot fail half-way.
+//! Back-fills of replication. Regions of one account share one store of blobs: a copy is rows, and cannot fail half-way. What
+//! is sent to another cloud can.
 
 use super::common::{page, scope_of};
 use crate::backfill::{covered, destination};
 use crate::errors;
-use crate::machine::tags_of;
+use crate::machine::{Copied, copied, leaves, outstanding, tags_of};
 use crate::model::{Backfill, BackfillState, Image};
 use crate::types::{
     self, ImageIdentifier, ReplicationBackfillProgress, ReplicationBackfillResult, ReplicationBackfillSummary,
@@ -22,16 +23,23 @@ const BACKFILLS_MAX: usize = 1_000;
 fn shown_destination(scope: &Scope, row: &Backfill) -> ReplicationDestination {
     ReplicationDestination {
         region: row.region.clone(),
-        registry_id: scope.account.to_string(),
+        registry_id: row.account.clone().unwrap_or_else(|| scope.account.to_string()),
     }
 }
 
-fn progress(row: &Backfill) -> ReplicationBackfillProgress {
+fn progress(state: &State, scope: &Scope, row: &Backfill) -> ReplicationBackfillProgress {
     let count = |number: u64| i32::try_from(number).unwrap_or(i32::MAX);
+    let outbound = destination(scope, row).filter(|to| leaves(state, scope, to));
+    // Those that wait to be sent are not copied yet.
+    let waiting = match outbound {
+        Some(to) if row.state == BackfillState::InProgress => outstanding(state, scope, &to).0 as u64,
+        _ => 0,
+    };
+    let completed = row.copied.saturating_sub(waiting).saturating_sub(row.failed);
     ReplicationBackfillProgress {
         total_replication_count: count(row.total.max(row.copied)),
-        completed_replication_count: count(row.copied),
-        failed_replication_count: 0,
+        completed_replication_count: count(completed),
+        failed_replication_count: count(row.failed),
         failure_codes: Vec::new(),
     }
 }
@@ -66,7 +74,11 @@ pub(super) fn start(
             "The destination is not in the registry's replication configuration",
         ));
     }
-    let in_progress = |row: &Backfill| row.state == BackfillState::InProgress && row.region == to.region;
+    let in_progress = |row: &Backfill| {
+        let same = destination(&scope, row)
+            .is_some_and(|of| of.region.as_str() == to.region && of.account.as_str() == to.registry_id);
+        row.state == BackfillState::InProgress && same
+    };
     if tx.list::<Backfill>(&scope).any(|(_, row)| in_progress(row)) {
         return Err(ApiError::new(
             "ReplicationBackfillInProgressException",
@@ -80,12 +92,14 @@ pub(super) fn start(
     }
     let mut row = Backfill {
         region: to.region.clone(),
+        account: Some(to.registry_id.clone()).filter(|account| account != scope.account.as_str()),
         state: BackfillState::InProgress,
         started_at: tx.now(),
         ended_at: None,
         cursor: None,
         total: 0,
         copied: 0,
+        failed: 0,
     };
     if let Some(to) = destination(&scope, &row) {
         row.total = covered(tx, &scope, &to).count() as u64;
@@ -143,7 +157,7 @@ pub(super) fn list(
         destination: shown_destination(&scope, row),
         status: row.state.name().to_owned(),
         failure_code: None,
-        progress: Some(progress(row)),
+        progress: Some(progress(state, &scope, row)),
         started_at: row.started_at.as_epoch_s(),
         ended_at: row.ended_at.map(|at| at.as_epoch_s()),
     };
@@ -164,16 +178,22 @@ pub(super) fn results(
     let row = found(state, &scope, &id)?;
     let to = destination(&scope, row).unwrap_or_else(|| scope.clone());
     let seen = |key: &str| row.cursor.as_deref().is_some_and(|cursor| key <= cursor);
-    // Rows cannot fail to be copied: there are no results of the other status.
-    let wanted = input.result_status_filter.as_deref() != Some("FAILED");
+    let is_outbound = leaves(state, &scope, &to);
+    let outcome = |image: &Image| match copied(state, &scope, &to, &image.repository, &image.digest) {
+        Copied::Complete => Some(("COMPLETE", None)),
+        // Rows cannot fail to be copied: where they are no more, somebody removed them.
+        Copied::Failed(code) if is_outbound => Some(("FAILED", code)),
+        Copied::Failed(_) | Copied::InProgress => None,
+    };
+    let wanted = input.result_status_filter.as_deref();
     let copied = covered(state, &scope, &to)
-        .filter(|(key, image)| {
-            let there = Image::key(&image.repository, &image.digest);
-            wanted && seen(key) && state.get::<Image>(&to, &there).is_some()
-        })
-        .map(|(key, image)| (key.to_owned(), image));
+        .filter(|(key, _)| seen(key))
+        .filter_map(|(key, image)| {
+            let (status, code) = outcome(image).filter(|(status, _)| wanted.is_none_or(|wanted| wanted == *status))?;
+            Some((key.to_owned(), (image, status, code)))
+        });
     let (images, next_token) = page(copied, input.next_token.as_deref(), input.max_results, RESULTS_PAGE)?;
-    let result = |image: &Image| ReplicationBackfillResult {
+    let result = |(image, status, failure_code): (&Image, &str, Option<String>)| ReplicationBackfillResult {
         repository_name: image.repository.clone(),
         image_id: ImageIdentifier {
             image_digest: Some(image.digest.clone()),
@@ -181,8 +201,8 @@ pub(super) fn results(
                 .into_iter()
                 .next(),
         },
-        status: "COMPLETE".to_owned(),
-        failure_code: None,
+        status: status.to_owned(),
+        failure_code,
         sub_image_failure_codes: None,
     };
     Ok(types::DescribeReplicationBackfillResultsResponse {
@@ -190,7 +210,7 @@ pub(super) fn results(
         destination: Some(shown_destination(&scope, row)),
         status: Some(row.state.name().to_owned()),
         failure_code: None,
-        progress: Some(progress(row)),
+        progress: Some(progress(state, &scope, row)),
         results: Some(images.into_iter().map(result).collect()),
         started_at: Some(row.started_at.as_epoch_s()),
         ended_at: row.ended_at.map(|at| at.as_epoch_s()),

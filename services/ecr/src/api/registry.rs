@@ -3,8 +3,8 @@
 use super::common::{page, scope_of};
 use super::images::image_of;
 use crate::errors;
-use crate::machine::destinations;
-use crate::model::{Image, PullTimeExclusion, Registry};
+use crate::machine::{Copied, copied, destinations};
+use crate::model::{PullTimeExclusion, Registry};
 use crate::token::{self, TOKEN_LIFE_S};
 use crate::types::{self, AuthorizationData, ImageReplicationStatus, ReplicationConfiguration};
 use honmaru_base::{ApiError, Arn, Scope};
@@ -97,10 +97,12 @@ pub(super) fn put_replication(
                 "Invalid replication configuration: the destination is the source registry",
             ));
         }
-        if scope.account != call.scope.account {
-            return Err(errors::validation(
-                "Replication to another account is not supported by this cloud; other regions of the account are",
-            ));
+        // Public repositories lie there; nothing is replicated to them.
+        if scope == scope.global() {
+            return Err(errors::invalid(format!(
+                "Invalid replication destination: '{}' is no region of Amazon ECR",
+                scope.region
+            )));
         }
     }
     for rule in &configuration.rules {
@@ -132,19 +134,18 @@ pub(super) fn replication_status(
     let scope = scope_of(call, input.registry_id.as_deref())?;
     let name = &input.repository_name;
     let image = image_of(state, &scope, name, &input.image_id)?;
-    let status = |to: Scope| ImageReplicationStatus {
-        // Images that were pushed before the rule was made are not copied. Ref: "Private image replication".
-        status: Some(
-            if state.get::<Image>(&to, &Image::key(name, &image.digest)).is_some() {
-                "COMPLETE"
-            } else {
-                "FAILED"
-            }
-            .to_owned(),
-        ),
-        region: Some(to.region.to_string()),
-        registry_id: Some(to.account.to_string()),
-        failure_code: None,
+    let status = |to: Scope| {
+        let (status, failure_code) = match copied(state, &scope, &to, name, &image.digest) {
+            Copied::InProgress => ("IN_PROGRESS", None),
+            Copied::Complete => ("COMPLETE", None),
+            Copied::Failed(code) => ("FAILED", code),
+        };
+        ImageReplicationStatus {
+            status: Some(status.to_owned()),
+            region: Some(to.region.to_string()),
+            registry_id: Some(to.account.to_string()),
+            failure_code,
+        }
     };
     let statuses = destinations(state, &scope, name).into_iter().map(status).collect();
     Ok(types::DescribeImageReplicationStatusResponse {

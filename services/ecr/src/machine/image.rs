@@ -1,6 +1,7 @@
 //! Images: put, found, tagged, removed; and the layers that wait for one.
 
 use super::manifest::{NewImage, PutImage};
+use super::outbound::forget;
 use super::pull_through::{note_checked, rule_for};
 use super::replicate::replicate;
 use super::repository::get_repository;
@@ -308,6 +309,7 @@ pub(super) fn remove_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &
     for tag in tags_of(tx, scope, name, digest) {
         untag_image(tx, scope, name, &tag);
     }
+    forget(tx, scope, name, digest);
     let key = Image::key(name, digest);
     tx.delete::<Pull>(scope, &key);
     tx.delete::<Image>(scope, &key);

@@ -2,6 +2,7 @@
 
 mod image;
 mod manifest;
+mod outbound;
 mod pull_through;
 mod registry;
 mod replicate;
@@ -14,6 +15,11 @@ pub use image::{
 pub(crate) use image::{LAYER_LINK_LIFE_S, find_image};
 pub use manifest::{ManifestProblem, NewImage, PutImage};
 
+pub(crate) use outbound::{Copied, copied, leaves, outstanding};
+pub use outbound::{
+    Parcel, ParcelManifest, Undelivered, drop_parcel, due_parcels, parcel, parcel_arrived, parcel_undelivered,
+    set_other_clouds,
+};
 pub use pull_through::{Upstream, begin_check, is_check_due, upstream_of};
 pub use registry::{
     RegistryAction, admit, are_live, is_layer_in_use, registry_access, registry_code, repository_access,

@@ -1,8 +1,10 @@
-//! Replication to other regions of the same account. Both regions share one store of blobs, so that a copy is a row.
+//! Replication. Regions of one account share one store of blobs, so that a copy is a row; what goes to another cloud waits
+//! to be sent (`outbound`).
 //! Ref: ECR user guide, "Private image replication".
 
 use super::image::write_image;
 use super::manifest::NewImage;
+use super::outbound::{leaves, queue};
 use super::registry::template_for;
 use crate::model::{Image, Registry, Repository, Tag};
 use crate::mutability;
@@ -42,11 +44,15 @@ pub(super) fn replicate(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str
     }
 }
 
-/// Copies an image, what its index names, and one of its tags to another scope.
+/// Copies an image, what its index names, and one of its tags to another scope; or asks for it to be sent there.
 pub(crate) fn copy_image(tx: &mut Tx<'_>, scope: &Scope, to: &Scope, name: &str, digest: &str, tag: Option<&str>) {
     let Some(image) = tx.get::<Image>(scope, &Image::key(name, digest)).cloned() else {
         return;
     };
+    if leaves(tx, scope, to) {
+        queue(tx, scope, to, name, digest, tag.map(str::to_owned));
+        return;
+    }
     if tx.get::<Repository>(to, name).is_none() {
         let now = tx.now();
         let row = template_for(tx, to, name, "REPLICATION").unwrap_or_else(|| Repository::plain(name, now));

@@ -2,8 +2,10 @@
 
 mod image;
 mod registry;
+mod replication;
 mod repository;
 
 pub use image::{Content, Image, IndexEntry, LayerLink, Pull, Tag, UpstreamCheck};
 pub use registry::{Backfill, BackfillState, CreationTemplate, PullThroughRule, PullTimeExclusion, Registry};
+pub use replication::{OtherCloud, ReplicationJob, ReplicationResult};
 pub use repository::{Mutability, MutabilityFilter, Preview, PreviewEntry, Repository};

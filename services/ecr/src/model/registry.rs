@@ -140,8 +140,11 @@ impl BackfillState {
 /// A copy of the images that were there before a replication rule; its key is its id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Backfill {
-    /// The region that images are copied to, in the same account.
+    /// The region that images are copied to.
     pub region: String,
+    /// The account that they are copied to; nothing: the same.
+    #[serde(default)]
+    pub account: Option<String>,
     /// Where it stands.
     pub state: BackfillState,
     /// When it began.
@@ -157,6 +160,9 @@ pub struct Backfill {
     /// How many were copied.
     #[serde(default)]
     pub copied: u64,
+    /// How many could not be, when it was over: images that were sent to another cloud.
+    #[serde(default)]
+    pub failed: u64,
 }
 
 impl Resource for Backfill {
