@@ -22,7 +22,7 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use wire::Trouble;
 
@@ -83,6 +83,7 @@ pub async fn run(control: Arc<Control>) {
         control,
         running: JoinSet::new(),
         busy: HashSet::new(),
+        ways: HashMap::new(),
         held: HashMap::new(),
     };
     if let Err(error) = ended.run().await {
@@ -94,6 +95,8 @@ struct Runner {
     control: Arc<Control>,
     running: JoinSet<Ended>,
     busy: HashSet<Way>,
+    /// The ways of running pushes, for one that panics.
+    ways: HashMap<Id, Way>,
     held: HashMap<Scope, Held>,
 }
 
@@ -108,7 +111,10 @@ impl Runner {
             tokio::select! {
                 changed = changes.changed() => changed?,
                 Some(ended) = self.running.join_next(), if !self.running.is_empty() => {
-                    self.settle(ended.context("a push panicked")?).await?;
+                    match ended {
+                        Ok(ended) => self.settle(ended).await?,
+                        Err(error) => self.give_up(&error),
+                    }
                 }
                 () = tokio::time::sleep_until(wake) => {}
             }
@@ -166,7 +172,8 @@ impl Runner {
         let way: Way = (scope, parcel.repository.clone(), parcel.to.clone());
         self.busy.insert(way.clone());
         let control = self.control.clone();
-        self.running.spawn(async move {
+        let push_way = way.clone();
+        let spawned = self.running.spawn(async move {
             let result = match control.replicas.0.get(&parcel.to) {
                 None => Err(Undone::NotMapped),
                 Some(other) => {
@@ -181,6 +188,7 @@ impl Runner {
                 result,
             }
         });
+        self.ways.insert(spawned.id(), push_way);
     }
 
     /// Notes what became of a push.
@@ -192,6 +200,7 @@ impl Runner {
             result,
         } = ended;
         self.busy.remove(&way);
+        self.ways.retain(|_, running| *running != way);
         let (scope, repository, to) = way;
         match &result {
             Ok(()) => {
@@ -226,6 +235,14 @@ impl Runner {
         });
         let Ok(()) = written.await?;
         Ok(())
+    }
+
+    /// A push panicked: its image waits on, and its destination is left alone for a while.
+    fn give_up(&mut self, error: &JoinError) {
+        if let Some(way) = self.ways.remove(&error.id()) {
+            self.busy.remove(&way);
+            self.hold(&way.2, "a push panicked");
+        }
     }
 
     /// Leaves a destination alone for a while.
