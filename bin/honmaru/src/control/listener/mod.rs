@@ -253,6 +253,9 @@ where
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head)
+            // A client that closes its side right after its request is answered, or at least served and recorded; otherwise
+            // the connection would end with whatever of the body was not yet handed on.
+            .half_close(true)
             // Not pipeline_flush: it buffers answers without limit, a blob of the registry whole in memory.
             .max_buf_size(limits.head_bytes_max);
         // h2's own limits stay: 20 streams that are reset before they are answered, then the connection ends with
