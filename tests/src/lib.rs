@@ -4,3 +4,4 @@ pub mod cloud;
 pub mod host;
 pub mod load;
 pub mod simulation;
+pub mod tls;

@@ -5,6 +5,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use honmaru_tests::cloud::{Cloud, bounded, phase, root, signal, text, wait_until};
 use honmaru_tests::load::request;
+use honmaru_tests::tls::self_signed;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -166,34 +167,10 @@ fn tls() -> Result<()> {
     phase("destroy leaves the host clean", || cloud.finish())
 }
 
-/// A certificate that is its own authority, and its key: what people make for one machine.
+/// The files of a certificate and its key.
 fn certificate(folder: &Path, name: &str) -> Result<(String, String)> {
     let (cert, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
-    let mut openssl = Command::new("openssl");
-    openssl
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .args([
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost,IP:127.0.0.1",
-            "-keyout",
-        ])
-        .arg(&key)
-        .arg("-out")
-        .arg(&cert);
-    let made = bounded(&mut openssl, Duration::from_secs(20))?;
-    ensure!(made.status.success(), "{}", text(&made.stderr));
+    self_signed(&cert, &key)?;
     Ok((cert.display().to_string(), key.display().to_string()))
 }
 

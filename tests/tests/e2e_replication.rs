@@ -3,17 +3,14 @@
 //! Method: two clouds on this machine, boto3 and skopeo on both.
 
 use anyhow::{Context, Result, ensure};
-use honmaru_tests::cloud::{Cloud, bounded, phase, text};
+use honmaru_tests::cloud::{Cloud, phase};
+use honmaru_tests::tls::self_signed;
 use serde_json::{Value, json};
-use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 /// The other cloud's default scope.
 const REGION: &str = "eu-west-1";
 const ACCOUNT: &str = "123456789012";
-/// How long a program that makes a certificate may take.
-const TOOL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A directory that goes with its value.
 struct Scratch(PathBuf);
@@ -40,7 +37,7 @@ impl Drop for Scratch {
 fn replication() -> Result<()> {
     let scratch = Scratch::new()?;
     let (cert, key) = (scratch.file("cert.pem"), scratch.file("key.pem"));
-    certificate(&cert, &key)?;
+    self_signed(Path::new(&cert), Path::new(&key))?;
     let mut other = phase("the other cloud", || {
         let tls = ["--tls-cert", &cert, "--tls-key", &key];
         let cloud = Cloud::start_with(&[&["--account", ACCOUNT, "--region", REGION], &tls[..]].concat())?;
@@ -126,31 +123,4 @@ fn named(other: &Cloud, cert: &str) -> Result<String> {
         "ca": cert,
     });
     Ok(json!({ (format!("{REGION}/{ACCOUNT}")): entry }).to_string())
-}
-
-/// A certificate for `localhost` that vouches for itself.
-fn certificate(cert: &str, key: &str) -> Result<()> {
-    let mut openssl = Command::new("openssl");
-    openssl
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .args([
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost,IP:127.0.0.1",
-        ])
-        .args(["-keyout", key, "-out", cert]);
-    let made = bounded(&mut openssl, TOOL_TIMEOUT)?;
-    ensure!(made.status.success(), "openssl failed: {}", text(&made.stderr));
-    Ok(())
 }

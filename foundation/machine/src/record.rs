@@ -26,9 +26,8 @@ pub struct Record {
 impl PartialEq for Record {
     /// The same row in the same words.
     fn eq(&self, other: &Self) -> bool {
-        let words = |record: &'_ Self| record.body.as_deref().map(|body| body.get().to_owned());
         (self.v, &self.kind, &self.scope, &self.key) == (other.v, &other.kind, &other.scope, &other.key)
-            && words(self) == words(other)
+            && self.body.as_deref().map(RawValue::get) == other.body.as_deref().map(RawValue::get)
     }
 }
 

@@ -1,13 +1,12 @@
 //! The registry behind `/v2/`: who asks, which repositories are theirs, and where the rows of ECR and the store meet.
 
-use super::audit::{Audit, Head, What};
+use super::audit::Head;
 use super::http::AnswerBody;
 use super::listener::Peer;
 use super::upstreams::Upstreams;
 use super::{Control, ControlOptions, caller, public};
 use ::http::{Method, Request, Response, header};
-use honmaru_base::{ApiError, Clock, Scope, Time};
-use honmaru_cloudtrail::{Recorded, Who};
+use honmaru_base::{ApiError, Clock, Scope};
 use honmaru_ecr::{NewImage, PutImage, Reference, RegistryAction};
 use honmaru_ecr_public::Door;
 use honmaru_engine::{Engine, EngineError, SystemClock};
@@ -16,16 +15,16 @@ use honmaru_images::{BlobStore, Descriptor, Digest, Manifest, StoreLimits};
 use honmaru_machine::{Access, Call, Principal, PrincipalKind, State};
 use honmaru_registry::{
     Action, ErrorCode, Freed, HeldManifest, Holding, HousekeepingError, ManifestRef, NewManifest, Referrer, Registry,
-    RegistryBody, RegistryError, RegistryLimits, Repositories, Resolved, Route, TagPage, Target, Unlinked, Upstream,
+    RegistryError, RegistryLimits, Repositories, Resolved, TagPage, Unlinked, Upstream,
 };
 use http_body_util::BodyExt;
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use serde_json::{Value, json};
-use std::io;
-use std::pin::Pin;
+use hyper::body::Incoming;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+
+mod record;
+
+use record::{Asked, Recording};
 
 /// How long a blob may lie between its upload and its manifest. Longer than any client waits.
 const GARBAGE_GRACE: Duration = Duration::from_secs(3_600);
@@ -166,126 +165,6 @@ pub async fn handle(control: &Arc<Control>, request: Request<Incoming>, peer: Pe
         };
         recording.boxed()
     })
-}
-
-/// What a request asks for, in ECR's words. Ref: ECR User Guide, "Logging Amazon ECR actions with AWS CloudTrail":
-/// `docker push` and `docker pull` are recorded under the names of the API.
-struct Asked {
-    name: &'static str,
-    repository: Option<String>,
-    input: Value,
-}
-
-impl Asked {
-    fn of(request: &Request<Incoming>) -> Self {
-        let unknown = |name| Self {
-            name,
-            repository: None,
-            input: Value::Null,
-        };
-        let (repository, target) = match Route::parse(request.uri().path()) {
-            Ok(Route::In { repository, target }) => (repository, target),
-            Ok(Route::Base) => return unknown("Ping"),
-            Err(_) => return unknown("Unrouted"),
-        };
-        let name = target
-            .action(request.method())
-            .and_then(|wanted| action(&wanted).iam_action())
-            .and_then(|action| action.strip_prefix("ecr:"));
-        let Some(name) = name else {
-            return unknown("Unrouted");
-        };
-        let image = |reference: &str| match reference.contains(':') {
-            true => json!([{ "imageDigest": reference }]),
-            false => json!([{ "imageTag": reference }]),
-        };
-        let mut input = json!({ "repositoryName": repository });
-        match &target {
-            Target::Blob(digest) => input["layerDigest"] = json!(digest),
-            Target::Manifest(reference) => input["imageIds"] = image(reference),
-            Target::Referrers(digest) => input["subjectId"] = json!({ "imageDigest": digest }),
-            Target::Uploads | Target::Upload(_) | Target::Tags => {}
-        }
-        Self {
-            name,
-            repository: Some(repository),
-            input,
-        }
-    }
-
-    /// The record. Its duration is that of the head until the answer is sent.
-    fn record(
-        self,
-        control: &Control,
-        head: Head,
-        call: Option<(Arc<Call>, bool)>,
-        place: Option<Place>,
-        (status, code): (u16, Option<&str>),
-        at: Time,
-    ) -> Recorded {
-        let (scope, who, request_id) = match &call {
-            Some((call, false)) => (call.scope.clone(), Who::of(&call.principal), call.request_id.clone()),
-            Some((call, true)) => (call.scope.clone(), Who::unknown(None), call.request_id.clone()),
-            None => {
-                let scope = Scope {
-                    account: control.home.account.clone(),
-                    region: control.home.region.clone(),
-                };
-                (scope, Who::unknown(None), super::api::request_id())
-            }
-        };
-        let service = match &place {
-            Some(place) if place.is_public => honmaru_ecr_public::SERVICE,
-            _ => honmaru_ecr::SERVICE,
-        };
-        let arn = match place {
-            Some(place) => Some(honmaru_ecr::repository_arn(&place.scope, &place.name)),
-            // Nobody knows whose it would be.
-            None => self.repository.map(|name| honmaru_ecr::repository_arn(&scope, &name)),
-        };
-        let what = What {
-            service,
-            source: format!("{service}.amazonaws.com"),
-            name: self.name,
-            input: self.input,
-            resources: arn.into_iter().collect(),
-        };
-        let error = code.map(|code| (code, ""));
-        head.record(scope, who, what, &request_id, status, error, at, Duration::ZERO)
-    }
-}
-
-/// The body of an answer; the call is recorded when it is sent, or when its reader went away.
-struct Recording {
-    body: RegistryBody,
-    began: Instant,
-    record: Option<(Arc<Audit>, Box<Recorded>)>,
-}
-
-impl Body for Recording {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Recording {
-    fn drop(&mut self) {
-        if let Some((audit, mut record)) = self.record.take() {
-            record.took_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-            audit.record(*record);
-        }
-    }
 }
 
 /// Whoever holds a link of GetDownloadUrlForLayer: it opens one blob of one repository, for reading only.

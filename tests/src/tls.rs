@@ -1,0 +1,33 @@
+//! Certificates of tests.
+
+use crate::cloud::{bounded, text};
+use anyhow::{Result, ensure};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// How long openssl may take.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Makes a certificate for `localhost` and 127.0.0.1 that is its own authority, and its key: what people make for one
+/// machine. Both as PEM; valid for two days.
+pub fn self_signed(cert: &Path, key: &Path) -> Result<()> {
+    let mut openssl = Command::new("openssl");
+    openssl
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        ])
+        .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout"])
+        .arg(key)
+        .arg("-out")
+        .arg(cert);
+    let made = bounded(&mut openssl, TIMEOUT)?;
+    ensure!(made.status.success(), "openssl failed: {}", text(&made.stderr));
+    Ok(())
+}
