@@ -155,9 +155,12 @@ impl BlobStore {
                 let mut sum = (0, 0);
                 for digest in dead {
                     let path = store.path(digest);
-                    let size = fs::metadata(&path)
-                        .map(|meta| meta.len())
-                        .map_err(at("look at blob", &path))?;
+                    let size = match fs::metadata(&path) {
+                        Ok(meta) => meta.len(),
+                        // Another collection took it after this one had listed it.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                        Err(error) => return Err(at("look at blob", &path)(error)),
+                    };
                     fs::remove_file(&path).map_err(at("remove blob", &path))?;
                     crate::fault::point("collect.removed");
                     store.shared.used_bytes.fetch_sub(size, Ordering::Relaxed);

@@ -73,6 +73,7 @@ struct Progress {
 }
 
 impl Session {
+    /// A session that nobody writes to yet.
     fn new(path: PathBuf, file: File, offset: u64, hasher: Hasher) -> Arc<Self> {
         let progress = Progress {
             file: Arc::new(file),
@@ -155,10 +156,13 @@ impl BlobStore {
             let file = File::options().read(true).write(true).create_new(true).open(&path);
             let file = file.map_err(at("create", &path))?;
             let session = Session::new(path, file, 0, Hasher::new(algorithm));
-            sessions.entry(id.clone()).or_insert(session).clone()
+            // Claimed before the collector can see it: it would end it as one that nobody writes to.
+            session.busy.store(true, Ordering::Release);
+            sessions.insert(id.clone(), session.clone());
+            session
         };
         crate::fault::point("upload.begun");
-        self.writer(id, session)
+        Ok(BlobWriter::new(self, id, session))
     }
 
     /// Goes on with an upload; after a restart what was written is read back once.
@@ -199,17 +203,7 @@ impl BlobStore {
             return Err(StoreError::UploadUnknown);
         }
         drop(sessions);
-        let offset = session.progress.lock().offset;
-        let permit = Arc::new(Permit(session));
-        Ok(BlobWriter {
-            store: self.clone(),
-            id,
-            permit,
-            offset,
-            buffer: Vec::new(),
-            buffered: 0,
-            pending: None,
-        })
+        Ok(BlobWriter::new(self, id, session))
     }
 
     async fn session(&self, id: &UploadId) -> Result<Arc<Session>, StoreError> {
@@ -249,6 +243,20 @@ pub(super) fn hash_file(file: &File, algorithm: Algorithm) -> std::io::Result<(H
 }
 
 impl BlobWriter {
+    /// A writer of a session whose `busy` the caller has set.
+    fn new(store: &BlobStore, id: UploadId, session: Arc<Session>) -> Self {
+        let offset = session.progress.lock().offset;
+        Self {
+            store: store.clone(),
+            id,
+            permit: Arc::new(Permit(session)),
+            offset,
+            buffer: Vec::new(),
+            buffered: 0,
+            pending: None,
+        }
+    }
+
     /// The upload's id.
     pub fn id(&self) -> &UploadId {
         &self.id
