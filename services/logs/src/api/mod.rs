@@ -5,6 +5,8 @@ mod groups;
 mod read;
 mod streams;
 mod tags;
+#[cfg(test)]
+pub(crate) mod tests;
 mod write;
 
 use crate::events::Events;

@@ -16,6 +16,9 @@ const BYTES_MAX: usize = 1_048_576;
 /// Ref: FilterLogEvents, `logStreamNames`: at most 100 when given; a prefix or none searches all.
 const STREAMS_MAX: usize = 10_000;
 
+/// Before every event.
+const NOWHERE: Place = (i64::MIN, 0);
+
 fn limit(asked: Option<i32>) -> usize {
     asked
         .and_then(|n| usize::try_from(n).ok())
@@ -71,7 +74,12 @@ pub(super) async fn get(
         events_max: limit(input.limit),
         bytes_max: BYTES_MAX,
     };
-    let page = events.read(stream, query).await?;
+    let is_first = at.is_none();
+    let mut page = events.read(stream, query).await?;
+    // Nothing there yet: what comes later is newer, whichever way the call looked.
+    if is_first && page.events.is_empty() {
+        (page.backward, page.forward) = (NOWHERE, NOWHERE);
+    }
     let view = |event: StoredEvent| types::OutputLogEvent {
         timestamp: Some(event.timestamp),
         message: Some(event.message),

@@ -1,0 +1,150 @@
+//! What several tests need, and reading as a caller sees it, over events in memory.
+
+use super::read;
+use crate::events::{Events, Look, Page, Plan, Query, StoredEvent, StreamStat};
+use crate::machine::{ensure_group, ensure_stream};
+use crate::model::StreamRef;
+use crate::types;
+use honmaru_base::{ApiError, Scope, SeededRng, Time};
+use honmaru_machine::{BoxFuture, Call, Principal, PrincipalKind, State, Tx};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+pub(crate) fn call() -> Call {
+    let scope = Scope::new("000000000000", "us-east-1").expect("a scope");
+    Call {
+        principal: Principal {
+            account: scope.account.clone(),
+            arn: "arn:aws:iam::000000000000:user/ann".to_owned(),
+            user_id: "ID".to_owned(),
+            kind: PrincipalKind::Root,
+            access_key_id: "AKIA1".to_owned(),
+            tags: Vec::new(),
+            session_policies: Vec::new(),
+            session: None,
+        },
+        scope,
+        request_id: String::new(),
+        now: Time::from_ms(1_790_000_000_000),
+        source_ip: None,
+        user_agent: String::new(),
+        host: String::new(),
+        secure: false,
+    }
+}
+
+/// One stream's events.
+struct Memory {
+    state: Mutex<State>,
+    events: Mutex<Vec<StoredEvent>>,
+}
+
+impl Memory {
+    fn new() -> Arc<Self> {
+        let mut state = State::new();
+        crate::register(&mut state);
+        let mut rng = SeededRng::from_u64(1);
+        let mut tx = Tx::new(&mut state, call().now, &mut rng);
+        ensure_group(&mut tx, &call().scope, "g");
+        ensure_stream(&mut tx, &call().scope, "g", "s").expect("a stream");
+        tx.commit();
+        Arc::new(Self {
+            state: Mutex::new(state),
+            events: Mutex::default(),
+        })
+    }
+
+    fn store(&self, timestamp: i64) {
+        let mut events = self.events.lock().expect("no panic");
+        let sequence = events.len() as u64;
+        events.push(StoredEvent {
+            timestamp,
+            ingestion: timestamp,
+            sequence,
+            message: format!("at {timestamp}"),
+        });
+    }
+}
+
+impl Events for Memory {
+    fn look(&self, look: Look) -> BoxFuture<Result<Plan, ApiError>> {
+        let plan = look(&self.state.lock().expect("no panic"));
+        Box::pin(std::future::ready(plan))
+    }
+
+    fn append(&self, _: StreamRef, _: Vec<(i64, String)>) -> BoxFuture<Result<(), ApiError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn read(&self, _: StreamRef, query: Query) -> BoxFuture<Result<Page, ApiError>> {
+        let end = if query.backward {
+            (i64::MAX, u64::MAX)
+        } else {
+            (i64::MIN, 0)
+        };
+        let place = query.place.unwrap_or(end);
+        let at = |event: &StoredEvent| (event.timestamp, event.sequence);
+        let mut events = self.events.lock().expect("no panic").clone();
+        events.retain(|event| {
+            let side = if query.backward {
+                at(event) < place
+            } else {
+                at(event) >= place
+            };
+            side && (query.from_ms..query.until_ms).contains(&event.timestamp)
+        });
+        let page = Page {
+            backward: events.first().map_or(place, at),
+            forward: events
+                .last()
+                .map_or(place, |event| (event.timestamp, event.sequence + 1)),
+            events,
+        };
+        Box::pin(std::future::ready(Ok(page)))
+    }
+
+    fn stat(&self, _: StreamRef) -> BoxFuture<Result<StreamStat, ApiError>> {
+        Box::pin(std::future::ready(Ok(StreamStat::default())))
+    }
+}
+
+fn get(events: &Arc<Memory>, token: Option<&String>) -> types::GetLogEventsResponse {
+    let input = types::GetLogEventsRequest {
+        log_group_name: Some("g".to_owned()),
+        log_stream_name: "s".to_owned(),
+        next_token: token.cloned(),
+        ..Default::default()
+    };
+    match pin!(read::get(events.clone(), call(), input)).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer.expect("events"),
+        Poll::Pending => panic!("memory never waits"),
+    }
+}
+
+#[test]
+fn who_waits_at_an_empty_stream_gets_its_first_event() {
+    let events = Memory::new();
+    let empty = get(&events, None);
+    let again = get(&events, empty.next_forward_token.as_ref());
+    // Ref: GetLogEvents, `nextForwardToken`: at the end the same token comes back.
+    assert_eq!(again.next_forward_token, empty.next_forward_token);
+    events.store(5);
+    let later = get(&events, empty.next_forward_token.as_ref());
+    let messages = |page: &types::GetLogEventsResponse| -> Vec<String> {
+        page.events
+            .iter()
+            .flatten()
+            .filter_map(|event| event.message.clone())
+            .collect()
+    };
+    assert_eq!(messages(&later), ["at 5"]);
+    let end = get(&events, later.next_forward_token.as_ref());
+    assert!(messages(&end).is_empty());
+    assert_eq!(end.next_forward_token, later.next_forward_token);
+    assert_eq!(
+        messages(&get(&events, later.next_backward_token.as_ref())),
+        Vec::<String>::new()
+    );
+    assert_eq!(messages(&get(&events, end.next_backward_token.as_ref())), ["at 5"]);
+}
