@@ -1,7 +1,7 @@
 //! Errors: an [`ApiError`] to its HTTP answer, and the errors that every service has.
 
 use crate::codec::{cbor, json, xml};
-use crate::model::{Member, Protocol, Service, Shape};
+use crate::model::{Member, Protocol, Service, Shape, Structure};
 use crate::respond::{Reply, bind};
 use crate::route::Target;
 use honmaru_base::ApiError;
@@ -36,6 +36,8 @@ pub enum Common {
     UnknownOperation,
     /// The body does not fit the protocol or the shape.
     Serialization,
+    /// The body could not be read or unpacked: HTTP's own framing or compression is broken.
+    Unreadable,
     /// The body is larger than allowed.
     TooLarge,
     /// The body did not come in time.
@@ -92,7 +94,14 @@ fn common(protocol: Protocol, common: Common) -> (&'static str, u16) {
         (Ec2Query, Serialization) => ("InvalidQueryParameter", 400),
         (Ec2Query, Internal) => ("InternalError", 500),
         (AwsJson | RpcV2Cbor | RestJson | AwsQuery | RestXml, Internal) => ("InternalFailure", 500),
-        (_, TooLarge) => ("RequestEntityTooLarge", 413),
+        // Ref: "Common errors" of the JSON services: MalformedHttpRequestException, RequestEntityTooLargeException,
+        // RequestTimeoutException. The older pages of the query services know no such thing.
+        (AwsJson | RpcV2Cbor | RestJson, Unreadable) => ("MalformedHttpRequestException", 400),
+        (AwsQuery, Unreadable) => ("MalformedInput", 400),
+        (RestXml, Unreadable) => ("MalformedXML", 400),
+        (Ec2Query, Unreadable) => ("InvalidQueryParameter", 400),
+        (AwsJson | RpcV2Cbor | RestJson, TooLarge) => ("RequestEntityTooLargeException", 413),
+        (AwsQuery | Ec2Query | RestXml, TooLarge) => ("RequestEntityTooLarge", 413),
         (AwsQuery | Ec2Query | RestXml, TooSlow) => ("RequestTimeout", 408),
         (AwsJson | RpcV2Cbor | RestJson, TooSlow) => ("RequestTimeoutException", 408),
         // Ref: EC2 API reference, "Error codes"; "Common errors" of the query services.
@@ -127,6 +136,8 @@ pub struct WireError {
     pub service: Option<&'static Service>,
     /// The protocol of the answer.
     pub protocol: Protocol,
+    /// Which of the errors that every service has.
+    pub kind: Common,
     /// The error.
     pub error: ApiError,
 }
@@ -136,6 +147,7 @@ impl WireError {
         Self {
             service: None,
             protocol,
+            kind,
             error: common_error(protocol, kind, message),
         }
     }
@@ -144,6 +156,7 @@ impl WireError {
         Self {
             service: Some(service),
             protocol,
+            kind,
             error: common_error(protocol, kind, message),
         }
     }
@@ -257,6 +270,7 @@ fn common_status(protocol: Protocol, code: &str) -> Option<u16> {
         Unavailable,
         UnknownOperation,
         Serialization,
+        Unreadable,
         TooLarge,
         TooSlow,
         MissingAction,
@@ -270,6 +284,15 @@ fn common_status(protocol: Protocol, code: &str) -> Option<u16> {
 }
 
 impl Parts<'_> {
+    /// Whether there is a message that no member of the shape carries: most errors of CloudWatch Logs have no members at
+    /// all in the model, and answer with a `message` all the same.
+    fn is_mute(&self) -> bool {
+        let structure = self.shape.and_then(Shape::structure);
+        let is_member =
+            |structure: &Structure| structure.members.iter().any(|m| m.name.eq_ignore_ascii_case("message"));
+        !self.message.is_empty() && structure.is_some_and(|structure| !is_member(structure))
+    }
+
     fn json(&self, typed: bool, out: &mut Vec<u8>) {
         let mut inner = Vec::new();
         match (self.service, self.shape) {
@@ -286,6 +309,12 @@ impl Parts<'_> {
             _ => {
                 let _ = serde_json::to_writer(&mut inner, &self.members);
             }
+        }
+        if self.is_mute() {
+            let empty = inner.pop() == Some(b'}') && inner.len() <= 1;
+            inner.extend_from_slice(if empty { b"\"message\":" } else { b",\"message\":" });
+            let _ = serde_json::to_writer(&mut inner, self.message);
+            inner.push(b'}');
         }
         if !typed {
             out.append(&mut inner);
@@ -311,6 +340,10 @@ impl Parts<'_> {
                         cbor::text(member.wire(), out);
                         cbor::encode(service, service.target(member), value, out);
                     }
+                }
+                if self.is_mute() {
+                    cbor::text("message", out);
+                    cbor::text(self.message, out);
                 }
             }
             _ => {

@@ -34,6 +34,6 @@ pub use page::{BadToken, Page, page};
 pub use parse::parse;
 pub use request::Request;
 pub use respond::{Reply, ok};
-pub use route::{Target, route};
+pub use route::{Target, route, unread};
 pub use token::{open_token, seal_token};
 pub use validate::{flaws_of_output, redact, validate};

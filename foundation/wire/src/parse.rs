@@ -19,21 +19,27 @@ use std::borrow::Cow;
 /// content type.
 pub fn parse(target: &Target, request: &Request<'_>) -> Result<Value, ApiError> {
     media::check(target, request)?;
-    decode(target, request)
+    let body = match target.protocol {
+        Protocol::RestXml if &*target.service.name != "s3" => request
+            .unpacked()
+            .map_err(|(kind, message)| common_error(target.protocol, kind, message))?,
+        _ => Cow::Borrowed(request.body()),
+    };
+    decode(target, request, &body)
         .map_err(|malformed| common_error(target.protocol, Common::Serialization, &malformed.to_string()))
 }
 
-fn decode(target: &Target, request: &Request<'_>) -> Decoded<Value> {
+fn decode(target: &Target, request: &Request<'_>, body: &[u8]) -> Decoded<Value> {
     let service = target.service;
     let Some(input) = target.operation.input else {
         return Ok(Value::Object(Map::new()));
     };
     let shape = service.shape(input);
     match target.protocol {
-        Protocol::AwsJson => json::decode(service, shape, request.body(), false),
-        Protocol::RpcV2Cbor => cbor::decode(service, shape, request.body()),
-        Protocol::AwsQuery => form::decode(service, shape, request.query, request.body(), false),
-        Protocol::Ec2Query => form::decode(service, shape, request.query, request.body(), true),
+        Protocol::AwsJson => json::decode(service, shape, body, false),
+        Protocol::RpcV2Cbor => cbor::decode(service, shape, body),
+        Protocol::AwsQuery => form::decode(service, shape, request.query, body, false),
+        Protocol::Ec2Query => form::decode(service, shape, request.query, body, true),
         Protocol::RestJson | Protocol::RestXml => {
             let mut object = Map::new();
             if let Some(structure) = shape.structure() {
@@ -43,7 +49,7 @@ fn decode(target: &Target, request: &Request<'_>) -> Decoded<Value> {
                     service,
                 };
                 rest.bindings(structure, &mut object)?;
-                rest.body(shape, structure, &mut object)?;
+                rest.body(shape, structure, body, &mut object)?;
             }
             Ok(Value::Object(object))
         }
@@ -194,13 +200,7 @@ impl Rest<'_> {
         (!map.is_empty()).then_some(Value::Object(map))
     }
 
-    fn body(&self, shape: &Shape, structure: &Structure, object: &mut Map<String, Value>) -> Decoded<()> {
-        let body = if &*self.service.name == "s3" {
-            Cow::Borrowed(self.request.body())
-        } else {
-            self.request.unpacked()?
-        };
-        let body = &*body;
+    fn body(&self, shape: &Shape, structure: &Structure, body: &[u8], object: &mut Map<String, Value>) -> Decoded<()> {
         if body.is_empty() {
             return Ok(());
         }

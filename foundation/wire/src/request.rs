@@ -1,12 +1,12 @@
 //! An HTTP request as the wire sees it.
 
-use crate::codec::{Decoded, Malformed};
+use crate::codec::percent;
 use crate::fault::{Common, WireError};
 use crate::limits::GZIP_DECODED_BYTES_MAX;
 use crate::model::Protocol;
 use flate2::read::GzDecoder;
 use http::HeaderMap;
-use http::header::CONTENT_ENCODING;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use std::borrow::Cow;
 use std::io::Read;
 
@@ -27,8 +27,22 @@ pub struct Request<'a> {
 }
 
 const BAD_GZIP: &str = "The gzip body could not be decoded";
+const LARGE_GZIP: &str = "The gzip body is too large when it is decoded";
 
 impl<'a> Request<'a> {
+    /// A request without its body, which could not be read: enough to tell who is to say so, and how (see
+    /// [`unread`](crate::unread)).
+    pub fn head(method: &'a str, path: &'a str, query: &'a str, headers: &'a HeaderMap) -> Self {
+        Self {
+            method,
+            path,
+            query,
+            headers,
+            body: Cow::Borrowed(&[]),
+            is_gzip: false,
+        }
+    }
+
     /// A request; a body with `Content-Encoding: gzip` is unpacked.
     /// Errors: an unknown encoding, bytes that are no gzip, or more than [`GZIP_DECODED_BYTES_MAX`] of them.
     pub fn new(
@@ -39,12 +53,8 @@ impl<'a> Request<'a> {
         body: &'a [u8],
     ) -> Result<Self, WireError> {
         let mut request = Self {
-            method,
-            path,
-            query,
-            headers,
             body: Cow::Borrowed(body),
-            is_gzip: false,
+            ..Self::head(method, path, query, headers)
         };
         // S3's objects keep their encodings: there the header describes the payload. `aws-chunked` is S3's as well.
         let encoding = request
@@ -55,18 +65,31 @@ impl<'a> Request<'a> {
         // Only the outermost coding is the client's compression; what is below it belongs to the payload.
         request.is_gzip = encoding.rsplit(',').next().is_some_and(|last| last.trim() == "gzip");
         if request.is_gzip && request.guess() != Protocol::RestXml {
-            request.body =
-                Cow::Owned(unpack(body).map_err(|common| WireError::unrouted(request.guess(), common, BAD_GZIP))?);
+            let refused = |(kind, message)| WireError::unrouted(request.guess(), kind, message);
+            request.body = Cow::Owned(unpack(body).map_err(refused)?);
             request.is_gzip = false;
         }
         Ok(request)
     }
 
+    /// The service in the credential scope that the request claims to be signed for, in its header or its query. Nothing
+    /// of it is verified, nor that it is whole: good enough to answer in the words of that service.
+    pub fn claimed_scope(&self) -> Option<String> {
+        let header = self.header(AUTHORIZATION.as_str()).and_then(|text| {
+            let (_, rest) = text.split_once("Credential=")?;
+            rest.split([',', ' ']).next().map(Cow::Borrowed)
+        });
+        let credential = header.or_else(|| percent::find(self.query, "X-Amz-Credential"))?;
+        // KEY/DATE/REGION/SERVICE/aws4_request; the key may hold slashes.
+        let service = credential.rsplit('/').nth(1)?;
+        Some(service.to_owned())
+    }
+
     /// The body of a restXml request of another service than s3, whose compression nothing but the service's name tells
     /// from an object's own.
-    pub(crate) fn unpacked(&self) -> Decoded<Cow<'_, [u8]>> {
+    pub(crate) fn unpacked(&self) -> Result<Cow<'_, [u8]>, (Common, &'static str)> {
         if self.is_gzip {
-            unpack(&self.body).map(Cow::Owned).map_err(|_| Malformed::new(BAD_GZIP))
+            unpack(&self.body).map(Cow::Owned)
         } else {
             Ok(Cow::Borrowed(&self.body))
         }
@@ -98,22 +121,22 @@ impl<'a> Request<'a> {
             "application/x-www-form-urlencoded" => Protocol::AwsQuery,
             "application/json" => Protocol::RestJson,
             _ if self.headers.contains_key("x-amz-target") => Protocol::AwsJson,
-            _ if crate::codec::percent::find(self.query, "Action").is_some() => Protocol::AwsQuery,
+            _ if percent::find(self.query, "Action").is_some() => Protocol::AwsQuery,
             _ => Protocol::RestXml,
         }
     }
 }
 
-fn unpack(body: &[u8]) -> Result<Vec<u8>, Common> {
+fn unpack(body: &[u8]) -> Result<Vec<u8>, (Common, &'static str)> {
     let mut decoded = Vec::new();
     // One byte more than allowed tells too much from just enough.
     let limit = GZIP_DECODED_BYTES_MAX as u64 + 1;
     GzDecoder::new(body)
         .take(limit)
         .read_to_end(&mut decoded)
-        .map_err(|_| Common::Serialization)?;
+        .map_err(|_| (Common::Unreadable, BAD_GZIP))?;
     if decoded.len() > GZIP_DECODED_BYTES_MAX {
-        Err(Common::TooLarge)
+        Err((Common::TooLarge, LARGE_GZIP))
     } else {
         Ok(decoded)
     }

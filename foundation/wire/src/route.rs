@@ -66,6 +66,19 @@ pub fn route(request: &Request<'_>, scope: Option<&str>) -> Result<Target, WireE
     }
 }
 
+/// The error of a request whose body could not be read, or not be unpacked: as the service says it that the request is
+/// for, in the protocol that it speaks, as far as the head tells.
+pub fn unread(head: &Request<'_>, scope: Option<&str>, kind: Common, message: &str) -> WireError {
+    let action = Action::of(head);
+    match find_service(head, &action, scope) {
+        Some(entry) => {
+            let service = entry.service();
+            WireError::of_service(service, find_protocol(head, &action, service), kind, message)
+        }
+        None => WireError::unrouted(head.guess(), kind, message),
+    }
+}
+
 /// Content types that go with `X-Amz-Target`.
 const TARGET_TYPES: [&str; 3] = [
     "application/x-amz-json-1.1",
@@ -87,10 +100,13 @@ enum Action<'r> {
 
 impl<'r> Action<'r> {
     fn of(request: &'r Request<'_>) -> Self {
-        if let Some((prefix, operation)) = request.header("x-amz-target").and_then(|text| text.rsplit_once('.')) {
+        // Ref: Smithy, awsJson and RPC v2 CBOR: always POST, and the latter names itself; AWS query: POST, or GET as in
+        // presigned URLs.
+        let is_post = request.method == "POST";
+        if is_post && let Some((prefix, operation)) = request.header("x-amz-target").and_then(|t| t.rsplit_once('.')) {
             return Self::Target { prefix, operation };
         }
-        if request.header("smithy-protocol").is_some() {
+        if is_post && request.header("smithy-protocol") == Some("rpc-v2-cbor") {
             let mut segments = request.path.rsplit('/');
             if let (Some(operation), Some("operation"), Some(service), Some("service")) =
                 (segments.next(), segments.next(), segments.next(), segments.next())
@@ -107,11 +123,11 @@ impl<'r> Action<'r> {
         };
         let find = |key| percent::find(form, key).or_else(|| percent::find(request.query, key));
         match find("Action") {
-            Some(action) => Self::Query {
+            Some(action) if is_post || request.method == "GET" => Self::Query {
                 action: action.into_owned(),
                 version: find("Version").unwrap_or_default().into_owned(),
             },
-            None => Self::Path,
+            _ => Self::Path,
         }
     }
 }

@@ -5,10 +5,13 @@ use honmaru_machine::{Principal, PrincipalKind, SessionContext};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+/// The kind of [`Who::service`].
+const SERVICE_KIND: &str = "AWSService";
+
 /// Who called. Ref: CloudTrail User Guide, "CloudTrail userIdentity element".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Who {
-    /// `Root`, `IAMUser`, `AssumedRole` or `Unknown` (a signature that was refused, or none).
+    /// `Root`, `IAMUser`, `AssumedRole`, `AWSService` or `Unknown` (a signature that was refused, or none).
     pub kind: String,
     /// The ARN, when it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,6 +31,9 @@ pub struct Who {
     /// The session behind temporary credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionContext>,
+    /// The service that called by itself, for example `ecs-tasks.amazonaws.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invoked_by: Option<String>,
 }
 
 impl Who {
@@ -47,6 +53,7 @@ impl Who {
             role,
             key: Some(principal.access_key_id.clone()).filter(|key| !key.is_empty()),
             session: principal.session.clone(),
+            invoked_by: None,
         }
     }
 
@@ -60,6 +67,16 @@ impl Who {
             role: None,
             key,
             session: None,
+            invoked_by: None,
+        }
+    }
+
+    /// A service of the cloud that called by itself.
+    pub fn service(principal: &str) -> Self {
+        Self {
+            kind: SERVICE_KIND.to_owned(),
+            invoked_by: Some(principal.to_owned()),
+            ..Self::unknown(None)
         }
     }
 }
@@ -155,10 +172,12 @@ impl Recorded {
         put("type", Some(&self.who.kind));
         put("principalId", self.who.id.as_ref());
         put("arn", self.who.arn.as_ref());
-        if self.who.kind != "Unknown" {
+        // A service belongs to no account.
+        if self.who.kind != "Unknown" && self.who.kind != SERVICE_KIND {
             put("accountId", Some(&self.account.to_string()));
         }
         put("accessKeyId", self.who.key.as_ref());
+        put("invokedBy", self.who.invoked_by.as_ref());
         let mut context = Map::new();
         if let Some(session) = &self.who.session {
             let created = session.issued_at.rfc3339();

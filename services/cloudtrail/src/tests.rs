@@ -194,6 +194,19 @@ fn the_document_is_cloudtrails() {
 }
 
 #[test]
+fn a_service_that_calls_by_itself_is_of_no_account() {
+    let mut record = record(1, "AssumeRole");
+    record.who = Who::service("ecs-tasks.amazonaws.com");
+    let line = serde_json::to_string(&record).expect("plain data");
+    let record: Recorded = serde_json::from_str(&line).expect("it was written so");
+    let answer = ask(vec![record], json!({})).expect("an answer");
+    let event = &answer["Events"][0];
+    let document: Value = serde_json::from_str(event["CloudTrailEvent"].as_str().expect("text")).expect("JSON");
+    let wanted = json!({ "type": "AWSService", "invokedBy": "ecs-tasks.amazonaws.com" });
+    assert_eq!(document["userIdentity"], wanted);
+}
+
+#[test]
 fn a_sessions_document_says_who_stands_behind_it_and_a_count_how_many() {
     let mut record = record(1, "RunTask");
     let mut caller = principal(PrincipalKind::AssumedRole {

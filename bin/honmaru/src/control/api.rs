@@ -65,10 +65,6 @@ pub async fn answer(control: &Arc<Control>, received: &Received) -> Reply {
         &received.headers,
         &received.body,
     );
-    let request = match request {
-        Ok(request) => request,
-        Err(error) => return unrouted(control, received, &error, &request_id),
-    };
     let headers: Vec<(&str, &[u8])> = received
         .headers
         .iter()
@@ -81,11 +77,28 @@ pub async fn answer(control: &Arc<Control>, received: &Received) -> Reply {
         headers: &headers,
         body: &received.body,
     });
-    let service = presented
-        .as_ref()
-        .ok()
-        .and_then(Option::as_ref)
-        .map(|p| p.service.as_str());
+    let head = Request::head(
+        received.method.as_str(),
+        &received.path,
+        &received.query,
+        &received.headers,
+    );
+    let claimed;
+    let service = match &presented {
+        Ok(presented) => presented.as_ref().map(|p| p.service.as_str()),
+        // Not believed: the service that the client means says what is wrong.
+        Err(_) => {
+            claimed = head.claimed_scope();
+            claimed.as_deref()
+        }
+    };
+    let request = match request {
+        Ok(request) => request,
+        Err(error) => {
+            let error = honmaru_wire::unread(&head, service, error.kind, &error.error.message);
+            return unrouted(control, received, &error, &request_id);
+        }
+    };
     let target = match honmaru_wire::route(&request, service) {
         Ok(target) => target,
         Err(error) => return unrouted(control, received, &error, &request_id),
@@ -117,6 +130,16 @@ pub async fn answer(control: &Arc<Control>, received: &Received) -> Reply {
         .audit
         .record(noted.record(&control.home, &target, received, &ended));
     reply
+}
+
+/// The answer to a request whose body could not be read, and the code of its error. Who asks is not verified: nothing is
+/// told but that.
+pub fn unread(parts: &::http::request::Parts, kind: Common, message: &str) -> (Reply, String) {
+    let (method, path) = (parts.method.as_str(), parts.uri.path());
+    let query = parts.uri.query().unwrap_or_default();
+    let head = Request::head(method, path, query, &parts.headers);
+    let error = honmaru_wire::unread(&head, head.claimed_scope().as_deref(), kind, message);
+    (error.reply(&request_id()), error.error.code)
 }
 
 /// The answer to a request that no operation was found for, and its record.

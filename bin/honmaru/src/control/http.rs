@@ -9,6 +9,7 @@ use anyhow::Context;
 use bytes::{Bytes, BytesMut};
 use honmaru_base::Clock;
 use honmaru_engine::SystemClock;
+use honmaru_wire::{Common, Reply};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
@@ -32,6 +33,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 const BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// A body so small asks nobody for room: small calls go on while large ones wait.
 const BODY_FREE_BYTES: usize = 64 * 1024;
+/// What is still taken of a body that was refused for its length, and for how long.
+const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Room is given in pieces of so many bytes.
 const ROOM_BYTES: usize = 64 * 1024;
 const _: () = assert!(BODIES_BYTES_MAX >= 2 * BODY_BYTES_MAX && ROOM_BYTES <= BODY_FREE_BYTES);
@@ -129,8 +133,8 @@ async fn answer(control: Arc<Control>, request: ::http::Request<Incoming>, peer:
         return super::exec::data_channel(&control, request, peer).await;
     }
     let (at, began) = (SystemClock.now(), Instant::now());
-    let (parts, body) = request.into_parts();
-    match read(&parts, body).await {
+    let (parts, mut body) = request.into_parts();
+    match read(&parts, &mut body).await {
         Ok((body, room)) => {
             let received = received(parts, body, peer);
             if received.path.starts_with(super::housekeeping::PATH) {
@@ -138,24 +142,48 @@ async fn answer(control: Arc<Control>, request: ::http::Request<Incoming>, peer:
             }
             let reply = api::answer(&control, &received).await;
             drop(room);
-            let mut response = Response::new(full(reply.body));
-            *response.status_mut() = reply.status;
-            *response.headers_mut() = reply.headers;
-            response
+            response(reply)
         }
-        Err(Unread { status, code, message }) => {
+        Err(Unread { kind, message }) => {
+            let (reply, code) = api::unread(&parts, kind, message);
             let head = Head::of(&parts.method, parts.uri.path(), &parts.headers, peer);
-            let record = head.unrouted(&control.home, status.as_u16(), code, message, at, began.elapsed());
+            let status = reply.status.as_u16();
+            let record = head.unrouted(&control.home, status, &code, message, at, began.elapsed());
             control.audit.record(record);
-            text(status, format!("{message}\n"))
+            // Whoever waits to be told to go on does not send the rest.
+            if kind == Common::TooLarge && !parts.headers.contains_key(header::EXPECT) {
+                tokio::spawn(discard(body));
+            }
+            response(reply)
         }
     }
 }
 
+fn response(reply: Reply) -> Response<AnswerBody> {
+    let mut response = Response::new(full(reply.body));
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    response
+}
+
+/// Takes the rest of a body that was refused: a client that sends it whole before it looks for the answer would find the
+/// connection reset.
+async fn discard(mut body: Incoming) {
+    let taken = async {
+        let mut left = DISCARDED_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(bytes) else { return };
+            left = rest;
+        }
+    };
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, taken).await;
+}
+
 /// Why a body was not read to its end.
+#[derive(Debug)]
 struct Unread {
-    status: StatusCode,
-    code: &'static str,
+    kind: Common,
     message: &'static str,
 }
 
@@ -175,9 +203,8 @@ where
         UNSIGNED_BODY_BYTES_MAX
     };
     let late = |_| Unread {
-        status: StatusCode::REQUEST_TIMEOUT,
-        code: "RequestTimeout",
-        message: "the body did not come in time",
+        kind: Common::TooSlow,
+        message: "The request body was not received in time",
     };
     tokio::time::timeout(BODY_TIMEOUT, collect(body, bytes_max, &ROOM))
         .await
@@ -193,9 +220,8 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     let too_large = || Unread {
-        status: StatusCode::PAYLOAD_TOO_LARGE,
-        code: "RequestEntityTooLarge",
-        message: "the body is larger than any call needs",
+        kind: Common::TooLarge,
+        message: "The request body is larger than any operation takes",
     };
     let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if said > bytes_max {
@@ -216,9 +242,8 @@ where
     let mut collected = BytesMut::with_capacity(said);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Unread {
-            status: StatusCode::BAD_REQUEST,
-            code: "IncompleteBody",
-            message: "the body is malformed",
+            kind: Common::Unreadable,
+            message: "The request body is malformed or incomplete",
         })?;
         let Ok(data) = frame.into_data() else { continue };
         let wanted = collected.len() + data.len();
@@ -306,9 +331,19 @@ mod tests {
         let Err(refused) = collect(chunks(11, 1_000), 10_000, &room).await else {
             panic!("it is too large");
         };
-        assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(refused.kind, Common::TooLarge);
         let announced = Full::new(Bytes::from(vec![b'x'; 10_001]));
         assert!(collect(announced, 10_000, &room).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_malformed() {
+        let broken = StreamBody::new(futures_util::stream::iter([
+            Ok(Frame::data(Bytes::from_static(b"{"))),
+            Err(io::Error::other("the chunks are none")),
+        ]));
+        let refused = collect(broken, 10_000, &Arc::new(Semaphore::new(64))).await;
+        assert_eq!(refused.err().map(|unread| unread.kind), Some(Common::Unreadable));
     }
 
     #[tokio::test]

@@ -41,6 +41,21 @@ fn aws_json_carries_the_shapes_name() {
 }
 
 #[test]
+fn an_error_without_members_carries_its_message() {
+    let text = "The specified log group does not exist.";
+    let api = || ApiError::new("ResourceNotFoundException", text);
+    let body = r#"{"__type":"ResourceNotFoundException","message":"The specified log group does not exist."}"#;
+    check("logs", Protocol::AwsJson, "DescribeLogStreams", api(), 400, body);
+    // Members that are no message stand before it.
+    let api = ApiError::new("DataAlreadyAcceptedException", "m").with_field("expectedSequenceToken", json!("t"));
+    let body = r#"{"__type":"DataAlreadyAcceptedException","expectedSequenceToken":"t","message":"m"}"#;
+    check("logs", Protocol::AwsJson, "PutLogEvents", api, 400, body);
+    let api = ApiError::new("ResourceNotFoundException", "");
+    let body = r#"{"__type":"ResourceNotFoundException"}"#;
+    check("logs", Protocol::AwsJson, "PutLogEvents", api, 400, body);
+}
+
+#[test]
 fn query_carries_the_code() {
     let body = "<ErrorResponse xmlns=\"http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/\"><Error>\
          <Type>Sender</Type><Code>LoadBalancerNotFound</Code><Message>a &lt; b</Message></Error>\

@@ -120,7 +120,7 @@ fn many_parameters_take_no_longer_than_they_are_long() {
     );
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
@@ -139,12 +139,12 @@ fn gzip_is_unpacked_within_its_limit() {
     let error = http.body(&bomb).input("ecs").unwrap_err();
     assert_eq!(
         (error.code.as_str(), error.status),
-        ("RequestEntityTooLarge", Some(413))
+        ("RequestEntityTooLargeException", Some(413))
     );
     let http = Http::json("AmazonEC2ContainerServiceV20141113.CreateCluster", "").header("content-encoding", "gzip");
     assert_eq!(
         http.body(b"no gzip").input("ecs").unwrap_err().code,
-        "SerializationException"
+        "MalformedHttpRequestException"
     );
 }
 

@@ -68,6 +68,12 @@ impl<'a> Http<'a> {
         self
     }
 
+    /// The request as far as it is known before its body is read.
+    pub fn head(&self) -> Request<'_> {
+        let (path, query) = self.uri.split_once('?').unwrap_or((self.uri, ""));
+        Request::head(self.method, path, query, &self.headers)
+    }
+
     pub fn request(&self) -> Result<Request<'_>, WireError> {
         let (path, query) = self.uri.split_once('?').unwrap_or((self.uri, ""));
         Request::new(self.method, path, query, &self.headers, &self.body)

@@ -1,7 +1,8 @@
 //! Every kind of malformed request in every protocol: the protocol's own error, in a well-formed answer, never a 500.
 
 use crate::Http;
-use honmaru_wire::{Reply, error, parse, route, validate};
+use crate::hostile::gzip;
+use honmaru_wire::{Common, GZIP_DECODED_BYTES_MAX, Reply, error, parse, route, validate};
 
 /// The way of a request up to its handler: nothing when it would get there.
 fn refusal(http: &Http<'_>, scope: &str) -> Option<(String, Reply)> {
@@ -264,12 +265,149 @@ fn a_wrong_content_type_in_every_protocol() {
 fn an_unsound_compression_in_every_protocol() {
     let kind = "no gzip";
     for (http, scope, code) in [
-        (aws_json(b"{}"), "ecs", "SerializationException"),
-        (rest_json(b"{}"), "apigateway", "SerializationException"),
+        (aws_json(b"{}"), "ecs", "MalformedHttpRequestException"),
+        (rest_json(b"{}"), "apigateway", "MalformedHttpRequestException"),
         (rest_xml(b"<a/>"), "route53", "MalformedXML"),
         (elb(b"Port=1"), "elasticloadbalancing", "MalformedInput"),
-        (cbor(b"\xa0"), "monitoring", "SerializationException"),
+        (cbor(b"\xa0"), "monitoring", "MalformedHttpRequestException"),
     ] {
         check(kind, &http.header("content-encoding", "gzip"), scope, 400, code);
+    }
+}
+
+/// What the service says of a body that could not be read, by what the head tells.
+#[track_caller]
+fn unread(http: &Http<'_>, scope: &str, kind: Common) -> (u16, String, Option<String>) {
+    let head = http.head();
+    let scope = Some(scope).filter(|scope| !scope.is_empty());
+    let reply = honmaru_wire::unread(&head, scope, kind, "why").reply("rid");
+    assert_eq!(reply.headers.get("x-amzn-requestid").unwrap(), "rid");
+    let header = |name: &str| reply.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let text = String::from_utf8_lossy(&reply.body).into_owned();
+    (reply.status.as_u16(), text, header("content-type"))
+}
+
+#[test]
+fn a_body_that_was_not_read_is_answered_in_the_words_of_the_service() {
+    let form = || Http::form("");
+    let said = |http: &Http<'_>, scope: &str| {
+        [Common::TooLarge, Common::TooSlow, Common::Unreadable].map(|kind| unread(http, scope, kind))
+    };
+    for (name, http, scope, content_type, codes) in [
+        (
+            "awsJson",
+            aws_json(b""),
+            "",
+            "application/x-amz-json-1.1",
+            [
+                "RequestEntityTooLargeException",
+                "RequestTimeoutException",
+                "MalformedHttpRequestException",
+            ],
+        ),
+        (
+            "rpcv2Cbor",
+            cbor(b""),
+            "",
+            "application/cbor",
+            [
+                "RequestEntityTooLargeException",
+                "RequestTimeoutException",
+                "MalformedHttpRequestException",
+            ],
+        ),
+        (
+            "restJson",
+            rest_json(b""),
+            "apigateway",
+            "application/json",
+            [
+                "RequestEntityTooLargeException",
+                "RequestTimeoutException",
+                "MalformedHttpRequestException",
+            ],
+        ),
+        (
+            "restXml",
+            rest_xml(b""),
+            "route53",
+            "application/xml",
+            ["RequestEntityTooLarge", "RequestTimeout", "MalformedXML"],
+        ),
+        (
+            "query",
+            form(),
+            "iam",
+            "text/xml",
+            ["RequestEntityTooLarge", "RequestTimeout", "MalformedInput"],
+        ),
+        (
+            "query of nobody",
+            form(),
+            "",
+            "text/xml",
+            ["RequestEntityTooLarge", "RequestTimeout", "MalformedInput"],
+        ),
+        (
+            "ec2",
+            form(),
+            "ec2",
+            "text/xml;charset=UTF-8",
+            ["RequestEntityTooLarge", "RequestTimeout", "InvalidQueryParameter"],
+        ),
+    ] {
+        for ((status, text, said_type), (wanted, code)) in said(&http, scope)
+            .into_iter()
+            .zip([413, 408, 400].into_iter().zip(codes))
+        {
+            assert_eq!((status, said_type.as_deref()), (wanted, Some(content_type)), "{name}");
+            let has_code = text.contains(code) || name == "restJson";
+            assert!(has_code && text.contains("why"), "{name}: {text}");
+            let root = match name {
+                "ec2" => "<Response><Errors><Error>",
+                "query" => "<ErrorResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><Error>",
+                _ => "",
+            };
+            assert!(text.contains(root), "{name}: {text}");
+        }
+    }
+}
+
+#[test]
+fn the_scope_that_a_request_claims() {
+    let credential = "AKIA/20260101/us-east-1/ec2/aws4_request";
+    let signed = |value: &str| Http::form("").header("authorization", value).head().claimed_scope();
+    let whole = format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=00");
+    assert_eq!(signed(&whole).as_deref(), Some("ec2"));
+    assert_eq!(
+        signed(&format!("AWS4-HMAC-SHA256 Credential={credential}")).as_deref(),
+        Some("ec2")
+    );
+    assert_eq!(signed("AWS4-HMAC-SHA256 Credential=,,,="), None);
+    assert_eq!(signed("Basic abc"), None);
+    let presigned = Http::new(
+        "GET",
+        "/?X-Amz-Credential=AKIA%2F20260101%2Fus-east-1%2Fiam%2Faws4_request",
+    );
+    assert_eq!(presigned.head().claimed_scope().as_deref(), Some("iam"));
+    assert_eq!(Http::new("GET", "/").head().claimed_scope(), None);
+}
+
+#[test]
+fn a_gzip_bomb_in_every_protocol() {
+    let bomb = gzip(&vec![b' '; GZIP_DECODED_BYTES_MAX + 1]);
+    for (http, scope, code) in [
+        (aws_json(&bomb), "ecs", "RequestEntityTooLargeException"),
+        (rest_json(&bomb), "apigateway", "RequestEntityTooLargeException"),
+        (rest_xml(&bomb), "route53", "RequestEntityTooLarge"),
+        (
+            Http::form("").body(&bomb),
+            "elasticloadbalancing",
+            "RequestEntityTooLarge",
+        ),
+        (cbor(&bomb), "monitoring", "RequestEntityTooLargeException"),
+    ] {
+        let http = http.header("content-encoding", "gzip");
+        check("a bomb", &http, scope, 413, code);
     }
 }

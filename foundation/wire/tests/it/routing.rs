@@ -169,3 +169,35 @@ fn the_unknown_action_is_named_in_amazons_words() {
         "The action Nothing is not valid for this web service."
     );
 }
+
+#[test]
+fn the_method_is_the_protocols() {
+    let target = "AmazonEC2ContainerServiceV20141113.ListClusters";
+    for method in ["GET", "PUT", "HEAD"] {
+        let http = Http::new(method, "/")
+            .header("x-amz-target", target)
+            .header("content-type", "application/x-amz-json-1.1");
+        let error = http.route("ecs").unwrap_err();
+        assert_eq!(error.error.code, "UnknownOperationException", "{method}");
+    }
+    let uri = "/?Action=ListUsers&Version=2010-05-08";
+    assert!(Http::new("GET", uri).route("iam").is_ok());
+    for method in ["PUT", "DELETE", "OPTIONS"] {
+        assert_eq!(
+            Http::new(method, uri).route("iam").unwrap_err().error.code,
+            "MissingAction",
+            "{method}"
+        );
+    }
+}
+
+#[test]
+fn cbor_names_its_protocol() {
+    let uri = "/service/GraniteServiceVersion20100801/operation/PutMetricData";
+    assert!(Http::cbor(uri, b"\xa0").route("monitoring").is_ok());
+    let other = Http::cbor(uri, b"\xa0").header("smithy-protocol", "rpc-v3-cbor");
+    assert_eq!(
+        other.route("monitoring").unwrap_err().error.code,
+        "UnknownOperationException"
+    );
+}

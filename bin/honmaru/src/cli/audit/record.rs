@@ -62,7 +62,7 @@ impl Record {
                 .is_some_and(|agent| agent.starts_with("honmaru/"))
     }
 
-    /// All names of the caller: of the user, of the role and the session, the ARN, the access key id.
+    /// All names of the caller: of the user, of the role and the session, of the service, the ARN, the access key id.
     pub fn callers(&self) -> Vec<&str> {
         let arn = self.identity("arn");
         let parts = arn.into_iter().flat_map(|arn| arn.split([':', '/']).skip(6));
@@ -70,10 +70,16 @@ impl Record {
             .into_iter()
             .filter_map(|name| self.identity(name));
         let root = self.identity("type").filter(|kind| *kind == "Root").map(|_| "root");
-        arn.into_iter().chain(parts).chain(names).chain(root).collect()
+        let service = self.identity("invokedBy");
+        arn.into_iter()
+            .chain(parts)
+            .chain(names)
+            .chain(root)
+            .chain(service)
+            .collect()
     }
 
-    /// The caller in a word: `ann`, `root`, `role/session`, or `-`.
+    /// The caller in a word: `ann`, `root`, `role/session`, `ecs-tasks.amazonaws.com`, or `-`.
     fn who(&self) -> String {
         match (self.identity("type"), self.identity("arn")) {
             (Some("Root"), _) => "root".to_owned(),
@@ -92,6 +98,7 @@ impl Record {
                     }
                 )
             }
+            (Some("AWSService"), _) => self.identity("invokedBy").unwrap_or("-").to_owned(),
             _ => self.identity("accessKeyId").unwrap_or("-").to_owned(),
         }
     }

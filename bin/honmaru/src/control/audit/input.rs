@@ -161,6 +161,19 @@ impl Head {
         }
     }
 
+    /// The head of a call that a service of the cloud makes by itself. Ref: CloudTrail writes its principal for the
+    /// address and for the client.
+    pub fn of_service(principal: &str) -> Self {
+        Self {
+            method: String::new(),
+            path: String::new(),
+            target: None,
+            agent: principal.to_owned(),
+            from: principal.to_owned(),
+            secure: false,
+        }
+    }
+
     /// The record of a request that no operation was found for. Whoever signed it was not asked for.
     pub fn unrouted(self, home: &Home, status: u16, code: &str, message: &str, at: Time, took: Duration) -> Recorded {
         let input = serde_json::json!({ "method": self.method, "path": self.path, "target": self.target });
