@@ -1,7 +1,8 @@
 //! The part of Amazon EC2 that ECS and load balancers need: the default VPC with its subnets, security groups,
 //! and network interfaces.
 //!
-//! Not here: instances, other VPCs, routing. Those operations answer that they are not implemented.
+//! Not here: instances, other VPCs, gateways and routes of one's own. Lists of what there is none of are empty; the
+//! operations that would make some answer that they are not implemented.
 //! Invariant: no two interfaces of any account or region share an address, since they all live on one host.
 
 #![forbid(unsafe_code)]

@@ -1071,6 +1071,17 @@ tree!(SecurityGroupRule {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct SecurityGroupRuleDescription {
+    pub security_group_rule_id: Option<String>,
+    pub description: Option<String>,
+}
+
+tree!(SecurityGroupRuleDescription {
+    security_group_rule_id: "SecurityGroupRuleId",
+    description: "Description",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SecurityGroupRuleRequest {
     pub ip_protocol: Option<String>,
     pub from_port: Option<i32>,
@@ -1221,6 +1232,54 @@ tree!(TagSpecification {
     resource_type: "ResourceType",
     tags: "Tags",
 });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateSecurityGroupRuleDescriptionsEgressRequest {
+    pub dry_run: Option<bool>,
+    pub group_id: Option<String>,
+    pub group_name: Option<String>,
+    pub ip_permissions: Option<Vec<IpPermission>>,
+    pub security_group_rule_descriptions: Option<Vec<SecurityGroupRuleDescription>>,
+}
+
+tree!(UpdateSecurityGroupRuleDescriptionsEgressRequest {
+    dry_run: "DryRun",
+    group_id: "GroupId",
+    group_name: "GroupName",
+    ip_permissions: "IpPermissions",
+    security_group_rule_descriptions: "SecurityGroupRuleDescriptions",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateSecurityGroupRuleDescriptionsEgressResult {
+    pub r#return: Option<bool>,
+}
+
+tree!(UpdateSecurityGroupRuleDescriptionsEgressResult { r#return: "Return" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateSecurityGroupRuleDescriptionsIngressRequest {
+    pub dry_run: Option<bool>,
+    pub group_id: Option<String>,
+    pub group_name: Option<String>,
+    pub ip_permissions: Option<Vec<IpPermission>>,
+    pub security_group_rule_descriptions: Option<Vec<SecurityGroupRuleDescription>>,
+}
+
+tree!(UpdateSecurityGroupRuleDescriptionsIngressRequest {
+    dry_run: "DryRun",
+    group_id: "GroupId",
+    group_name: "GroupName",
+    ip_permissions: "IpPermissions",
+    security_group_rule_descriptions: "SecurityGroupRuleDescriptions",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateSecurityGroupRuleDescriptionsIngressResult {
+    pub r#return: Option<bool>,
+}
+
+tree!(UpdateSecurityGroupRuleDescriptionsIngressResult { r#return: "Return" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UserIdGroupPair {

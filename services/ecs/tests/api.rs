@@ -80,6 +80,14 @@ fn with(path: &str, value: Value) -> Value {
     input
 }
 
+fn other_architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") {
+        "X86_64"
+    } else {
+        "ARM64"
+    }
+}
+
 #[test]
 fn task_definitions_are_checked() {
     let mut lab = Lab::new();
@@ -169,6 +177,14 @@ fn task_definitions_are_checked() {
                 json!({ "operatingSystemFamily": "WINDOWS_SERVER_2022_CORE" }),
             ),
             "not supported",
+        ),
+        (
+            with("/runtimePlatform", json!({ "cpuArchitecture": other_architecture() })),
+            "is not supported by Honmaru.",
+        ),
+        (
+            with("/ephemeralStorage", json!({ "sizeInGiB": 5 })),
+            "Ephemeral storage size must be between",
         ),
     ];
     for (input, text) in cases {
@@ -580,4 +596,69 @@ fn pages_and_tags_work() {
             .0,
         "InvalidParameterException"
     );
+}
+
+#[test]
+fn a_cluster_promises_neither_encryption_nor_records_of_sessions() {
+    let mut lab = Lab::new();
+    for configuration in [
+        json!({ "executeCommandConfiguration": { "kmsKeyId": "key" } }),
+        json!({ "executeCommandConfiguration": {
+            "logging": "OVERRIDE", "logConfiguration": { "cloudWatchLogGroupName": "sessions" } } }),
+        json!({ "managedStorageConfiguration": { "fargateEphemeralStorageKmsKeyId": "key" } }),
+    ] {
+        let input = json!({ "clusterName": "c", "configuration": configuration });
+        let (code, message) = lab.err("CreateCluster", input);
+        assert_eq!(code, "ClientException");
+        assert!(message.ends_with("is not supported by Honmaru."), "{message}");
+        let (code, _) = lab.err(
+            "UpdateCluster",
+            json!({ "cluster": "default", "configuration": configuration }),
+        );
+        assert_eq!(code, "ClientException");
+    }
+    let plain = json!({ "executeCommandConfiguration": { "logging": "DEFAULT" } });
+    let made = lab.ok("CreateCluster", json!({ "clusterName": "c", "configuration": plain }));
+    assert_eq!(made["cluster"]["configuration"], plain);
+}
+
+#[test]
+fn identifiers_of_another_cluster_and_of_no_task_are_refused() {
+    let mut lab = Lab::new();
+    lab.ok("CreateCluster", json!({ "clusterName": "other" }));
+    lab.register("web");
+    let run = json!({ "cluster": "other", "taskDefinition": "web", "launchType": "FARGATE",
+        "networkConfiguration": network() });
+    let task = lab.ok("RunTask", run)["tasks"][0].clone();
+    let arn = task["taskArn"].as_str().expect("an ARN").to_owned();
+    // AWS names every container, though nothing was overridden.
+    assert_eq!(task["overrides"]["containerOverrides"], json!([{ "name": "web" }]));
+
+    let elsewhere = "Invalid identifier: Identifier is for cluster other. Your cluster is default";
+    let short = "taskId length should be one of [32,36]";
+    let service = "arn:aws:ecs:us-east-1:000000000000:service/other/web";
+    for (name, input, message) in [
+        ("DescribeTasks", json!({ "tasks": [arn] }), elsewhere),
+        ("DescribeTasks", json!({ "tasks": ["abc"] }), short),
+        ("StopTask", json!({ "task": arn }), elsewhere),
+        ("StopTask", json!({ "task": "abc" }), short),
+        ("GetTaskProtection", json!({ "tasks": ["abc"] }), short),
+        (
+            "ExecuteCommand",
+            json!({ "task": "abc", "command": "sh", "interactive": true }),
+            "task length should be one of [32,36]",
+        ),
+        ("DescribeServices", json!({ "services": [service] }), elsewhere),
+        ("UpdateService", json!({ "service": service }), elsewhere),
+        ("DeleteService", json!({ "service": service }), elsewhere),
+    ] {
+        let found = lab.err(name, input);
+        assert_eq!(
+            found,
+            ("InvalidParameterException".to_owned(), message.to_owned()),
+            "{name}"
+        );
+    }
+    let found = lab.ok("DescribeTasks", json!({ "cluster": "other", "tasks": [arn] }));
+    assert_eq!(found["tasks"][0]["taskArn"], json!(arn));
 }

@@ -47,6 +47,8 @@ on_group! {
     authorize_egress => "ec2:AuthorizeSecurityGroupEgress",
     authorize_ingress => "ec2:AuthorizeSecurityGroupIngress",
     delete_group => "ec2:DeleteSecurityGroup",
+    describe_egress_rules => "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
+    describe_ingress_rules => "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
     modify_rules => "ec2:ModifySecurityGroupRules",
     revoke_egress => "ec2:RevokeSecurityGroupEgress",
     revoke_ingress => "ec2:RevokeSecurityGroupIngress",

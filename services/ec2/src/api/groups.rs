@@ -144,7 +144,6 @@ pub(super) fn describe(
                 .group_names
                 .as_ref()
                 .is_none_or(|names| names.contains(&group.name));
-        let ingress = || group.rules.iter().filter(|rule| !rule.is_egress);
         let value_of = |name: &str| -> Option<Vec<String>> {
             Some(match name {
                 "group-id" => vec![group.id.clone()],
@@ -152,22 +151,12 @@ pub(super) fn describe(
                 "description" => vec![group.description.clone()],
                 "vpc-id" => vec![group.vpc_id.clone()],
                 "owner-id" => vec![scope.account.to_string()],
-                "ip-permission.protocol" => ingress().map(|rule| rule.protocol.clone()).collect(),
-                "ip-permission.from-port" => ingress().map(|rule| rule.from_port.to_string()).collect(),
-                "ip-permission.to-port" => ingress().map(|rule| rule.to_port.to_string()).collect(),
-                "ip-permission.cidr" => ingress()
-                    .filter_map(|rule| match &rule.peer {
-                        RulePeer::Ipv4(range) => Some(range.to_string()),
-                        _ => None,
-                    })
-                    .collect(),
-                "ip-permission.group-id" => ingress()
-                    .filter_map(|rule| match &rule.peer {
-                        RulePeer::Group(id) => Some(id.clone()),
-                        _ => None,
-                    })
-                    .collect(),
-                _ => return None,
+                _ => {
+                    let egress = name.strip_prefix("egress.ip-permission.");
+                    let field = egress.or_else(|| name.strip_prefix("ip-permission."))?;
+                    let mut rules = group.rules.iter().filter(|rule| rule.is_egress == egress.is_some());
+                    return permission_values(state, call, field, &mut rules);
+                }
             })
         };
         if asked && passes(input.filters.as_deref(), &group.tags, value_of)? {
@@ -184,6 +173,47 @@ pub(super) fn describe(
         security_groups: Some(groups.into_iter().map(|(_, view)| view).collect()),
         next_token,
     })
+}
+
+/// The values of a filter `ip-permission.FIELD`; nothing when there is no such filter.
+fn permission_values<'a>(
+    state: &State,
+    call: &Call,
+    field: &str,
+    rules: &mut dyn Iterator<Item = &'a SecurityGroupRule>,
+) -> Option<Vec<String>> {
+    let group_name = |id: &String| {
+        let group = state.get::<SecurityGroup>(&call.scope, id);
+        group.map(|group| group.name.clone())
+    };
+    let value: &dyn Fn(&SecurityGroupRule) -> Option<String> = match field {
+        "protocol" => &|rule| Some(rule.protocol.clone()),
+        "from-port" => &|rule| Some(rule.from_port.to_string()),
+        "to-port" => &|rule| Some(rule.to_port.to_string()),
+        "cidr" => &|rule| match &rule.peer {
+            RulePeer::Ipv4(range) => Some(range.to_string()),
+            RulePeer::Ipv6(_) | RulePeer::Group(_) => None,
+        },
+        "ipv6-cidr" => &|rule| match &rule.peer {
+            RulePeer::Ipv6(range) => Some(range.clone()),
+            RulePeer::Ipv4(_) | RulePeer::Group(_) => None,
+        },
+        "group-id" => &|rule| match &rule.peer {
+            RulePeer::Group(id) => Some(id.clone()),
+            RulePeer::Ipv4(_) | RulePeer::Ipv6(_) => None,
+        },
+        "group-name" => &|rule| match &rule.peer {
+            RulePeer::Group(id) => group_name(id),
+            RulePeer::Ipv4(_) | RulePeer::Ipv6(_) => None,
+        },
+        "user-id" => &|rule| match &rule.peer {
+            RulePeer::Group(_) => Some(call.scope.account.to_string()),
+            RulePeer::Ipv4(_) | RulePeer::Ipv6(_) => None,
+        },
+        "prefix-list-id" => &|_| None,
+        _ => return None,
+    };
+    Some(rules.filter_map(value).collect())
 }
 
 /// The group that a call names by id, or by name in the default VPC.

@@ -6,11 +6,13 @@ mod groups;
 mod network;
 mod pages;
 mod permissions;
+mod references;
+mod routes;
 mod rules;
 mod tags;
 
 use honmaru_base::ApiError;
-use honmaru_machine::{Call, Handler, Operation, State, Tx};
+use honmaru_machine::{Access, Call, Handler, Operation, State, Tx};
 use honmaru_wire::tree::Tree;
 use serde_json::Value;
 
@@ -35,6 +37,17 @@ macro_rules! write {
                 refuse_dry_run(&input)?;
                 Ok($handler(tx, call, Tree::from_tree(input))?.into_tree())
             }),
+        }
+    };
+}
+
+/// A read whose handler takes and gives trees.
+macro_rules! tree {
+    ($name:literal, $action:literal, $handler:path) => {
+        Operation {
+            name: $name,
+            access: |_: &State, _: &Call, _: &Value| vec![Access::any($action)],
+            handler: Handler::Read($handler),
         }
     };
 }
@@ -106,6 +119,58 @@ pub fn operations() -> Vec<Operation> {
             "RevokeSecurityGroupIngress",
             access::revoke_ingress,
             rules::revoke_ingress
+        ),
+        tree!("DescribeAddresses", "ec2:DescribeAddresses", routes::addresses),
+        tree!("DescribeDhcpOptions", "ec2:DescribeDhcpOptions", routes::dhcp_options),
+        tree!(
+            "DescribeEgressOnlyInternetGateways",
+            "ec2:DescribeEgressOnlyInternetGateways",
+            routes::egress_only_gateways
+        ),
+        tree!("DescribeInstances", "ec2:DescribeInstances", routes::instances),
+        tree!(
+            "DescribeInternetGateways",
+            "ec2:DescribeInternetGateways",
+            routes::internet_gateways
+        ),
+        tree!("DescribeNatGateways", "ec2:DescribeNatGateways", routes::nat_gateways),
+        tree!("DescribeNetworkAcls", "ec2:DescribeNetworkAcls", routes::network_acls),
+        tree!("DescribeRouteTables", "ec2:DescribeRouteTables", routes::route_tables),
+        tree!(
+            "DescribeSecurityGroupReferences",
+            "ec2:DescribeSecurityGroupReferences",
+            references::from_peers
+        ),
+        tree!(
+            "DescribeStaleSecurityGroups",
+            "ec2:DescribeStaleSecurityGroups",
+            references::stale
+        ),
+        tree!(
+            "DescribeVpcEndpoints",
+            "ec2:DescribeVpcEndpoints",
+            routes::vpc_endpoints
+        ),
+        tree!(
+            "DescribeVpcPeeringConnections",
+            "ec2:DescribeVpcPeeringConnections",
+            routes::peering_connections
+        ),
+        tree!("DescribeVpnGateways", "ec2:DescribeVpnGateways", routes::vpn_gateways),
+        tree!(
+            "GetSecurityGroupsForVpc",
+            "ec2:GetSecurityGroupsForVpc",
+            references::for_vpc
+        ),
+        write!(
+            "UpdateSecurityGroupRuleDescriptionsEgress",
+            access::describe_egress_rules,
+            rules::describe_egress
+        ),
+        write!(
+            "UpdateSecurityGroupRuleDescriptionsIngress",
+            access::describe_ingress_rules,
+            rules::describe_ingress
         ),
     ]
 }

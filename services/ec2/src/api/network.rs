@@ -2,6 +2,7 @@
 
 use super::filter::passes;
 use super::pages::paged;
+use super::routes::sibling;
 use super::tags::into_tags;
 use crate::model::{Interface, SecurityGroup, Subnet, Vpc};
 use crate::types;
@@ -48,6 +49,7 @@ pub(super) fn vpcs(
                 "is-default" | "isDefault" => vec![vpc.is_default.to_string()],
                 "state" => vec!["available".to_owned()],
                 "owner-id" => vec![scope.account.to_string()],
+                "dhcp-options-id" => vec![sibling(id, "dopt")],
                 _ => return None,
             })
         };
@@ -64,7 +66,7 @@ pub(super) fn vpcs(
                         ..types::VpcCidrBlockState::default()
                     }),
                 }]),
-                dhcp_options_id: Some("default".to_owned()),
+                dhcp_options_id: Some(sibling(id, "dopt")),
                 instance_tenancy: Some("default".to_owned()),
                 is_default: Some(vpc.is_default),
                 owner_id: Some(scope.account.to_string()),
@@ -272,8 +274,17 @@ pub(super) fn availability_zones(
     input: types::DescribeAvailabilityZonesRequest,
 ) -> Result<types::DescribeAvailabilityZonesResult, ApiError> {
     let region = call.scope.region.as_str();
+    let known = crate::default_subnets(state, &call.scope);
+    let unknown = |zone: &String| known.iter().all(|subnet| subnet.availability_zone != *zone);
+    let unknown_id = |id: &String| known.iter().all(|subnet| subnet.availability_zone_id != *id);
+    let by_name = input.zone_names.iter().flatten().find(|zone| unknown(zone));
+    let by_id = input.zone_ids.iter().flatten().find(|id| unknown_id(id));
+    if let Some(zone) = by_name.or(by_id) {
+        let message = format!("Invalid availability zone: [{zone}]");
+        return Err(ApiError::new("InvalidParameterValue", message));
+    }
     let mut zones = Vec::new();
-    for subnet in crate::default_subnets(state, &call.scope) {
+    for subnet in &known {
         let (name, id) = (&subnet.availability_zone, &subnet.availability_zone_id);
         let value_of = |filter: &str| {
             Some(match filter {

@@ -121,7 +121,29 @@ pub(super) fn wanted(
     if rules.is_empty() {
         return Err(missing("ipPermissions"));
     }
+    for rule in &rules {
+        check_description(rule.description.as_deref())?;
+    }
     Ok(rules)
+}
+
+/// The description of a rule has at most so many characters. Ref: EC2 `IpRange`.
+const DESCRIPTION_CHARS_MAX: usize = 255;
+
+/// Checks a rule's description: `InvalidParameterValue`.
+pub(super) fn check_description(text: Option<&str>) -> Result<(), ApiError> {
+    let is_valid = |text: &str| {
+        text.chars().count() <= DESCRIPTION_CHARS_MAX
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || " ._-:/()#,@[]+=&;{}!$*".contains(c))
+    };
+    if text.is_none_or(is_valid) {
+        return Ok(());
+    }
+    let message = "Invalid rule description. Valid descriptions are strings less than 256 characters from the \
+                   following set:  a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*";
+    Err(ApiError::new("InvalidParameterValue", message))
 }
 
 /// A group of a VPC by its name.

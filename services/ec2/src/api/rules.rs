@@ -3,7 +3,9 @@
 use super::filter::passes;
 use super::groups::named;
 use super::pages::paged;
-use super::permissions::{Asked, Wanted, ipv4_range, ipv6_range, permissions, protocol_and_ports, wanted};
+use super::permissions::{
+    Asked, Wanted, check_description, ipv4_range, ipv6_range, missing, permissions, protocol_and_ports, wanted,
+};
 use super::tags::{into_tags, of_specification};
 use crate::model::{RulePeer, SecurityGroup, SecurityGroupRule};
 use crate::types;
@@ -184,8 +186,7 @@ fn revoke(
         }
         // In a VPC an unknown rule is an error. Ref: EC2 API reference, RevokeSecurityGroupIngress.
         if gone.is_empty() && !unknown.is_empty() {
-            let message = "The specified rule does not exist in this security group.";
-            return Err(ApiError::new("InvalidPermission.NotFound", message));
+            return Err(no_such_rule());
         }
     }
     tx.put(scope, id, group);
@@ -219,6 +220,7 @@ pub(super) fn modify(
             }
         };
         let (protocol, from_port, to_port) = protocol_and_ports(to.ip_protocol.as_deref(), to.from_port, to.to_port)?;
+        check_description(to.description.as_deref())?;
         let id = update.security_group_rule_id;
         let rule = group
             .rules
@@ -233,6 +235,85 @@ pub(super) fn modify(
     }
     tx.put(scope, &input.group_id, group);
     Ok(types::ModifySecurityGroupRulesResult { r#return: Some(true) })
+}
+
+pub(super) fn describe_ingress(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::UpdateSecurityGroupRuleDescriptionsIngressRequest,
+) -> Result<types::UpdateSecurityGroupRuleDescriptionsIngressResult, ApiError> {
+    let id = named(tx, call, input.group_id.as_deref(), input.group_name.as_deref())?
+        .id
+        .clone();
+    let by_id = input.security_group_rule_descriptions;
+    set_descriptions(tx, call, &id, false, input.ip_permissions, by_id)?;
+    Ok(types::UpdateSecurityGroupRuleDescriptionsIngressResult { r#return: Some(true) })
+}
+
+pub(super) fn describe_egress(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::UpdateSecurityGroupRuleDescriptionsEgressRequest,
+) -> Result<types::UpdateSecurityGroupRuleDescriptionsEgressResult, ApiError> {
+    let id = named(tx, call, input.group_id.as_deref(), input.group_name.as_deref())?
+        .id
+        .clone();
+    let by_id = input.security_group_rule_descriptions;
+    set_descriptions(tx, call, &id, true, input.ip_permissions, by_id)?;
+    Ok(types::UpdateSecurityGroupRuleDescriptionsEgressResult { r#return: Some(true) })
+}
+
+/// Gives rules, named by what they let through or by their ids, another description; none takes theirs away.
+fn set_descriptions(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    id: &str,
+    is_egress: bool,
+    permissions: Option<Vec<types::IpPermission>>,
+    by_id: Option<Vec<types::SecurityGroupRuleDescription>>,
+) -> Result<(), ApiError> {
+    let scope = &call.scope;
+    let mut group = crate::security_group(tx, scope, id)?.clone();
+    let permissions = permissions.filter(|list| !list.is_empty());
+    let by_id = by_id.filter(|list| !list.is_empty());
+    match (permissions, by_id) {
+        (Some(_), Some(_)) => {
+            let message = "Only one of IpPermissions and SecurityGroupRuleDescriptions may be specified.";
+            return Err(ApiError::new("InvalidParameterCombination", message));
+        }
+        (None, None) => return Err(missing("ipPermissions")),
+        (Some(permissions), None) => {
+            let asked = Asked {
+                permissions: Some(permissions),
+                protocol: None,
+                from_port: None,
+                to_port: None,
+                cidr: None,
+                source_group: None,
+            };
+            for asked in wanted(tx, scope, &group, asked)? {
+                let mut own = group.rules.iter_mut();
+                let rule = own.find(|have| have.is_egress == is_egress && asked.is(have));
+                rule.ok_or_else(no_such_rule)?.description = asked.description;
+            }
+        }
+        (None, Some(updates)) => {
+            for update in updates {
+                let rule_id = update.security_group_rule_id.unwrap_or_default();
+                check_description(update.description.as_deref())?;
+                let mut own = group.rules.iter_mut();
+                let rule = own.find(|have| have.is_egress == is_egress && have.id == rule_id);
+                rule.ok_or_else(|| not_found(&rule_id))?.description = update.description;
+            }
+        }
+    }
+    tx.put(scope, id, group);
+    Ok(())
+}
+
+fn no_such_rule() -> ApiError {
+    let message = "The specified rule does not exist in this security group.";
+    ApiError::new("InvalidPermission.NotFound", message)
 }
 
 pub(super) fn describe(

@@ -3,7 +3,7 @@
 use super::find;
 use super::tags::{check_tags, tags_answer};
 use crate::error::{cluster_not_found, invalid};
-use crate::input::Input;
+use crate::input::{Input, refuse};
 use crate::model::{
     CapacityProviderStrategyItem, Cluster, LastStatus, Node, Service, ServiceStatus, Tag, Task, node_scope,
 };
@@ -29,6 +29,7 @@ pub(super) fn create(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value
         ));
     }
     input.refuse(&["serviceConnectDefaults"])?;
+    check_configuration(&input)?;
     let tags: Vec<Tag> = input.parse_or_default("tags")?;
     check_tags(&tags)?;
     let providers = input.texts("capacityProviders");
@@ -113,6 +114,7 @@ pub(super) fn list(state: &State, call: &Call, input: Value) -> Result<Value, Ap
 pub(super) fn update(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
     let input = Input::new(input);
     input.refuse(&["serviceConnectDefaults"])?;
+    check_configuration(&input)?;
     let mut cluster = find::cluster(tx, call, &input)?.clone();
     if let Some(settings) = settings(&input)? {
         cluster.settings = settings;
@@ -191,6 +193,23 @@ fn settings(input: &Input) -> Result<Option<Vec<(String, String)>>, ApiError> {
         settings.push((name, value));
     }
     Ok(Some(settings))
+}
+
+/// What a cluster's `configuration` may ask for: nothing that would have to be encrypted or recorded, for nobody would.
+fn check_configuration(input: &Input) -> Result<(), ApiError> {
+    let part = |name: &str| input.value("configuration").and_then(|whole| whole.get(name));
+    if let Some(execute) = part("executeCommandConfiguration") {
+        refuse(execute, &["kmsKeyId", "logConfiguration"])?;
+        if execute.get("logging").and_then(Value::as_str) == Some("OVERRIDE") {
+            return Err(crate::error::unsupported(
+                "Logging of ExecuteCommand sessions (OVERRIDE)",
+            ));
+        }
+    }
+    if let Some(storage) = part("managedStorageConfiguration") {
+        refuse(storage, &["kmsKeyId", "fargateEphemeralStorageKmsKeyId"])?;
+    }
+    Ok(())
 }
 
 fn check_providers(providers: &[String]) -> Result<(), ApiError> {

@@ -21,7 +21,7 @@ pub(super) fn list(state: &State, call: &Call, input: Value) -> Result<Value, Ap
     let input = Input::new(input);
     let name = input.required("service")?;
     let cluster = existing_name(state, call, &input)?;
-    let service = find::service(state, &call.scope, &cluster, name)?;
+    let service = find::service(state, &call.scope, &cluster, find::service_name(&cluster, name)?)?;
     let wanted = input.texts("status");
     let bound = |name: &str| {
         input

@@ -26,7 +26,8 @@ pub(super) fn execute(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Valu
         // Ref: ExecuteCommand: "Amazon ECS only supports initiating interactive sessions".
         return Err(invalid("Interactive is the only mode supported currently."));
     }
-    let task = find::task(tx, &call.scope, &cluster, input.required("task")?)
+    let wanted = find::task_id(&cluster, input.required("task")?, "task")?;
+    let task = find::task(tx, &call.scope, &cluster, wanted)
         .ok_or_else(|| invalid("The referenced task was not found."))?
         .clone();
     if task.last_status > LastStatus::Running || !task.is_wanted() {

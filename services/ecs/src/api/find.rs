@@ -35,6 +35,37 @@ pub(super) fn cluster<'a>(state: &'a State, call: &Call, input: &Input) -> Resul
     }
 }
 
+/// Fails when an ARN of a task or service names another cluster than the call: the usual sign that `--cluster` was
+/// forgotten. Ref: what ECS answers then.
+fn check_cluster(kind: &str, cluster: &str, name: &str) -> Result<(), ApiError> {
+    let resource = name.strip_prefix("arn:").and_then(|arn| arn.splitn(5, ':').nth(4));
+    let mut parts = resource.into_iter().flat_map(|resource| resource.split('/'));
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(found), Some(other), Some(_)) if found == kind && other != cluster => Err(invalid(format!(
+            "Invalid identifier: Identifier is for cluster {other}. Your cluster is {cluster}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The name of a service that a caller gives by name or ARN.
+pub(super) fn service_name<'a>(cluster: &str, name: &'a str) -> Result<&'a str, ApiError> {
+    check_cluster("service", cluster, name)?;
+    Ok(short_name(name))
+}
+
+/// The id of a task that a caller gives by id or ARN; `member` is what ECS calls it in its error.
+pub(super) fn task_id<'a>(cluster: &str, name: &'a str, member: &str) -> Result<&'a str, ApiError> {
+    check_cluster("task", cluster, name)?;
+    let id = short_name(name);
+    // 36 were the ids of old, which had hyphens.
+    if [32, 36].contains(&id.chars().count()) {
+        Ok(id)
+    } else {
+        Err(invalid(format!("{member} length should be one of [32,36]")))
+    }
+}
+
 /// A service of a cluster, whatever its status: `ServiceNotFoundException`.
 pub(super) fn service<'a>(state: &'a State, scope: &Scope, cluster: &str, name: &str) -> Result<&'a Service, ApiError> {
     state

@@ -30,6 +30,9 @@ pub(super) fn update(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value
     };
     let (mut protected, mut failures) = (Vec::new(), Vec::new());
     for name in &names {
+        find::task_id(&cluster, name, "taskId")?;
+    }
+    for name in &names {
         let found =
             find::task(tx, &call.scope, &cluster, name).map(|t| (t.id.clone(), t.service.is_some(), t.is_wanted()));
         match found {
@@ -52,6 +55,9 @@ pub(super) fn get(state: &State, call: &Call, input: Value) -> Result<Value, Api
     let names = input.texts("tasks");
     find::check_count(&names, "Tasks", 100)?;
     let (mut protected, mut failures) = (Vec::new(), Vec::new());
+    for name in &names {
+        find::task_id(&cluster, name, "taskId")?;
+    }
     for name in &names {
         match find::task(state, &call.scope, &cluster, name) {
             Some(task) if task.service.is_some() => {

@@ -35,6 +35,14 @@ const CONTAINERS_MAX: usize = 10;
 const IMAGE_BYTES_MAX: usize = 255;
 /// Ref: ECS `ContainerDefinition.stopTimeout` on Fargate, in seconds.
 const STOP_TIMEOUT_FARGATE_S_MAX: u32 = 120;
+/// Ref: ECS `EphemeralStorage.sizeInGiB`.
+const EPHEMERAL_STORAGE_GIB: std::ops::RangeInclusive<u32> = 20..=200;
+/// Ref: ECS `CPUArchitecture`: that of the machine.
+const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
+    "ARM64"
+} else {
+    "X86_64"
+};
 /// Ref: ECS task definition quotas: bytes of a task definition.
 const DEFINITION_BYTES_MAX: usize = 64 * 1_024;
 
@@ -447,6 +455,11 @@ fn check_fargate(definition: &TaskDefinition) -> Result<(), ApiError> {
 }
 
 fn check_platform(definition: &TaskDefinition) -> Result<(), ApiError> {
+    if let Some(storage) = definition.ephemeral_storage_gib
+        && !EPHEMERAL_STORAGE_GIB.contains(&storage)
+    {
+        return Err(client("Ephemeral storage size must be between 20 GiB and 200 GiB."));
+    }
     let Some(platform) = &definition.runtime_platform else {
         return Ok(());
     };
@@ -454,10 +467,11 @@ fn check_platform(definition: &TaskDefinition) -> Result<(), ApiError> {
     if let Some(family) = of("operatingSystemFamily").filter(|family| *family != "LINUX") {
         return Err(unsupported(&format!("operatingSystemFamily {family}")));
     }
-    if let Some(storage) = definition.ephemeral_storage_gib
-        && !(20..=200).contains(&storage)
-    {
-        return Err(client("Ephemeral storage size must be between 21 GiB and 200 GiB."));
+    // Tasks run on the processor that Honmaru runs on; another one's images would fail with a riddle at their start.
+    if let Some(architecture) = of("cpuArchitecture").filter(|architecture| *architecture != ARCHITECTURE) {
+        return Err(unsupported(&format!(
+            "cpuArchitecture {architecture} on this {ARCHITECTURE} machine"
+        )));
     }
     Ok(())
 }

@@ -10,9 +10,7 @@ use crate::error::invalid;
 use crate::input::Input;
 use crate::machine::idempotency::{self, Claim, Earlier};
 use crate::machine::{Launch, Usage, launch, reservation};
-use crate::model::{
-    Cluster, ContainerOverride, NetworkConfiguration, Node, Tag, Task, TaskDefinition, TaskOverride, node_scope,
-};
+use crate::model::{Cluster, NetworkConfiguration, Node, Tag, Task, TaskDefinition, TaskOverride, node_scope};
 use crate::names::{arn, short_name};
 use honmaru_base::ApiError;
 use honmaru_machine::{Call, Tx};
@@ -243,16 +241,6 @@ fn read_overrides(input: &Input, definition: &TaskDefinition) -> Result<TaskOver
         let size = (cpu.or(definition.cpu), memory.or(definition.memory));
         if !matches!(size, (Some(cpu), Some(memory)) if super::fargate::is_fargate_size(cpu, memory)) {
             return Err(invalid("No Fargate configuration exists for given values."));
-        }
-    }
-    // AWS's answer names every container, overridden or not.
-    for container in &definition.containers {
-        if !overrides.container_overrides.iter().any(|o| o.name == container.name) {
-            let none = ContainerOverride {
-                name: container.name.clone(),
-                ..ContainerOverride::default()
-            };
-            overrides.container_overrides.push(none);
         }
     }
     Ok(overrides)

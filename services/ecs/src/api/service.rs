@@ -143,7 +143,13 @@ fn forget_events(tx: &mut Tx<'_>, call: &Call, key: &str) {
 pub fn delete_service(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
     let input = Input::new(input);
     let cluster = existing_name(tx, call, &input)?;
-    let mut service = find::service(tx, &call.scope, &cluster, input.required("service")?)?.clone();
+    let mut service = find::service(
+        tx,
+        &call.scope,
+        &cluster,
+        find::service_name(&cluster, input.required("service")?)?,
+    )?
+    .clone();
     match service.status {
         ServiceStatus::Inactive => return Err(crate::error::service_not_found()),
         ServiceStatus::Draining => {}

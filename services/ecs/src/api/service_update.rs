@@ -20,7 +20,13 @@ pub fn update_service(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Valu
     input.refuse(&REFUSED)?;
     check_controller(&input)?;
     let cluster = existing_name(tx, call, &input)?;
-    let mut service = find::service(tx, &call.scope, &cluster, input.required("service")?)?.clone();
+    let mut service = find::service(
+        tx,
+        &call.scope,
+        &cluster,
+        find::service_name(&cluster, input.required("service")?)?,
+    )?
+    .clone();
     if service.status != ServiceStatus::Active {
         return Err(ApiError::new("ServiceNotActiveException", "Service was not ACTIVE."));
     }

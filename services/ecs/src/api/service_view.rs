@@ -32,6 +32,9 @@ pub(super) fn describe(state: &State, call: &Call, input: Value) -> Result<Value
     };
     let (mut services, mut failures) = (Vec::new(), Vec::new());
     for name in &names {
+        find::service_name(&cluster, name)?;
+    }
+    for name in &names {
         match find::service(state, &call.scope, &cluster, name) {
             Ok(service) => services.push(view(state, &call.scope, service, tags)),
             Err(_) => failures.push(json!({

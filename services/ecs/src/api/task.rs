@@ -18,8 +18,9 @@ const REASON_CHARS_MAX: usize = 1_024;
 pub(super) fn stop(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
     let input = Input::new(input);
     let cluster = existing_name(tx, call, &input)?;
-    let task = find::task(tx, &call.scope, &cluster, input.required("task")?)
-        .ok_or_else(|| invalid("The referenced task was not found."))?;
+    let wanted = find::task_id(&cluster, input.required("task")?, "taskId")?;
+    let task =
+        find::task(tx, &call.scope, &cluster, wanted).ok_or_else(|| invalid("The referenced task was not found."))?;
     let id = task.id.clone();
     let reason = input.text("reason").unwrap_or_default();
     if reason.chars().count() > REASON_CHARS_MAX {
@@ -50,6 +51,9 @@ pub(super) fn describe(state: &State, call: &Call, input: Value) -> Result<Value
     };
     let (mut tasks, mut failures) = (Vec::new(), Vec::new());
     for name in &names {
+        find::task_id(&cluster, name, "taskId")?;
+    }
+    for name in &names {
         match find::task(state, &call.scope, &cluster, name) {
             Some(task) => tasks.push(task_view::view(state, &call.scope, task, tags)),
             None => failures.push(json!({
@@ -66,7 +70,7 @@ pub(super) fn list(state: &State, call: &Call, input: Value) -> Result<Value, Ap
     let cluster = existing_name(state, call, &input)?;
     input.refuse(&["daemonName"])?;
     if let Some(service) = input.text("serviceName") {
-        find::service(state, &call.scope, &cluster, service)?;
+        find::service(state, &call.scope, &cluster, find::service_name(&cluster, service)?)?;
     }
     let stopped = input.text("desiredStatus") == Some("STOPPED");
     // Ref: ListTasks: "no matches" for PENDING, because ECS never sets a task's desired status to it.

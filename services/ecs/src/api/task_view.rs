@@ -36,7 +36,7 @@ pub(super) fn view(state: &State, scope: &Scope, task: &Task, tags: Tags) -> Val
         "lastStatus": task.last_status.as_str(),
         "launchType": task.launch_type,
         "overrides": {
-            "containerOverrides": task.overrides.container_overrides,
+            "containerOverrides": container_overrides(task),
             "inferenceAcceleratorOverrides": [],
         },
         "tags": [],
@@ -91,6 +91,17 @@ pub(super) fn view(state: &State, scope: &Scope, task: &Task, tags: Tags) -> Val
         insert_some(overrides, "executionRoleArn", text(&task.overrides.execution_role_arn));
     }
     answer
+}
+
+/// AWS's answer names every container, overridden or not.
+fn container_overrides(task: &Task) -> Vec<Value> {
+    let given = &task.overrides.container_overrides;
+    let bare = task
+        .containers
+        .iter()
+        .filter(|c| given.iter().all(|o| o.name != c.name));
+    let given = given.iter().map(|over| json!(over));
+    given.chain(bare.map(|c| json!({ "name": c.name }))).collect()
 }
 
 fn attachments(task: &Task) -> Value {

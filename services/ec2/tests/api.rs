@@ -1,0 +1,260 @@
+//! The operations by their names and JSON, as the wire calls them: what surrounds the default VPC, and rules.
+
+use honmaru_base::{ApiError, Scope, SeededRng, Time};
+use honmaru_machine::{Call, Handler, Principal, PrincipalKind, State, Tx};
+use serde_json::{Value, json};
+
+struct Lab {
+    state: State,
+    rng: SeededRng,
+    vpc: String,
+}
+
+fn scope() -> Scope {
+    Scope::new("000000000000", "us-east-1").expect("both are valid")
+}
+
+impl Lab {
+    fn new() -> Self {
+        let mut state = State::new();
+        honmaru_ec2::register(&mut state);
+        let mut rng = SeededRng::from_u64(3);
+        let mut tx = Tx::new(&mut state, Time(0), &mut rng);
+        let range = "172.31.0.0/16".parse().expect("a range");
+        let vpc = honmaru_ec2::ensure_default_vpc(&mut tx, &scope(), range).expect("a range is free");
+        tx.commit();
+        Self { state, rng, vpc }
+    }
+
+    fn call(&mut self, name: &str, input: Value) -> Result<Value, ApiError> {
+        let call = Call {
+            scope: scope(),
+            principal: Principal {
+                account: scope().account,
+                arn: "arn:aws:iam::000000000000:root".to_owned(),
+                user_id: "000000000000".to_owned(),
+                kind: PrincipalKind::Root,
+                access_key_id: "test".to_owned(),
+                tags: Vec::new(),
+                session_policies: Vec::new(),
+                session: None,
+            },
+            request_id: "r".to_owned(),
+            now: Time(0),
+            source_ip: None,
+            user_agent: String::new(),
+            host: String::new(),
+            secure: false,
+        };
+        let mut operations = honmaru_ec2::operations().into_iter();
+        let operation = operations.find(|operation| operation.name == name).expect(name);
+        let access = (operation.access)(&self.state, &call, &input);
+        assert_eq!(access[0].action, format!("ec2:{name}"));
+        match operation.handler {
+            Handler::Read(read) => read(&self.state, &call, input),
+            Handler::Write(write) => {
+                let mut tx = Tx::new(&mut self.state, Time(0), &mut self.rng);
+                match write(&mut tx, &call, input) {
+                    Ok(answer) => {
+                        tx.commit();
+                        Ok(answer)
+                    }
+                    Err(error) => {
+                        tx.roll_back();
+                        Err(error)
+                    }
+                }
+            }
+            Handler::Async(_) => panic!("{name} is asynchronous"),
+        }
+    }
+
+    fn ok(&mut self, name: &str, input: Value) -> Value {
+        self.call(name, input).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    fn fails(&mut self, name: &str, input: Value) -> String {
+        match self.call(name, input) {
+            Ok(answer) => panic!("{name} answered {answer}"),
+            Err(error) => error.code,
+        }
+    }
+
+    fn group(&mut self, name: &str) -> String {
+        let made = self.ok("CreateSecurityGroup", json!({ "GroupName": name, "Description": "d" }));
+        made["GroupId"].as_str().expect("an id").to_owned()
+    }
+}
+
+fn filter(name: &str, value: &str) -> Value {
+    json!([{ "Name": name, "Values": [value] }])
+}
+
+#[test]
+fn the_default_vpc_has_what_aws_makes_with_one() {
+    let mut lab = Lab::new();
+    let vpc = lab.vpc.clone();
+    let main = json!({ "Filters": [
+        { "Name": "vpc-id", "Values": [vpc] }, { "Name": "association.main", "Values": ["true"] },
+    ] });
+    let tables = lab.ok("DescribeRouteTables", main);
+    let table = &tables["RouteTables"][0];
+    let routes: Vec<&str> = [0, 1]
+        .iter()
+        .filter_map(|n| table["Routes"][n]["DestinationCidrBlock"].as_str())
+        .collect();
+    assert_eq!(routes, ["172.31.0.0/16", "0.0.0.0/0"]);
+    // What Vpc.fromLookup of the CDK takes for a public subnet: its table, or the main one, has a route to an igw.
+    let gateway = table["Routes"][1]["GatewayId"].as_str().expect("an id").to_owned();
+    assert!(gateway.starts_with("igw-"));
+    let attached = json!({ "Filters": filter("attachment.vpc-id", &lab.vpc) });
+    let gateways = lab.ok("DescribeInternetGateways", attached);
+    assert_eq!(gateways["InternetGateways"][0]["InternetGatewayId"], json!(gateway));
+    let by_subnet = json!({ "Filters": filter("association.subnet-id", "subnet-1") });
+    assert_eq!(lab.ok("DescribeRouteTables", by_subnet)["RouteTables"], json!([]));
+
+    let acls = lab.ok("DescribeNetworkAcls", json!({ "Filters": filter("default", "true") }));
+    assert_eq!(acls["NetworkAcls"][0]["Associations"].as_array().map(Vec::len), Some(3));
+    assert_eq!(acls["NetworkAcls"][0]["Entries"].as_array().map(Vec::len), Some(4));
+
+    let options = lab.ok("DescribeVpcs", json!({}))["Vpcs"][0]["DhcpOptionsId"].clone();
+    let found = lab.ok("DescribeDhcpOptions", json!({ "DhcpOptionsIds": [options] }));
+    assert_eq!(found["DhcpOptions"][0]["DhcpOptionsId"], options);
+}
+
+#[test]
+fn what_there_is_none_of_is_an_empty_list_and_no_id_of_it_is_found() {
+    let mut lab = Lab::new();
+    for (name, list, ids, code) in [
+        (
+            "DescribeAddresses",
+            "Addresses",
+            "AllocationIds",
+            "InvalidAllocationID.NotFound",
+        ),
+        (
+            "DescribeInstances",
+            "Reservations",
+            "InstanceIds",
+            "InvalidInstanceID.NotFound",
+        ),
+        (
+            "DescribeNatGateways",
+            "NatGateways",
+            "NatGatewayIds",
+            "NatGatewayNotFound",
+        ),
+        (
+            "DescribeVpcEndpoints",
+            "VpcEndpoints",
+            "VpcEndpointIds",
+            "InvalidVpcEndpointId.NotFound",
+        ),
+        (
+            "DescribeVpnGateways",
+            "VpnGateways",
+            "VpnGatewayIds",
+            "InvalidVpnGatewayID.NotFound",
+        ),
+    ] {
+        let filtered = json!({ "Filters": filter("attachment.vpc-id", "vpc-1") });
+        assert_eq!(lab.ok(name, filtered), json!({ list: [] }), "{name}");
+        assert_eq!(lab.fails(name, json!({ ids: ["x-1"] })), code, "{name}");
+    }
+    assert_eq!(
+        lab.fails("DescribeRouteTables", json!({ "RouteTableIds": ["rtb-1"] })),
+        "InvalidRouteTableID.NotFound"
+    );
+    assert_eq!(
+        lab.fails("DescribeRouteTables", json!({ "Filters": filter("nope", "1") })),
+        "InvalidParameterValue"
+    );
+    assert_eq!(
+        lab.fails("DescribeAvailabilityZones", json!({ "ZoneNames": ["mars-1a"] })),
+        "InvalidParameterValue"
+    );
+}
+
+#[test]
+fn descriptions_of_rules_change_by_rule_and_by_id() {
+    let mut lab = Lab::new();
+    let group = lab.group("web");
+    let permission = |text: Option<&str>| {
+        let range = match text {
+            Some(text) => json!({ "CidrIp": "10.0.0.0/8", "Description": text }),
+            None => json!({ "CidrIp": "10.0.0.0/8" }),
+        };
+        json!([{ "IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [range] }])
+    };
+    let made = lab.ok(
+        "AuthorizeSecurityGroupIngress",
+        json!({ "GroupId": group, "IpPermissions": permission(Some("one")) }),
+    );
+    let rule = made["SecurityGroupRules"][0]["SecurityGroupRuleId"].clone();
+    let description = |lab: &mut Lab| {
+        let found = lab.ok("DescribeSecurityGroupRules", json!({ "SecurityGroupRuleIds": [rule] }));
+        found["SecurityGroupRules"][0]["Description"].clone()
+    };
+    let update = "UpdateSecurityGroupRuleDescriptionsIngress";
+    let input = json!({ "GroupId": group, "IpPermissions": permission(Some("two")) });
+    assert_eq!(lab.ok(update, input.clone()), json!({ "Return": true }));
+    assert_eq!(description(&mut lab), json!("two"));
+    lab.ok(update, json!({ "GroupId": group, "IpPermissions": permission(None) }));
+    assert_eq!(description(&mut lab), Value::Null);
+    let by_id = json!([{ "SecurityGroupRuleId": rule, "Description": "three" }]);
+    lab.ok(
+        update,
+        json!({ "GroupId": group, "SecurityGroupRuleDescriptions": by_id }),
+    );
+    assert_eq!(description(&mut lab), json!("three"));
+
+    // The other direction has no such rule, nor may anything but AWS's characters stand in a description.
+    let egress = "UpdateSecurityGroupRuleDescriptionsEgress";
+    assert_eq!(lab.fails(egress, input), "InvalidPermission.NotFound");
+    assert_eq!(lab.fails(update, json!({ "GroupId": group })), "MissingParameter");
+    let strange = json!({ "GroupId": group, "IpPermissions": permission(Some("l\u{e9}")) });
+    assert_eq!(lab.fails(update, strange.clone()), "InvalidParameterValue");
+    assert_eq!(
+        lab.fails("AuthorizeSecurityGroupIngress", strange),
+        "InvalidParameterValue"
+    );
+}
+
+#[test]
+fn groups_are_found_by_what_they_let_out_and_in() {
+    let mut lab = Lab::new();
+    let (web, db) = (lab.group("web"), lab.group("db"));
+    let pair = json!([{ "IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432,
+        "UserIdGroupPairs": [{ "GroupId": web }] }]);
+    lab.ok(
+        "AuthorizeSecurityGroupIngress",
+        json!({ "GroupId": db, "IpPermissions": pair }),
+    );
+    let all = json!([{ "IpProtocol": "-1", "IpRanges": [{ "CidrIp": "0.0.0.0/0" }] }]);
+    lab.ok(
+        "RevokeSecurityGroupEgress",
+        json!({ "GroupId": db, "IpPermissions": all }),
+    );
+    let mut found = |name: &str, value: &str| {
+        let groups = lab.ok("DescribeSecurityGroups", json!({ "Filters": filter(name, value) }));
+        let names = groups["SecurityGroups"].as_array().into_iter().flatten();
+        let mut names: Vec<String> = names
+            .filter_map(|g| Some(g["GroupName"].as_str()?.to_owned()))
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(found("ip-permission.group-name", "web"), ["db"]);
+    assert_eq!(found("egress.ip-permission.cidr", "0.0.0.0/0"), ["default", "web"]);
+    assert_eq!(found("egress.ip-permission.to-port", "5432"), Vec::<String>::new());
+    let vpc = lab.vpc.clone();
+    let groups = lab.ok(
+        "GetSecurityGroupsForVpc",
+        json!({ "VpcId": vpc, "Filters": filter("group-name", "d*") }),
+    );
+    assert_eq!(groups["SecurityGroupForVpcs"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        lab.fails("GetSecurityGroupsForVpc", json!({ "VpcId": "vpc-1" })),
+        "InvalidVpcID.NotFound"
+    );
+}
