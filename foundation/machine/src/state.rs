@@ -48,6 +48,17 @@ impl State {
         self.table::<R>().rows.get(scope)?.get(key).map(Arc::as_ref)
     }
 
+    /// How many rows a scope has. Costs as much as a look at one row.
+    pub fn count<R: Resource>(&self, scope: &Scope) -> usize {
+        self.table::<R>().rows.get(scope).map_or(0, |rows| rows.len())
+    }
+
+    /// How many rows [`State::find`] would find. Costs as much as a look at one row.
+    pub fn count_found<R: Resource>(&self, scope: &Scope, index: &'static str, value: &str) -> usize {
+        let keys = self.table::<R>().index.get(&(scope.clone(), index, value.to_owned()));
+        keys.map_or(0, |keys| keys.len())
+    }
+
     /// All rows of a scope in the order of their keys.
     pub fn list<R: Resource>(&self, scope: &Scope) -> impl DoubleEndedIterator<Item = (&str, &R)> {
         self.table::<R>()

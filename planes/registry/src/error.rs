@@ -6,7 +6,7 @@ use honmaru_images::{DigestError, ManifestError, StoreError};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-/// The specification's error codes, and the registered ones of the distribution project.
+/// The specification's error codes, and `TAG_INVALID`, which ECR and the distribution project have beside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
     /// A blob is not known to the repository.
@@ -39,9 +39,9 @@ pub enum ErrorCode {
     TooManyRequests,
     /// A tag is malformed, or cannot be changed.
     TagInvalid,
-    /// A number of results is malformed. Ref: distribution project.
+    /// A number of results is malformed; the specification has no code of its own for it.
     PaginationNumberInvalid,
-    /// A range does not fit. Ref: distribution project.
+    /// A chunk's range does not fit; the specification has no code of its own for it.
     RangeInvalid,
     /// Our fault.
     Unknown,
@@ -52,7 +52,7 @@ impl ErrorCode {
     pub const fn text(self) -> &'static str {
         match self {
             Self::BlobUnknown => "BLOB_UNKNOWN",
-            Self::BlobUploadInvalid => "BLOB_UPLOAD_INVALID",
+            Self::BlobUploadInvalid | Self::RangeInvalid => "BLOB_UPLOAD_INVALID",
             Self::BlobUploadUnknown => "BLOB_UPLOAD_UNKNOWN",
             Self::DigestInvalid => "DIGEST_INVALID",
             Self::ManifestBlobUnknown => "MANIFEST_BLOB_UNKNOWN",
@@ -63,11 +63,9 @@ impl ErrorCode {
             Self::SizeInvalid => "SIZE_INVALID",
             Self::Unauthorized => "UNAUTHORIZED",
             Self::Denied => "DENIED",
-            Self::Unsupported => "UNSUPPORTED",
+            Self::Unsupported | Self::PaginationNumberInvalid => "UNSUPPORTED",
             Self::TooManyRequests => "TOOMANYREQUESTS",
             Self::TagInvalid => "TAG_INVALID",
-            Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
-            Self::RangeInvalid => "RANGE_INVALID",
             Self::Unknown => "UNKNOWN",
         }
     }

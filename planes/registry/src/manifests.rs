@@ -1,12 +1,12 @@
 //! Manifests: reading, writing, deleting. Ref: specification, "Pulling manifests", "Pushing Manifests".
 
 use crate::blobs::matches;
-use crate::registry::{InRepository, Registry};
-use crate::response::{empty, set, set_digest};
-use crate::route::manifest_ref;
-use crate::{ErrorCode, ManifestRef, NewManifest, RegistryBody, RegistryError, Repositories, Resolved};
+use crate::registry::{InRepository, Registry, parameters};
+use crate::response::{empty, not_modified, set, set_digest};
+use crate::route::{manifest_ref, readable_ref};
+use crate::{Action, ErrorCode, ManifestRef, NewManifest, RegistryBody, RegistryError, Repositories, Resolved};
 use bytes::{Bytes, BytesMut};
-use honmaru_images::{Algorithm, Digest, MANIFEST_BYTES_MAX, Manifest, ManifestError, Platform, media_type};
+use honmaru_images::{Algorithm, Digest, MANIFEST_BYTES_MAX, Manifest, ManifestError, Platform, is_tag, media_type};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Body;
@@ -16,6 +16,10 @@ use tokio::time::timeout;
 /// Says that the registry indexes `subject`, so that the client need not. Ref: specification, "Pushing Manifests with
 /// Subject".
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+/// The tags that were set by parameters. Ref: specification, "Pushing Manifests", end-7b.
+const TAG: HeaderName = HeaderName::from_static("oci-tag");
+/// Tags that one request may set by parameters. Ref: specification, "Pushing Manifests": at least 10.
+const TAG_PARAMETERS_MAX: usize = 100;
 /// Configurations that are read for their platform; larger ones are stored all the same.
 const CONFIG_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
@@ -33,12 +37,12 @@ impl<R: Repositories> Registry<R> {
         at: InRepository<'_, R::Caller, B>,
         reference: &str,
     ) -> Result<Response<RegistryBody>, RegistryError> {
-        let reference = manifest_ref(reference)?;
+        let reference = readable_ref(reference)?;
         let found = self.resolve(at.caller, at.repository, &reference).await?;
         let Resolved { digest, media_type } = found.ok_or_else(|| unknown(&reference))?;
         let etag = format!("\"{digest}\"");
         if matches(at.request.headers(), header::IF_NONE_MATCH, &etag) {
-            return Ok(empty(StatusCode::NOT_MODIFIED));
+            return Ok(not_modified(&etag, &digest));
         }
         let bytes = self.manifest_bytes(&digest).await?.ok_or_else(|| unknown(&reference))?;
         let length = bytes.len();
@@ -49,6 +53,21 @@ impl<R: Repositories> Registry<R> {
         set(headers, header::ETAG, &etag);
         set_digest(headers, &digest);
         Ok(response)
+    }
+
+    /// The manifest that a tag or digest means, fetched from upstream where the repository mirrors one and lacks it. For
+    /// readers beside the protocol: a node that starts a task.
+    pub async fn pull(
+        &self,
+        caller: &R::Caller,
+        repository: &str,
+        reference: &ManifestRef,
+    ) -> Result<Option<Resolved>, RegistryError> {
+        let repositories = &self.shared.repositories;
+        repositories
+            .admit(caller, Action::ManifestRead, Some(repository))
+            .await?;
+        self.resolve(caller, repository, reference).await
     }
 
     /// What the repository has, or what its upstream gave it just now.
@@ -107,6 +126,11 @@ impl<R: Repositories> Registry<R> {
             request,
         } = at;
         let reference = manifest_ref(reference)?;
+        let tags = match &reference {
+            ManifestRef::Tag(tag) => vec![tag.clone()],
+            ManifestRef::Digest(_) => tag_parameters(&request)?,
+        };
+        let by_digest = matches!(reference, ManifestRef::Digest(_));
         let declared = request
             .headers()
             .get(header::CONTENT_TYPE)
@@ -114,7 +138,7 @@ impl<R: Repositories> Registry<R> {
         let declared = declared.map(|kind| kind.split(';').next().unwrap_or(kind).trim().to_owned());
         let bytes = self.manifest_body(request.into_body()).await?;
         let (digest, manifest) = self
-            .store_manifest(caller, repository, &reference, bytes, declared.as_deref())
+            .store_tagged(caller, repository, &reference, tags.clone(), bytes, declared.as_deref())
             .await?;
         let mut response = empty(StatusCode::CREATED);
         let headers = response.headers_mut();
@@ -126,6 +150,11 @@ impl<R: Repositories> Registry<R> {
         set_digest(headers, &digest);
         if let Some(subject) = &manifest.subject {
             set(headers, SUBJECT, subject.digest.as_str());
+        }
+        for tag in tags.iter().filter(|_| by_digest) {
+            if let Ok(tag) = HeaderValue::from_str(tag) {
+                headers.append(TAG, tag);
+            }
         }
         Ok(response)
     }
@@ -140,10 +169,27 @@ impl<R: Repositories> Registry<R> {
         bytes: Bytes,
         declared: Option<&str>,
     ) -> Result<(Digest, Manifest), RegistryError> {
+        let tags = match reference {
+            ManifestRef::Tag(tag) => vec![tag.clone()],
+            ManifestRef::Digest(_) => Vec::new(),
+        };
+        self.store_tagged(caller, repository, reference, tags, bytes, declared)
+            .await
+    }
+
+    async fn store_tagged(
+        &self,
+        caller: &R::Caller,
+        repository: &str,
+        reference: &ManifestRef,
+        tags: Vec<String>,
+        bytes: Bytes,
+        declared: Option<&str>,
+    ) -> Result<(Digest, Manifest), RegistryError> {
         let manifest = Manifest::parse(&bytes, declared)?;
-        let (algorithm, tag) = match reference {
-            ManifestRef::Tag(tag) => (Algorithm::Sha256, Some(tag.clone())),
-            ManifestRef::Digest(digest) => (digest.algorithm(), None),
+        let algorithm = match reference {
+            ManifestRef::Tag(_) => Algorithm::Sha256,
+            ManifestRef::Digest(digest) => digest.algorithm(),
         };
         let digest = Digest::of(algorithm, &bytes);
         if let ManifestRef::Digest(expected) = reference
@@ -163,7 +209,7 @@ impl<R: Repositories> Registry<R> {
         let new = NewManifest {
             digest: digest.clone(),
             size: bytes.len() as u64,
-            tag,
+            tags,
             manifest: manifest.clone(),
             platform,
         };
@@ -246,7 +292,7 @@ impl<R: Repositories> Registry<R> {
         at: InRepository<'_, R::Caller, B>,
         reference: &str,
     ) -> Result<Response<RegistryBody>, RegistryError> {
-        let reference = manifest_ref(reference)?;
+        let reference = readable_ref(reference)?;
         match self
             .shared
             .repositories
@@ -257,4 +303,23 @@ impl<R: Repositories> Registry<R> {
             false => Err(unknown(&reference)),
         }
     }
+}
+
+/// The `tag` parameters of a push by digest, each once.
+fn tag_parameters<B>(request: &http::Request<B>) -> Result<Vec<String>, RegistryError> {
+    let mut tags: Vec<String> = Vec::new();
+    for tag in parameters(request, "tag") {
+        if !is_tag(&tag) {
+            let message = "manifest tag did not match the form of a tag";
+            return Err(RegistryError::new(ErrorCode::TagInvalid, message));
+        }
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+        if tags.len() > TAG_PARAMETERS_MAX {
+            let message = format!("a request may set at most {TAG_PARAMETERS_MAX} tags");
+            return Err(RegistryError::new(ErrorCode::TagInvalid, message).with_status(StatusCode::URI_TOO_LONG));
+        }
+    }
+    Ok(tags)
 }

@@ -5,7 +5,7 @@ use crate::route::{Route, Target};
 use crate::{Action, ErrorCode, RegistryBody, RegistryError, Repositories, response};
 use bytes::Bytes;
 use honmaru_images::{BlobStore, RemoteLimits, Remotes};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, header};
 use hyper::body::Body;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,11 +122,11 @@ impl<R: Repositories> Registry<R> {
             return if is_read {
                 Ok(response::json(&serde_json::json!({}), "application/json"))
             } else {
-                unsupported()
+                Ok(unsupported("GET, HEAD"))
             };
         };
         let Some(action) = target.action(&method) else {
-            return unsupported();
+            return Ok(unsupported(target.methods()));
         };
         self.shared
             .repositories
@@ -154,17 +154,23 @@ impl<R: Repositories> Registry<R> {
     }
 }
 
-fn unsupported() -> Result<Response<RegistryBody>, RegistryError> {
-    Err(
-        RegistryError::new(ErrorCode::Unsupported, "the operation is unsupported")
-            .with_status(StatusCode::METHOD_NOT_ALLOWED),
-    )
+/// 405 with the methods that there are. Ref: RFC 9110 section 15.5.6.
+fn unsupported(methods: &'static str) -> Response<RegistryBody> {
+    let mut response = RegistryError::new(ErrorCode::Unsupported, "the operation is unsupported").response();
+    let headers = response.headers_mut();
+    headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+    response
 }
 
-/// A parameter of the query.
+/// A parameter of the query: the first of that name.
 pub(crate) fn parameter<B>(request: &Request<B>, name: &str) -> Option<String> {
-    let query = request.uri().query()?;
+    parameters(request, name).next()
+}
+
+/// All parameters of that name in their order.
+pub(crate) fn parameters<B>(request: &Request<B>, name: &str) -> impl Iterator<Item = String> {
+    let query = request.uri().query().unwrap_or_default();
     form_urlencoded::parse(query.as_bytes())
-        .find(|(key, _)| key == name)
+        .filter(move |(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
 }

@@ -58,8 +58,8 @@ pub struct NewManifest {
     pub digest: Digest,
     /// Length of its bytes.
     pub size: u64,
-    /// The tag to set; none when it was pushed by digest.
-    pub tag: Option<String>,
+    /// The tags to set, all or none of them; empty when it was pushed by digest alone.
+    pub tags: Vec<String>,
     /// The manifest, parsed and valid.
     pub manifest: Manifest,
     /// The platform that the image's configuration says, where it says one.
@@ -201,7 +201,7 @@ pub trait Repositories: Send + Sync + 'static {
         reference: &ManifestRef,
     ) -> impl Future<Output = Result<Option<Resolved>, RegistryError>> + Send;
 
-    /// Records a manifest and sets its tag. It may refuse: an immutable tag, missing manifests of an index.
+    /// Records a manifest and sets its tags. It may refuse: an immutable tag, missing manifests of an index.
     fn put_manifest(
         &self,
         caller: &Self::Caller,
@@ -240,6 +240,11 @@ pub trait Repositories: Send + Sync + 'static {
         caller: &Self::Caller,
         repository: &str,
     ) -> impl Future<Output = Result<Option<Upstream>, RegistryError>> + Send;
+
+    /// Whether the caller's registry gives blobs of one repository to another without an upload.
+    fn may_mount(&self, _caller: &Self::Caller) -> impl Future<Output = Result<bool, RegistryError>> + Send {
+        std::future::ready(Ok(true))
+    }
 
     /// Whether upstream is to be asked now whether a tag that the repository has names something else by now. Whoever is
     /// told so has the check: nobody else is told so until it is made, or is long over.

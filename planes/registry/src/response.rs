@@ -16,6 +16,14 @@ pub(crate) fn empty(status: StatusCode) -> Response<RegistryBody> {
     response
 }
 
+/// The answer to a condition that what the client has still meets. Ref: RFC 9110 section 15.4.5.
+pub(crate) fn not_modified(etag: &str, digest: &Digest) -> Response<RegistryBody> {
+    let mut response = empty(StatusCode::NOT_MODIFIED);
+    set(response.headers_mut(), header::ETAG, etag);
+    set_digest(response.headers_mut(), digest);
+    response
+}
+
 /// An answer with JSON.
 pub(crate) fn json(value: &impl serde::Serialize, media_type: &'static str) -> Response<RegistryBody> {
     // Answers are plain data with text keys; serde_json cannot fail on them.

@@ -64,6 +64,17 @@ impl Route {
 }
 
 impl Target {
+    /// The methods that the protocol has for it, as the header `Allow` lists them.
+    pub(crate) const fn methods(&self) -> &'static str {
+        match self {
+            Self::Blob(_) => "GET, HEAD, DELETE",
+            Self::Uploads => "POST",
+            Self::Upload(_) => "GET, HEAD, PATCH, PUT, DELETE",
+            Self::Manifest(_) => "GET, HEAD, PUT, DELETE",
+            Self::Tags | Self::Referrers(_) => "GET, HEAD",
+        }
+    }
+
     /// What a method does to it; nothing where the protocol has no such method.
     pub fn action(&self, method: &Method) -> Option<Action> {
         let is_read = matches!(*method, Method::GET | Method::HEAD);
@@ -122,6 +133,15 @@ pub(crate) fn manifest_ref(text: &str) -> Result<crate::ManifestRef, RegistryErr
         ErrorCode::TagInvalid,
         "manifest tag did not match the form of a tag",
     ))
+}
+
+/// The same for what is only looked for: what cannot be a tag is the tag of nothing. Ref: the specification's conformance
+/// suite 1.1 asks for `.INVALID_MANIFEST_NAME` and expects 404.
+pub(crate) fn readable_ref(text: &str) -> Result<crate::ManifestRef, RegistryError> {
+    manifest_ref(text).map_err(|error| match error.code {
+        ErrorCode::TagInvalid => RegistryError::new(ErrorCode::ManifestUnknown, "manifest unknown"),
+        _ => error,
+    })
 }
 
 #[cfg(test)]

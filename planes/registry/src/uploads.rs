@@ -150,6 +150,9 @@ impl<R: Repositories> Registry<R> {
             return Ok(None);
         };
         let repositories = &self.shared.repositories;
+        if !repositories.may_mount(caller).await? {
+            return Ok(None);
+        }
         // Whoever may not read there learns nothing, not even that the blob exists.
         if repositories.admit(caller, Action::BlobRead, Some(from)).await.is_err() {
             return Ok(None);

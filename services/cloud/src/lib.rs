@@ -9,6 +9,7 @@ mod applied;
 mod checks;
 mod edge;
 mod images;
+mod imports;
 mod node;
 mod provision;
 mod release;
@@ -18,6 +19,7 @@ mod targets;
 pub use applied::observe_edge_applied;
 pub use edge::edge_config;
 pub use images::{ImageName, parse_image};
+pub use imports::{WantedImage, image_answered, wanted_images};
 pub use node::node_desired;
 
 use honmaru_machine::{Handler, Operation, Reconciler, State};
@@ -47,6 +49,7 @@ pub fn register_all(state: &mut State) {
     honmaru_ecr_public::register(state);
     honmaru_ecs::register(state);
     state.register::<applied::EdgeApplied>();
+    state.register::<imports::ImageImport>();
 }
 
 /// Every service with its operations, by botocore's name.

@@ -1,12 +1,13 @@
 //! PROVISIONING tasks get what they need from other services: an interface, images, log groups. What cannot be had
-//! ends the task with AWS's text for it.
+//! ends the task with AWS's text for it. An image of a mirror that is not there yet is asked for, and the task waits.
 
 use crate::images::{ImageName, parse_image};
+use crate::imports::{ImageImport, WantedImage, answer_to, forget_answered};
 use honmaru_base::{ApiError, Scope, Time, uuid};
 use honmaru_contract::node::ImageSource;
 use honmaru_ecr::Reference;
 use honmaru_ecs::{Interface, LastStatus, Task, TaskDefinition, task_definition_key};
-use honmaru_machine::{Reconciler, State, Tx};
+use honmaru_machine::{Reconciler, Resource, State, Tx};
 use std::collections::BTreeMap;
 
 /// The controller.
@@ -18,7 +19,7 @@ impl Reconciler for Provision {
     }
 
     fn watches(&self) -> &'static [&'static str] {
-        &["ecs.task", "ecs.node"]
+        &["ecs.task", "ecs.node", ImageImport::KIND]
     }
 
     fn reconcile(&mut self, tx: &mut Tx<'_>) -> Option<Time> {
@@ -32,11 +33,13 @@ impl Reconciler for Provision {
                 honmaru_ecs::fail_provisioning(tx, &scope, &task.id, &reason);
             }
         }
+        forget_answered(tx);
         None
     }
 }
 
-/// All or nothing: the interface comes last, so that nothing before it must be taken back.
+/// All or nothing: the interface comes last, so that nothing before it must be taken back. A task whose image is under way
+/// stays as it is.
 fn provision(tx: &mut Tx<'_>, scope: &Scope, task: &Task) -> Result<(), String> {
     let key = task_definition_key(&task.family, task.revision);
     let definition = tx
@@ -44,8 +47,16 @@ fn provision(tx: &mut Tx<'_>, scope: &Scope, task: &Task) -> Result<(), String> 
         .cloned()
         .ok_or_else(|| "ResourceInitializationError: the task definition does not exist".to_owned())?;
     let mut images = BTreeMap::new();
+    let mut is_whole = true;
     for container in &definition.containers {
-        images.insert(container.name.clone(), resolve(tx, scope, &container.image)?);
+        // Every container asks, so that all that is missing comes at the same time.
+        match resolve(tx, scope, &container.image)? {
+            Some(source) => drop(images.insert(container.name.clone(), source)),
+            None => is_whole = false,
+        }
+    }
+    if !is_whole {
+        return Ok(());
     }
     log_groups(tx, scope, &definition)?;
     let interface = interface(tx, scope, task).map_err(|err| {
@@ -66,14 +77,14 @@ const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
 };
 
 /// Where an image comes from. One of this cloud's registry is pinned to the manifest that it means at this moment, so
-/// that a tag that moves later changes no task that was started before.
-fn resolve(tx: &mut Tx<'_>, scope: &Scope, image: &str) -> Result<ImageSource, String> {
+/// that a tag that moves later changes no task that was started before. Nothing while it is under way from upstream.
+fn resolve(tx: &mut Tx<'_>, scope: &Scope, image: &str) -> Result<Option<ImageSource>, String> {
     let (of, repository, reference) = match parse_image(scope, image) {
         ImageName::Remote(reference) => {
-            return Ok(ImageSource::Remote {
+            return Ok(Some(ImageSource::Remote {
                 reference,
                 credentials: None,
-            });
+            }));
         }
         ImageName::Own {
             scope,
@@ -81,6 +92,16 @@ fn resolve(tx: &mut Tx<'_>, scope: &Scope, image: &str) -> Result<ImageSource, S
             reference,
         } => (scope, repository, Reference::parse(&reference)),
     };
+    match upstream(tx, scope, &of, &repository, &reference) {
+        Upstream::Asked => return Ok(None),
+        Upstream::Failed(why) => {
+            return Err(format!(
+                "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {image}: \
+                 {why}"
+            ));
+        }
+        Upstream::Nothing => {}
+    }
     if honmaru_ecr::resolve_image(tx, &of, &repository, &reference).is_none() {
         return Err(format!(
             "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {image}: \
@@ -94,9 +115,47 @@ fn resolve(tx: &mut Tx<'_>, scope: &Scope, image: &str) -> Result<ImageSource, S
         )
     })?;
     honmaru_ecr::record_pull(tx, &of, &repository, &manifest.digest);
-    Ok(ImageSource::Local {
+    Ok(Some(ImageSource::Local {
         manifest_digest: manifest.digest,
-    })
+    }))
+}
+
+/// What upstream has to do with an image.
+enum Upstream {
+    /// Nothing: the repository is no mirror, or what it has is good.
+    Nothing,
+    /// It is asked just now.
+    Asked,
+    /// It was asked, and the mirror does not have the image.
+    Failed(String),
+}
+
+/// Asks upstream for an image that a mirror lacks, or whose tag is due to be compared. A task fills the mirrors of its own
+/// account only: nobody makes repositories in another one.
+fn upstream(tx: &mut Tx<'_>, scope: &Scope, of: &Scope, repository: &str, reference: &Reference) -> Upstream {
+    if of.account != scope.account || honmaru_ecr::upstream_of(tx, of, repository).is_none() {
+        return Upstream::Nothing;
+    }
+    let is_missing = honmaru_ecr::select_platform(tx, of, repository, reference, ARCHITECTURE).is_none();
+    let (text, is_due) = match reference {
+        Reference::Tag(tag) => (tag, honmaru_ecr::is_check_due(tx, of, repository, tag, tx.now())),
+        Reference::Digest(digest) => (digest, false),
+    };
+    if !is_missing && !is_due {
+        return Upstream::Nothing;
+    }
+    let wanted = WantedImage {
+        scope: of.clone(),
+        repository: repository.to_owned(),
+        reference: text.clone(),
+        architecture: ARCHITECTURE.to_owned(),
+    };
+    match answer_to(tx, wanted) {
+        None => Upstream::Asked,
+        Some(Err(why)) if is_missing => Upstream::Failed(why),
+        // What is cached is good when upstream cannot be asked.
+        Some(Ok(()) | Err(_)) => Upstream::Nothing,
+    }
 }
 
 fn log_groups(tx: &mut Tx<'_>, scope: &Scope, definition: &TaskDefinition) -> Result<(), String> {

@@ -73,6 +73,13 @@ impl Layers for Memory {
     fn get_blob(&self, digest: String, _bytes_max: u64) -> BoxFuture<Result<Option<Vec<u8>>, ApiError>> {
         done(Ok(self.0.blobs.lock().unwrap().get(&digest).cloned()))
     }
+    fn blob_sizes(&self, digests: Vec<String>) -> BoxFuture<Result<Vec<Option<u64>>, ApiError>> {
+        let blobs = self.0.blobs.lock().unwrap();
+        let sizes = digests
+            .iter()
+            .map(|digest| blobs.get(digest).map(|blob| blob.len() as u64));
+        done(Ok(sizes.collect()))
+    }
     fn keep(&self, digests: Vec<String>) -> BoxFuture<Kept> {
         self.0.kept.lock().unwrap().extend(digests);
         let kept: Kept = Box::new(());

@@ -96,6 +96,15 @@ impl Layers for StoredLayers {
         })
     }
 
+    fn blob_sizes(&self, digests: Vec<String>) -> BoxFuture<Result<Vec<Option<u64>>, ApiError>> {
+        let size = |digest: &String| match digest.parse::<Digest>() {
+            Ok(digest) => self.store.stat(&digest).map(|found| found.map(|info| info.size)),
+            Err(_) => Ok(None),
+        };
+        let sizes = digests.iter().map(size).collect::<Result<_, _>>();
+        Box::pin(std::future::ready(sizes.map_err(|error| refused(&error))))
+    }
+
     fn keep(&self, digests: Vec<String>) -> BoxFuture<Kept> {
         let store = self.store.clone();
         Box::pin(async move {

@@ -22,6 +22,7 @@ mod listener;
 mod node_link;
 mod pace;
 mod planes;
+mod provision;
 mod public;
 mod registry;
 mod replicas;
@@ -196,6 +197,7 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
         () = janitor::run(control.clone()) => Ok(()),
         () = key_uses::run(control.clone()) => Ok(()),
         () = replicas::run(control.clone()) => Ok(()),
+        () = provision::run(control.clone()) => Ok(()),
     };
     // What was answered is on its way to the trail: it gets there before the process ends.
     let _ = tokio::task::spawn_blocking(move || control.audit.finish()).await;

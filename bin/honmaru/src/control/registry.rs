@@ -29,6 +29,10 @@ use record::{Asked, Recording};
 /// How long a blob may lie between its upload and its manifest. Longer than any client waits.
 const GARBAGE_GRACE: Duration = Duration::from_secs(3_600);
 
+/// Marks the refusal to delete what an index names; never leaves this file. Ref: OCI distribution specification 1.1,
+/// "Deleting Manifests": 405 where a deletion is not supported.
+const IN_INDEX: &str = "ImageReferencedByManifestList";
+
 /// What is known of a request to the registry.
 #[derive(Clone)]
 pub struct Caller {
@@ -40,6 +44,25 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The account itself, as whose tasks pull from its registry.
+    pub(super) fn of_task(scope: &Scope) -> Self {
+        let call = Call {
+            principal: caller::root_of(scope.account.clone(), ""),
+            scope: scope.clone(),
+            request_id: super::api::request_id(),
+            now: SystemClock.now(),
+            source_ip: None,
+            user_agent: String::new(),
+            host: String::new(),
+            secure: false,
+        };
+        Self {
+            call: Arc::new(call),
+            is_link: false,
+            door: None,
+        }
+    }
+
     /// Where a repository's rows lie: in the registry that the caller addressed, or in an account's public one.
     fn place(&self, repository: &str) -> Place {
         let scope = self.call.scope.clone();
@@ -291,6 +314,7 @@ fn refused(error: ApiError) -> RegistryError {
         "NAME_INVALID" => ErrorCode::NameInvalid,
         "MANIFEST_UNKNOWN" => ErrorCode::ManifestUnknown,
         "DENIED" => ErrorCode::Denied,
+        _ if error.code == IN_INDEX => ErrorCode::Unsupported,
         _ => ErrorCode::Unknown,
     };
     RegistryError::new(code, error.message)
@@ -437,16 +461,23 @@ impl Repositories for Rows {
         manifest: NewManifest,
     ) -> Result<(), RegistryError> {
         let Place { scope, name, .. } = caller.place(repository);
-        let put = PutImage {
-            tag: manifest.tag.clone(),
-            image: image_of(manifest),
+        let tags = manifest.tags.clone();
+        let image = image_of(manifest);
+        let put = move |tag: Option<String>| PutImage {
+            tag,
+            image: image.clone(),
             refuse_same: false,
             sparse: false,
         };
-        let written = self
-            .engine
-            .write(move |tx| honmaru_ecr::put_image(tx, &scope, &name, put))
-            .await;
+        // One change: a tag that is refused takes the others with it.
+        let written = self.engine.write(move |tx| -> Result<(), ApiError> {
+            if tags.is_empty() {
+                return honmaru_ecr::put_image(tx, &scope, &name, put(None));
+            }
+            tags.into_iter()
+                .try_for_each(|tag| honmaru_ecr::put_image(tx, &scope, &name, put(Some(tag))))
+        });
+        let written = written.await;
         written.map_err(failed)?.map_err(refused)
     }
 
@@ -466,7 +497,7 @@ impl Repositories for Rows {
                     Err(honmaru_ecr::DeleteProblem::NotFound) => Ok(false),
                     Err(honmaru_ecr::DeleteProblem::InIndex { parents }) => {
                         let message = format!("the image is named by the index {}", parents.join(", "));
-                        Err(ApiError::new("AccessDeniedException", message))
+                        Err(ApiError::new(IN_INDEX, message))
                     }
                 },
             }
@@ -532,6 +563,11 @@ impl Repositories for Rows {
             repository: upstream.repository,
             credentials,
         }))
+    }
+
+    async fn may_mount(&self, caller: &Caller) -> Result<bool, RegistryError> {
+        self.look(|state| honmaru_ecr::mounts_blobs(state, &caller.call.scope))
+            .await
     }
 
     async fn begin_check(&self, caller: &Caller, repository: &str, tag: &str) -> Result<bool, RegistryError> {

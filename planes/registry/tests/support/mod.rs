@@ -32,6 +32,8 @@ pub struct Memory {
     pub upstream: Arc<Mutex<Option<String>>>,
     /// How many checks of tags are due.
     pub checks: Arc<Mutex<u32>>,
+    /// Whether blobs are not mounted.
+    pub no_mounts: Arc<Mutex<bool>>,
 }
 
 impl Memory {
@@ -109,7 +111,7 @@ impl Repositories for Memory {
 
     async fn put_manifest(&self, (): &(), name: &str, new: NewManifest) -> Result<(), RegistryError> {
         self.with(name, |repo| {
-            if let Some(tag) = &new.tag {
+            for tag in &new.tags {
                 repo.tags.insert(tag.clone(), new.digest.clone());
             }
             repo.manifests.insert(new.digest.clone(), new);
@@ -160,6 +162,10 @@ impl Repositories for Memory {
             repository: format!("{host}/{name}"),
             credentials: None,
         }))
+    }
+
+    async fn may_mount(&self, (): &()) -> Result<bool, RegistryError> {
+        Ok(!*self.no_mounts.lock().unwrap())
     }
 
     async fn begin_check(&self, (): &(), _name: &str, _tag: &str) -> Result<bool, RegistryError> {

@@ -227,12 +227,7 @@ pub(super) async fn put(
         return Err(ApiError::new("ImageDigestDoesNotMatchException", message));
     }
     // Whoever may not, or pushes to nowhere, does not get bytes stored.
-    let (look_scope, look_name) = (scope.clone(), name.clone());
-    layers
-        .read(Box::new(move |state| {
-            get_repository(state, &look_scope, &look_name).map(|_| Value::Null)
-        }))
-        .await?;
+    check_sizes(&layers, &scope, &name, &image).await?;
     // Until its row is durable, only this keeps the manifest from a collection.
     let _kept = layers.keep(vec![image.digest.clone()]).await;
     layers.put_blob(input.image_manifest.clone().into_bytes()).await?;
@@ -257,6 +252,42 @@ pub(super) async fn put(
             image_manifest_media_type: Some(image.media_type),
         }),
     })
+}
+
+/// What a manifest says of the sizes of the repository's layers must be so, as in a push by the distribution protocol:
+/// clients refuse to pull what has another size. Says nothing of layers that the repository lacks.
+async fn check_sizes(layers: &Arc<dyn Layers>, scope: &Scope, name: &str, image: &NewImage) -> Result<(), ApiError> {
+    let digests: Vec<String> = image.blobs.iter().map(|blob| blob.digest.clone()).collect();
+    let (look_scope, look_name, look_digests) = (scope.clone(), name.to_owned(), digests.clone());
+    let linked = layers
+        .read(Box::new(move |state| {
+            get_repository(state, &look_scope, &look_name)?;
+            let digests = look_digests.iter().map(String::as_str);
+            Ok(json!(machine::has_blobs(state, &look_scope, &look_name, digests)))
+        }))
+        .await?;
+    let linked = linked.as_array().cloned().unwrap_or_default();
+    let sizes = layers.blob_sizes(digests).await?;
+    for ((blob, linked), size) in image.blobs.iter().zip(linked).zip(sizes) {
+        if let Some(size) = size.filter(|size| linked == json!(true) && *size != blob.size) {
+            return Err(errors::invalid(format!(
+                "Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'layer {} has {size} bytes, not {}'",
+                blob.digest, blob.size
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Pages are of whole repositories. Ref: DescribeImages and others: `maxResults` and `nextToken` cannot be used with a
+/// list of what is wanted.
+pub(super) fn refuse_page(max_results: Option<i32>, next_token: Option<&str>, list: &str) -> Result<(), ApiError> {
+    if max_results.is_none() && next_token.is_none() {
+        return Ok(());
+    }
+    Err(errors::invalid(format!(
+        "Invalid request parameters: maxResults and nextToken cannot be specified with {list}"
+    )))
 }
 
 /// Whether an image with these tags is asked for.
@@ -358,6 +389,7 @@ pub(super) fn describe(
     let name = &input.repository_name;
     get_repository(state, &scope, name)?;
     if let Some(ids) = input.image_ids.filter(|ids| !ids.is_empty()) {
+        refuse_page(input.max_results, input.next_token.as_deref(), "imageIds")?;
         let mut digests: Vec<&Image> = Vec::new();
         for id in &ids {
             let image = image_of(state, &scope, name, id)?;

@@ -164,8 +164,9 @@ pub(super) fn get_preview(
     let named = |entry: &&PreviewEntry| {
         ids.is_empty()
             || ids.iter().any(|id| {
-                id.image_digest.as_ref() == Some(&entry.digest)
-                    || id.image_tag.as_ref().is_some_and(|tag| entry.tags.contains(tag))
+                (id.image_digest.is_some() || id.image_tag.is_some())
+                    && id.image_digest.as_ref().is_none_or(|digest| *digest == entry.digest)
+                    && id.image_tag.as_ref().is_none_or(|tag| entry.tags.contains(tag))
             })
     };
     let asked = preview

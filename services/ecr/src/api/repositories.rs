@@ -78,6 +78,7 @@ pub(super) fn describe(
 ) -> Result<types::DescribeRepositoriesResponse, ApiError> {
     let scope = scope_of(call, input.registry_id.as_deref())?;
     if let Some(named) = input.repository_names.filter(|named| !named.is_empty()) {
+        super::images::refuse_page(input.max_results, input.next_token.as_deref(), "repositoryNames")?;
         let found = named
             .iter()
             .map(|name| Ok(shown(&scope, call, get_repository(state, &scope, name)?)));

@@ -5,7 +5,7 @@ use super::outbound::forget;
 use super::pull_through::{note_checked, rule_for};
 use super::replicate::replicate;
 use super::repository::get_repository;
-use crate::model::{Image, LayerLink, Pull, Tag, UpstreamCheck};
+use crate::model::{Image, IndexEntry, LayerLink, Pull, Tag, UpstreamCheck};
 use crate::{errors, mutability};
 use honmaru_base::{ApiError, Scope, Time};
 use honmaru_machine::{State, Tx};
@@ -96,13 +96,23 @@ pub fn select_platform(
             media_type: image.media_type.clone(),
         });
     }
-    let fits = |entry: &&crate::model::IndexEntry| entry.os == "linux" && entry.architecture == architecture;
-    let entry = image.manifests.iter().find(fits)?;
+    let entry = entry_for(image, architecture)?;
     let child = state.get::<Image>(scope, &Image::key(name, &entry.digest))?;
     Some(ManifestInfo {
         digest: child.digest.clone(),
         media_type: child.media_type.clone(),
     })
+}
+
+fn entry_for<'a>(image: &'a Image, architecture: &str) -> Option<&'a IndexEntry> {
+    let fits = |entry: &&IndexEntry| entry.os == "linux" && entry.architecture == architecture;
+    image.manifests.iter().find(fits)
+}
+
+/// The digest of the manifest for `linux/<architecture>` that an index names, whether or not the repository has it.
+pub fn index_entry(state: &State, scope: &Scope, name: &str, digest: &str, architecture: &str) -> Option<String> {
+    let image = state.get::<Image>(scope, &Image::key(name, digest))?;
+    entry_for(image, architecture).map(|entry| entry.digest.clone())
 }
 
 /// The tags of an image in their order.
@@ -186,6 +196,7 @@ pub fn put_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, put: PutImage) -> R
         let before = tx
             .get::<Tag>(scope, &Tag::key(name, tag))
             .map(|before| before.digest.clone());
+        let is_set = before.as_ref() == Some(&digest);
         match before {
             Some(before) if before == digest && put.refuse_same => {
                 return Err(errors::image_exists(scope, name, &digest, Some(tag)));
@@ -195,13 +206,13 @@ pub fn put_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, put: PutImage) -> R
             }
             _ => {}
         }
-        if tags_of(tx, scope, name, &digest).len() >= TAGS_MAX {
+        if !is_set && tx.count_found::<Tag>(scope, "image", &Image::key(name, &digest)) >= TAGS_MAX {
             return Err(errors::limit(format!("An image may have at most {TAGS_MAX} tags")));
         }
     } else if known && put.refuse_same {
         return Err(errors::image_exists(scope, name, &digest, None));
     }
-    if !known && tx.prefixed::<Image>(scope, &Image::prefix(name)).count() >= IMAGES_MAX {
+    if !known && tx.count_found::<Image>(scope, "repository", name) >= IMAGES_MAX {
         return Err(errors::limit(format!(
             "A repository may have at most {IMAGES_MAX} images"
         )));

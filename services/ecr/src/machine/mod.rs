@@ -9,8 +9,8 @@ mod replicate;
 mod repository;
 
 pub use image::{
-    DeleteProblem, ManifestInfo, Reference, delete_image, has_blobs, link_layer, needs_record, put_image, record_pull,
-    referrers, resolve_image, select_platform, tags_of, tags_page, unlink_layer, untag_image,
+    DeleteProblem, ManifestInfo, Reference, delete_image, has_blobs, index_entry, link_layer, needs_record, put_image,
+    record_pull, referrers, resolve_image, select_platform, tags_of, tags_page, unlink_layer, untag_image,
 };
 pub(crate) use image::{LAYER_LINK_LIFE_S, find_image};
 pub use manifest::{ManifestProblem, NewImage, PutImage};
@@ -22,7 +22,7 @@ pub use outbound::{
 };
 pub use pull_through::{Upstream, begin_check, is_check_due, upstream_of};
 pub use registry::{
-    RegistryAction, admit, are_live, is_layer_in_use, registry_access, registry_code, repository_access,
+    RegistryAction, admit, are_live, is_layer_in_use, mounts_blobs, registry_access, registry_code, repository_access,
 };
 pub(crate) use replicate::{copy_image, destinations};
 pub use repository::{create_repository, delete_repository, get_repository};

@@ -2,7 +2,7 @@
 
 use super::pull_through::rule_for;
 use super::repository::{create_repository, get_repository};
-use crate::model::{CreationTemplate, Image, LayerLink, Repository};
+use crate::model::{CreationTemplate, Image, LayerLink, Registry, Repository};
 use crate::names;
 use honmaru_base::{ApiError, Scope};
 use honmaru_machine::{Access, State, Tx};
@@ -128,6 +128,14 @@ pub(super) fn template_for(tx: &Tx<'_>, scope: &Scope, name: &str, reason: &str)
     row.policy = template.repository_policy.clone();
     row.lifecycle_policy = template.lifecycle_policy.clone();
     Some(row)
+}
+
+/// Whether the registry gives blobs of one of its repositories to another without an upload. Ref: PutAccountSetting,
+/// `BLOB_MOUNTING`.
+pub fn mounts_blobs(state: &State, scope: &Scope) -> bool {
+    let row = state.get::<Registry>(scope, Registry::KEY);
+    let setting = row.and_then(|row| row.settings.get("BLOB_MOUNTING"));
+    setting.is_none_or(|value| value != "DISABLED")
 }
 
 /// Whether an image of the repository names the blob.

@@ -27,7 +27,7 @@ pub fn create_repository(tx: &mut Tx<'_>, scope: &Scope, mut row: Repository) ->
     if tx.get::<Repository>(scope, &row.name).is_some() {
         return Err(errors::repository_exists(scope, &row.name));
     }
-    if tx.list::<Repository>(scope).count() >= REPOSITORIES_MAX {
+    if tx.count::<Repository>(scope) >= REPOSITORIES_MAX {
         return Err(errors::limit(format!(
             "The maximum number of repositories ({REPOSITORIES_MAX}) is reached in the registry with id '{}'",
             scope.account

@@ -96,6 +96,8 @@ impl Resource for Image {
     const KIND: &'static str = "ecr.image";
 
     fn index(&self, add: &mut dyn FnMut(&'static str, String)) {
+        // For counting: how many images a repository has.
+        add("repository", self.repository.clone());
         add("content", self.digest.clone());
         for blob in &self.blobs {
             add("content", blob.digest.clone());
