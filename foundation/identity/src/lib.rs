@@ -15,8 +15,8 @@ mod sigv4;
 pub use access_key::{KeyKind, access_key_id, account_of_access_key_id, secret_access_key, unique_id};
 pub use bounded::Bounded;
 pub use policy::{
-    CallContext, Caller, CallerKind, Context, Decision, Denied, Effect, Layer, POLICY_DOCUMENT_BYTES_MAX, Policies,
-    Policy, PolicyError, PolicyKind, Request, cached_policy, evaluate, matches_pattern,
+    CallContext, Caller, CallerKind, Context, Decision, Denied, Effect, Layer, POLICY_DOCUMENT_BYTES_MAX, Place,
+    Policies, Policy, PolicyError, PolicyKind, Request, cached_policy, evaluate, matches_pattern, statement_places,
 };
 pub use session::{SEALING_KEY_BYTES, Sealer, Session, SessionError};
 pub use sigv4::{

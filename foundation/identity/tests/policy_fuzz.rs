@@ -130,7 +130,7 @@ fn decide(policies: &Policies, action: &str, resource: &str, context: &BTreeMap<
 
 fn policy(statements: &[Value]) -> Arc<Policy> {
     let text = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
-    Arc::new(Policy::parse(&text, PolicyKind::Identity).unwrap_or_else(|error| panic!("{text}: {error}")))
+    Arc::new(Policy::parse(&text, PolicyKind::Stored).unwrap_or_else(|error| panic!("{text}: {error}")))
 }
 
 /// Wildcards the slow and obvious way.

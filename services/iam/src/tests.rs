@@ -587,10 +587,24 @@ fn the_simulator_says_what_the_evaluator_says() {
     );
     assert_eq!(
         answer["EvaluationResults"][0]["MissingContextValues"],
-        json!(["aws:securetransport"])
+        json!(["aws:SecureTransport"])
     );
+    // Ref: AWS CLI, simulate-custom-policy, example 1.
+    let dated = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"dynamodb:*","Resource":"*","Condition":{"DateGreaterThan":{"aws:CurrentTime":"2018-08-16T12:00:00Z"}}}}"#;
+    let answer = cloud.ok(
+        "SimulateCustomPolicy",
+        json!({"PolicyInputList": [dated], "ActionNames": ["dynamodb:CreateBackup"],
+            "ResourceArns": ["arn:aws:dynamodb:us-east-1:123456789012:table/t"],
+            "ContextEntries": [{"ContextKeyName": "aws:CurrentTime", "ContextKeyValues": ["2019-04-25T11:00:00Z"], "ContextKeyType": "date"}]}),
+    );
+    let result = &answer["EvaluationResults"][0];
+    let matched = json!([{"SourcePolicyId": "PolicyInputList.1", "SourcePolicyType": "IAM Policy",
+        "StartPosition": {"Line": 1, "Column": 38}, "EndPosition": {"Line": 1, "Column": 167}}]);
+    assert_eq!(result["MatchedStatements"], matched);
+    assert_eq!(result["ResourceSpecificResults"][0]["EvalResourceDecision"], "allowed");
+    assert_eq!(result["ResourceSpecificResults"][0]["MatchedStatements"], matched);
     let keys = cloud.ok("GetContextKeysForCustomPolicy", json!({"PolicyInputList": [deny]}));
-    assert_eq!(keys["ContextKeyNames"], json!(["aws:securetransport"]));
+    assert_eq!(keys["ContextKeyNames"], json!(["aws:SecureTransport"]));
 }
 
 #[test]
@@ -678,4 +692,257 @@ fn an_administrators_calls_are_allowed_time_after_time() {
     for _ in 0..10_000 {
         authorize(&cloud.state, &call, &access, ProtocolFamily::Json).unwrap();
     }
+}
+
+#[test]
+fn managed_policies_need_the_current_version_and_all_of_their_parts() {
+    let mut cloud = Cloud::new();
+    let statement = json!({"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::example_bucket"});
+    let with = |changes: Value| {
+        let mut statement = statement.clone();
+        for (name, value) in changes.as_object().unwrap() {
+            statement[name] = value.clone();
+        }
+        json!({"Version": "2012-10-17", "Statement": statement})
+    };
+    let without = |name: &str| {
+        let mut statement = statement.clone();
+        statement.as_object_mut().unwrap().remove(name);
+        json!({"Version": "2012-10-17", "Statement": statement})
+    };
+    let version = "Policy document must be version 2012-10-17 or greater.";
+    let syntax = "Syntax errors in policy.";
+    let legacy = "The policy failed legacy parsing";
+    let cases = [
+        (json!({"Statement": statement}), version),
+        (json!({"Version": "2008-10-17", "Statement": statement}), version),
+        (json!({"Version": "2012-10-17", "Statement": []}), syntax),
+        (with(json!({"Effect": "invalid"})), syntax),
+        (with(json!({"Effect": "denY"})), legacy),
+        (without("Effect"), syntax),
+        (without("Action"), "Policy statement must contain actions."),
+        (with(json!({"Action": []})), "Policy statement must contain actions."),
+        (with(json!({"NotAction": "s3:*"})), syntax),
+        (without("Resource"), "Policy statement must contain resources."),
+        (
+            with(json!({"Resource": []})),
+            "Policy statement must contain resources.",
+        ),
+        (
+            with(json!({"Resource": "adf"})),
+            "Resource adf must be in ARN format or \"*\".",
+        ),
+        (
+            with(json!({"Resource": "arn:aws"})),
+            "Resource vendor must be fully qualified and cannot contain regexes.",
+        ),
+        (
+            with(json!({"Resource": "arn:aws:*:*:*:*"})),
+            "Resource vendor must be fully qualified and cannot contain regexes.",
+        ),
+        (with(json!({"Resource": "arn:aws:s3::example_bucket"})), legacy),
+        (with(json!({"Resource": "arn:aws::::example_bucket"})), legacy),
+        (
+            with(json!({"Resource": "arn:error:s3:::example_bucket"})),
+            "Partition \"error\" is not valid for resource \"arn:error:s3:::example_bucket\".",
+        ),
+        (
+            with(json!({"Resource": "aws:s3:::example_bucket"})),
+            "Partition \"s3\" is not valid for resource \"arn:s3:::example_bucket:*\".",
+        ),
+        (
+            with(json!({"Resource": "arn:aws:iam:us-east-1::user/a"})),
+            "IAM resource arn:aws:iam:us-east-1::user/a cannot contain region information.",
+        ),
+        (with(json!({"Condition": {"x": {"a:b": "1"}}})), syntax),
+        (
+            with(json!({"Condition": {"DateGreaterThan": {"aws:CurrentTime": "soon"}}})),
+            legacy,
+        ),
+    ];
+    for (document, text) in cases {
+        let administrator = cloud.user(ADMINISTRATOR);
+        let input = json!({"PolicyName": "p", "PolicyDocument": document.to_string()});
+        let error = cloud
+            .call_as(administrator, "CreatePolicy", input)
+            .expect_err("it is malformed");
+        assert_eq!(
+            (error.code.as_str(), error.message.as_str()),
+            ("MalformedPolicyDocumentException", text),
+            "{document}"
+        );
+    }
+    for resource in [
+        "arn:aws:iam:::user/a",
+        "arn:aws:sqs",
+        "arn:aws:sqs:us-east-1",
+        "arn:*:s3:::b",
+        "arn:aws:iam::*:*",
+    ] {
+        let document = with(json!({"Resource": resource})).to_string();
+        let arn =
+            cloud.ok("CreatePolicy", json!({"PolicyName": "p", "PolicyDocument": document}))["Policy"]["Arn"].clone();
+        cloud.ok("DeletePolicy", json!({"PolicyArn": arn}));
+    }
+}
+
+#[test]
+fn the_whole_account_at_once_and_in_pages() {
+    let mut cloud = Cloud::new();
+    cloud.ok(
+        "CreateUser",
+        json!({"UserName": "ada", "Tags": [{"Key": "k", "Value": "v"}]}),
+    );
+    cloud.ok("CreateGroup", json!({"GroupName": "team"}));
+    cloud.ok("AddUserToGroup", json!({"UserName": "ada", "GroupName": "team"}));
+    cloud.ok(
+        "PutGroupPolicy",
+        json!({"GroupName": "team", "PolicyName": "p", "PolicyDocument": allow("ecs:*", "*")}),
+    );
+    cloud.ok(
+        "CreateRole",
+        json!({"RoleName": "task", "AssumeRolePolicyDocument": trust(json!({"Service": "ecs-tasks.amazonaws.com"}))}),
+    );
+    cloud.ok("CreateInstanceProfile", json!({"InstanceProfileName": "web"}));
+    cloud.ok(
+        "AddRoleToInstanceProfile",
+        json!({"InstanceProfileName": "web", "RoleName": "task"}),
+    );
+    cloud.ok(
+        "CreatePolicy",
+        json!({"PolicyName": "own", "PolicyDocument": allow("ecr:*", "*")}),
+    );
+    let all = cloud.ok("GetAccountAuthorizationDetails", json!({}));
+    assert_eq!(all["UserDetailList"].as_array().unwrap().len(), 2);
+    assert_eq!(all["UserDetailList"][0]["UserName"], "ada");
+    assert_eq!(all["UserDetailList"][0]["GroupList"], json!(["team"]));
+    assert!(
+        all["GroupDetailList"][0]["GroupPolicyList"][0]["PolicyDocument"]
+            .as_str()
+            .unwrap()
+            .starts_with("%7B")
+    );
+    assert_eq!(
+        all["RoleDetailList"][0]["InstanceProfileList"][0]["InstanceProfileName"],
+        "web"
+    );
+    let names: Vec<&Value> = all["Policies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| &p["PolicyName"])
+        .collect();
+    assert_eq!(names, ["own", "AdministratorAccess"]);
+    assert_eq!(all["Policies"][0]["PolicyVersionList"][0]["IsDefaultVersion"], true);
+    let (mut marker, mut seen) = (Value::Null, 0);
+    loop {
+        let page = cloud.ok(
+            "GetAccountAuthorizationDetails",
+            json!({"MaxItems": 1, "Marker": marker}),
+        );
+        let lists = ["UserDetailList", "GroupDetailList", "RoleDetailList", "Policies"];
+        seen += lists
+            .iter()
+            .map(|list| page[*list].as_array().unwrap().len())
+            .sum::<usize>();
+        if page["IsTruncated"] == false {
+            break;
+        }
+        marker = page["Marker"].clone();
+    }
+    assert_eq!(seen, 6);
+    let roles = cloud.ok("GetAccountAuthorizationDetails", json!({"Filter": ["Role"]}));
+    assert_eq!(
+        (
+            &roles["UserDetailList"],
+            roles["RoleDetailList"].as_array().unwrap().len()
+        ),
+        (&json!([]), 1)
+    );
+}
+
+#[test]
+fn what_nobody_has_is_not_there() {
+    let mut cloud = Cloud::new();
+    cloud.ok("CreateUser", json!({"UserName": "ada"}));
+    cloud.ok("CreateAccessKey", json!({"UserName": "ada"}));
+    assert_eq!(
+        cloud.ok("ListMFADevices", json!({"UserName": "ada"}))["MFADevices"],
+        json!([])
+    );
+    assert_eq!(
+        cloud.ok("ListSSHPublicKeys", json!({"UserName": "ada"}))["SSHPublicKeys"],
+        json!([])
+    );
+    assert_eq!(
+        cloud.code("ListSigningCertificates", json!({"UserName": "bob"})),
+        "NoSuchEntityException"
+    );
+    assert_eq!(
+        cloud.code("GetLoginProfile", json!({"UserName": "ada"})),
+        "NoSuchEntityException"
+    );
+    assert_eq!(
+        cloud.code("DeleteLoginProfile", json!({"UserName": "ada"})),
+        "NoSuchEntityException"
+    );
+    assert_eq!(
+        cloud.code("GetAccountPasswordPolicy", json!({})),
+        "NoSuchEntityException"
+    );
+    assert_eq!(cloud.ok("GenerateCredentialReport", json!({}))["State"], "COMPLETE");
+    let content = cloud.ok("GetCredentialReport", json!({}))["Content"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    use base64::Engine;
+    let csv = String::from_utf8(base64::engine::general_purpose::STANDARD.decode(content).unwrap()).unwrap();
+    let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert!(lines.iter().all(|line| line.len() == 22), "{csv}");
+    let ada = lines.iter().find(|line| line[0] == "ada").unwrap();
+    assert_eq!((ada[8], ada[10], ada[13]), ("true", "N/A", "false"));
+}
+
+#[test]
+fn tags_of_instance_profiles_and_issuers_change() {
+    let mut cloud = Cloud::new();
+    cloud.ok(
+        "CreateInstanceProfile",
+        json!({"InstanceProfileName": "web", "Tags": [{"Key": "a", "Value": "1"}]}),
+    );
+    cloud.ok(
+        "TagInstanceProfile",
+        json!({"InstanceProfileName": "web", "Tags": [{"Key": "b", "Value": "2"}]}),
+    );
+    cloud.ok(
+        "UntagInstanceProfile",
+        json!({"InstanceProfileName": "web", "TagKeys": ["a"]}),
+    );
+    let tags = json!([{"Key": "b", "Value": "2"}]);
+    assert_eq!(
+        cloud.ok("ListInstanceProfileTags", json!({"InstanceProfileName": "web"}))["Tags"],
+        tags
+    );
+    let arn =
+        cloud.ok("CreateOpenIDConnectProvider", json!({"Url": "https://issuer.example"}))["OpenIDConnectProviderArn"]
+            .clone();
+    cloud.ok(
+        "TagOpenIDConnectProvider",
+        json!({"OpenIDConnectProviderArn": arn, "Tags": [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}]}),
+    );
+    cloud.ok(
+        "UntagOpenIDConnectProvider",
+        json!({"OpenIDConnectProviderArn": arn, "TagKeys": ["a"]}),
+    );
+    assert_eq!(
+        cloud.ok(
+            "ListOpenIDConnectProviderTags",
+            json!({"OpenIDConnectProviderArn": arn})
+        )["Tags"],
+        tags
+    );
+    assert_eq!(
+        cloud.code("TagInstanceProfile", json!({"InstanceProfileName": "no", "Tags": []})),
+        "NoSuchEntityException"
+    );
 }

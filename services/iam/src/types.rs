@@ -412,6 +412,13 @@ tree!(DeleteInstanceProfileRequest {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteLoginProfileRequest {
+    pub user_name: Option<String>,
+}
+
+tree!(DeleteLoginProfileRequest { user_name: "UserName" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteOpenIDConnectProviderRequest {
     pub open_id_connect_provider_arn: String,
 }
@@ -576,6 +583,17 @@ tree!(EvaluationResult {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct GenerateCredentialReportResponse {
+    pub state: Option<String>,
+    pub description: Option<String>,
+}
+
+tree!(GenerateCredentialReportResponse {
+    state: "State",
+    description: "Description",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetAccessKeyLastUsedRequest {
     pub access_key_id: String,
 }
@@ -593,6 +611,47 @@ pub struct GetAccessKeyLastUsedResponse {
 tree!(GetAccessKeyLastUsedResponse {
     user_name: "UserName",
     access_key_last_used: "AccessKeyLastUsed",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetAccountAuthorizationDetailsRequest {
+    pub filter: Option<Vec<String>>,
+    pub max_items: Option<i32>,
+    pub marker: Option<String>,
+}
+
+tree!(GetAccountAuthorizationDetailsRequest {
+    filter: "Filter",
+    max_items: "MaxItems",
+    marker: "Marker",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetAccountAuthorizationDetailsResponse {
+    pub user_detail_list: Option<Vec<UserDetail>>,
+    pub group_detail_list: Option<Vec<GroupDetail>>,
+    pub role_detail_list: Option<Vec<RoleDetail>>,
+    pub policies: Option<Vec<ManagedPolicyDetail>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+tree!(GetAccountAuthorizationDetailsResponse {
+    user_detail_list: "UserDetailList",
+    group_detail_list: "GroupDetailList",
+    role_detail_list: "RoleDetailList",
+    policies: "Policies",
+    is_truncated: "IsTruncated",
+    marker: "Marker",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetAccountPasswordPolicyResponse {
+    pub password_policy: PasswordPolicy,
+}
+
+tree!(GetAccountPasswordPolicyResponse {
+    password_policy: "PasswordPolicy",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -631,6 +690,19 @@ pub struct GetContextKeysForPrincipalPolicyRequest {
 tree!(GetContextKeysForPrincipalPolicyRequest {
     policy_source_arn: "PolicySourceArn",
     policy_input_list: "PolicyInputList",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetCredentialReportResponse {
+    pub content: Option<String>,
+    pub report_format: Option<String>,
+    pub generated_time: Option<f64>,
+}
+
+tree!(GetCredentialReportResponse {
+    content: "Content",
+    report_format: "ReportFormat",
+    generated_time: "GeneratedTime",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -701,6 +773,22 @@ pub struct GetInstanceProfileResponse {
 
 tree!(GetInstanceProfileResponse {
     instance_profile: "InstanceProfile",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetLoginProfileRequest {
+    pub user_name: Option<String>,
+}
+
+tree!(GetLoginProfileRequest { user_name: "UserName" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetLoginProfileResponse {
+    pub login_profile: LoginProfile,
+}
+
+tree!(GetLoginProfileResponse {
+    login_profile: "LoginProfile",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -876,6 +964,27 @@ tree!(Group {
     group_id: "GroupId",
     arn: "Arn",
     create_date: "CreateDate",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GroupDetail {
+    pub path: Option<String>,
+    pub group_name: Option<String>,
+    pub group_id: Option<String>,
+    pub arn: Option<String>,
+    pub create_date: Option<f64>,
+    pub group_policy_list: Option<Vec<PolicyDetail>>,
+    pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
+}
+
+tree!(GroupDetail {
+    path: "Path",
+    group_name: "GroupName",
+    group_id: "GroupId",
+    arn: "Arn",
+    create_date: "CreateDate",
+    group_policy_list: "GroupPolicyList",
+    attached_managed_policies: "AttachedManagedPolicies",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1161,6 +1270,32 @@ tree!(ListGroupsResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListInstanceProfileTagsRequest {
+    pub instance_profile_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+tree!(ListInstanceProfileTagsRequest {
+    instance_profile_name: "InstanceProfileName",
+    marker: "Marker",
+    max_items: "MaxItems",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListInstanceProfileTagsResponse {
+    pub tags: Vec<Tag>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+tree!(ListInstanceProfileTagsResponse {
+    tags: "Tags",
+    is_truncated: "IsTruncated",
+    marker: "Marker",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListInstanceProfilesForRoleRequest {
     pub role_name: String,
     pub marker: Option<String>,
@@ -1208,6 +1343,58 @@ pub struct ListInstanceProfilesResponse {
 
 tree!(ListInstanceProfilesResponse {
     instance_profiles: "InstanceProfiles",
+    is_truncated: "IsTruncated",
+    marker: "Marker",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListMFADevicesRequest {
+    pub user_name: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+tree!(ListMFADevicesRequest {
+    user_name: "UserName",
+    marker: "Marker",
+    max_items: "MaxItems",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListMFADevicesResponse {
+    pub mfa_devices: Vec<MFADevice>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+tree!(ListMFADevicesResponse {
+    mfa_devices: "MFADevices",
+    is_truncated: "IsTruncated",
+    marker: "Marker",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListOpenIDConnectProviderTagsRequest {
+    pub open_id_connect_provider_arn: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+tree!(ListOpenIDConnectProviderTagsRequest {
+    open_id_connect_provider_arn: "OpenIDConnectProviderArn",
+    marker: "Marker",
+    max_items: "MaxItems",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListOpenIDConnectProviderTagsResponse {
+    pub tags: Vec<Tag>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+tree!(ListOpenIDConnectProviderTagsResponse {
+    tags: "Tags",
     is_truncated: "IsTruncated",
     marker: "Marker",
 });
@@ -1389,6 +1576,128 @@ tree!(ListRolesResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListSAMLProvidersRequest {}
+
+tree!(ListSAMLProvidersRequest {});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListSAMLProvidersResponse {
+    pub saml_provider_list: Option<Vec<SAMLProviderListEntry>>,
+}
+
+tree!(ListSAMLProvidersResponse {
+    saml_provider_list: "SAMLProviderList",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListSSHPublicKeysRequest {
+    pub user_name: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+tree!(ListSSHPublicKeysRequest {
+    user_name: "UserName",
+    marker: "Marker",
+    max_items: "MaxItems",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListSSHPublicKeysResponse {
+    pub ssh_public_keys: Option<Vec<SSHPublicKeyMetadata>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+tree!(ListSSHPublicKeysResponse {
+    ssh_public_keys: "SSHPublicKeys",
+    is_truncated: "IsTruncated",
+    marker: "Marker",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListServerCertificatesRequest {
+    pub path_prefix: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+tree!(ListServerCertificatesRequest {
+    path_prefix: "PathPrefix",
+    marker: "Marker",
+    max_items: "MaxItems",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListServerCertificatesResponse {
+    pub server_certificate_metadata_list: Vec<ServerCertificateMetadata>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+tree!(ListServerCertificatesResponse {
+    server_certificate_metadata_list: "ServerCertificateMetadataList",
+    is_truncated: "IsTruncated",
+    marker: "Marker",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListServiceSpecificCredentialsRequest {
+    pub user_name: Option<String>,
+    pub service_name: Option<String>,
+    pub all_users: Option<bool>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+tree!(ListServiceSpecificCredentialsRequest {
+    user_name: "UserName",
+    service_name: "ServiceName",
+    all_users: "AllUsers",
+    marker: "Marker",
+    max_items: "MaxItems",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListServiceSpecificCredentialsResponse {
+    pub service_specific_credentials: Option<Vec<ServiceSpecificCredentialMetadata>>,
+    pub marker: Option<String>,
+    pub is_truncated: Option<bool>,
+}
+
+tree!(ListServiceSpecificCredentialsResponse {
+    service_specific_credentials: "ServiceSpecificCredentials",
+    marker: "Marker",
+    is_truncated: "IsTruncated",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListSigningCertificatesRequest {
+    pub user_name: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+tree!(ListSigningCertificatesRequest {
+    user_name: "UserName",
+    marker: "Marker",
+    max_items: "MaxItems",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListSigningCertificatesResponse {
+    pub certificates: Vec<SigningCertificate>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+tree!(ListSigningCertificatesResponse {
+    certificates: "Certificates",
+    is_truncated: "IsTruncated",
+    marker: "Marker",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListUserPoliciesRequest {
     pub user_name: String,
     pub marker: Option<String>,
@@ -1467,6 +1776,89 @@ tree!(ListUsersResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListVirtualMFADevicesRequest {
+    pub assignment_status: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+tree!(ListVirtualMFADevicesRequest {
+    assignment_status: "AssignmentStatus",
+    marker: "Marker",
+    max_items: "MaxItems",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListVirtualMFADevicesResponse {
+    pub virtual_mfa_devices: Vec<VirtualMFADevice>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+tree!(ListVirtualMFADevicesResponse {
+    virtual_mfa_devices: "VirtualMFADevices",
+    is_truncated: "IsTruncated",
+    marker: "Marker",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LoginProfile {
+    pub user_name: String,
+    pub create_date: f64,
+    pub password_reset_required: Option<bool>,
+}
+
+tree!(LoginProfile {
+    user_name: "UserName",
+    create_date: "CreateDate",
+    password_reset_required: "PasswordResetRequired",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MFADevice {
+    pub user_name: String,
+    pub serial_number: String,
+    pub enable_date: f64,
+}
+
+tree!(MFADevice {
+    user_name: "UserName",
+    serial_number: "SerialNumber",
+    enable_date: "EnableDate",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ManagedPolicyDetail {
+    pub policy_name: Option<String>,
+    pub policy_id: Option<String>,
+    pub arn: Option<String>,
+    pub path: Option<String>,
+    pub default_version_id: Option<String>,
+    pub attachment_count: Option<i32>,
+    pub permissions_boundary_usage_count: Option<i32>,
+    pub is_attachable: Option<bool>,
+    pub description: Option<String>,
+    pub create_date: Option<f64>,
+    pub update_date: Option<f64>,
+    pub policy_version_list: Option<Vec<PolicyVersion>>,
+}
+
+tree!(ManagedPolicyDetail {
+    policy_name: "PolicyName",
+    policy_id: "PolicyId",
+    arn: "Arn",
+    path: "Path",
+    default_version_id: "DefaultVersionId",
+    attachment_count: "AttachmentCount",
+    permissions_boundary_usage_count: "PermissionsBoundaryUsageCount",
+    is_attachable: "IsAttachable",
+    description: "Description",
+    create_date: "CreateDate",
+    update_date: "UpdateDate",
+    policy_version_list: "PolicyVersionList",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct OpenIDConnectProviderListEntry {
     pub arn: Option<String>,
 }
@@ -1489,6 +1881,33 @@ pub struct OrganizationsDecisionDetail {
 
 tree!(OrganizationsDecisionDetail {
     allowed_by_organizations: "AllowedByOrganizations",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PasswordPolicy {
+    pub minimum_password_length: Option<i32>,
+    pub require_symbols: Option<bool>,
+    pub require_numbers: Option<bool>,
+    pub require_uppercase_characters: Option<bool>,
+    pub require_lowercase_characters: Option<bool>,
+    pub allow_users_to_change_password: Option<bool>,
+    pub expire_passwords: Option<bool>,
+    pub max_password_age: Option<i32>,
+    pub password_reuse_prevention: Option<i32>,
+    pub hard_expiry: Option<bool>,
+}
+
+tree!(PasswordPolicy {
+    minimum_password_length: "MinimumPasswordLength",
+    require_symbols: "RequireSymbols",
+    require_numbers: "RequireNumbers",
+    require_uppercase_characters: "RequireUppercaseCharacters",
+    require_lowercase_characters: "RequireLowercaseCharacters",
+    allow_users_to_change_password: "AllowUsersToChangePassword",
+    expire_passwords: "ExpirePasswords",
+    max_password_age: "MaxPasswordAge",
+    password_reuse_prevention: "PasswordReusePrevention",
+    hard_expiry: "HardExpiry",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1529,6 +1948,17 @@ tree!(Policy {
     create_date: "CreateDate",
     update_date: "UpdateDate",
     tags: "Tags",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PolicyDetail {
+    pub policy_name: Option<String>,
+    pub policy_document: Option<String>,
+}
+
+tree!(PolicyDetail {
+    policy_name: "PolicyName",
+    policy_document: "PolicyDocument",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1748,6 +2178,37 @@ tree!(Role {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct RoleDetail {
+    pub path: Option<String>,
+    pub role_name: Option<String>,
+    pub role_id: Option<String>,
+    pub arn: Option<String>,
+    pub create_date: Option<f64>,
+    pub assume_role_policy_document: Option<String>,
+    pub instance_profile_list: Option<Vec<InstanceProfile>>,
+    pub role_policy_list: Option<Vec<PolicyDetail>>,
+    pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
+    pub permissions_boundary: Option<AttachedPermissionsBoundary>,
+    pub tags: Option<Vec<Tag>>,
+    pub role_last_used: Option<RoleLastUsed>,
+}
+
+tree!(RoleDetail {
+    path: "Path",
+    role_name: "RoleName",
+    role_id: "RoleId",
+    arn: "Arn",
+    create_date: "CreateDate",
+    assume_role_policy_document: "AssumeRolePolicyDocument",
+    instance_profile_list: "InstanceProfileList",
+    role_policy_list: "RolePolicyList",
+    attached_managed_policies: "AttachedManagedPolicies",
+    permissions_boundary: "PermissionsBoundary",
+    tags: "Tags",
+    role_last_used: "RoleLastUsed",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RoleLastUsed {
     pub last_used_date: Option<f64>,
     pub region: Option<String>,
@@ -1770,6 +2231,76 @@ tree!(RoleUsageType {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct SAMLProviderListEntry {
+    pub arn: Option<String>,
+    pub valid_until: Option<f64>,
+    pub create_date: Option<f64>,
+}
+
+tree!(SAMLProviderListEntry {
+    arn: "Arn",
+    valid_until: "ValidUntil",
+    create_date: "CreateDate",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SSHPublicKeyMetadata {
+    pub user_name: String,
+    pub ssh_public_key_id: String,
+    pub status: String,
+    pub upload_date: f64,
+}
+
+tree!(SSHPublicKeyMetadata {
+    user_name: "UserName",
+    ssh_public_key_id: "SSHPublicKeyId",
+    status: "Status",
+    upload_date: "UploadDate",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ServerCertificateMetadata {
+    pub path: String,
+    pub server_certificate_name: String,
+    pub server_certificate_id: String,
+    pub arn: String,
+    pub upload_date: Option<f64>,
+    pub expiration: Option<f64>,
+}
+
+tree!(ServerCertificateMetadata {
+    path: "Path",
+    server_certificate_name: "ServerCertificateName",
+    server_certificate_id: "ServerCertificateId",
+    arn: "Arn",
+    upload_date: "UploadDate",
+    expiration: "Expiration",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ServiceSpecificCredentialMetadata {
+    pub user_name: String,
+    pub status: String,
+    pub service_user_name: Option<String>,
+    pub service_credential_alias: Option<String>,
+    pub create_date: f64,
+    pub expiration_date: Option<f64>,
+    pub service_specific_credential_id: String,
+    pub service_name: String,
+}
+
+tree!(ServiceSpecificCredentialMetadata {
+    user_name: "UserName",
+    status: "Status",
+    service_user_name: "ServiceUserName",
+    service_credential_alias: "ServiceCredentialAlias",
+    create_date: "CreateDate",
+    expiration_date: "ExpirationDate",
+    service_specific_credential_id: "ServiceSpecificCredentialId",
+    service_name: "ServiceName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SetDefaultPolicyVersionRequest {
     pub policy_arn: String,
     pub version_id: String,
@@ -1778,6 +2309,23 @@ pub struct SetDefaultPolicyVersionRequest {
 tree!(SetDefaultPolicyVersionRequest {
     policy_arn: "PolicyArn",
     version_id: "VersionId",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SigningCertificate {
+    pub user_name: String,
+    pub certificate_id: String,
+    pub certificate_body: String,
+    pub status: String,
+    pub upload_date: Option<f64>,
+}
+
+tree!(SigningCertificate {
+    user_name: "UserName",
+    certificate_id: "CertificateId",
+    certificate_body: "CertificateBody",
+    status: "Status",
+    upload_date: "UploadDate",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1895,6 +2443,28 @@ tree!(Tag {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct TagInstanceProfileRequest {
+    pub instance_profile_name: String,
+    pub tags: Vec<Tag>,
+}
+
+tree!(TagInstanceProfileRequest {
+    instance_profile_name: "InstanceProfileName",
+    tags: "Tags",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TagOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+    pub tags: Vec<Tag>,
+}
+
+tree!(TagOpenIDConnectProviderRequest {
+    open_id_connect_provider_arn: "OpenIDConnectProviderArn",
+    tags: "Tags",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TagPolicyRequest {
     pub policy_arn: String,
     pub tags: Vec<Tag>,
@@ -1925,6 +2495,28 @@ pub struct TagUserRequest {
 tree!(TagUserRequest {
     user_name: "UserName",
     tags: "Tags",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UntagInstanceProfileRequest {
+    pub instance_profile_name: String,
+    pub tag_keys: Vec<String>,
+}
+
+tree!(UntagInstanceProfileRequest {
+    instance_profile_name: "InstanceProfileName",
+    tag_keys: "TagKeys",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UntagOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+    pub tag_keys: Vec<String>,
+}
+
+tree!(UntagOpenIDConnectProviderRequest {
+    open_id_connect_provider_arn: "OpenIDConnectProviderArn",
+    tag_keys: "TagKeys",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2077,5 +2669,51 @@ tree!(User {
     create_date: "CreateDate",
     password_last_used: "PasswordLastUsed",
     permissions_boundary: "PermissionsBoundary",
+    tags: "Tags",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UserDetail {
+    pub path: Option<String>,
+    pub user_name: Option<String>,
+    pub user_id: Option<String>,
+    pub arn: Option<String>,
+    pub create_date: Option<f64>,
+    pub user_policy_list: Option<Vec<PolicyDetail>>,
+    pub group_list: Option<Vec<String>>,
+    pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
+    pub permissions_boundary: Option<AttachedPermissionsBoundary>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+tree!(UserDetail {
+    path: "Path",
+    user_name: "UserName",
+    user_id: "UserId",
+    arn: "Arn",
+    create_date: "CreateDate",
+    user_policy_list: "UserPolicyList",
+    group_list: "GroupList",
+    attached_managed_policies: "AttachedManagedPolicies",
+    permissions_boundary: "PermissionsBoundary",
+    tags: "Tags",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct VirtualMFADevice {
+    pub serial_number: String,
+    pub base32_string_seed: Option<String>,
+    pub qr_code_png: Option<String>,
+    pub user: Option<User>,
+    pub enable_date: Option<f64>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+tree!(VirtualMFADevice {
+    serial_number: "SerialNumber",
+    base32_string_seed: "Base32StringSeed",
+    qr_code_png: "QRCodePNG",
+    user: "User",
+    enable_date: "EnableDate",
     tags: "Tags",
 });

@@ -2,6 +2,7 @@
 //! and "Set operators for multivalued context keys".
 
 use crate::policy::Context;
+use crate::policy::document::LEGACY;
 use crate::policy::pattern::{ArnPattern, Pattern};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -75,7 +76,10 @@ pub(crate) struct Condition {
     test: Test,
     negated: bool,
     if_exists: bool,
+    /// In lower case.
     key: String,
+    /// As the document writes it.
+    key_as_written: String,
     expected: Vec<Expected>,
 }
 
@@ -135,8 +139,10 @@ impl Condition {
         let expected = values
             .iter()
             .map(|value| {
-                compile_value(test, value, variables)
-                    .ok_or_else(|| format!("Value {value} is not valid for the condition {name} of {key}."))
+                compile_value(test, value, variables).ok_or_else(|| match test {
+                    Test::Date(_) => LEGACY.to_owned(),
+                    _ => format!("Value {value} is not valid for the condition {name} of {key}."),
+                })
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {
@@ -145,6 +151,7 @@ impl Condition {
             negated,
             if_exists,
             key: key.to_ascii_lowercase(),
+            key_as_written: key.to_owned(),
             expected,
         })
     }
@@ -159,7 +166,7 @@ impl Condition {
             };
             text.into_iter().flatten().chain(arn.into_iter().flatten())
         });
-        std::iter::once(self.key.as_str()).chain(variables)
+        std::iter::once(self.key_as_written.as_str()).chain(variables)
     }
 
     /// Whether it holds in a context.

@@ -66,6 +66,7 @@ pub(crate) struct Statement {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     pub(crate) statements: Vec<Statement>,
+    version_2012: bool,
 }
 
 /// JSON without duplicate keys.
@@ -91,7 +92,7 @@ impl Policy {
             )),
         })?;
         let Json::Object(members) = json else {
-            return malformed("Syntax errors in policy.");
+            return malformed(SYNTAX);
         };
         let (mut version_2012, mut statements) = (false, None);
         for (name, value) in members {
@@ -102,12 +103,15 @@ impl Policy {
                 ("Id", Json::Text(_)) => {}
                 ("Statement", Json::Array(list)) => statements = Some(list),
                 ("Statement", one @ Json::Object(_)) => statements = Some(vec![one]),
-                _ => return malformed("Syntax errors in policy."),
+                _ => return malformed(SYNTAX),
             }
         }
         let Some(statements) = statements else {
-            return malformed("Syntax errors in policy.");
+            return malformed(SYNTAX);
         };
+        if kind == PolicyKind::Identity && statements.is_empty() {
+            return malformed(SYNTAX);
+        }
         let statements: Vec<Statement> = statements
             .into_iter()
             .map(|statement| statement_of(statement, kind, version_2012))
@@ -120,22 +124,29 @@ impl Policy {
         {
             return malformed("Statement IDs (SID) in a single policy must be unique.");
         }
-        Ok(Self { statements })
+        Ok(Self {
+            statements,
+            version_2012,
+        })
     }
 
-    /// The condition keys and variables that the document uses, lower-case, each once.
-    pub fn context_keys(&self) -> BTreeSet<String> {
-        let mut keys = BTreeSet::new();
+    /// Whether the document says that it is of version 2012-10-17, as managed policies must.
+    pub fn is_version_2012(&self) -> bool {
+        self.version_2012
+    }
+
+    /// The condition keys and variables that the document uses, as it writes them, each once.
+    pub fn context_keys(&self) -> Vec<String> {
+        let mut keys: Vec<String> = Vec::new();
         for statement in &self.statements {
-            keys.extend(statement.conditions.iter().flat_map(Condition::keys).map(str::to_owned));
-            if let Some(resources) = &statement.resources {
-                keys.extend(
-                    resources
-                        .entries
-                        .iter()
-                        .flat_map(ArnPattern::variables)
-                        .map(str::to_owned),
-                );
+            let resources = statement.resources.iter().flat_map(|resources| &resources.entries);
+            let used = resources
+                .flat_map(ArnPattern::variables)
+                .chain(statement.conditions.iter().flat_map(Condition::keys));
+            for key in used {
+                if !keys.iter().any(|known| known.eq_ignore_ascii_case(key)) {
+                    keys.push(key.to_owned());
+                }
             }
         }
         keys
@@ -158,6 +169,10 @@ impl Policy {
     }
 }
 
+/// IAM's words for a document that is no policy, and for one whose values cannot be read.
+const SYNTAX: &str = "Syntax errors in policy.";
+pub(crate) const LEGACY: &str = "The policy failed legacy parsing";
+
 fn malformed<T>(text: impl Into<String>) -> Result<T, PolicyError> {
     Err(PolicyError(text.into()))
 }
@@ -168,7 +183,7 @@ fn trim_position(text: &str) -> String {
 
 fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Statement, PolicyError> {
     let Json::Object(members) = json else {
-        return malformed("Syntax errors in policy.");
+        return malformed(SYNTAX);
     };
     let (mut sid, mut effect) = (None, None);
     let (mut principals, mut actions, mut resources) = (None, None, None);
@@ -178,7 +193,7 @@ fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Stateme
         match name.as_str() {
             "Sid" => {
                 let Json::Text(text) = value else {
-                    return malformed("Syntax errors in policy.");
+                    return malformed(SYNTAX);
                 };
                 let plain = kind != PolicyKind::Identity || text.bytes().all(|b| b.is_ascii_alphanumeric());
                 if !plain {
@@ -192,8 +207,12 @@ fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Stateme
                 effect = match value {
                     Json::Text(text) if text == "Allow" => Some(Effect::Allow),
                     Json::Text(text) if text == "Deny" => Some(Effect::Deny),
+                    Json::Text(text) if kind == PolicyKind::Identity => {
+                        let is_case = ["allow", "deny"].contains(&text.to_ascii_lowercase().as_str());
+                        return malformed(if is_case { LEGACY } else { SYNTAX });
+                    }
                     Json::Text(text) => return malformed(format!("Invalid effect: {text}")),
-                    _ => return malformed("Syntax errors in policy."),
+                    _ => return malformed(SYNTAX),
                 };
             }
             "Principal" | "NotPrincipal" => {
@@ -207,7 +226,10 @@ fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Stateme
             }
             "Action" | "NotAction" => {
                 if actions.is_some() {
-                    return malformed("Statement/policy cannot have both Action and NotAction.");
+                    return malformed(match kind {
+                        PolicyKind::Identity => SYNTAX,
+                        _ => "Statement/policy cannot have both Action and NotAction.",
+                    });
                 }
                 let entries = texts(value)?
                     .iter()
@@ -217,7 +239,10 @@ fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Stateme
             }
             "Resource" | "NotResource" => {
                 if resources.is_some() {
-                    return malformed("Statement/policy cannot have both Resource and NotResource.");
+                    return malformed(match kind {
+                        PolicyKind::Identity => SYNTAX,
+                        _ => "Statement/policy cannot have both Resource and NotResource.",
+                    });
                 }
                 let entries = texts(value)?
                     .iter()
@@ -225,14 +250,18 @@ fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Stateme
                     .collect::<Result<Vec<_>, _>>()?;
                 resources = Some(OneOf { negated, entries });
             }
-            "Condition" => conditions = conditions_of(value, variables)?,
-            _ => return malformed("Syntax errors in policy."),
+            "Condition" => conditions = conditions_of(value, kind, variables)?,
+            _ => return malformed(SYNTAX),
         }
     }
     let Some(effect) = effect else {
-        return malformed("Missing required field Effect");
+        return malformed(match kind {
+            PolicyKind::Identity => SYNTAX,
+            _ => "Missing required field Effect",
+        });
     };
-    let Some(actions) = actions else {
+    let some = |count: usize| kind != PolicyKind::Identity || count > 0;
+    let Some(actions) = actions.filter(|actions| some(actions.entries.len())) else {
         return malformed(match kind {
             PolicyKind::Trust => "Missing required field Action",
             _ => "Policy statement must contain actions.",
@@ -242,7 +271,11 @@ fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Stateme
         PolicyKind::Identity if principals.is_some() => {
             return malformed("Policy document should not specify a principal.");
         }
-        PolicyKind::Identity if resources.is_none() => {
+        PolicyKind::Identity
+            if !resources
+                .as_ref()
+                .is_some_and(|resources| some(resources.entries.len())) =>
+        {
             return malformed("Policy statement must contain resources.");
         }
         PolicyKind::Resource | PolicyKind::Trust if principals.is_none() => {
@@ -268,10 +301,10 @@ fn texts(json: Json) -> Result<Vec<String>, PolicyError> {
             .into_iter()
             .map(|item| match item {
                 Json::Text(text) => Ok(text),
-                Json::Object(_) | Json::Array(_) | Json::Other(_) => malformed("Syntax errors in policy."),
+                Json::Object(_) | Json::Array(_) | Json::Other(_) => malformed(SYNTAX),
             })
             .collect(),
-        Json::Object(_) | Json::Other(_) => malformed("Syntax errors in policy."),
+        Json::Object(_) | Json::Other(_) => malformed(SYNTAX),
     }
 }
 
@@ -297,16 +330,64 @@ fn action_of(text: &str, kind: PolicyKind) -> Result<Pattern, PolicyError> {
 }
 
 fn resource_of(text: &str, kind: PolicyKind, variables: bool) -> Result<ArnPattern, PolicyError> {
-    let pattern = ArnPattern::compile(text, variables);
     if kind == PolicyKind::Identity && text != "*" {
-        if !text.starts_with("arn:") {
-            return malformed(format!("Resource {text} must be in ARN format or \"*\"."));
+        check_resource(text)?;
+    }
+    Ok(ArnPattern::of_resource(text, variables))
+}
+
+/// Ref: ARNs' partitions; "IAM JSON policy elements: Resource", incomplete ARNs; the texts are CreatePolicy's.
+fn check_resource(text: &str) -> Result<(), PolicyError> {
+    const PARTITIONS: [&str; 7] = [
+        "aws",
+        "aws-cn",
+        "aws-us-gov",
+        "aws-iso",
+        "aws-iso-b",
+        "aws-iso-e",
+        "aws-iso-f",
+    ];
+    const IAM_PATHS: &str = "user/, federated-user/, role/, group/, instance-profile/, mfa/, server-certificate/, \
+                             policy/, sms-mfa/, saml-provider/, oidc-provider/, report/, access-report/";
+    let mut parts = text.splitn(6, ':').skip(1);
+    let Some(partition) = parts.next() else {
+        return malformed(format!("Resource {text} must be in ARN format or \"*\"."));
+    };
+    let (service, region, account, resource) = (parts.next(), parts.next(), parts.next(), parts.next());
+    let is_open = |part: &str| part.contains(['*', '?', '$']);
+    if !text.starts_with("arn:") || !(PARTITIONS.contains(&partition) || is_open(partition)) {
+        let all = [Some(partition), service, region, account, resource].map(|part| part.unwrap_or("*"));
+        let all = all.join(":");
+        return malformed(format!(
+            "Partition \"{partition}\" is not valid for resource \"arn:{all}\"."
+        ));
+    }
+    // Of fewer parts those at the end are filled in, but an account must look like one.
+    let is_account =
+        |account: &str| account.is_empty() || is_open(account) || account.bytes().all(|b| b.is_ascii_digit());
+    let is_cut = |account: &str| resource.is_none() && (account.is_empty() || !is_account(account));
+    if service == Some("") || account.is_some_and(is_cut) {
+        return malformed(LEGACY);
+    }
+    if service.is_none_or(|service| service.contains(['*', '?'])) {
+        return malformed("Resource vendor must be fully qualified and cannot contain regexes.");
+    }
+    if service == Some("iam") {
+        if region.is_some_and(|region| !region.is_empty() && !is_open(region)) {
+            return malformed(format!("IAM resource {text} cannot contain region information."));
         }
-        if Pattern::compile(text, variables, true).split_colons(6).len() < 6 {
-            return malformed("The policy failed legacy parsing");
+        let is_known = |resource: &str| {
+            let kind = resource.split('/').next().unwrap_or_default();
+            is_open(kind)
+                || (resource.contains('/') && IAM_PATHS.split(", ").any(|known| known.trim_end_matches('/') == kind))
+        };
+        if resource.is_some_and(|resource| !is_known(resource)) {
+            return malformed(format!(
+                "IAM resource path must either be \"*\" or start with {IAM_PATHS}."
+            ));
         }
     }
-    Ok(pattern)
+    Ok(())
 }
 
 fn principals_of(json: Json) -> Result<Vec<PrincipalEntry>, PolicyError> {
@@ -325,18 +406,18 @@ fn principals_of(json: Json) -> Result<Vec<PrincipalEntry>, PolicyError> {
             Ok(entries)
         }
         Json::Text(text) => malformed(format!("Invalid principal in policy: \"{text}\"")),
-        Json::Array(_) | Json::Other(_) => malformed("Syntax errors in policy."),
+        Json::Array(_) | Json::Other(_) => malformed(SYNTAX),
     }
 }
 
-fn conditions_of(json: Json, variables: bool) -> Result<Vec<Condition>, PolicyError> {
+fn conditions_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Vec<Condition>, PolicyError> {
     let Json::Object(operators) = json else {
-        return malformed("Syntax errors in policy.");
+        return malformed(SYNTAX);
     };
     let mut conditions = Vec::new();
     for (operator, keys) in operators {
         let Json::Object(keys) = keys else {
-            return malformed("Syntax errors in policy.");
+            return malformed(SYNTAX);
         };
         for (key, values) in keys {
             // Numbers and booleans may stand without quotes.
@@ -348,10 +429,14 @@ fn conditions_of(json: Json, variables: bool) -> Result<Vec<Condition>, PolicyEr
                 .into_iter()
                 .map(|value| match value {
                     Json::Text(text) | Json::Other(text) => Ok(text),
-                    Json::Object(_) | Json::Array(_) => malformed("Syntax errors in policy."),
+                    Json::Object(_) | Json::Array(_) => malformed(SYNTAX),
                 })
                 .collect::<Result<Vec<_>, _>>()?;
-            conditions.push(Condition::compile(&operator, &key, &values, variables).map_err(PolicyError)?);
+            let condition = Condition::compile(&operator, &key, &values, variables);
+            conditions.push(condition.map_err(|text| match kind {
+                PolicyKind::Identity if text.starts_with("Invalid Condition type") => PolicyError(SYNTAX.to_owned()),
+                _ => PolicyError(text),
+            })?);
         }
     }
     Ok(conditions)

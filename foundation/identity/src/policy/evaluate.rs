@@ -86,6 +86,19 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// The numbers of the statements, from 0, that have this effect on the request.
+    pub fn statements_with(&self, effect: Effect, request: &Request<'_>) -> Vec<usize> {
+        let action = request.action.to_ascii_lowercase();
+        let matching = self.statements.iter().enumerate().filter(|(_, statement)| {
+            statement.effect == effect
+                && statement.grant(request.caller) > Grant::None
+                && statement.applies(request, &action)
+        });
+        matching.map(|(number, _)| number).collect()
+    }
+}
+
 impl Statement {
     /// Whether action, resource and conditions match; the principal is left to [`Statement::grant`].
     fn applies(&self, request: &Request<'_>, action: &str) -> bool {

@@ -11,6 +11,7 @@ mod document;
 mod evaluate;
 mod pattern;
 mod principal;
+mod span;
 
 pub use cache::cached_policy;
 pub use caller::{Caller, CallerKind};
@@ -18,6 +19,7 @@ pub use context::{CallContext, Context};
 pub use denied::Denied;
 pub use document::{Effect, POLICY_DOCUMENT_BYTES_MAX, Policy, PolicyError, PolicyKind};
 pub use evaluate::{Decision, Layer, Policies, Request, evaluate};
+pub use span::{Place, statement_places};
 
 /// Whether `text` matches `pattern` with `*` (any text) and `?` (any one character), case-sensitive.
 pub fn matches_pattern(pattern: &str, text: &str) -> bool {

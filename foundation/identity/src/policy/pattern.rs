@@ -12,9 +12,10 @@ enum Piece<'a> {
     One,
     /// `*`: any text.
     Any,
-    /// `${key}` or `${key, 'default'}`; the key is lower-case.
+    /// `${key}` or `${key, 'default'}`; the key is lower-case, `written` is not.
     Variable {
         key: String,
+        written: String,
         default: Option<String>,
     },
 }
@@ -43,6 +44,7 @@ impl Pattern {
                         flush(&mut literal, &mut pieces);
                         pieces.push(Piece::Variable {
                             key: key.trim().to_ascii_lowercase(),
+                            written: key.trim().to_owned(),
                             default: default.map(|d| d.trim().trim_matches('\'').to_owned()),
                         });
                     }
@@ -80,10 +82,10 @@ impl Pattern {
         self.pieces == [Piece::Any]
     }
 
-    /// The keys of its variables.
+    /// The keys of its variables, as they were written.
     pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Variable { key, .. } => Some(key.as_str()),
+            Piece::Variable { written, .. } => Some(written.as_str()),
             Piece::Text(_) | Piece::One | Piece::Any => None,
         })
     }
@@ -137,7 +139,7 @@ impl Pattern {
         let mut pieces: Vec<Piece<'_>> = Vec::with_capacity(self.pieces.len());
         for piece in &self.pieces {
             pieces.push(match piece {
-                Piece::Variable { key, default } => match value_of(key, default.as_deref(), context) {
+                Piece::Variable { key, default, .. } => match value_of(key, default.as_deref(), context) {
                     Some(value) => Piece::Text(Cow::Owned(value)),
                     None => return false,
                 },
@@ -160,7 +162,7 @@ impl Pattern {
                 Piece::Text(text) => out.push_str(text),
                 Piece::One => out.push('?'),
                 Piece::Any => out.push('*'),
-                Piece::Variable { key, default } => out.push_str(&value_of(key, default.as_deref(), context)?),
+                Piece::Variable { key, default, .. } => out.push_str(&value_of(key, default.as_deref(), context)?),
             }
         }
         Some(Cow::Owned(out))
@@ -238,6 +240,17 @@ impl ArnPattern {
             whole,
             parts: if parts.len() == 6 { parts } else { Vec::new() },
         }
+    }
+
+    /// A Resource element's text. Ref: "IAM JSON policy elements: Resource": an incomplete ARN is completed with `*`.
+    pub(crate) fn of_resource(text: &str, variables: bool) -> Self {
+        let mut pattern = Self::compile(text, variables);
+        let parts = pattern.whole.split_colons(6);
+        if text.starts_with("arn:") && (3..6).contains(&parts.len()) {
+            pattern.parts = parts;
+            pattern.parts.resize_with(6, || Pattern::literal("*"));
+        }
+        pattern
     }
 
     pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {

@@ -2,7 +2,7 @@
 //! Ref: Service Authorization Reference, "Actions, resources, and condition keys for AWS IAM".
 
 use crate::machine::{customer_policy, scope_of};
-use crate::model::{AccessKey, Entity, Group, Holder, Role, User, iam_arn, key_of};
+use crate::model::{AccessKey, Entity, Group, Holder, OidcProvider, Role, User, iam_arn, key_of};
 use honmaru_machine::{Access, Call, PrincipalKind, State};
 use serde_json::Value;
 
@@ -68,11 +68,13 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
                 None => (named("instance-profile", name), None, Vec::new()),
             }
         }
-        Target::Oidc => (
-            text(input, "OpenIDConnectProviderArn").unwrap_or("*").to_owned(),
-            None,
-            Vec::new(),
-        ),
+        Target::Oidc => {
+            let arn = text(input, "OpenIDConnectProviderArn").unwrap_or("*");
+            let key = arn.split_once(":oidc-provider/").map_or(arn, |(_, url)| url);
+            let row = state.get::<OidcProvider>(&scope_of(account), key);
+            let tags = row.map(|row| row.tags.clone()).unwrap_or_default();
+            (arn.to_owned(), None, tags)
+        }
         Target::NewOidc => {
             let url = text(input, "Url").unwrap_or("*");
             let host = url.strip_prefix("https://").unwrap_or(url);

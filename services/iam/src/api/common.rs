@@ -131,10 +131,8 @@ pub(super) fn size_of(document: &str) -> usize {
 }
 
 /// Checks an identity policy's document.
-pub(super) fn check_document(document: &str) -> Answer<()> {
-    Policy::parse(document, PolicyKind::Identity)
-        .map(|_| ())
-        .map_err(|error| malformed(error.to_string()))
+pub(super) fn check_document(document: &str) -> Answer<Policy> {
+    Policy::parse(document, PolicyKind::Identity).map_err(|error| malformed(error.to_string()))
 }
 
 /// Checks a managed policy's ARN before it is attached.

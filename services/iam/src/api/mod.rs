@@ -1,8 +1,10 @@
 //! IAM's operations: names, what each needs, and its handler.
 
+mod absent;
 mod access;
 mod account;
 mod common;
+mod details;
 mod groups;
 mod holders;
 mod keys;
@@ -145,5 +147,24 @@ pub fn operations() -> Vec<Operation> {
         read!("ListAccountAliases", Any, account::list_aliases),
         write!("CreateAccountAlias", Any, account::create_alias),
         write!("DeleteAccountAlias", Any, account::delete_alias),
+        write!("TagInstanceProfile", InstanceProfile, profiles::tag),
+        write!("UntagInstanceProfile", InstanceProfile, profiles::untag),
+        read!("ListInstanceProfileTags", InstanceProfile, profiles::list_tags),
+        write!("TagOpenIDConnectProvider", Oidc, oidc::tag),
+        write!("UntagOpenIDConnectProvider", Oidc, oidc::untag),
+        read!("ListOpenIDConnectProviderTags", Oidc, oidc::list_tags),
+        read!("GetAccountAuthorizationDetails", Any, details::all),
+        read!("GenerateCredentialReport", Any, details::generate_report),
+        read!("GetCredentialReport", Any, details::report),
+        read!("ListMFADevices", User, absent::mfa_devices),
+        read!("ListVirtualMFADevices", Any, absent::virtual_mfa_devices),
+        read!("ListSSHPublicKeys", User, absent::ssh_keys),
+        read!("ListSigningCertificates", User, absent::signing_certificates),
+        read!("ListServiceSpecificCredentials", User, absent::service_credentials),
+        read!("GetLoginProfile", User, absent::login_profile),
+        write!("DeleteLoginProfile", User, absent::delete_login_profile),
+        read!("ListServerCertificates", Any, absent::server_certificates),
+        read!("ListSAMLProviders", Any, absent::saml_providers),
+        read!("GetAccountPasswordPolicy", Any, absent::password_policy),
     ]
 }

@@ -1,7 +1,7 @@
 //! OpenID Connect providers.
 
 use super::Done;
-use super::common::{Answer, scope, set_tags, tags_out};
+use super::common::{Answer, page, remove_tags, scope, set_tags, tags_out};
 use crate::errors::{already_exists, invalid_input, limit_exceeded, no_such_entity, validation};
 use crate::issuer::{are_loopback_issuers_allowed, issuer_key};
 use crate::model::{OidcProvider, iam_arn};
@@ -165,4 +165,36 @@ pub(super) fn remove_client_id(
         row.client_ids.retain(|id| *id != input.client_id)
     });
     Ok(Done)
+}
+
+pub(super) fn tag(tx: &mut Tx<'_>, call: &Call, input: types::TagOpenIDConnectProviderRequest) -> Answer<Done> {
+    let arn = &input.open_id_connect_provider_arn;
+    let mut tags = provider(tx, call, arn)?.tags.clone();
+    set_tags(&mut tags, input.tags)?;
+    tx.update::<OidcProvider>(&scope(call), key_of_arn(arn), |row| row.tags = tags);
+    Ok(Done)
+}
+
+pub(super) fn untag(tx: &mut Tx<'_>, call: &Call, input: types::UntagOpenIDConnectProviderRequest) -> Answer<Done> {
+    let arn = &input.open_id_connect_provider_arn;
+    provider(tx, call, arn)?;
+    tx.update::<OidcProvider>(&scope(call), key_of_arn(arn), |row| {
+        remove_tags(&mut row.tags, &input.tag_keys)
+    });
+    Ok(Done)
+}
+
+pub(super) fn list_tags(
+    state: &State,
+    call: &Call,
+    input: types::ListOpenIDConnectProviderTagsRequest,
+) -> Answer<types::ListOpenIDConnectProviderTagsResponse> {
+    let tags = tags_out(&provider(state, call, &input.open_id_connect_provider_arn)?.tags);
+    let tags = tags.into_iter().map(|tag| (tag.key.clone(), tag));
+    let page = page(tags, input.marker.as_deref(), input.max_items)?;
+    Ok(types::ListOpenIDConnectProviderTagsResponse {
+        tags: page.items,
+        is_truncated: page.is_truncated,
+        marker: page.marker,
+    })
 }

@@ -5,7 +5,7 @@ use super::common::{
     Answer, check_document, check_path, encoded, page, remove_tags, scope, set_tags, size_of, tags_out,
 };
 use super::holders::path_of;
-use crate::errors::{already_exists, delete_conflict, limit_exceeded, no_such_entity};
+use crate::errors::{already_exists, delete_conflict, limit_exceeded, malformed, no_such_entity};
 use crate::machine::customer_policy;
 use crate::managed::{AwsManaged, all_aws_managed, aws_managed};
 use crate::model::{ATTACHED, BOUNDARY, Group, Holder, ManagedPolicy, PolicyVersion, Role, User, iam_arn, key_of};
@@ -45,7 +45,7 @@ fn count(n: usize) -> Option<i32> {
     Some(i32::try_from(n).unwrap_or(i32::MAX))
 }
 
-fn shape(state: &State, scope: &Scope, policy: &ManagedPolicy) -> types::Policy {
+pub(super) fn shape(state: &State, scope: &Scope, policy: &ManagedPolicy) -> types::Policy {
     types::Policy {
         policy_name: Some(policy.name.clone()),
         policy_id: Some(policy.id.clone()),
@@ -62,7 +62,7 @@ fn shape(state: &State, scope: &Scope, policy: &ManagedPolicy) -> types::Policy 
     }
 }
 
-fn aws_shape(state: &State, scope: &Scope, policy: &AwsManaged) -> types::Policy {
+pub(super) fn aws_shape(state: &State, scope: &Scope, policy: &AwsManaged) -> types::Policy {
     types::Policy {
         policy_name: Some(policy.name().to_owned()),
         policy_id: Some(policy.id.to_owned()),
@@ -121,7 +121,9 @@ pub(super) fn create(
 }
 
 fn check_size(document: &str) -> Answer<()> {
-    check_document(document)?;
+    if !check_document(document)?.is_version_2012() {
+        return Err(malformed("Policy document must be version 2012-10-17 or greater."));
+    }
     if size_of(document) > DOCUMENT_BYTES_MAX {
         return Err(limit_exceeded(format!(
             "Cannot exceed quota for PolicySize: {DOCUMENT_BYTES_MAX}"
@@ -208,7 +210,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeletePolicyReq
     Ok(Done)
 }
 
-fn version_shape(version: &PolicyVersion, default: u32, with_document: bool) -> types::PolicyVersion {
+pub(super) fn version_shape(version: &PolicyVersion, default: u32, with_document: bool) -> types::PolicyVersion {
     types::PolicyVersion {
         document: with_document.then(|| encoded(&version.document)),
         version_id: Some(format!("v{}", version.number)),
@@ -289,7 +291,7 @@ pub(super) fn get_version(
     })
 }
 
-fn aws_version(policy: &AwsManaged, with_document: bool) -> types::PolicyVersion {
+pub(super) fn aws_version(policy: &AwsManaged, with_document: bool) -> types::PolicyVersion {
     types::PolicyVersion {
         document: with_document.then(|| encoded(policy.document)),
         version_id: Some("v1".to_owned()),

@@ -1,7 +1,7 @@
 //! Instance profiles.
 
 use super::Done;
-use super::common::{Answer, check_path, holder, page, scope, set_tags, tags_out};
+use super::common::{Answer, check_path, holder, page, remove_tags, scope, set_tags, tags_out};
 use super::roles;
 use crate::errors::{already_exists, delete_conflict, limit_exceeded, no_such_entity};
 use crate::model::{InstanceProfile, ROLE, Role, iam_arn, key_of};
@@ -15,7 +15,7 @@ fn profile<'a>(state: &'a State, call: &Call, name: &str) -> Answer<&'a Instance
         .ok_or_else(|| no_such_entity(format!("Instance Profile {name} cannot be found.")))
 }
 
-fn shape(state: &State, call: &Call, row: &InstanceProfile) -> types::InstanceProfile {
+pub(super) fn shape(state: &State, call: &Call, row: &InstanceProfile) -> types::InstanceProfile {
     let role = row.role.as_ref().and_then(|key| state.get::<Role>(&scope(call), key));
     types::InstanceProfile {
         path: row.path.clone(),
@@ -141,6 +141,38 @@ pub(super) fn list_for_role(
     let page = page(rows, input.marker.as_deref(), input.max_items)?;
     Ok(types::ListInstanceProfilesForRoleResponse {
         instance_profiles: page.items,
+        is_truncated: page.is_truncated,
+        marker: page.marker,
+    })
+}
+
+pub(super) fn tag(tx: &mut Tx<'_>, call: &Call, input: types::TagInstanceProfileRequest) -> Answer<Done> {
+    let mut tags = profile(tx, call, &input.instance_profile_name)?.tags.clone();
+    set_tags(&mut tags, input.tags)?;
+    tx.update::<InstanceProfile>(&scope(call), &key_of(&input.instance_profile_name), |row| {
+        row.tags = tags
+    });
+    Ok(Done)
+}
+
+pub(super) fn untag(tx: &mut Tx<'_>, call: &Call, input: types::UntagInstanceProfileRequest) -> Answer<Done> {
+    profile(tx, call, &input.instance_profile_name)?;
+    tx.update::<InstanceProfile>(&scope(call), &key_of(&input.instance_profile_name), |row| {
+        remove_tags(&mut row.tags, &input.tag_keys)
+    });
+    Ok(Done)
+}
+
+pub(super) fn list_tags(
+    state: &State,
+    call: &Call,
+    input: types::ListInstanceProfileTagsRequest,
+) -> Answer<types::ListInstanceProfileTagsResponse> {
+    let tags = tags_out(&profile(state, call, &input.instance_profile_name)?.tags);
+    let tags = tags.into_iter().map(|tag| (tag.key.clone(), tag));
+    let page = page(tags, input.marker.as_deref(), input.max_items)?;
+    Ok(types::ListInstanceProfileTagsResponse {
+        tags: page.items,
         is_truncated: page.is_truncated,
         marker: page.marker,
     })

@@ -6,7 +6,8 @@ use crate::machine::{document_of, role_by_arn, scope_of};
 use crate::model::{Entity, Group, User, key_of};
 use crate::types;
 use honmaru_identity::{
-    Caller, CallerKind, Context, Decision, Effect, Layer, Policies, Policy, PolicyKind, Request, evaluate,
+    Caller, CallerKind, Context, Decision, Effect, Layer, Place, Policies, Policy, PolicyKind, Request, evaluate,
+    statement_places,
 };
 use honmaru_machine::{Call, State};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,13 +21,58 @@ struct Source {
     id: String,
     kind: &'static str,
     policy: Arc<Policy>,
+    /// Where each statement stands.
+    places: Vec<(Place, Place)>,
+}
+
+impl Source {
+    fn parse(id: String, kind: &'static str, document: &str, policy_kind: PolicyKind) -> Answer<Self> {
+        Ok(Self {
+            id,
+            kind,
+            policy: parse(document, policy_kind)?,
+            places: statement_places(document),
+        })
+    }
+
+    fn resource(document: Option<String>) -> Answer<Option<Self>> {
+        let parse = |document: String| {
+            Self::parse(
+                "ResourcePolicy".to_owned(),
+                "Resource Policy",
+                &document,
+                PolicyKind::Resource,
+            )
+        };
+        document.map(parse).transpose()
+    }
+
+    /// The statements of that effect on the request, as MatchedStatements shows them.
+    fn matched(&self, effect: Effect, request: &Request<'_>) -> Vec<types::Statement> {
+        let position = |place: &Place| types::Position {
+            line: i32::try_from(place.line).ok(),
+            column: i32::try_from(place.column).ok(),
+        };
+        let numbers = self.policy.statements_with(effect, request).into_iter();
+        numbers
+            .map(|number| {
+                let places = self.places.get(number);
+                types::Statement {
+                    source_policy_id: Some(self.id.clone()),
+                    source_policy_type: Some(self.kind.to_owned()),
+                    start_position: places.map(|(start, _)| position(start)),
+                    end_position: places.map(|(_, end)| position(end)),
+                }
+            })
+            .collect()
+    }
 }
 
 /// Everything that the two simulations have in common.
 struct Simulation {
     identity: Vec<Source>,
     boundary: Option<Arc<Policy>>,
-    resource: Option<Arc<Policy>>,
+    resource: Option<Source>,
     actions: Vec<String>,
     resources: Vec<String>,
     context: BTreeMap<String, Vec<String>>,
@@ -42,12 +88,12 @@ fn parse(document: &str, kind: PolicyKind) -> Answer<Arc<Policy>> {
 
 fn inputs(list: Option<Vec<String>>) -> Answer<Vec<Source>> {
     let sources = list.unwrap_or_default().into_iter().enumerate().map(|(i, document)| {
-        let policy = parse(&document, PolicyKind::Identity)?;
-        Ok(Source {
-            id: format!("PolicyInputList.{}", i + 1),
-            kind: "IAM Policy",
-            policy,
-        })
+        Source::parse(
+            format!("PolicyInputList.{}", i + 1),
+            "IAM Policy",
+            &document,
+            PolicyKind::Identity,
+        )
     });
     sources.collect()
 }
@@ -67,20 +113,12 @@ fn context(entries: Option<Vec<types::ContextEntry>>) -> BTreeMap<String, Vec<St
 fn entity_sources(state: &State, noun: &str, entity: &Entity, out: &mut Vec<Source>) -> Answer<()> {
     for (name, document) in &entity.inline {
         let id = format!("{noun}_{}_{name}", entity.name);
-        out.push(Source {
-            id,
-            kind: "IAM Policy",
-            policy: parse(document, PolicyKind::Stored)?,
-        });
+        out.push(Source::parse(id, "IAM Policy", document, PolicyKind::Stored)?);
     }
     for arn in &entity.attached {
         if let Some(document) = document_of(state, arn) {
             let id = arn.rsplit('/').next().unwrap_or(arn).to_owned();
-            out.push(Source {
-                id,
-                kind: "IAM Policy",
-                policy: parse(document, PolicyKind::Stored)?,
-            });
+            out.push(Source::parse(id, "IAM Policy", document, PolicyKind::Stored)?);
         }
     }
     Ok(())
@@ -139,10 +177,7 @@ pub(super) fn principal(
         boundary: document
             .map(|document| parse(&document, PolicyKind::Stored))
             .transpose()?,
-        resource: input
-            .resource_policy
-            .map(|document| parse(&document, PolicyKind::Resource))
-            .transpose()?,
+        resource: Source::resource(input.resource_policy)?,
         actions: input.action_names,
         resources: input.resource_arns.unwrap_or_default(),
         context: context(input.context_entries),
@@ -165,10 +200,7 @@ pub(super) fn custom(
         boundary: boundary
             .map(|document| parse(&document, PolicyKind::Identity))
             .transpose()?,
-        resource: input
-            .resource_policy
-            .map(|document| parse(&document, PolicyKind::Resource))
-            .transpose()?,
+        resource: Source::resource(input.resource_policy)?,
         actions: input.action_names,
         resources: input.resource_arns.unwrap_or_default(),
         context: context(input.context_entries),
@@ -207,6 +239,12 @@ fn run(
     } else {
         &simulation.resources
     };
+    // Ref: SimulatePrincipalPolicy, `CallerArn`: a resource policy needs a user who calls.
+    if simulation.resource.is_some() && !simulation.caller_arn.contains(":user/") {
+        return Err(invalid_input(
+            "CallerArn must be an ARN of an IAM user when a resource policy is given.",
+        ));
+    }
     if simulation.actions.len().saturating_mul(resources.len()) > RESULTS_MAX {
         return Err(invalid_input(format!(
             "At most {RESULTS_MAX} results can be simulated at once."
@@ -234,7 +272,7 @@ fn run(
         identity: simulation.identity.iter().map(|source| source.policy.clone()).collect(),
         boundary: simulation.boundary.clone(),
         session: Vec::new(),
-        resource: simulation.resource.clone(),
+        resource: simulation.resource.as_ref().map(|source| source.policy.clone()),
     };
     let missing = missing_keys(simulation, &context);
     let mut rows = Vec::new();
@@ -274,9 +312,11 @@ fn missing_keys(simulation: &Simulation, context: &dyn Context) -> Vec<String> {
         .iter()
         .map(|s| &s.policy)
         .chain(&simulation.boundary)
-        .chain(&simulation.resource);
-    let keys: BTreeSet<String> = policies.flat_map(|policy| policy.context_keys()).collect();
-    keys.into_iter().filter(|key| context.values(key).is_none()).collect()
+        .chain(simulation.resource.as_ref().map(|source| &source.policy));
+    let keys = once_each(policies.flat_map(|policy| policy.context_keys()));
+    keys.into_iter()
+        .filter(|key| context.values(&key.to_ascii_lowercase()).is_none())
+        .collect()
 }
 
 fn result_of(
@@ -291,55 +331,53 @@ fn result_of(
         Decision::ExplicitDeny(_) => Some(Effect::Deny),
         Decision::ImplicitDeny(_) => None,
     };
-    let matched = simulation
-        .identity
-        .iter()
-        .filter(|source| wanted.is_some() && source.policy.effect(request) == wanted);
-    let mut matched: Vec<types::Statement> = matched
-        .map(|source| types::Statement {
-            source_policy_id: Some(source.id.clone()),
-            source_policy_type: Some(source.kind.to_owned()),
-            ..Default::default()
-        })
-        .collect();
-    if let Some(policy) = &simulation.resource
-        && wanted.is_some()
-        && policy.effect(request) == wanted
-    {
-        matched.push(types::Statement {
-            source_policy_id: Some("ResourcePolicy".to_owned()),
-            source_policy_type: Some("Resource Policy".to_owned()),
-            ..Default::default()
-        });
-    }
+    let sources = simulation.resource.iter().chain(&simulation.identity);
+    let matched: Vec<types::Statement> = match wanted {
+        Some(effect) => sources.flat_map(|source| source.matched(effect, request)).collect(),
+        None => Vec::new(),
+    };
     let boundary = simulation
         .boundary
         .as_ref()
         .map(|policy| types::PermissionsBoundaryDecisionDetail {
             allowed_by_permissions_boundary: Some(policy.effect(request) == Some(Effect::Allow)),
         });
+    let eval_decision = match decision {
+        Decision::Allow => "allowed",
+        Decision::ExplicitDeny(_) => "explicitDeny",
+        Decision::ImplicitDeny(Layer::Identity | Layer::Resource | Layer::Boundary | Layer::Session) => "implicitDeny",
+    };
+    // Told again by resource where the caller named one.
+    let specific = types::ResourceSpecificResult {
+        eval_resource_name: request.resource.to_owned(),
+        eval_resource_decision: eval_decision.to_owned(),
+        matched_statements: Some(matched.clone()),
+        missing_context_values: Some(missing.to_vec()),
+        permissions_boundary_decision_detail: boundary.clone(),
+        ..Default::default()
+    };
     types::EvaluationResult {
         eval_action_name: request.action.to_owned(),
         eval_resource_name: Some(request.resource.to_owned()),
-        eval_decision: match decision {
-            Decision::Allow => "allowed",
-            Decision::ExplicitDeny(_) => "explicitDeny",
-            Decision::ImplicitDeny(Layer::Identity | Layer::Resource | Layer::Boundary | Layer::Session) => {
-                "implicitDeny"
-            }
-        }
-        .to_owned(),
+        eval_decision: eval_decision.to_owned(),
         matched_statements: Some(matched),
         missing_context_values: Some(missing.to_vec()),
         permissions_boundary_decision_detail: boundary,
+        resource_specific_results: Some(vec![specific]).filter(|_| !simulation.resources.is_empty()),
         ..Default::default()
     }
 }
 
+/// Keys without repetition, in whatever case they come.
+fn once_each(keys: impl Iterator<Item = String>) -> Vec<String> {
+    let mut known = BTreeSet::new();
+    keys.filter(|key| known.insert(key.to_ascii_lowercase())).collect()
+}
+
 fn keys(sources: &[Source]) -> types::GetContextKeysForPolicyResponse {
-    let keys: BTreeSet<String> = sources.iter().flat_map(|source| source.policy.context_keys()).collect();
+    let keys = once_each(sources.iter().flat_map(|source| source.policy.context_keys()));
     types::GetContextKeysForPolicyResponse {
-        context_key_names: Some(keys.into_iter().collect()),
+        context_key_names: Some(keys),
     }
 }
 
