@@ -100,6 +100,8 @@ pub(crate) struct Member {
     pub xml_attribute: bool,
     pub required: bool,
     pub json_value: bool,
+    /// Whether an event's message has this member as its whole payload.
+    pub event_payload: bool,
     pub timestamp: Option<TimestampFormat>,
     pub namespace: Option<Box<Namespace>>,
 }
@@ -134,6 +136,8 @@ pub(crate) struct Structure {
     /// The member that is the whole body of a REST message.
     pub payload: Option<u16>,
     pub union: bool,
+    /// Whether the members are the events of a stream.
+    pub event_stream: bool,
 }
 
 impl Structure {

@@ -1,5 +1,7 @@
 //! An output tree to its HTTP answer.
 
+mod event_stream;
+
 use crate::codec::{cbor, json, scalar, xml};
 use crate::model::{Kind, Location, Member, Protocol, Service, Shape, Structure, TimestampFormat};
 use crate::route::Target;
@@ -76,6 +78,15 @@ pub fn ok(target: &Target, output: &Value, request_id: &str) -> Reply {
     let empty = Map::new();
     let object = output.as_object().unwrap_or(&empty);
     let shape = operation.output.map(|id| service.shape(id));
+    if let (Some(shape), Some(stream)) = (shape, event_stream::stream_of(service, shape)) {
+        if let Some(structure) = shape.structure().filter(|_| protocol.is_rest()) {
+            bind(service, structure, object, &mut reply);
+        }
+        event_stream::encode(service, protocol, shape, stream, object, &mut reply.body);
+        let content_type = HeaderValue::from_static(event_stream::CONTENT_TYPE);
+        reply.headers.insert(CONTENT_TYPE, content_type);
+        return reply.finish(Some(service), protocol, request_id);
+    }
     match protocol {
         Protocol::AwsJson => match shape {
             Some(shape) => json::encode(service, shape, None, output, &|_| true, &mut reply.body),

@@ -91,6 +91,8 @@ struct RawRef {
     #[serde(default)]
     jsonvalue: bool,
     #[serde(default)]
+    eventpayload: bool,
+    #[serde(default)]
     idempotency_token: bool,
 }
 
@@ -125,6 +127,8 @@ struct RawShape {
     sensitive: bool,
     #[serde(default)]
     union: bool,
+    #[serde(default)]
+    eventstream: bool,
     #[serde(default)]
     document: bool,
 }
@@ -214,6 +218,7 @@ impl Loader<'_> {
             xml_attribute: reference.xml_attribute,
             required,
             json_value: reference.jsonvalue,
+            event_payload: reference.eventpayload,
             timestamp: timestamp(reference.timestamp_format.as_deref()),
             namespace: namespace(reference.xml_namespace.as_ref()),
         })
@@ -241,6 +246,7 @@ impl Loader<'_> {
                 .and_then(|payload| raw.members.get_index_of(payload))
                 .and_then(|at| u16::try_from(at).ok()),
             union: raw.union,
+            event_stream: raw.eventstream,
             members,
         })
     }
