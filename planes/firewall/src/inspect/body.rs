@@ -3,11 +3,9 @@
 
 use super::extract::inspected_body;
 use super::json::{JsonPart, walk};
+use super::multipart;
 use super::text::Text;
 use crate::RequestView;
-
-/// Parts of a multipart body beyond this are not looked at one by one: the rest is one text.
-const PARTS_MAX: usize = 200;
 
 pub(crate) fn texts<'r>(request: &RequestView<'r>) -> Vec<Text<'r>> {
     let (body, more) = inspected_body(request);
@@ -27,7 +25,7 @@ pub(crate) fn texts<'r>(request: &RequestView<'r>) -> Vec<Text<'r>> {
     if media == b"multipart/form-data" {
         // The boundary keeps its case.
         let header = request.header("content-type").unwrap_or_default();
-        return boundary(header).map_or_else(|| vec![Text::Raw(body)], |boundary| multipart(body, &boundary));
+        return multipart::texts(body, header);
     }
     if media.ends_with(b"xml") {
         return xml(body);
@@ -54,7 +52,7 @@ pub(crate) fn texts<'r>(request: &RequestView<'r>) -> Vec<Text<'r>> {
 }
 
 /// A name as programs use them: nothing can hide in it.
-fn is_plain(name: &[u8]) -> bool {
+pub(super) fn is_plain(name: &[u8]) -> bool {
     name.iter()
         .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'[' | b']' | b'$' | b'@' | b':'))
 }
@@ -79,67 +77,6 @@ fn form(body: &[u8]) -> Vec<Text<'_>> {
         }
     }
     texts
-}
-
-fn boundary(content_type: &[u8]) -> Option<Vec<u8>> {
-    let text = String::from_utf8_lossy(content_type);
-    let value = text.split(';').find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim()
-            .eq_ignore_ascii_case("boundary")
-            .then(|| value.trim().trim_matches('"').to_owned())
-    })?;
-    // Ref: RFC 2046, section 5.1.1: at most 70 characters.
-    (!value.is_empty() && value.len() <= 70).then(|| format!("--{value}").into_bytes())
-}
-
-/// The fields' contents and the names of uploaded files; what files contain is not read.
-fn multipart<'r>(body: &'r [u8], boundary: &[u8]) -> Vec<Text<'r>> {
-    let mut texts = Vec::new();
-    let mut rest = body;
-    let Some(first) = find(rest, boundary) else {
-        return vec![Text::Raw(body)];
-    };
-    rest = rest.get(first + boundary.len()..).unwrap_or_default();
-    for _ in 0..PARTS_MAX {
-        if rest.starts_with(b"--") {
-            return texts;
-        }
-        let (part, next) = match find(rest, boundary) {
-            Some(at) => (
-                rest.get(..at).unwrap_or_default(),
-                rest.get(at + boundary.len()..).unwrap_or_default(),
-            ),
-            None => (rest, &[] as &[u8]),
-        };
-        let (head, content) = match find(part, b"\r\n\r\n") {
-            Some(at) => (
-                part.get(..at).unwrap_or_default(),
-                part.get(at + 4..).unwrap_or_default(),
-            ),
-            None => (part, &[] as &[u8]),
-        };
-        match find(&head.to_ascii_lowercase(), b"filename") {
-            Some(at) => texts.push(Text::Raw(file_name(head.get(at + 8..).unwrap_or_default()))),
-            None => texts.push(Text::Raw(content.strip_suffix(b"\r\n").unwrap_or(content))),
-        }
-        if next.is_empty() {
-            return texts;
-        }
-        rest = next;
-    }
-    texts.push(Text::Raw(rest));
-    texts
-}
-
-/// The value in `="name"` or `*=utf-8''name`, up to the line's end.
-fn file_name(tail: &[u8]) -> &[u8] {
-    let line = tail.split(|b| *b == b'\r').next().unwrap_or_default();
-    let value = line.split(|b| *b == b'=').nth(1).unwrap_or_default();
-    match value.strip_prefix(b"\"") {
-        Some(quoted) => quoted.split(|b| *b == b'"').next().unwrap_or_default(),
-        None => value,
-    }
 }
 
 /// The texts between tags, what is quoted inside of tags (attributes, the addresses of a DOCTYPE), and CDATA. Names of

@@ -64,7 +64,7 @@ pub(crate) fn extract<'r>(field: &Field, request: &RequestView<'r>) -> Extracted
         Field::SingleQueryArgument(name, pre) => Extracted::texts(
             arguments(request, pre)
                 .into_iter()
-                .filter(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes()))
+                .filter(|(key, _)| is_named(key, name))
                 .map(|(_, value)| value.unwrap_or(Text::Raw(&[])))
                 .collect(),
         ),
@@ -77,7 +77,13 @@ pub(crate) fn extract<'r>(field: &Field, request: &RequestView<'r>) -> Extracted
         Field::ArgumentTexts => Extracted::texts(
             arguments(request, &[])
                 .into_iter()
-                .map(|(key, value)| value.unwrap_or(key))
+                .flat_map(|(key, value)| match value {
+                    // A name as programs use them needs no look.
+                    Some(value) if body::is_plain(&key) => [Some(value), None],
+                    Some(value) => [Some(value), Some(key)],
+                    None => [Some(key), None],
+                })
+                .flatten()
                 .collect(),
         ),
         Field::UriPath => Extracted::one(raw(request.path)),
@@ -122,6 +128,14 @@ fn single_header<'r>(request: &RequestView<'r>, name: &str) -> Option<Text<'r>> 
         joined.extend(next);
     }
     Some(joined.map_or(Text::Raw(first), Text::from))
+}
+
+/// Whether an argument has that name, as it came or decoded: backends see no difference.
+fn is_named(key: &[u8], name: &str) -> bool {
+    key.eq_ignore_ascii_case(name.as_bytes())
+        || Transformation::UrlDecode
+            .apply(key)
+            .is_some_and(|decoded| decoded.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 type Argument<'r> = (Text<'r>, Option<Text<'r>>);

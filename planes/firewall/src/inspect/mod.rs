@@ -6,6 +6,7 @@ mod extract;
 mod ip;
 mod json;
 mod look;
+mod multipart;
 mod text;
 
 pub(crate) use detect::SQL_PATTERNS;

@@ -19,11 +19,13 @@ const METADATA: &[&str] = &[
 const LFI: &[&str] = &[
     r"(?:\.\.[\\/]+){2,}",
     r"\.\.[\\/]+(?:etc|proc|var|usr|root|home|boot|windows|winnt|system32|web-inf|\.ssh|\.aws|\.env)\b",
-    r"(?:^|[=:\s'\x22])(?:file:/{2,3})?/etc/(?:passwd|shadow|group|hosts|issue|crontab|sudoers|fstab|ssh/|mysql/|nginx/|apache2/|httpd/)",
+    r"(?:^|[=:\s'\x22])(?:file:/{2,3})?/+(?:\./+)*etc/+(?:\./+)*(?:passwd|shadow|group|hosts|issue|crontab|sudoers|fstab|ssh/|mysql/|nginx/|apache2/|httpd/)",
     r"/proc/(?:self|\d{1,7})/(?:environ|cmdline|maps|fd|status|root|cwd)\b",
     r"\b[a-z]:[\\/]+(?:boot\.ini|windows[\\/]+(?:win\.ini|system32|system\.ini)|inetpub[\\/]+wwwroot)",
     r"[\\/]\.(?:ssh[\\/](?:id_|authorized_keys)|aws[\\/]credentials|htpasswd\b)",
     r"\.\.(?:%c0%af|%252f|%5c|%2f){1,}",
+    // A slash in more bytes than it needs.
+    r"\.\.(?:\xc0\xaf|\xc1\x9c|\xe0\x80\xaf)",
 ];
 
 /// A path or an argument that leaves its folder even once: clients resolve dot segments before they send.
@@ -40,6 +42,10 @@ const EXTENSIONS_ARGUMENT: &[&str] = &[
 
 const RFI: &[&str] = &[r"^\s*(?:https?|ftps?|file)://(?:\d{1,3}\.){3}\d{1,3}(?:[:/?#]|\s*$)"];
 const RFI_PATH: &[&str] = &[r"(?:https?|ftps?|file):/{1,2}(?:\d{1,3}\.){3}\d{1,3}(?:[:/?#]|$)"];
+
+/// Entities by name inside of an address, which browsers decode before they look for its scheme.
+const XSS_ENTITIES: &[&str] =
+    &[r"\b(?:href|src|action|formaction|data|to|from|values)\s*=[^>]{0,80}&(?:tab|newline|colon|sol|lpar);"];
 
 const ADMIN: &[&str] = &[
     r"(?:^|/)(?:sqlmanager|php-?my-?admin\d*|phppgadmin|pma|myadmin|mysql-?admin|dbadmin|adminer(?:-[\d.]+)?|sqlite-?manager|websql|sql-?buddy|cpanel|webmin|sysadmin|administrator|admin|admin-?console|jmx-console|web-console|manager/html|host-manager|plesk|vhcs2|rockmongo|phpredisadmin)(?:/|\.php|\.aspx?|\.jsp|$)",
@@ -152,12 +158,18 @@ pub(super) static RULES: &[ManagedRule] = &[
     rule(
         "CrossSiteScripting_QUERYARGUMENTS",
         "CrossSiteScripting_QueryArguments",
-        D::Xss(P::Arguments, &[U::Url, U::Html, U::UrlTwice]),
+        D::Either(&[
+            D::Xss(P::Arguments, &[U::Url, U::Html, U::UrlTwice]),
+            D::Patterns(P::Arguments, &[U::Url], XSS_ENTITIES),
+        ]),
     ),
     rule(
         "CrossSiteScripting_BODY",
         "CrossSiteScripting_Body",
-        D::Xss(P::Body, &[U::Url, U::Html]),
+        D::Either(&[
+            D::Xss(P::Body, &[U::Url, U::Html]),
+            D::Patterns(P::Body, &[U::Url], XSS_ENTITIES),
+        ]),
     ),
     rule(
         "CrossSiteScripting_URIPATH",

@@ -3,8 +3,8 @@
 use super::{Detection as D, ManagedRule, Place as P, Undo as U, rule};
 
 const LINUX_FILES: &[&str] = &[
-    r"/proc/(?:version|self|cpuinfo|meminfo|mounts|net/|sys/|sched_debug|\d{1,7}/)",
-    r"/etc/(?:passwd|shadow|gshadow|group|issue|hostname|crontab|sudoers|fstab|mtab|exports|ssh/|security/|pam\.d/|cron\.)",
+    r"/proc/+(?:\./+)*(?:version|self|cpuinfo|meminfo|mounts|net/|sys/|sched_debug|\d{1,7}/)",
+    r"/etc/+(?:\./+)*(?:passwd|shadow|gshadow|group|issue|hostname|crontab|sudoers|fstab|mtab|exports|ssh/|security/|pam\.d/|cron\.)",
     r"/var/(?:log/(?:apache2?|httpd|nginx|auth|secure|messages|syslog|mail)|spool/cron|run/secrets)",
     r"/(?:root|home/[\w.-]{1,40})/\.(?:ssh|bash_history|bashrc|aws|kube|docker)",
     r"/dev/(?:tcp|udp)/",
