@@ -11,6 +11,10 @@ const HEADER_BYTES: u32 = 116;
 pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 const TYPE_BYTES: usize = 32;
 
+/// A member of the handshake's answer and of its completion, of our own making: `false` where the command gets pipes
+/// instead of a terminal. Then an empty piece of input ends it.
+pub const TERMINAL: &str = "Terminal";
+
 /// From the plugin.
 pub const INPUT_STREAM_DATA: &str = "input_stream_data";
 /// From the agent.

@@ -20,9 +20,20 @@ fn file<'a>(path: &'a Path) -> impl FnOnce(std::io::Error) -> BuildError + 'a {
 /// Makes the images of ours that a Dockerfile names, unless they are there.
 pub async fn ensure_base_images(builder: &Builder, dockerfile: &str) -> Result<(), BuildError> {
     let name = |image: &str| image.split([':', '@']).next().unwrap_or_default().to_owned();
-    let wanted = base_images(dockerfile)
+    let images = base_images(dockerfile);
+    let wanted = images.iter().any(|image| name(image) == name(BUSYBOX_IMAGE));
+    // No registry answers to `localhost` without a port: what is not here is nowhere, and nobody need wait for it.
+    for image in images
         .iter()
-        .any(|image| name(image) == name(BUSYBOX_IMAGE));
+        .filter(|image| image.starts_with("localhost/") && name(image) != name(BUSYBOX_IMAGE) && !image.contains('$'))
+    {
+        if !builder.has_image(image).await? {
+            return Err(BuildError::NoBaseImage {
+                image: image.clone(),
+                cause: "no image of that name was built here".to_owned(),
+            });
+        }
+    }
     if !wanted || builder.has_image(BUSYBOX_IMAGE).await? {
         return Ok(());
     }

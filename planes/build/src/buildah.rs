@@ -1,6 +1,6 @@
 //! The commands of buildah, with a storage of our own.
 
-use crate::dockerfile::base_images;
+use crate::dockerfile::{check_syntax, from_lines};
 use crate::{BuildError, ImageFacts};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -81,6 +81,9 @@ impl Builder {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let cause = last_words(String::from_utf8_lossy(&output.stderr).lines());
+        if cause.contains("no space left on device") {
+            return Err(BuildError::NoSpace(self.storage.clone()));
+        }
         Err(BuildError::Buildah {
             doing: doing.to_owned(),
             cause,
@@ -108,6 +111,9 @@ impl Builder {
         image: &str,
         progress: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(), BuildError> {
+        if let Ok(text) = std::fs::read_to_string(dockerfile) {
+            check_syntax(dockerfile, &text)?;
+        }
         let (context, file) = (context.display().to_string(), dockerfile.display().to_string());
         let arguments = [
             "bud",
@@ -165,7 +171,76 @@ impl Builder {
             return Ok(());
         }
         let cause = last_words(said.iter().map(String::as_str));
-        Err(explain(dockerfile, &step, cause))
+        Err(self.explain(dockerfile, &step, cause))
+    }
+
+    /// The cause of a failed build, as far as it is known.
+    fn explain(&self, dockerfile: &Path, step: &str, cause: String) -> BuildError {
+        if cause.contains("no space left on device") {
+            return BuildError::NoSpace(self.storage.clone());
+        }
+        explain(dockerfile, step, plain(&cause).to_owned())
+    }
+
+    /// Fetches an image anew from a registry, so that a Dockerfile may build on it. `credentials` is `user:password`.
+    pub async fn pull(&self, image: &str, credentials: &str, transport: &Transport) -> Result<(), BuildError> {
+        let dir = tempfile::tempdir_in(&self.storage).map_err(|source| self.failed(source))?;
+        let access = self.access(dir.path(), image, credentials, transport)?;
+        let source = format!("docker://{image}");
+        let mut arguments = vec!["pull", "-q", "--policy", "always"];
+        arguments.extend(access.iter().map(String::as_str));
+        arguments.push(&source);
+        match self.output("pull", &arguments).await {
+            Err(BuildError::Buildah { cause, .. }) => Err(BuildError::NoBaseImage {
+                image: image.to_owned(),
+                cause: plain(&cause).to_owned(),
+            }),
+            pulled => pulled.map(|_| ()),
+        }
+    }
+
+    fn failed(&self, source: std::io::Error) -> BuildError {
+        BuildError::File {
+            path: self.storage.clone(),
+            source,
+        }
+    }
+
+    /// The options with which a registry is spoken to. The credentials go through a file: arguments are visible to every
+    /// user of the machine.
+    fn access(
+        &self,
+        dir: &Path,
+        name: &str,
+        credentials: &str,
+        transport: &Transport,
+    ) -> Result<[String; 5], BuildError> {
+        let auth = dir.join("auth.json");
+        let registry = name.split('/').next().unwrap_or_default();
+        let entry = serde_json::json!({ "auths": { registry: { "auth": base64(credentials.as_bytes()) } } });
+        std::fs::write(&auth, entry.to_string()).map_err(|source| self.failed(source))?;
+        // Ref: containers-certs.d(5): every `.crt` in the directory is an authority's.
+        let certificates = dir.join("certs");
+        std::fs::create_dir(&certificates).map_err(|source| self.failed(source))?;
+        let verify = match transport {
+            Transport::Local => "--tls-verify=false",
+            Transport::Tls { authorities } => {
+                if let Some(file) = authorities {
+                    std::fs::copy(file, certificates.join("authorities.crt")).map_err(|source| BuildError::File {
+                        path: file.clone(),
+                        source,
+                    })?;
+                }
+                "--tls-verify=true"
+            }
+        };
+        Ok([
+            verify.to_owned(),
+            "--cert-dir".to_owned(),
+            certificates.display().to_string(),
+            "--authfile".to_owned(),
+            auth.display().to_string(),
+        ])
     }
 
     /// What an image says of itself.
@@ -186,51 +261,16 @@ impl Builder {
         credentials: &str,
         transport: &Transport,
     ) -> Result<Pushed, BuildError> {
-        let failed = |source| BuildError::File {
-            path: self.storage.clone(),
-            source,
-        };
-        let dir = tempfile::tempdir_in(&self.storage).map_err(failed)?;
+        let dir = tempfile::tempdir_in(&self.storage).map_err(|source| self.failed(source))?;
         let digest_file = dir.path().join("digest");
         let shown = digest_file.display().to_string();
-        // The credentials go through a file: arguments are visible to every user of the machine.
-        let auth = dir.path().join("auth.json");
-        let registry = destination.split('/').next().unwrap_or_default();
-        let entry = serde_json::json!({ "auths": { registry: { "auth": base64(credentials.as_bytes()) } } });
-        std::fs::write(&auth, entry.to_string()).map_err(failed)?;
-        let auth = auth.display().to_string();
+        let access = self.access(dir.path(), destination, credentials, transport)?;
         let target = format!("docker://{destination}");
-        // Ref: containers-certs.d(5): every `.crt` in the directory is an authority's.
-        let certificates = dir.path().join("certs");
-        std::fs::create_dir(&certificates).map_err(failed)?;
-        let verify = match transport {
-            Transport::Local => "--tls-verify=false",
-            Transport::Tls { authorities } => {
-                if let Some(file) = authorities {
-                    std::fs::copy(file, certificates.join("authorities.crt")).map_err(|source| BuildError::File {
-                        path: file.clone(),
-                        source,
-                    })?;
-                }
-                "--tls-verify=true"
-            }
-        };
-        let certificates = certificates.display().to_string();
-        let arguments = [
-            "push",
-            "-q",
-            verify,
-            "--cert-dir",
-            &certificates,
-            "--authfile",
-            &auth,
-            "--digestfile",
-            &shown,
-            image,
-            &target,
-        ];
+        let mut arguments = vec!["push", "-q", "--digestfile", &shown];
+        arguments.extend(access.iter().map(String::as_str));
+        arguments.extend([image, &target]);
         self.output("push", &arguments).await?;
-        let digest = std::fs::read_to_string(&digest_file).map_err(failed)?;
+        let digest = std::fs::read_to_string(&digest_file).map_err(|source| self.failed(source))?;
         Ok(Pushed {
             digest: digest.trim().to_owned(),
         })
@@ -255,26 +295,41 @@ fn last_words<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
+/// The words of a cause that say something: buildah repeats the step and says what it was about to do.
+fn plain(cause: &str) -> &str {
+    let mut rest = cause;
+    if let Some(said) = rest.strip_prefix("building at STEP \"") {
+        rest = said.split_once("\": ").map_or(rest, |(_, said)| said);
+    }
+    for doing in ["creating build container: ", "Build error: "] {
+        rest = rest.strip_prefix(doing).unwrap_or(rest);
+    }
+    if rest.starts_with("initializing source docker://") {
+        rest = rest.split_once(": ").map_or(rest, |(_, said)| said);
+    }
+    // Go's own picture of the step.
+    rest.split(" &imagebuilder.").next().unwrap_or(rest)
+}
+
 fn explain(dockerfile: &Path, step: &str, cause: String) -> BuildError {
-    let words: Vec<&str> = step.split_whitespace().collect();
-    let text = std::fs::read_to_string(dockerfile).unwrap_or_default();
+    let words: Vec<&str> = step.split_whitespace().filter(|word| !word.starts_with("--")).collect();
+    let (images, stages) = from_lines(&std::fs::read_to_string(dockerfile).unwrap_or_default());
     match words.as_slice() {
-        [from, image, ..] if from.eq_ignore_ascii_case("FROM") && base_images(&text).iter().any(|i| i == image) => {
+        // buildah has put the values of ARG in: the image need not stand in the file.
+        [from, image, ..] if from.eq_ignore_ascii_case("FROM") && !stages.iter().any(|stage| stage == image) => {
             BuildError::NoBaseImage {
                 image: (*image).to_owned(),
                 cause,
             }
         }
-        [] => {
-            // Nothing was begun: the base image is looked up first.
-            match base_images(&text).into_iter().next() {
-                Some(image) => BuildError::NoBaseImage { image, cause },
-                None => BuildError::Buildah {
-                    doing: "bud".to_owned(),
-                    cause,
-                },
-            }
-        }
+        // Nothing was begun: the base image is looked up first.
+        [] => match images.into_iter().next() {
+            Some(image) => BuildError::NoBaseImage { image, cause },
+            None => BuildError::Buildah {
+                doing: "bud".to_owned(),
+                cause,
+            },
+        },
         _ => BuildError::Step {
             step: step.to_owned(),
             cause,
@@ -285,4 +340,31 @@ fn explain(dockerfile: &Path, step: &str, cause: String) -> BuildError {
 fn base64(bytes: &[u8]) -> String {
     use base64::Engine;
     base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_say_only_what_is_wrong() {
+        for (cause, said) in [
+            (
+                "building at STEP \"COPY a /b\": checking on sources: no such file",
+                "checking on sources: no such file",
+            ),
+            (
+                "creating build container: initializing source docker://x.invalid/py:3: pinging container registry \
+                 x.invalid: no such host",
+                "pinging container registry x.invalid: no such host",
+            ),
+            (
+                "building at STEP \"RUNN \": Build error: Unknown instruction: \"RUNN\" &imagebuilder.Step{Env:[]}",
+                "Unknown instruction: \"RUNN\"",
+            ),
+            ("exit status 2", "exit status 2"),
+        ] {
+            assert_eq!(plain(cause), said);
+        }
+    }
 }

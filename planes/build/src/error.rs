@@ -11,6 +11,21 @@ pub enum BuildError {
     /// The directory has no Dockerfile.
     #[error("there is no `Dockerfile` or `Containerfile` in `{}`", .0.display())]
     NoDockerfile(PathBuf),
+    /// The Dockerfile has a mistake that can be seen without building.
+    #[error("`{}`, line {line}: {what}", path.display())]
+    Dockerfile {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The mistake.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The disk is full.
+    #[error("there is no space left for the build in `{}`", .0.display())]
+    NoSpace(PathBuf),
     /// A base image is nowhere to be found.
     #[error("the base image `{image}` cannot be found: {cause}")]
     NoBaseImage {
@@ -55,13 +70,33 @@ impl BuildError {
             Self::NoBaseImage { image, .. } if image.starts_with("localhost/honmaru/") => {
                 "install the Debian package `busybox-static`: the base image is made from it".to_owned()
             }
+            Self::Dockerfile { hint, .. } => hint.clone(),
+            Self::NoSpace(dir) => format!(
+                "make room: `df -h {}` shows how much there is; earlier builds lie there, too",
+                dir.display()
+            ),
+            Self::NoBaseImage { image, .. } if image.starts_with("localhost/") => {
+                "names under `localhost/` are images of this cloud's own builder; push yours to its registry and write \
+                 `FROM localhost:4566/NAME:TAG`"
+                    .to_owned()
+            }
             Self::NoBaseImage { .. } => {
                 "check the name in the `FROM` line and that this machine reaches its registry; without one, \
                  `FROM localhost/honmaru/busybox` needs no registry at all"
                     .to_owned()
             }
-            Self::Step { .. } => {
-                "run the step's command in a container of the step before, or look at its output above".to_owned()
+            Self::Step { step, cause } => {
+                let copies = step
+                    .split_whitespace()
+                    .next()
+                    .is_some_and(|word| word.eq_ignore_ascii_case("COPY") || word.eq_ignore_ascii_case("ADD"));
+                if copies && (cause.contains("no such file") || cause.contains("no items matching")) {
+                    "paths are relative to the directory that is deployed; is it there, and does `.dockerignore` leave \
+                     it in?"
+                        .to_owned()
+                } else {
+                    "its output stands above".to_owned()
+                }
             }
             Self::Buildah { .. } | Self::File { .. } => "look at the output above".to_owned(),
         }

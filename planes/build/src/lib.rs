@@ -13,6 +13,6 @@ mod inspect;
 
 pub use base_image::{BUSYBOX_IMAGE, ensure_base_images};
 pub use buildah::{Builder, Pushed, Transport};
-pub use dockerfile::{Finding, check_dockerfile, find_dockerfile};
+pub use dockerfile::{Finding, base_images, check_dockerfile, find_dockerfile};
 pub use error::BuildError;
 pub use inspect::ImageFacts;

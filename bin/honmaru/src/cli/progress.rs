@@ -163,6 +163,11 @@ impl StepHandle<'_> {
         });
     }
 
+    /// A warning that stays, above the tree.
+    pub fn warn(&self, text: &str) {
+        self.progress.warn(text);
+    }
+
     /// It is over, with what came of it.
     pub fn done(self, text: &str) {
         self.change(|step, is_live| {

@@ -1,7 +1,7 @@
 //! `honmaru rollback`: back to the version before, which ran well once.
 
 use super::app::{App, CLUSTER};
-use super::client::{Client, ECS};
+use super::client::{Client, ECS, code_of};
 use super::connection::Connection;
 use super::deploy::{make_way, version_facts};
 use super::failure::Failure;
@@ -54,7 +54,15 @@ pub async fn run(options: RollbackOptions) -> anyhow::Result<()> {
     let progress = Progress::start();
     let step = progress.step("roll back");
     step.note(&format!("to {shown}"));
-    let facts = version_facts(&client, &version.task_definition).await?;
+    let facts = match version_facts(&client, &version.task_definition).await {
+        // Ref: ECS DescribeTaskDefinition: `ClientException` for a revision that does not exist.
+        Err(error) if code_of(&error) == Some("ClientException") => {
+            return Err(Failure::new(format!("there is no version {shown}"))
+                .hint(format!("`honmaru explain {}` shows the versions", app.name()))
+                .into());
+        }
+        facts => facts?,
+    };
     make_way(&client, &app, &before, &facts).await?;
     let mut update = json!({
         "cluster": CLUSTER, "service": app.name(), "taskDefinition": version.task_definition,
@@ -64,7 +72,7 @@ pub async fn run(options: RollbackOptions) -> anyhow::Result<()> {
     }
     let answer = client.call(ECS, "UpdateService", update).await?;
     let goal = Goal::of(&read_service(&answer["service"]), Some(&before));
-    let rolled = rollout::watch(&client, &app, &goal, &step).await?;
+    let rolled = rollout::reach(&client, &app, &goal, &step).await?;
     step.done(&format!("{} of {} tasks healthy", rolled.healthy, rolled.desired));
     progress.end();
     let took = seconds(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));

@@ -17,7 +17,7 @@ pub struct ScaleOptions {
     /// The app
     name: String,
     /// How many tasks
-    #[arg(value_parser = clap::value_parser!(u32).range(0..=i64::from(COUNT_MAX)))]
+    #[arg(allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(0..=i64::from(COUNT_MAX)))]
     count: u32,
     #[command(flatten)]
     connection: Connection,
@@ -36,7 +36,7 @@ pub async fn run(options: ScaleOptions) -> anyhow::Result<()> {
     let update = json!({ "cluster": CLUSTER, "service": app.name(), "desiredCount": options.count });
     let answer = client.call(ECS, "UpdateService", update).await?;
     let goal = Goal::of(&read_service(&answer["service"]), Some(&before));
-    let rolled = rollout::watch(&client, &app, &goal, &step).await?;
+    let rolled = rollout::reach(&client, &app, &goal, &step).await?;
     step.done(&format!("{} of {} tasks healthy", rolled.healthy, rolled.desired));
     progress.end();
     let took = seconds(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));

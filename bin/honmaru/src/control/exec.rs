@@ -5,7 +5,7 @@ use super::audit::{Head, What};
 use super::http::{AnswerBody, full, text};
 use super::link::Sender;
 use super::listener::Peer;
-use crate::data_channel::{CHANNEL_CLOSED, INPUT_STREAM_DATA, Message, OUTPUT_STREAM_DATA, PayloadType};
+use crate::data_channel::{CHANNEL_CLOSED, INPUT_STREAM_DATA, Message, OUTPUT_STREAM_DATA, PayloadType, TERMINAL};
 use ::http::{Request, Response, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -291,18 +291,23 @@ impl Channel {
         self.send_payload(PayloadType::HandshakeRequest, request.to_string().into_bytes())
             .await?;
         let (mut cols, mut rows) = (80, 24);
-        loop {
+        let tty = loop {
             let Some(message) = self.receive().await? else {
                 return Ok(None);
             };
             if message.payload_type == PayloadType::HandshakeResponse as u32 {
-                break;
+                // `honmaru exec` says that it has no terminal; the plugin says nothing and gets one, as from AWS's agent.
+                let response: serde_json::Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+                break session.interactive && response.get(TERMINAL) != Some(&serde_json::Value::Bool(false));
             }
             if message.payload_type == PayloadType::Size as u32 {
                 (cols, rows) = size(&message.payload).unwrap_or((cols, rows));
             }
+        };
+        let mut complete = serde_json::json!({ "HandshakeTimeToComplete": 0, "CustomerMessage": "" });
+        if let (false, Some(members)) = (tty, complete.as_object_mut()) {
+            members.insert(TERMINAL.to_owned(), false.into());
         }
-        let complete = serde_json::json!({ "HandshakeTimeToComplete": 0, "CustomerMessage": "" });
         self.send_payload(PayloadType::HandshakeComplete, complete.to_string().into_bytes())
             .await?;
         Ok(Some(ExecOpen {
@@ -311,7 +316,7 @@ impl Channel {
             container: session.container,
             // As the agent does: the command is a line for the shell's rules of words.
             command: crate::words::split(&session.command),
-            tty: session.interactive,
+            tty,
             cols,
             rows,
         }))

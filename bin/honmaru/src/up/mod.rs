@@ -96,6 +96,11 @@ pub fn run(options: UpOptions) -> anyhow::Result<()> {
         .init();
     let started = Instant::now();
     let dirs = Dirs::new(&options.state);
+    if nix::unistd::geteuid().is_root() && !dirs.locks().is_dir() {
+        // Of a cloud that cannot start nothing shall be left.
+        ports::check_free(options.listen, "--listen")?;
+        ports::check_free(options.http, "--http")?;
+    }
     let binary = prepare(&dirs)?;
     // Once more: the directory exists now, and its links can be resolved.
     let dirs = Dirs::new(&options.state);

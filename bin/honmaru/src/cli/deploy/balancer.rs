@@ -63,6 +63,12 @@ async fn first(
     }
 }
 
+/// The path of an app's health check, where there is one.
+pub async fn health_path(client: &Client, name: &str) -> anyhow::Result<Option<String>> {
+    let group = find_target_group(client, name).await?;
+    Ok(group.and_then(|group| group["HealthCheckPath"].as_str().map(str::to_owned)))
+}
+
 /// The listeners of a load balancer.
 pub async fn listeners(client: &Client, balancer: &str) -> anyhow::Result<Vec<Value>> {
     let answer = client
@@ -84,6 +90,7 @@ pub async fn ensure(
     plan: &Plan,
     port: u16,
     network: &Network,
+    health_path: &str,
     progress: &Progress,
 ) -> anyhow::Result<Balancer> {
     let name = plan.app.name();
@@ -98,7 +105,7 @@ pub async fn ensure(
             arn(&answer["LoadBalancers"][0], "LoadBalancerArn")?
         }
     };
-    let target_group = target_group(client, plan, port, network, progress).await?;
+    let target_group = target_group(client, plan, port, network, health_path, progress).await?;
     let known = listeners(client, &balancer).await?;
     // Where somebody has changed the listener's action it stays as it is.
     if !known
@@ -118,6 +125,13 @@ pub async fn ensure(
     })
 }
 
+/// Checks the tasks at another path.
+pub async fn set_health_path(client: &Client, group: &str, health_path: &str) -> anyhow::Result<()> {
+    let modify = json!({ "TargetGroupArn": group, "HealthCheckPath": health_path });
+    client.call(ELBV2, "ModifyTargetGroup", modify).await?;
+    Ok(())
+}
+
 /// The group's own port is only the default of its targets: ECS registers each task with the port of its version, so
 /// that a changed port needs no other group.
 async fn target_group(
@@ -125,25 +139,24 @@ async fn target_group(
     plan: &Plan,
     port: u16,
     network: &Network,
+    health_path: &str,
     progress: &Progress,
 ) -> anyhow::Result<String> {
     let name = plan.app.name();
     if let Some(known) = find_target_group(client, name).await? {
         let group = arn(&known, "TargetGroupArn")?;
         let path = known["HealthCheckPath"].as_str().unwrap_or_default();
-        if path != plan.health_path {
+        if path != health_path {
             progress.warn(&format!(
-                "the health path changes from `{path}` to `{}`: tasks of the old version are checked there, too",
-                plan.health_path
+                "the health path changes from `{path}` to `{health_path}`: tasks of the old version are checked there, too"
             ));
-            let modify = json!({ "TargetGroupArn": group, "HealthCheckPath": plan.health_path });
-            client.call(ELBV2, "ModifyTargetGroup", modify).await?;
+            set_health_path(client, &group, health_path).await?;
         }
         return Ok(group);
     }
     let create = json!({
         "Name": name, "Protocol": "HTTP", "Port": port, "VpcId": network.vpc, "TargetType": "ip",
-        "HealthCheckProtocol": "HTTP", "HealthCheckPath": plan.health_path,
+        "HealthCheckProtocol": "HTTP", "HealthCheckPath": health_path,
         "HealthCheckIntervalSeconds": CHECK_INTERVAL_S, "HealthCheckTimeoutSeconds": CHECK_TIMEOUT_S,
         "HealthyThresholdCount": CHECK_THRESHOLD, "UnhealthyThresholdCount": CHECK_THRESHOLD,
         "Matcher": { "HttpCode": "200" }, "Tags": tags::upper(&plan.app),

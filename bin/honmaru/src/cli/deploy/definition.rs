@@ -5,7 +5,6 @@ use super::roles::Roles;
 use super::tags;
 use crate::cli::app::STREAM_PREFIX;
 use crate::cli::client::{Client, ECS};
-use crate::cli::failure::Failure;
 use crate::cli::observed::Service;
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -48,65 +47,72 @@ fn is_tag_value(text: &str) -> bool {
     text.len() <= 256 && text.chars().all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c))
 }
 
+/// What a version is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Made<'a> {
+    pub port: u16,
+    pub image: &'a str,
+    pub roles: &'a Roles,
+    pub health_path: &'a str,
+}
+
+impl Made<'_> {
+    /// The tags by which a version is known again, and gone back to. The path belongs to the version, though ECS does not
+    /// know it: tasks are healthy by it.
+    fn tags(&self, definition: &Value) -> Vec<Value> {
+        let fingerprint = hex::encode(Sha256::digest(format!("{definition} {}", self.health_path)));
+        let mut tags = vec![json!({ "key": FINGERPRINT_TAG, "value": fingerprint })];
+        if is_tag_value(self.health_path) {
+            tags.push(json!({ "key": HEALTH_PATH_TAG, "value": self.health_path }));
+        }
+        tags
+    }
+}
+
+/// The version that was registered turned out to have another health path: this one.
+pub async fn correct(client: &Client, plan: &Plan, made: &Made<'_>, arn: &str) -> anyhow::Result<()> {
+    let input = definition(plan, made, &client.region);
+    let tag = json!({ "resourceArn": arn, "tags": made.tags(&input) });
+    client.call(ECS, "TagResource", tag).await?;
+    Ok(())
+}
+
 /// The ARN of the definition: the one in force when nothing changed, else a new revision.
 pub async fn ensure(
     client: &Client,
     plan: &Plan,
-    port: u16,
-    image: &str,
-    roles: &Roles,
+    made: &Made<'_>,
     service: Option<&Service>,
 ) -> anyhow::Result<String> {
-    let mut input = definition(plan, port, image, roles, &client.region);
-    // The path belongs to the version, though ECS does not know it: tasks are healthy by it.
-    let fingerprint = hex::encode(Sha256::digest(format!("{input} {}", plan.health_path)));
+    let mut input = definition(plan, made, &client.region);
+    let own = made.tags(&input);
     if let Some(primary) = service.and_then(Service::primary) {
         let describe = json!({ "taskDefinition": primary.task_definition, "include": ["TAGS"] });
         let answer = client.call(ECS, "DescribeTaskDefinition", describe).await?;
         let tags = answer["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
         let is_active = answer["taskDefinition"]["status"].as_str() == Some("ACTIVE");
-        let is_same = tags
+        let is_same = own
             .iter()
-            .any(|tag| tag["key"] == FINGERPRINT_TAG && tag["value"] == fingerprint.as_str());
+            .filter(|tag| tag["key"] == FINGERPRINT_TAG)
+            .all(|tag| tags.contains(tag));
         if is_active && is_same {
             return Ok(primary.task_definition.clone());
         }
     }
     let mut all = tags::lower(&plan.app);
     if let Some(all) = all.as_array_mut() {
-        all.push(json!({ "key": FINGERPRINT_TAG, "value": fingerprint }));
-        if is_tag_value(&plan.health_path) {
-            all.push(json!({ "key": HEALTH_PATH_TAG, "value": plan.health_path }));
-        }
+        all.extend(own);
     }
     if let Some(members) = input.as_object_mut() {
         members.insert("tags".to_owned(), all);
     }
-    let answer = client
-        .call(ECS, "RegisterTaskDefinition", input)
-        .await
-        .map_err(|error| explained(error, plan))?;
+    let answer = client.call(ECS, "RegisterTaskDefinition", input).await?;
     let arn = answer["taskDefinition"]["taskDefinitionArn"].as_str();
     Ok(arn.context("ECS does not say the task definition's ARN")?.to_owned())
 }
 
-/// AWS's text for a size that does not exist names neither the size nor those that do.
-fn explained(error: anyhow::Error, plan: &Plan) -> anyhow::Error {
-    if !error.to_string().contains("No Fargate configuration exists") {
-        return error;
-    }
-    Failure::new(format!(
-        "there is no task of {} CPU units with {} MiB",
-        plan.cpu, plan.memory_mib
-    ))
-    .hint(
-        "they go together: 256 with 512, 1024 or 2048; 512 with 1024 to 4096; 1024 with 2048 to 8192; 2048 with 4096 \
-             to 16384; 4096 with 8192 to 30720, each in steps of 1024; 8192 and 16384 exist, too",
-    )
-    .into()
-}
-
-fn definition(plan: &Plan, port: u16, image: &str, roles: &Roles, region: &str) -> Value {
+fn definition(plan: &Plan, made: &Made<'_>, region: &str) -> Value {
+    let Made { port, image, roles, .. } = *made;
     let mut env = plan.env.clone();
     env.entry("PORT".to_owned()).or_insert_with(|| port.to_string());
     let environment: Vec<Value> = env

@@ -10,7 +10,7 @@ use anyhow::Context;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use honmaru_build::{
-    BuildError, Builder, ImageFacts, Transport, check_dockerfile, ensure_base_images, find_dockerfile,
+    BuildError, Builder, ImageFacts, Transport, base_images, check_dockerfile, ensure_base_images, find_dockerfile,
 };
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -84,12 +84,29 @@ impl Workshop {
     }
 
     /// Builds the directory.
-    pub async fn build(&self, app: &App, dir: &Path, step: &StepHandle<'_>, progress: &Progress) -> anyhow::Result<()> {
+    pub async fn build(
+        &self,
+        client: &Client,
+        app: &App,
+        dir: &Path,
+        step: &StepHandle<'_>,
+        progress: &Progress,
+    ) -> anyhow::Result<()> {
         let dockerfile = find_dockerfile(dir).map_err(explained)?;
         let text =
             std::fs::read_to_string(&dockerfile).with_context(|| format!("failed to read {}", dockerfile.display()))?;
         step.note("base image");
         ensure_base_images(&self.builder, &text).await.map_err(explained)?;
+        for image in base_images(&text) {
+            if let Some(transport) = own_transport(client, &image) {
+                step.note(&image);
+                let credentials = registry_credentials(client).await?;
+                self.builder
+                    .pull(&image, &credentials, &transport)
+                    .await
+                    .map_err(explained)?;
+            }
+        }
         let mut said: Vec<String> = Vec::new();
         let mut heard = |line: &str| {
             let line = terminal::printable(line.trim_end());
@@ -142,12 +159,7 @@ impl Workshop {
     pub async fn push(&self, client: &Client, app: &App, step: &StepHandle<'_>) -> anyhow::Result<PushedImage> {
         step.note("repository");
         let uri = repository(client, app).await?;
-        let answer = client.call(ECR, "GetAuthorizationToken", json!({})).await?;
-        let token = answer["authorizationData"][0]["authorizationToken"]
-            .as_str()
-            .unwrap_or_default();
-        let credentials = STANDARD.decode(token).context("the registry's token is malformed")?;
-        let credentials = String::from_utf8(credentials).context("the registry's token is malformed")?;
+        let credentials = registry_credentials(client).await?;
         let (host, transport) = if client.endpoint.starts_with("https://") {
             // Its own name: the certificate is for that.
             let authorities = client.ca.clone();
@@ -166,6 +178,32 @@ impl Workshop {
             image: format!("{uri}@{}", pushed.digest),
         })
     }
+}
+
+/// `user:password` for the cloud's own registry.
+async fn registry_credentials(client: &Client) -> anyhow::Result<String> {
+    let answer = client.call(ECR, "GetAuthorizationToken", json!({})).await?;
+    let token = answer["authorizationData"][0]["authorizationToken"]
+        .as_str()
+        .unwrap_or_default();
+    let credentials = STANDARD.decode(token).context("the registry's token is malformed")?;
+    String::from_utf8(credentials).context("the registry's token is malformed")
+}
+
+/// How to fetch a base image that lies in the cloud's own registry; nothing for those of others. One whose name an
+/// argument of the build completes is not known yet.
+fn own_transport(client: &Client, image: &str) -> Option<Transport> {
+    let (host, _) = image.split_once('/')?;
+    let is_own = host == client.host() || host == registry_host(client.host());
+    if !is_own || image.contains('$') {
+        return None;
+    }
+    Some(if client.endpoint.starts_with("https://") {
+        let authorities = client.ca.clone();
+        Transport::Tls { authorities }
+    } else {
+        Transport::Local
+    })
 }
 
 /// The port is named, or the image exposes exactly one.

@@ -8,11 +8,23 @@ use std::path::{Path, PathBuf};
 
 /// The file in the directory.
 pub const FILE: &str = "honmaru.toml";
-const HEALTH_PATH_DEFAULT: &str = "/health";
+/// The path of the health check where nothing says another.
+pub const HEALTH_PATH_DEFAULT: &str = "/health";
 const CPU_DEFAULT: u32 = 256;
 const MEMORY_DEFAULT_MIB: u32 = 512;
+/// Sizes of a task: CPU units, the least and the most MiB, and the step between. Ref: ECS RegisterTaskDefinition, `cpu`.
+const SIZES: [(u32, u32, u32, u32); 8] = [
+    (256, 512, 512, 512),
+    (256, 1_024, 2_048, 1_024),
+    (512, 1_024, 4_096, 1_024),
+    (1_024, 2_048, 8_192, 1_024),
+    (2_048, 4_096, 16_384, 1_024),
+    (4_096, 8_192, 30_720, 1_024),
+    (8_192, 16_384, 61_440, 4_096),
+    (16_384, 32_768, 122_880, 8_192),
+];
 /// How long a task may be unhealthy after its start before it is replaced, in seconds.
-const GRACE_DEFAULT_S: u32 = 10;
+pub const GRACE_DEFAULT_S: u32 = 60;
 /// Ref: ECS quotas: tasks of a service.
 pub const COUNT_MAX: u32 = 5_000;
 
@@ -25,25 +37,26 @@ pub struct Settings {
     /// The port that the app listens on; the one that the image exposes by default
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
-    /// The path that answers 200 when the app is well [default: /health]
+    /// The path that answers 200 when the app is well; what it is now by default, the first time /health, or / where
+    /// there is no /health
     #[arg(long, value_name = "PATH")]
     pub health_path: Option<String>,
     /// How many tasks; what runs now by default, 2 the first time
-    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=i64::from(COUNT_MAX)))]
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(0..=i64::from(COUNT_MAX)))]
     pub count: Option<u32>,
-    /// CPU units of a task, 1024 for one core [default: 256]
+    /// CPU units of a task, 1024 for one core [default: 256, or what the memory needs]
     #[arg(long)]
     pub cpu: Option<u32>,
-    /// Memory of a task in MiB [default: 512]
+    /// Memory of a task in MiB [default: 512, or the least for the CPU units]
     #[arg(long)]
     pub memory: Option<u32>,
     /// An environment variable of the app; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,
-    /// How many seconds the app may take to become healthy [default: 10]
+    /// How many seconds the app may take to become healthy [default: 60]
     #[arg(long, value_name = "SECONDS")]
     pub grace: Option<u32>,
-    /// Do not put a web ACL in front of the app
+    /// Do not put a web application firewall in front of the app
     #[arg(long)]
     pub no_waf: bool,
 }
@@ -90,7 +103,8 @@ pub struct Plan {
     pub dir: PathBuf,
     /// Nothing: the image says it.
     pub port: Option<u16>,
-    pub health_path: String,
+    /// Nothing: what it is now, or the default.
+    pub health_path: Option<String>,
     /// Nothing: as many as run now.
     pub count: Option<u32>,
     pub cpu: u32,
@@ -137,14 +151,14 @@ impl Plan {
             env.insert(name.to_owned(), value.to_owned());
         }
         if let Some(name) = env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
-            return Err(Usage(format!("`{name}` is no name for a variable")));
+            return Err(Usage(format!(
+                "`{name}` is no name for a variable\nhint: write `--env NAME=VALUE`"
+            )));
         }
-        let health_path = settings
-            .health_path
-            .clone()
-            .or(file.health_path)
-            .unwrap_or_else(|| HEALTH_PATH_DEFAULT.to_owned());
-        if !health_path.starts_with('/') || health_path.contains(char::is_whitespace) {
+        let health_path = settings.health_path.clone().or(file.health_path);
+        if let Some(health_path) = &health_path
+            && (!health_path.starts_with('/') || health_path.contains(char::is_whitespace))
+        {
             return Err(Usage(format!(
                 "`{health_path}` is no path\nhint: it begins with `/`, for example `/health`"
             )));
@@ -157,14 +171,15 @@ impl Plan {
         if count.is_some_and(|count| count > COUNT_MAX) {
             return Err(Usage(format!("a service has at most {COUNT_MAX} tasks")));
         }
+        let (cpu, memory_mib) = size(settings.cpu.or(file.cpu), settings.memory.or(file.memory))?;
         Ok(Self {
             app,
             dir: dir.to_owned(),
             port,
             health_path,
             count,
-            cpu: settings.cpu.or(file.cpu).unwrap_or(CPU_DEFAULT),
-            memory_mib: settings.memory.or(file.memory).unwrap_or(MEMORY_DEFAULT_MIB),
+            cpu,
+            memory_mib,
             env,
             grace_s: settings.grace.or(file.grace).unwrap_or(GRACE_DEFAULT_S),
             waf: !settings.no_waf && file.waf.unwrap_or(true),
@@ -177,8 +192,50 @@ impl Plan {
     }
 }
 
+/// CPU units and MiB of a task: what is left open follows from what is given. A size that no task can have is refused
+/// before anything is built.
+fn size(cpu: Option<u32>, memory: Option<u32>) -> Result<(u32, u32), Usage> {
+    let has = |(_, min, max, step): &(u32, u32, u32, u32), mib: u32| {
+        (*min..=*max).contains(&mib) && (mib - min).is_multiple_of(*step)
+    };
+    let of_cpu = |wanted: u32| SIZES.iter().filter(move |(units, ..)| *units == wanted);
+    let chosen = match (cpu, memory) {
+        (None, None) => Some((CPU_DEFAULT, MEMORY_DEFAULT_MIB)),
+        (Some(cpu), None) => of_cpu(cpu).next().map(|(_, min, ..)| (cpu, *min)),
+        (None, Some(mib)) => SIZES.iter().find(|row| has(row, mib)).map(|(units, ..)| (*units, mib)),
+        (Some(cpu), Some(mib)) => of_cpu(cpu).find(|row| has(row, mib)).map(|_| (cpu, mib)),
+    };
+    chosen.ok_or_else(|| {
+        let asked = match (cpu, memory) {
+            (Some(cpu), Some(mib)) => format!("{cpu} CPU units with {mib} MiB"),
+            (Some(cpu), None) => format!("{cpu} CPU units"),
+            (None, mib) => format!("{} MiB", mib.unwrap_or_default()),
+        };
+        let known = cpu.filter(|cpu| of_cpu(*cpu).next().is_some());
+        let hint = match known {
+            Some(cpu) => {
+                let rows = of_cpu(cpu).map(|(_, min, max, step)| match min == max {
+                    true => format!("{min} MiB"),
+                    false => format!("{min} to {max} MiB in steps of {step}"),
+                });
+                format!("{cpu} CPU units go with {}", rows.collect::<Vec<_>>().join(" or "))
+            }
+            None => {
+                "CPU units are 256, 512, 1024, 2048, 4096, 8192 or 16384 (1024 are one core), memory is 512, 1024, \
+                     2048, 3072 and so on: give one, and the other follows"
+                    .to_owned()
+            }
+        };
+        Usage(format!("there is no task of {asked}\nhint: {hint}"))
+    })
+}
+
 fn read(text: &str) -> Result<File, String> {
-    toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())
+    let plain = |said: String| {
+        said.replace("expected u16", "expected a port")
+            .replace("expected u32", "expected a number")
+    };
+    toml::from_str(text).map_err(|error| plain(error.to_string().trim_end().to_owned()))
 }
 
 #[cfg(test)]
@@ -201,11 +258,37 @@ mod tests {
         assert_eq!((plan.app.name(), plan.port, plan.count), ("shop", Some(3000), Some(3)));
         assert_eq!(
             (plan.cpu, plan.memory_mib, plan.grace_s, plan.waf),
-            (256, 512, 10, false)
+            (256, 512, 60, false)
         );
-        assert_eq!(plan.health_path, "/up");
+        assert_eq!(plan.health_path.as_deref(), Some("/up"));
         let env: Vec<String> = plan.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(env, ["A=1", "B=x=y", "DEBUG=true"]);
+    }
+
+    #[test]
+    fn one_half_of_a_size_chooses_the_other() {
+        let size = |cpu, memory| super::size(cpu, memory).map_err(|usage| usage.0);
+        assert_eq!(size(None, None), Ok((256, 512)));
+        assert_eq!(size(None, Some(2_048)), Ok((256, 2_048)));
+        assert_eq!(size(None, Some(4_096)), Ok((512, 4_096)));
+        assert_eq!(size(Some(1_024), None), Ok((1_024, 2_048)));
+        assert_eq!(size(Some(8_192), Some(20_480)), Ok((8_192, 20_480)));
+        let error = size(Some(256), Some(100)).expect_err("no such size");
+        assert!(error.contains("256 CPU units with 100 MiB"), "{error}");
+        assert!(
+            error.ends_with("256 CPU units go with 512 MiB or 1024 to 2048 MiB in steps of 1024"),
+            "{error}"
+        );
+        assert!(
+            size(Some(100), None)
+                .expect_err("no such CPU")
+                .contains("no task of 100 CPU units")
+        );
+        assert!(
+            size(None, Some(1_500))
+                .expect_err("no such memory")
+                .contains("no task of 1500 MiB")
+        );
     }
 
     #[test]
@@ -221,6 +304,8 @@ mod tests {
             (Settings::default(), "health-path = \"up\"", "`up` is no path"),
             (Settings::default(), "name = \"Shop\"", "`Shop` is no name"),
             (Settings::default(), "port = 0", "0 is no port"),
+            (Settings::default(), "port = \"x\"", "expected a port"),
+            (Settings::default(), "memory = 3", "no task of 3 MiB"),
         ] {
             let error = merged(&settings, file).expect_err(expected);
             assert!(error.contains(expected), "{error}");

@@ -14,23 +14,29 @@ mod tags;
 pub use balancer::{find as find_balancer, find_target_group, listeners};
 pub use definition::{VersionFacts, version_facts};
 pub use firewall::find as find_web_acl;
-pub use manifest::COUNT_MAX;
+pub use manifest::{COUNT_MAX, GRACE_DEFAULT_S};
 pub use network::find_group;
 
 use super::app::{App, CLUSTER};
-use super::client::{Client, ECS, ELBV2, LOGS, code_of, get};
+use super::client::{Client, ECS, LOGS, code_of, get};
 use super::connection::Connection;
 use super::failure::Failure;
 use super::observed;
 use super::progress::{Progress, seconds};
-use super::rollout::{self, Goal};
-use manifest::Plan;
+use super::rollout::{self, Goal, Watched};
+use anyhow::bail;
+use definition::Made;
+use honmaru_base::Clock;
+use honmaru_engine::SystemClock;
+use manifest::{HEALTH_PATH_DEFAULT, Plan};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long an app's logs are kept. Ref: CloudWatch Logs `PutRetentionPolicy`: one of a list of numbers of days.
 const LOG_RETENTION_DAYS: u32 = 30;
+/// What is checked where an app that was never well does not know the default path.
+const HEALTH_PATH_OTHER: &str = "/";
 /// The first request through the entry is repeated that long: the edge may still take its last configuration in.
 const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const FIRST_ANSWER_PAUSE: Duration = Duration::from_millis(50);
@@ -62,7 +68,12 @@ pub async fn run(options: DeployOptions) -> anyhow::Result<()> {
     let took = seconds(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
     println!("{}", summary(&plan.app, &took, &deployed));
     let flags = options.connection.flags();
-    println!("next: `honmaru logs {}{flags} --follow`", plan.app.name());
+    let name = plan.app.name();
+    if deployed.count == 0 {
+        println!("next: `honmaru scale {name}{flags} 1`: it has no tasks");
+    } else {
+        println!("next: `honmaru logs {name}{flags} --follow`");
+    }
     Ok(())
 }
 
@@ -91,7 +102,7 @@ async fn deploy(
     let builder = image::Workshop::open(client, &options.connection.state)?;
 
     let step = progress.step("build");
-    builder.build(app, &plan.dir, &step, progress).await?;
+    builder.build(client, app, &plan.dir, &step, progress).await?;
     step.done(&format!("image from `{}`", plan.shown_dir()));
 
     let step = progress.step("check");
@@ -102,9 +113,10 @@ async fn deploy(
     let pushed = builder.push(client, app, &step).await?;
     step.done(&pushed.short());
 
+    let health = Health::of(client, plan).await?;
     let step = progress.step("resources");
     step.note("cluster, roles, logs, network, load balancer");
-    let resources = resources(client, plan, facts.port, progress).await?;
+    let resources = resources(client, plan, facts.port, &health.path, progress).await?;
     step.done(&format!(
         "load balancer{}, security groups, roles, logs",
         if plan.waf { ", web ACL" } else { "" }
@@ -112,15 +124,13 @@ async fn deploy(
 
     let step = progress.step("roll out");
     let before = observed::service(client, app).await?;
-    let definition = definition::ensure(
-        client,
-        plan,
-        facts.port,
-        &pushed.image,
-        &resources.roles,
-        before.as_ref(),
-    )
-    .await?;
+    let made = Made {
+        port: facts.port,
+        image: &pushed.image,
+        roles: &resources.roles,
+        health_path: &health.path,
+    };
+    let definition = definition::ensure(client, plan, &made, before.as_ref()).await?;
     let request = service::Request {
         definition: &definition,
         resources: &resources,
@@ -129,8 +139,50 @@ async fn deploy(
         grace_s: plan.grace_s,
         force: options.force,
     };
-    let goal: Goal = service::ensure(client, app, &request, before.as_ref()).await?;
-    let rolled = rollout::watch(client, app, &goal, &step).await?;
+    let goal = service::ensure(client, app, &request, before.as_ref()).await?;
+    // An app that has run well has a path that is right: another answer there is a fault of the new version.
+    let has_run = before.iter().flat_map(|service| &service.deployments);
+    let has_run = has_run
+        .into_iter()
+        .any(|deployment| deployment.rollout_state == "COMPLETED");
+    let goal = Goal {
+        may_lack_path: plan.health_path.is_none() && health.path == HEALTH_PATH_DEFAULT && !has_run,
+        ..goal
+    };
+    let watched = match rollout::watch(client, app, &goal, &step).await {
+        Ok(Watched::LacksPath) => {
+            step.warn(&format!(
+                "nothing is at `{HEALTH_PATH_DEFAULT}` (404), so `{HEALTH_PATH_OTHER}` is checked instead: \
+                 `--health-path PATH` names a better one"
+            ));
+            balancer::set_health_path(client, &resources.target_group, HEALTH_PATH_OTHER).await?;
+            let made = Made {
+                health_path: HEALTH_PATH_OTHER,
+                ..made
+            };
+            definition::correct(client, plan, &made, &definition).await?;
+            let goal = Goal {
+                may_lack_path: false,
+                path_since_s: Some(SystemClock.now().as_epoch_s()),
+                ..goal
+            };
+            rollout::watch(client, app, &goal, &step).await
+        }
+        watched => watched,
+    };
+    let rolled = match watched {
+        Ok(Watched::Done(rolled)) => rolled,
+        // Asked for once, it comes once.
+        Ok(Watched::LacksPath) => bail!("`{}` is not there", health.path),
+        Err(error) => {
+            // The old version is judged by its own path again, or it would be taken for ill.
+            if let (Some(_), Some(path)) = (&before, health.before.filter(|path| *path != health.path)) {
+                balancer::set_health_path(client, &resources.target_group, &path).await?;
+            }
+            return Err(error);
+        }
+    };
+    let health_path = balancer::health_path(client, app.name()).await?.unwrap_or(health.path);
     step.done(&format!("{} of {} tasks healthy", rolled.healthy, rolled.desired));
     network::forget_other_ports(client, &resources.network, facts.port).await?;
 
@@ -139,14 +191,32 @@ async fn deploy(
         && let (Some(entry), Some(url)) = (client.entry.as_deref(), url.as_deref())
     {
         let step = progress.step("answer");
-        let status = first_answer(entry, app, &plan.health_path).await?;
-        step.done(&format!("GET {url}{} answers {status}", plan.health_path));
+        let status = first_answer(entry, app, &health_path).await?;
+        step.done(&format!("GET {url}{health_path} answers {status}"));
     }
     Ok(Deployed {
         healthy: rolled.healthy,
         count: rolled.desired,
         url,
     })
+}
+
+/// The path of the health check, and the one that was in force before.
+struct Health {
+    path: String,
+    before: Option<String>,
+}
+
+impl Health {
+    /// What the plan says, else what is in force, else the default.
+    async fn of(client: &Client, plan: &Plan) -> anyhow::Result<Self> {
+        let before = balancer::health_path(client, plan.app.name()).await?;
+        let path = plan.health_path.clone().or_else(|| before.clone());
+        Ok(Self {
+            path: path.unwrap_or_else(|| HEALTH_PATH_DEFAULT.to_owned()),
+            before,
+        })
+    }
 }
 
 /// What the service needs beside its image.
@@ -156,12 +226,18 @@ pub(super) struct Resources {
     pub target_group: String,
 }
 
-async fn resources(client: &Client, plan: &Plan, port: u16, progress: &Progress) -> anyhow::Result<Resources> {
+async fn resources(
+    client: &Client,
+    plan: &Plan,
+    port: u16,
+    health_path: &str,
+    progress: &Progress,
+) -> anyhow::Result<Resources> {
     let app = &plan.app;
     // Three chains that do not need each other.
     let balanced = async {
         let network = network::ensure(client, app, port).await?;
-        let balancer = balancer::ensure(client, plan, port, &network, progress).await?;
+        let balancer = balancer::ensure(client, plan, port, &network, health_path, progress).await?;
         if plan.waf {
             firewall::protect(client, app, &balancer.arn).await?;
         } else {
@@ -207,8 +283,7 @@ pub async fn make_way(
         network::open_port(client, app, port).await?;
     }
     if let (Some((group, _)), Some(path)) = (&service.target, &facts.health_path) {
-        let modify = json!({ "TargetGroupArn": group, "HealthCheckPath": path });
-        client.call(ELBV2, "ModifyTargetGroup", modify).await?;
+        balancer::set_health_path(client, group, path).await?;
     }
     Ok(())
 }

@@ -2,7 +2,9 @@
 //! Ref: aws/session-manager-plugin, `src/datachannel`.
 
 use crate::cli::client::{Duplex, connect};
-use crate::data_channel::{ACKNOWLEDGE, CHANNEL_CLOSED, INPUT_STREAM_DATA, Message, OUTPUT_STREAM_DATA, PayloadType};
+use crate::data_channel::{
+    ACKNOWLEDGE, CHANNEL_CLOSED, INPUT_STREAM_DATA, Message, OUTPUT_STREAM_DATA, PayloadType, TERMINAL,
+};
 use anyhow::{Context, bail};
 use futures_util::{SinkExt, StreamExt};
 use honmaru_base::{Clock, Rng, SeededRng, uuid};
@@ -11,6 +13,7 @@ use serde_json::json;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
@@ -55,17 +58,20 @@ pub struct Channel {
     expected: i64,
     /// Output that came together with the end of the handshake.
     waiting: Option<Event>,
+    /// Whether the command has a terminal: an endpoint that knows no pipes gives one all the same.
+    has_terminal: bool,
 }
 
 impl Channel {
     /// Connects, shows the token, and answers the handshake. `ca` may vouch for the endpoint of a `wss://` address.
-    pub async fn open(url: &str, token: &str, ca: Option<&Path>) -> anyhow::Result<Self> {
-        tokio::time::timeout(OPEN_TIMEOUT, Self::connect(url, token, ca))
+    /// Without `terminal` the command gets pipes.
+    pub async fn open(url: &str, token: &str, ca: Option<&Path>, terminal: bool) -> anyhow::Result<Self> {
+        tokio::time::timeout(OPEN_TIMEOUT, Self::connect(url, token, ca, terminal))
             .await
             .context("the session did not begin in time")?
     }
 
-    async fn connect(url: &str, token: &str, ca: Option<&Path>) -> anyhow::Result<Self> {
+    async fn connect(url: &str, token: &str, ca: Option<&Path>, terminal: bool) -> anyhow::Result<Self> {
         let (rest, tls) = match (url.strip_prefix("ws://"), url.strip_prefix("wss://")) {
             (Some(rest), _) => (rest, false),
             (None, Some(rest)) => (rest, true),
@@ -84,6 +90,7 @@ impl Channel {
             sequence: 0,
             expected: 0,
             waiting: None,
+            has_terminal: true,
         };
         let greeting = json!({
             "MessageSchemaVersion": "1.0",
@@ -96,11 +103,11 @@ impl Channel {
             .socket
             .send(tungstenite::Message::Text(greeting.to_string().into()))
             .await?;
-        channel.handshake().await?;
+        channel.handshake(terminal).await?;
         Ok(channel)
     }
 
-    async fn handshake(&mut self) -> anyhow::Result<()> {
+    async fn handshake(&mut self, terminal: bool) -> anyhow::Result<()> {
         loop {
             let Some(frame) = self.frame().await? else {
                 bail!("the session was closed before it began")
@@ -127,11 +134,16 @@ impl Channel {
                 if let Some((cols, rows)) = crate::cli::terminal::size_of(std::io::stdout()) {
                     self.resize(cols, rows).await?;
                 }
-                let response =
+                let mut response =
                     json!({ "ClientVersion": CLIENT_VERSION, "ProcessedClientActions": processed, "Errors": [] });
+                if let (false, Some(members)) = (terminal, response.as_object_mut()) {
+                    members.insert(TERMINAL.to_owned(), false.into());
+                }
                 self.send(PayloadType::HandshakeResponse, response.to_string().into_bytes())
                     .await?;
             } else if message.payload_type == PayloadType::HandshakeComplete as u32 {
+                let complete: serde_json::Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+                self.has_terminal = complete.get(TERMINAL) != Some(&serde_json::Value::Bool(false));
                 return Ok(());
             } else if let Some(event) = event(&message) {
                 // An agent without a handshake begins at once; one that refuses closes.
@@ -157,6 +169,17 @@ impl Channel {
         let message = Message::new(INPUT_STREAM_DATA, self.sequence, id, payload_type as u32, payload);
         self.sequence += 1;
         self.write(&message).await
+    }
+
+    /// A piece of a pipe for the command.
+    pub async fn piece(&mut self, bytes: Vec<u8>) -> anyhow::Result<()> {
+        self.send(PayloadType::Output, bytes).await
+    }
+
+    /// The end of its input: an empty piece for a pipe, control-D for a terminal.
+    pub async fn end_of_input(&mut self) -> anyhow::Result<()> {
+        let end = if self.has_terminal { vec![4] } else { Vec::new() };
+        self.send(PayloadType::Output, end).await
     }
 
     /// Bytes for the command.
@@ -221,34 +244,57 @@ impl Channel {
         self.waiting.take()
     }
 
-    async fn next(&mut self) -> anyhow::Result<Event> {
-        if let Some(event) = self.first() {
-            return Ok(event);
-        }
+    /// Collects what the command says on standard output, up to a limit, until it ends.
+    pub async fn collect(mut self, bytes_max: usize) -> anyhow::Result<Vec<u8>> {
+        let mut said = Vec::new();
+        let mut event = self.first();
         loop {
-            let frame = self.frame().await?;
-            if let Some(event) = self.event(frame).await? {
-                return Ok(event);
+            match event.take() {
+                Some(Event::Output(bytes)) => said.extend(bytes),
+                Some(Event::Closed(_)) => return Ok(said),
+                Some(Event::StdErr(_) | Event::ExitCode(_)) | None => {}
             }
+            if said.len() > bytes_max {
+                bail!("the command says more than {bytes_max} bytes");
+            }
+            let frame = self.frame().await?;
+            event = self.event(frame).await?;
         }
     }
 
-    /// Prints what the command says until it ends. Without a terminal here its own (ECS gives it one) is of no use: line
-    /// ends are as on a pipe.
-    pub async fn print_output(mut self) -> anyhow::Result<Ended> {
+    /// Hands the pieces of `input` to the command and prints what it says until it ends. Where the endpoint gave the
+    /// command a terminal all the same, line ends are made those of a pipe.
+    pub async fn relay(mut self, mut input: mpsc::Receiver<Vec<u8>>) -> anyhow::Result<Ended> {
         let mut ended = Ended::default();
-        let mut held = false;
+        let (mut held, mut is_open) = (false, true);
+        let mut event = self.first();
         loop {
-            match self.next().await? {
-                Event::Output(bytes) => print(&mut std::io::stdout(), &line_ends(&bytes, &mut held))?,
-                Event::StdErr(bytes) => print(&mut std::io::stderr(), &bytes)?,
-                Event::ExitCode(code) => ended.exit_code = Some(code),
-                Event::Closed(sentence) => {
+            match event.take() {
+                Some(Event::Output(bytes)) if self.has_terminal => {
+                    print(&mut std::io::stdout(), &line_ends(&bytes, &mut held))?;
+                }
+                Some(Event::Output(bytes)) => print(&mut std::io::stdout(), &bytes)?,
+                Some(Event::StdErr(bytes)) => print(&mut std::io::stderr(), &bytes)?,
+                Some(Event::ExitCode(code)) => ended.exit_code = Some(code),
+                Some(Event::Closed(sentence)) => {
                     if held {
                         print(&mut std::io::stdout(), b"\r")?;
                     }
                     ended.sentence = sentence;
                     return Ok(ended);
+                }
+                None => {}
+            }
+            tokio::select! {
+                frame = self.frame() => event = self.event(frame?).await?,
+                piece = input.recv(), if is_open => {
+                    is_open = piece.is_some();
+                    let sent = match piece {
+                        Some(bytes) => self.piece(bytes).await,
+                        None => self.end_of_input().await,
+                    };
+                    // A command that has ended reads nothing more; how it ended is still on its way.
+                    is_open &= sent.is_ok();
                 }
             }
         }

@@ -6,14 +6,23 @@ mod tty;
 use super::app::{App, CLUSTER};
 use super::client::{Client, ECS, code_of};
 use super::connection::Connection;
-use super::failure::{Failure, Usage};
+use super::failure::{EXIT_FAILED, Failure, Usage, render};
 use super::observed::{self, Task};
 use super::ps::no_app;
+use super::terminal::Style;
 use anyhow::Context;
 use channel::Channel;
 use serde_json::json;
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use tokio::sync::mpsc;
+
+/// A program that is not there, as shells count it.
+const EXIT_NOT_FOUND: u8 = 127;
+/// Bytes of a pipe that go in one message: as many of them may wait for a slow command as of small ones.
+const PIECE_BYTES: usize = 32 * 1024;
+/// Output of a command that is not for the user.
+const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
 /// The options of `honmaru exec`.
 #[derive(Debug, clap::Args)]
@@ -26,8 +35,8 @@ pub struct ExecOptions {
     /// Use this terminal: its keys, its size, its signals
     #[arg(long, short)]
     tty: bool,
-    /// The command, behind `--`
-    #[arg(last = true, required = true, value_name = "CMD")]
+    /// The command
+    #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
     command: Vec<String>,
     #[command(flatten)]
     connection: Connection,
@@ -41,25 +50,14 @@ pub async fn run(options: ExecOptions) -> anyhow::Result<ExitCode> {
     }
     let client = options.connection.open()?;
     let task = choose(&client, &app, options.task.as_deref()).await?;
-    let input = json!({
-        "cluster": CLUSTER, "task": task.id, "container": app.name(),
-        "command": command_line(&options.command), "interactive": true,
-    });
-    let answer = client
-        .call(ECS, "ExecuteCommand", input)
-        .await
-        .map_err(|error| explained(error, &app))?;
-    let session = &answer["session"];
-    let text = |name: &str| {
-        session[name]
-            .as_str()
-            .with_context(|| format!("ECS does not say `{name}`"))
-    };
-    let channel = Channel::open(text("streamUrl")?, text("tokenValue")?, client.ca.as_deref()).await?;
+    let channel = begin(&client, &app, &task.id, &options.command, options.tty).await?;
     let ended = if options.tty {
         tty::attend(channel).await?
+    } else if std::io::stdin().is_terminal() {
+        // Whoever types here has not asked for it with `--tty`: the command reads an empty input.
+        channel.relay(mpsc::channel(1).1).await?
     } else {
-        channel.print_output().await?
+        channel.relay(tty::input(PIECE_BYTES)).await?
     };
     match (ended.exit_code, ended.sentence) {
         (Some(code), sentence) => {
@@ -67,13 +65,49 @@ pub async fn run(options: ExecOptions) -> anyhow::Result<ExitCode> {
                 eprintln!("{sentence}");
             }
             // A status has one byte; what does not fit is a failure all the same.
-            Ok(ExitCode::from(
-                u8::try_from(code).unwrap_or(super::failure::EXIT_FAILED),
-            ))
+            Ok(ExitCode::from(u8::try_from(code).unwrap_or(EXIT_FAILED)))
         }
-        (None, Some(sentence)) => Err(Failure::new(format!("the command has no exit code: {sentence}")).into()),
+        (None, Some(sentence)) => {
+            // As shells say it. What a runtime says of a program that is not there differs only in its beginning.
+            let not_found = sentence.contains("not found") || sentence.contains("no such file");
+            eprint!(
+                "{}",
+                render(
+                    &Failure::new(format!("the command did not run: {sentence}")).into(),
+                    &Style::of_stderr()
+                )
+            );
+            Ok(ExitCode::from(if not_found { EXIT_NOT_FOUND } else { EXIT_FAILED }))
+        }
         (None, None) => Err(Failure::new("the session ended before the command did").into()),
     }
+}
+
+/// Begins a session for a command.
+async fn begin(client: &Client, app: &App, task: &str, command: &[String], terminal: bool) -> anyhow::Result<Channel> {
+    let input = json!({
+        "cluster": CLUSTER, "task": task, "container": app.name(),
+        "command": command_line(command), "interactive": true,
+    });
+    let answer = client
+        .call(ECS, "ExecuteCommand", input)
+        .await
+        .map_err(|error| explained(error, app))?;
+    let session = &answer["session"];
+    let text = |name: &str| {
+        session[name]
+            .as_str()
+            .with_context(|| format!("ECS does not say `{name}`"))
+    };
+    Channel::open(text("streamUrl")?, text("tokenValue")?, client.ca.as_deref(), terminal).await
+}
+
+/// What a command in a task says on its standard output.
+pub async fn output_of(client: &Client, app: &App, task: &str, command: &[String]) -> anyhow::Result<Vec<u8>> {
+    begin(client, app, task, command, false)
+        .await?
+        .collect(OUTPUT_BYTES_MAX)
+        .await
 }
 
 fn explained(error: anyhow::Error, app: &App) -> anyhow::Error {

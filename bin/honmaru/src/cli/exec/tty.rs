@@ -38,7 +38,7 @@ impl Drop for Raw {
 pub async fn attend(mut channel: Channel) -> anyhow::Result<Ended> {
     let mut resized = signal(SignalKind::window_change())?;
     let raw = Raw::enter()?;
-    let mut keys = keys();
+    let mut keys = input(INPUT_BYTES_MAX);
     let mut ended = Ended::default();
     let mut is_open = true;
     let mut event = channel.first();
@@ -69,12 +69,12 @@ pub async fn attend(mut channel: Channel) -> anyhow::Result<Ended> {
     }
 }
 
-/// Standard input, read in a thread of its own: a read of a terminal cannot be taken back.
-fn keys() -> mpsc::Receiver<Vec<u8>> {
+/// Standard input in pieces, read in a thread of its own: a read of a terminal cannot be taken back.
+pub(super) fn input(piece_bytes: usize) -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel(INPUT_QUEUED_MAX);
     std::thread::spawn(move || {
         let mut stdin = std::io::stdin().lock();
-        let mut buffer = [0; INPUT_BYTES_MAX];
+        let mut buffer = vec![0; piece_bytes];
         while let Ok(n) = stdin.read(&mut buffer) {
             let bytes = buffer.get(..n).unwrap_or_default().to_vec();
             if n == 0 || sender.blocking_send(bytes).is_err() {

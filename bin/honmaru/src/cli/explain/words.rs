@@ -206,6 +206,7 @@ fn tasks(facts: &Facts) -> Vec<String> {
         let reason = task
             .container_reason
             .as_ref()
+            .filter(|reason| !reason.contains("OutOfMemory"))
             .map(|reason| format!(" ({reason})"))
             .unwrap_or_default();
         lines.push(format!(
@@ -299,9 +300,23 @@ fn history(facts: &Facts) -> Vec<String> {
         .take(EVENTS_SHOWN_MAX)
     {
         let message = event.message.strip_prefix(&prefix).unwrap_or(&event.message);
-        lines.push(format!("{} ago  {message}", ps::age(facts.now_s - event.at)));
+        lines.push(format!(
+            "{} ago  {}",
+            ps::age(facts.now_s - event.at),
+            short_names(message)
+        ));
     }
     lines
+}
+
+/// ARNs as the name that people gave; the rest of them is the same for all.
+fn short_names(message: &str) -> String {
+    let short = |word: &str| {
+        let end = word.trim_start_matches('(').trim_end_matches([')', '.', ',']);
+        let name = end.strip_prefix("arn:").and_then(|arn| arn.split('/').nth(1));
+        name.map_or(word.to_owned(), |name| word.replace(end, name))
+    };
+    message.split(' ').map(short).collect::<Vec<_>>().join(" ")
 }
 
 fn secured(facts: &Facts) -> Vec<String> {

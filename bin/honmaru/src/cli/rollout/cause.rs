@@ -19,6 +19,10 @@ pub enum Cause {
     CannotStart { task: String, reason: String },
     /// The port refuses connections.
     NobodyListens { task: String },
+    /// The app listens on the port for itself only.
+    OnlyLoopback { task: String },
+    /// The app listens, but on other ports.
+    OtherPort { task: String, ports: Vec<u16> },
     /// Connections or answers do not come.
     Silent { task: String },
     /// The health check answers another status.
@@ -46,6 +50,8 @@ impl Cause {
             Self::Exited { task, .. }
             | Self::OutOfMemory { task }
             | Self::NobodyListens { task }
+            | Self::OnlyLoopback { task }
+            | Self::OtherPort { task, .. }
             | Self::Silent { task }
             | Self::WrongStatus { task, .. }
             | Self::Unhealthy { task, .. }
@@ -122,11 +128,15 @@ pub fn failure(app: &App, cause: &Cause, scene: &Scene) -> Failure {
             "the app needs more memory than its task has: task {} ended with OutOfMemoryError",
             short_id(task)
         ))
-        .hint("give it more, for example `--memory 1024` (with `--cpu 256`: 512, 1024 or 2048)"),
+        .hint("give it more, for example `--memory 1024` or `--memory 2048` (MiB)"),
         Cause::CannotStart { task, reason } => {
             let failure = Failure::new(format!("task {} cannot start: {reason}", short_id(task)));
             if reason.starts_with("CannotPull") {
                 failure.hint("deploy again: the image is pushed anew")
+            } else if reason.starts_with("CannotStartContainer") {
+                failure.hint(
+                    "check that the program that CMD or ENTRYPOINT names is in the image, and that its user may run it",
+                )
             } else {
                 failure.hint(format!("`honmaru explain {name}` shows what the task would have got"))
             }
@@ -138,13 +148,33 @@ pub fn failure(app: &App, cause: &Cause, scene: &Scene) -> Failure {
         .detail("connections of the health check are refused")
         .hint(format!(
             "let the app listen on 0.0.0.0:{port} (not on 127.0.0.1; the variable PORT has the number), or name \
-                     its port with `--port`"
+                     its port with `--port`; if it only starts slowly, give it time with `--grace 120`"
         )),
+        Cause::OnlyLoopback { task } => Failure::new(format!(
+            "the app in task {} listens on 127.0.0.1:{port} only: nobody outside of its container can reach it",
+            short_id(task)
+        ))
+        .hint(format!("let it listen on 0.0.0.0:{port}")),
+        Cause::OtherPort { task, ports } => {
+            let open: Vec<String> = ports.iter().map(u16::to_string).collect();
+            let first = open.first().cloned().unwrap_or_default();
+            Failure::new(format!(
+                "nothing listens on port {port} in task {}: its app listens on port {}",
+                short_id(task),
+                open.join(", ")
+            ))
+            .hint(format!(
+                "name that port, for example `--port {first}`, or let the app listen on the port in the variable PORT"
+            ))
+        }
         Cause::Silent { task } => Failure::new(format!(
             "task {} runs, but `GET {path}` on port {port} gets no answer in time",
             short_id(task)
         ))
-        .hint("the health check waits 2 seconds: let the path answer without slow work, or see its log"),
+        .hint(
+            "the health check waits 2 seconds: let the path answer without slow work; if the app only starts slowly, \
+             give it time with `--grace 120`",
+        ),
         Cause::WrongStatus { task, code } => Failure::new(format!(
             "the health check `GET {path}` of task {} answers {code} instead of 200",
             short_id(task)
@@ -160,7 +190,10 @@ pub fn failure(app: &App, cause: &Cause, scene: &Scene) -> Failure {
             } else {
                 failure.detail(description.clone())
             };
-            failure.hint(logs(task))
+            failure.hint(format!(
+                "{}; if the app only starts slowly, give it time with `--grace 120`",
+                logs(task)
+            ))
         }
         Cause::ContainerCheck { task } => {
             Failure::new(format!("the image's own health check fails in task {}", short_id(task))).hint(logs(task))
@@ -239,7 +272,23 @@ mod tests {
                 &silent,
             ),
             (Cause::NobodyListens { task: task() }, &said),
+            (Cause::OnlyLoopback { task: task() }, &silent),
+            (
+                Cause::OtherPort {
+                    task: task(),
+                    ports: vec![3_000, 9_229],
+                },
+                &silent,
+            ),
             (Cause::Silent { task: task() }, &silent),
+            (
+                Cause::CannotStart {
+                    task: task(),
+                    reason: "CannotStartContainerError: exec: \"/nope\": stat /nope: no such file or directory"
+                        .to_owned(),
+                },
+                &silent,
+            ),
             (
                 Cause::WrongStatus {
                     task: task(),

@@ -1,16 +1,36 @@
 //! What a look at a service means for a roll-out. Pure: the same look gives the same verdict.
 
-use super::RolledOut;
 use super::cause::Cause;
+use super::listening::Open;
+use crate::cli::deploy::GRACE_DEFAULT_S;
 use crate::cli::observed::{Deployment, Service, Target, Task};
 use honmaru_base::Clock;
 use honmaru_engine::SystemClock;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A container that exits once may have met a bad moment; two of them are a fault of the version.
 const EXITS_MAX: usize = 2;
 /// How long a complaint about missing room must stand before it counts.
 const COMPLAINT_STANDS_S: f64 = 3.0;
+/// An app that answers has started: a wrong answer that comes so many seconds after the task's start stays. Somebody
+/// who has named a grace of his own is believed.
+const WRONG_ANSWER_STANDS_S: u32 = 10;
+/// An app that listens on other ports may still be about to open the right one, for example after its debugger's.
+const OTHER_PORT_STANDS_S: u32 = 20;
+/// A task that refuses connections is looked into so many seconds after its start, and again after so many more.
+const LOOK_INTO_AFTER_S: f64 = 4.0;
+
+/// ELBv2 of a connection that is refused.
+const REFUSED: &str = "Health checks failed";
+
+/// How a roll-out ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RolledOut {
+    /// Tasks that serve.
+    pub healthy: u64,
+    /// Tasks that were wanted.
+    pub desired: u64,
+}
 
 /// What a roll-out shall reach.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +43,10 @@ pub struct Goal {
     pub grace_s: u32,
     /// Whether it brings another version, or the same one anew; otherwise the number of tasks changes.
     pub is_new: bool,
+    /// Whether nobody has said that the app has the path of the health check.
+    pub may_lack_path: bool,
+    /// The moment at which the path of the health check was changed meanwhile: what was seen before says nothing.
+    pub path_since_s: Option<f64>,
 }
 
 impl Goal {
@@ -42,6 +66,23 @@ impl Goal {
             since_s,
             grace_s: after.grace_s,
             is_new,
+            may_lack_path: false,
+            path_since_s: None,
+        }
+    }
+
+    /// How long after its start a task may be unhealthy for that reason, in seconds.
+    fn forgives_s(&self, cause: &Cause) -> u32 {
+        let may_be_starting = |code: &str| matches!(code, "502" | "503" | "504");
+        match cause {
+            Cause::WrongStatus { code, .. }
+                if !may_be_starting(code) && self.grace_s <= GRACE_DEFAULT_S && self.path_since_s.is_none() =>
+            {
+                self.grace_s.min(WRONG_ANSWER_STANDS_S)
+            }
+            Cause::OnlyLoopback { .. } => 0,
+            Cause::OtherPort { .. } => self.grace_s.min(OTHER_PORT_STANDS_S),
+            _ => self.grace_s,
         }
     }
 }
@@ -74,12 +115,55 @@ impl Look<'_> {
 pub struct Memory {
     /// The last bad health check of each task; a stopped task is no target any more.
     unhealthy: BTreeMap<String, Target>,
+    /// What a task that refuses connections listens on, and when it was looked at.
+    listens: BTreeMap<String, Open>,
+    looked_at_s: BTreeMap<String, f64>,
+    /// Tasks that were shown while they were wanted: their ends are shown, too.
+    shown: BTreeSet<String>,
+}
+
+impl Memory {
+    /// What a task listens on was found out.
+    pub fn listens(&mut self, task: &str, open: Open) {
+        self.listens.insert(task.to_owned(), open);
+    }
+}
+
+/// Tasks of this roll-out that run and refuse the connections of the health check: worth a look inside, once in a while.
+pub fn refusing(goal: &Goal, memory: &mut Memory, look: &Look<'_>) -> Vec<String> {
+    let is_due = |task: &&Task| {
+        let since_s = memory.looked_at_s.get(&task.id).copied().or(task.started_at);
+        since_s.is_some_and(|since| look.now_s >= since + LOOK_INTO_AFTER_S)
+    };
+    let refuses = |task: &&Task| {
+        let target = look.target(task);
+        target.is_some_and(|t| {
+            t.state == "unhealthy" && matches!(unhealthy(&task.id, &t.description, None), Cause::NobodyListens { .. })
+        })
+    };
+    let found: Vec<String> = look
+        .tasks
+        .iter()
+        .filter(|task| task.started_by == goal.deployment && task.is_wanted() && task.last_status == "RUNNING")
+        .filter(is_due)
+        .filter(refuses)
+        .map(|task| task.id.clone())
+        .take(1)
+        .collect();
+    for task in &found {
+        memory.looked_at_s.insert(task.clone(), look.now_s);
+    }
+    found
 }
 
 /// What a look means.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    Wait { healthy: u64 },
+    Wait {
+        healthy: u64,
+    },
+    /// The app answers 404 at a path that nobody has named.
+    LacksPath,
     Done(RolledOut),
     Failed(Cause),
 }
@@ -99,9 +183,18 @@ pub fn judge(goal: &Goal, memory: &mut Memory, look: &Look<'_>) -> Verdict {
         }
     }
 
+    if goal.may_lack_path
+        && memory
+            .unhealthy
+            .iter()
+            .any(|(task, target)| matches!(unhealthy(task, &target.description, None), Cause::WrongStatus { code, .. } if code == "404"))
+    {
+        return Verdict::LacksPath;
+    }
+
     let mut exits = Vec::new();
     for task in recent().filter(|task| !task.is_wanted()) {
-        match stopped(task, memory, said_unhealthy(goal, service)) {
+        match stopped(task, memory, look, said_unhealthy(goal, service)) {
             Some(cause @ Cause::Exited { .. }) => exits.push(cause),
             Some(cause) => return Verdict::Failed(cause),
             None => {}
@@ -115,14 +208,16 @@ pub fn judge(goal: &Goal, memory: &mut Memory, look: &Look<'_>) -> Verdict {
         return Verdict::Failed(cause);
     }
     for task in own.iter().filter(|task| task.is_wanted()) {
-        let is_forgiven = task
-            .started_at
-            .is_none_or(|started| look.now_s < started + f64::from(goal.grace_s));
-        if let Some(target) = look
-            .target(task)
-            .filter(|target| target.state == "unhealthy" && !is_forgiven)
-        {
-            return Verdict::Failed(unhealthy(&task.id, &target.description));
+        let Some(target) = look.target(task).filter(|target| target.state == "unhealthy") else {
+            continue;
+        };
+        let cause = unhealthy(&task.id, &target.description, seen_open(memory, look, &task.id));
+        let is_forgiven = task.started_at.is_none_or(|started| {
+            let since = started.max(goal.since_s).max(goal.path_since_s.unwrap_or_default());
+            look.now_s < since + f64::from(goal.forgives_s(&cause))
+        });
+        if !is_forgiven {
+            return Verdict::Failed(cause);
         }
     }
     match primary {
@@ -173,7 +268,7 @@ pub fn judge(goal: &Goal, memory: &mut Memory, look: &Look<'_>) -> Verdict {
 }
 
 /// Why a task stopped, when that is a failure.
-fn stopped(task: &Task, memory: &Memory, said: Option<&str>) -> Option<Cause> {
+fn stopped(task: &Task, memory: &Memory, look: &Look<'_>, said: Option<&str>) -> Option<Cause> {
     let reason = task.stopped_reason.clone().unwrap_or_default();
     let container_reason = task.container_reason.clone().unwrap_or_default();
     if reason.contains("OutOfMemory") || container_reason.contains("OutOfMemory") {
@@ -201,7 +296,8 @@ fn stopped(task: &Task, memory: &Memory, said: Option<&str>) -> Option<Cause> {
                 .get(&task.id)
                 .map(|target| target.description.as_str())
                 .or(said);
-            Some(unhealthy(&task.id, description.unwrap_or_default()))
+            let open = seen_open(memory, look, &task.id);
+            Some(unhealthy(&task.id, description.unwrap_or_default(), open))
         }
         _ => None,
     }
@@ -210,14 +306,14 @@ fn stopped(task: &Task, memory: &Memory, said: Option<&str>) -> Option<Cause> {
 /// Why the circuit breaker gave the roll-out up: what was seen before, else what the events say, else its own words.
 fn given_up_for(goal: &Goal, memory: &Memory, look: &Look<'_>, primary: &Deployment) -> Cause {
     if let Some((task, target)) = memory.unhealthy.iter().next_back() {
-        return unhealthy(task, &target.description);
+        return unhealthy(task, &target.description, seen_open(memory, look, task));
     }
     let newest = look
         .tasks
         .iter()
         .rfind(|task| task.started_by == goal.deployment && !task.is_wanted());
     match (newest, said_unhealthy(goal, look.service)) {
-        (Some(task), Some(description)) => unhealthy(&task.id, description),
+        (Some(task), Some(description)) => unhealthy(&task.id, description, seen_open(memory, look, &task.id)),
         _ => Cause::GivenUp {
             reason: primary.rollout_state_reason.clone(),
         },
@@ -237,10 +333,33 @@ fn said_unhealthy<'a>(goal: &Goal, service: &'a Service) -> Option<&'a str> {
         })
 }
 
+/// What a look into a task that refuses connections has shown.
+enum Seen {
+    /// It listens on the port, for itself only.
+    OnLoopback,
+    /// It listens on other ports.
+    Elsewhere(Vec<u16>),
+}
+
+fn seen_open(memory: &Memory, look: &Look<'_>, task: &str) -> Option<Seen> {
+    let (_, port) = look.service.target.as_ref()?;
+    let open = memory.listens.get(task)?;
+    if open.to_all.contains(port) {
+        // It has begun to listen meanwhile.
+        None
+    } else if open.to_itself.contains(port) {
+        Some(Seen::OnLoopback)
+    } else if open.to_all.is_empty() {
+        None
+    } else {
+        Some(Seen::Elsewhere(open.to_all.iter().copied().collect()))
+    }
+}
+
 /// The cause behind ELBv2's description of a bad health check.
 /// Ref: ELBv2 `TargetHealth.Description`, with the codes `Target.Timeout`, `Target.ResponseCodeMismatch` and
 /// `Target.FailedHealthChecks`.
-fn unhealthy(task: &str, description: &str) -> Cause {
+fn unhealthy(task: &str, description: &str, seen: Option<Seen>) -> Cause {
     let task = task.to_owned();
     let code = description
         .split_once("codes: [")
@@ -252,7 +371,11 @@ fn unhealthy(task: &str, description: &str) -> Cause {
             code: code.to_owned(),
         },
         (None, "Request timed out") => Cause::Silent { task },
-        (None, "Health checks failed") => Cause::NobodyListens { task },
+        (None, REFUSED) => match seen {
+            Some(Seen::OnLoopback) => Cause::OnlyLoopback { task },
+            Some(Seen::Elsewhere(ports)) => Cause::OtherPort { task, ports },
+            None => Cause::NobodyListens { task },
+        },
         (None, other) => Cause::Unhealthy {
             task,
             description: other.to_owned(),
@@ -261,17 +384,26 @@ fn unhealthy(task: &str, description: &str) -> Cause {
 }
 
 /// What to show of the tasks: key and text.
-pub fn lines(goal: &Goal, look: &Look<'_>) -> Vec<(String, String)> {
-    let is_shown = |task: &&Task| {
-        task.is_wanted()
-            || (task.started_by == goal.deployment && task.created_at >= goal.since_s)
-            || !matches!(task.last_status.as_str(), "STOPPED")
-    };
+pub fn lines(goal: &Goal, memory: &mut Memory, look: &Look<'_>) -> Vec<(String, String)> {
+    // What was on its way out before is not this roll-out's.
+    let wanted = look.tasks.iter().filter(|task| task.is_wanted());
+    memory.shown.extend(wanted.map(|task| task.id.clone()));
+    let is_own = |task: &Task| task.started_by == goal.deployment && task.created_at >= goal.since_s;
+    let is_shown = |task: &&Task| is_own(task) || (task.last_status != "STOPPED" && memory.shown.contains(&task.id));
     look.tasks
         .iter()
         .filter(is_shown)
         .map(|task| {
-            let text = state(task, look.target(task));
+            let text = match (look.target(task), &look.service.target) {
+                (Some(target), Some((_, port)))
+                    if task.last_status == "RUNNING"
+                        && target.state == "unhealthy"
+                        && target.description == REFUSED =>
+                {
+                    format!("running, but nothing listens on port {port} yet")
+                }
+                (target, _) => state(task, target),
+            };
             let text = if task.started_by == goal.deployment {
                 text
             } else {
@@ -299,13 +431,29 @@ pub fn state(task: &Task, target: Option<&Target>) -> String {
         ("RUNNING", Some(other)) => format!("running, {other}"),
         ("DEACTIVATING", _) => "finishes its last requests".to_owned(),
         ("STOPPING" | "DEPROVISIONING", _) => "is stopping".to_owned(),
-        ("STOPPED", _) => match (&task.stopped_reason, task.exit_code) {
-            (Some(reason), Some(code)) if code != 0 => format!("stopped, exit code {code}: {reason}"),
-            (Some(reason), _) => format!("stopped: {reason}"),
-            (None, _) => "stopped".to_owned(),
+        ("STOPPED", _) => match stopped_words(task) {
+            Some(words) => format!("stopped: {words}"),
+            None => "stopped".to_owned(),
         },
         (other, _) => other.to_lowercase(),
     }
+}
+
+/// Why a task stopped, for people: ECS's own reasons name deployments and target groups by their ARNs.
+fn stopped_words(task: &Task) -> Option<String> {
+    let reason = task.stopped_reason.clone().unwrap_or_default();
+    let of_container = task.container_reason.clone().unwrap_or_default();
+    Some(match (task.stop_code.as_deref(), task.exit_code) {
+        _ if reason.contains("OutOfMemory") || of_container.contains("OutOfMemory") => {
+            "it used more memory than it has".to_owned()
+        }
+        (Some("EssentialContainerExited"), Some(code)) => format!("it ended with exit code {code}"),
+        _ if reason.starts_with("Task failed container") => "its own health check failed".to_owned(),
+        _ if reason.starts_with("Task failed ELB") => "its health check failed".to_owned(),
+        _ if reason.starts_with("Scaling activity") => "it was not needed any more".to_owned(),
+        _ if reason.is_empty() => return None,
+        _ => reason,
+    })
 }
 
 #[cfg(test)]
@@ -370,6 +518,8 @@ mod tests {
             since_s: 900.0,
             grace_s: 10,
             is_new: true,
+            may_lack_path: false,
+            path_since_s: None,
         };
         judge(
             &goal,
@@ -498,6 +648,93 @@ mod tests {
         );
     }
 
+    fn patient(grace_s: u32) -> Goal {
+        Goal {
+            deployment: "new".to_owned(),
+            since_s: 900.0,
+            grace_s,
+            is_new: true,
+            may_lack_path: false,
+            path_since_s: None,
+        }
+    }
+
+    #[test]
+    fn what_a_task_listens_on_tells_why_it_refuses() {
+        let goal = patient(300);
+        let refused = [target("1", "unhealthy", "Target.FailedHealthChecks", REFUSED)];
+        let service = Service {
+            target: Some(("tg".to_owned(), 8080)),
+            ..service("IN_PROGRESS")
+        };
+        let tasks = [task("1", "RUNNING")];
+        let look = Look {
+            service: &service,
+            tasks: &tasks,
+            targets: &refused,
+            now_s: NOW,
+        };
+        let mut memory = Memory::default();
+        assert_eq!(refusing(&goal, &mut memory, &look), ["1"]);
+        assert!(
+            refusing(&goal, &mut memory, &look).is_empty(),
+            "it was looked at just now"
+        );
+        assert_eq!(judge(&goal, &mut memory, &look), Verdict::Wait { healthy: 0 });
+        let open = |to_all: &[u16], to_itself: &[u16]| Open {
+            to_all: to_all.iter().copied().collect(),
+            to_itself: to_itself.iter().copied().collect(),
+        };
+        let task = || "1".to_owned();
+        memory.listens("1", open(&[9_000], &[]));
+        let other = Cause::OtherPort {
+            task: task(),
+            ports: vec![9_000],
+        };
+        assert_eq!(judge(&goal, &mut memory, &look), Verdict::Failed(other));
+        memory.listens("1", open(&[9_000], &[8_080]));
+        assert_eq!(
+            judge(&goal, &mut memory, &look),
+            Verdict::Failed(Cause::OnlyLoopback { task: task() })
+        );
+        memory.listens("1", open(&[8_080], &[]));
+        assert_eq!(judge(&goal, &mut memory, &look), Verdict::Wait { healthy: 0 });
+    }
+
+    #[test]
+    fn a_path_that_nobody_named_may_be_missing() {
+        let mut goal = Goal {
+            may_lack_path: true,
+            ..patient(60)
+        };
+        let missing = [target(
+            "1",
+            "unhealthy",
+            "Target.ResponseCodeMismatch",
+            "Health checks failed with these codes: [404]",
+        )];
+        let (service, tasks) = (service("IN_PROGRESS"), [task("1", "RUNNING")]);
+        let look = Look {
+            service: &service,
+            tasks: &tasks,
+            targets: &missing,
+            now_s: NOW,
+        };
+        assert_eq!(judge(&goal, &mut Memory::default(), &look), Verdict::LacksPath);
+        goal.may_lack_path = false;
+        let wrong = Cause::WrongStatus {
+            task: "1".to_owned(),
+            code: "404".to_owned(),
+        };
+        assert_eq!(judge(&goal, &mut Memory::default(), &look), Verdict::Failed(wrong));
+        // What stands there is the answer of the old path.
+        goal.path_since_s = Some(NOW - 1.0);
+        assert_eq!(
+            judge(&goal, &mut Memory::default(), &look),
+            Verdict::Wait { healthy: 0 }
+        );
+    }
+
     #[test]
     fn a_task_that_was_stopped_for_its_health_keeps_its_cause() {
         let goal = Goal {
@@ -505,6 +742,8 @@ mod tests {
             since_s: 900.0,
             grace_s: 10,
             is_new: true,
+            may_lack_path: false,
+            path_since_s: None,
         };
         let mut memory = Memory::default();
         let service = service("IN_PROGRESS");

@@ -2,13 +2,15 @@
 
 mod cause;
 mod judge;
+mod listening;
 
-pub use judge::{Goal, state as task_state};
+pub use judge::{Goal, RolledOut, state as task_state};
 
 use super::app::App;
 use super::client::{Client, ECS, ELBV2};
 use super::observed::{self, Service, Task};
 use super::progress::StepHandle;
+use anyhow::bail;
 use cause::{Cause, Scene};
 use honmaru_base::Clock;
 use honmaru_engine::SystemClock;
@@ -25,18 +27,26 @@ const LOG_LINES: u32 = 10;
 /// How long the last lines of a task may be on their way.
 const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How a roll-out ended well.
+/// How a watched roll-out went on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RolledOut {
-    /// Tasks that serve.
-    pub healthy: u64,
-    /// Tasks that were wanted.
-    pub desired: u64,
+pub enum Watched {
+    /// It ended well.
+    Done(RolledOut),
+    /// The app answers, but has nothing at the path of the health check, and nobody has said that it does.
+    LacksPath,
+}
+
+/// Watches until the goal is reached, for whoever has named no path that may be missing.
+pub async fn reach(client: &Client, app: &App, goal: &Goal, step: &StepHandle<'_>) -> anyhow::Result<RolledOut> {
+    match watch(client, app, goal, step).await? {
+        Watched::Done(rolled) => Ok(rolled),
+        Watched::LacksPath => bail!("the path of the health check is missing"),
+    }
 }
 
 /// Watches until the goal is reached. A failure names its cause, and the roll-out is taken back where there is an
 /// earlier version.
-pub async fn watch(client: &Client, app: &App, goal: &Goal, step: &StepHandle<'_>) -> anyhow::Result<RolledOut> {
+pub async fn watch(client: &Client, app: &App, goal: &Goal, step: &StepHandle<'_>) -> anyhow::Result<Watched> {
     let deadline = Instant::now() + ROLLOUT_TIMEOUT;
     let mut memory = Memory::default();
     let mut ticks = tokio::time::interval(LOOK_EVERY);
@@ -57,13 +67,19 @@ pub async fn watch(client: &Client, app: &App, goal: &Goal, step: &StepHandle<'_
             targets: &targets,
             now_s: SystemClock.now().as_epoch_s(),
         };
-        for (key, text) in judge::lines(goal, &look) {
+        for (key, text) in judge::lines(goal, &mut memory, &look) {
             step.line(&key, &text);
         }
         match judge(goal, &mut memory, &look) {
             Verdict::Wait { healthy } => step.note(&format!("{healthy} of {} tasks healthy", service.desired)),
-            Verdict::Done(rolled) => return Ok(rolled),
+            Verdict::Done(rolled) => return Ok(Watched::Done(rolled)),
+            Verdict::LacksPath => return Ok(Watched::LacksPath),
             Verdict::Failed(cause) => return Err(fail(client, app, goal, cause, Some(&service), &tasks).await),
+        }
+        for task in judge::refusing(goal, &mut memory, &look) {
+            if let Some(open) = listening::in_task(client, app, &task).await {
+                memory.listens(&task, open);
+            }
         }
         if Instant::now() > deadline {
             let cause = Cause::Slow {
