@@ -6,7 +6,7 @@ import json
 import ssl
 import urllib.request
 
-from common import ENDPOINT, PORT, client, fails, main, send
+from common import ENDPOINT, PORT, client, default_network, execution_role, fails, main, send, wait
 
 REGION_ACCOUNT = "us-east-1:000000000000"
 SECRET = f"arn:aws:secretsmanager:{REGION_ACCOUNT}:secret:ecr-pullthroughcache/"
@@ -179,6 +179,47 @@ def anonymous(alias, digest):
     assert status == 401, status
 
 
+def tasks_of_mirrors(host, digest):
+    """Images of mirrors that nobody has pulled yet: a task and a service get them; what upstream lacks ends the task."""
+    from tasks import CLUSTER, ECS, register, run, running, stopped
+
+    ecr = client("ecr")
+    ECS.create_cluster(clusterName=CLUSTER)
+    client("logs").create_log_group(logGroupName="/tasks")
+    execution_role()
+    for prefix in ("task", "service", "nothing"):
+        ecr.create_pull_through_cache_rule(ecrRepositoryPrefix=prefix, upstreamRegistryUrl=host)
+    ecr.create_repository_creation_template(
+        prefix="task", appliedFor=["PULL_THROUGH_CACHE"], resourceTags=[{"Key": "made-by", "Value": "template"}])
+    registry = f"localhost:{PORT}"
+    command = {"command": ["sleep", "300"]}
+    register("pulled", {"image": f"{registry}/task/open/app:v1", **command},
+             {"image": f"{registry}/task/open/app@{digest}", **command})
+    register("served", {"image": f"{registry}/service/open/app:v1", **command})
+    register("lost", {"image": f"{registry}/nothing/open/none:v1", **command})
+    register("closed", {"image": f"{registry}/nothing/shut/app:v1", **command})
+    arns = {family: run(family)[0] for family in ("pulled", "lost", "closed")}
+    _, subnets, group = default_network()
+    network = {"awsvpcConfiguration": {"subnets": subnets, "securityGroups": [group], "assignPublicIp": "ENABLED"}}
+    ECS.create_service(cluster=CLUSTER, serviceName="served", taskDefinition="served", desiredCount=2,
+                       launchType="FARGATE", networkConfiguration=network)
+    task = running(arns["pulled"], 60)
+    assert {container["imageDigest"] for container in task["containers"]} == {digest}, task
+    arn = ecr.describe_repositories(repositoryNames=["task/open/app"])["repositories"][0]["repositoryArn"]
+    assert ecr.list_tags_for_resource(resourceArn=arn)["tags"] == [{"Key": "made-by", "Value": "template"}]
+    wait("the service's tasks run", 60, lambda: ECS.describe_services(
+        cluster=CLUSTER, services=["served"])["services"][0]["runningCount"] == 2)
+    for family in ("lost", "closed"):
+        task = stopped(arns[family], 60)
+        assert task["stopCode"] == "TaskFailedToStart", task
+        assert task["stoppedReason"].startswith("CannotPullContainerError: "), task
+    assert "not found" in stopped(arns["lost"])["stoppedReason"], stopped(arns["lost"])
+    ECS.delete_service(cluster=CLUSTER, service="served", force=True)
+    ECS.stop_task(cluster=CLUSTER, task=arns["pulled"])
+    stopped(arns["pulled"])
+    wait("the service's tasks end", 60, lambda: not ECS.list_tasks(cluster=CLUSTER)["taskArns"])
+
+
 def rules(host):
     """Pull-through rules with and without a secret, and what their upstream says to them."""
     ecr = client("ecr")
@@ -239,6 +280,7 @@ if __name__ == "__main__":
         "referrers": referrers,
         "public": public,
         "anonymous": anonymous,
+        "tasks_of_mirrors": tasks_of_mirrors,
         "rules": rules,
         "own_rule": own_rule,
         "trail": trail,

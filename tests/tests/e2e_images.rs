@@ -535,6 +535,7 @@ impl Clients<'_> {
             ensure!(pulled.status.success(), "{name}: {}", text(&pulled.stderr));
             cloud.python("images.py", &["cached", name, &upstream.first])?;
         }
+        cloud.python("images.py", &["tasks_of_mirrors", &upstream.host, &upstream.first])?;
         // Without the secret, or with a wrong one, upstream gives nothing, and nothing comes to be.
         for name in ["free/shut/app", "wrong/shut/app"] {
             let pulled = pull(name)?;

@@ -47,6 +47,9 @@ fn registry() -> Result<()> {
         cloud.python("registry.py", &["create", "app", "team/built", "fixed", "large"])
     })?;
     phase("who may come in", || cloud.python("registry.py", &["access"]))?;
+    phase("the distribution specification, from outside", || {
+        cloud.python("conformance.py", &["conformance"])
+    })?;
     let tools = Tools::log_in(&cloud, &scratch)?;
     phase("skopeo pushes and pulls the same bytes", || {
         tools.skopeo(&["copy", &oci(&scratch, "one"), &tools.image("app:v1")])?;

@@ -3,66 +3,12 @@
 
 mod support;
 
-use honmaru_images::{Algorithm, Digest, Expected, UnpackError, UnpackLimits, Unpacked, unpack_layer};
+use honmaru_images::{Algorithm, Digest, Expected, UnpackError, unpack_layer};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+use support::lab::{Lab, limits};
 use support::{Header, TarWriter, gzip, is_root};
-
-struct Lab {
-    outer: tempfile::TempDir,
-}
-
-impl Lab {
-    fn new() -> Self {
-        let outer = tempfile::tempdir().unwrap();
-        fs::create_dir(outer.path().join("layer")).unwrap();
-        fs::write(outer.path().join("secret"), "untouched").unwrap();
-        Self { outer }
-    }
-
-    fn root(&self) -> std::path::PathBuf {
-        self.outer.path().join("layer")
-    }
-
-    fn unpack_with(&self, stream: &[u8], tar: &[u8], limits: &UnpackLimits) -> Result<Unpacked, UnpackError> {
-        let expected = Expected {
-            digest: Digest::sha256(stream),
-            diff_id: Digest::sha256(tar),
-        };
-        let result = unpack_layer(stream, &expected, &self.root(), limits);
-        let mut outside: Vec<_> = fs::read_dir(self.outer.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
-        outside.sort();
-        assert_eq!(outside, ["layer", "secret"], "something was written outside");
-        let secret = self.outer.path().join("secret");
-        assert_eq!(fs::read_to_string(&secret).unwrap(), "untouched");
-        assert_eq!(fs::metadata(&secret).unwrap().nlink(), 1, "the secret was linked");
-        result
-    }
-
-    fn unpack(&self, tar: TarWriter) -> Result<Unpacked, UnpackError> {
-        let tar = tar.end();
-        self.unpack_with(&tar, &tar, &limits())
-    }
-
-    fn text(&self, path: &str) -> String {
-        fs::read_to_string(self.root().join(path)).unwrap()
-    }
-
-    fn meta(&self, path: &str) -> fs::Metadata {
-        fs::symlink_metadata(self.root().join(path)).unwrap()
-    }
-}
-
-fn limits() -> UnpackLimits {
-    UnpackLimits {
-        free_bytes_min: 0,
-        ..UnpackLimits::default()
-    }
-}
 
 fn is_whiteout(meta: &fs::Metadata) -> bool {
     meta.file_type().is_char_device() && meta.rdev() == 0
@@ -355,122 +301,6 @@ fn malformed_tars_are_refused() {
 }
 
 #[test]
-fn a_huge_header_does_not_reach_the_memory() {
-    if !is_root() {
-        return;
-    }
-    for kind in [b'x', b'L', b'K'] {
-        let huge = Header {
-            path: b"h",
-            kind,
-            size: 4 * 1024 * 1024 * 1024,
-            ..Header::default()
-        };
-        let tar = TarWriter::default().raw(&huge, b"").unfinished();
-        let result = Lab::new().unpack_with(&tar, &tar, &limits());
-        assert!(
-            matches!(
-                result,
-                Err(UnpackError::Limit {
-                    what: "bytes in a header",
-                    ..
-                })
-            ),
-            "{result:?}"
-        );
-    }
-}
-
-#[test]
-fn decompression_bombs_are_stopped_by_their_ratio() {
-    if !is_root() {
-        return;
-    }
-    let limits = UnpackLimits {
-        ratio_from_bytes: 1024 * 1024,
-        ratio_max: 50,
-        ..limits()
-    };
-    let tar = TarWriter::default().file("zeros", &vec![0; 16 * 1024 * 1024]).end();
-    for bomb in [gzip(&tar), zstd::encode_all(&*tar, 1).unwrap()] {
-        let result = Lab::new().unpack_with(&bomb, &tar, &limits);
-        assert!(
-            matches!(
-                result,
-                Err(UnpackError::Limit {
-                    what: "bytes for each compressed byte",
-                    ..
-                })
-            ),
-            "{result:?}"
-        );
-    }
-    let small = UnpackLimits {
-        tar_bytes_max: 1024 * 1024,
-        ..self::limits()
-    };
-    let result = Lab::new().unpack_with(&tar, &tar, &small);
-    assert!(matches!(result, Err(UnpackError::Limit { what: "bytes", .. })));
-    // The padding after the end of a tar counts as well.
-    let mut padded = TarWriter::default().file("a", b"x").end();
-    padded.resize(16 * 1024 * 1024, 0);
-    let result = Lab::new().unpack_with(&gzip(&padded), &padded, &limits);
-    assert!(matches!(result, Err(UnpackError::Limit { .. })), "{result:?}");
-}
-
-#[test]
-fn a_layer_of_a_million_files_is_refused_at_its_limit() {
-    if !is_root() {
-        return;
-    }
-    let limits = UnpackLimits {
-        entries_max: 1_000,
-        ..limits()
-    };
-    let mut tar = TarWriter::default();
-    for n in 0..1_001 {
-        tar = tar.file(&format!("f{n}"), b"");
-    }
-    let tar = tar.end();
-    let result = Lab::new().unpack_with(&tar, &tar, &limits);
-    assert!(matches!(
-        result,
-        Err(UnpackError::Limit {
-            what: "entries",
-            max: 1_000
-        })
-    ));
-    let deep = TarWriter::default()
-        .pax(&[("path", "d/".repeat(300).as_bytes())])
-        .dir("x")
-        .end();
-    let result = Lab::new().unpack_with(&deep, &deep, &limits);
-    assert!(matches!(
-        result,
-        Err(UnpackError::Limit {
-            what: "directories inside each other",
-            ..
-        })
-    ));
-}
-
-#[test]
-fn a_full_disk_is_noticed_before_it_is_full() {
-    if !is_root() {
-        return;
-    }
-    let limits = UnpackLimits {
-        free_bytes_min: u64::MAX,
-        ..limits()
-    };
-    let tar = TarWriter::default().file("a", b"x").end();
-    assert!(matches!(
-        Lab::new().unpack_with(&tar, &tar, &limits),
-        Err(UnpackError::Full)
-    ));
-}
-
-#[test]
 fn digest_and_diff_id_are_both_verified() {
     if !is_root() {
         return;
@@ -589,41 +419,4 @@ fn set_id_bits_and_capabilities_are_kept_inside_and_never_put_on_a_file_outside(
     assert!(outside.is_file() && outside.mode() & 0o7777 == 0o6777);
     let secret = fs::metadata(lab.outer.path().join("secret")).unwrap();
     assert_eq!(secret.mode() & 0o6111, 0, "the file outside has other bits now");
-}
-
-#[test]
-fn a_frame_that_asks_for_too_much_memory_is_refused() {
-    if !is_root() {
-        return;
-    }
-    let tar = TarWriter::default().file("a", b"x").end();
-    // A frame whose header asks for a window of 2 GiB, and a window that is usual.
-    for (window_log, is_good) in [(31_u8, false), (23, true)] {
-        let mut frame = Vec::from(0xFD2F_B528_u32.to_le_bytes());
-        // No single segment, no checksum, no dictionary; then the window; then one raw block, the last.
-        frame.push(0);
-        frame.push((window_log - 10) << 3);
-        let block = u32::try_from(tar.len()).unwrap() << 3 | 1;
-        frame.extend(&block.to_le_bytes()[..3]);
-        frame.extend(&tar);
-        let result = Lab::new().unpack_with(&frame, &tar, &limits());
-        assert_eq!(result.is_ok(), is_good, "2^{window_log}: {result:?}");
-    }
-}
-
-/// Goal: many small files cost neither memory nor much time, and every one of them is there.
-#[test]
-fn a_layer_of_many_files_is_unpacked() {
-    if !is_root() {
-        return;
-    }
-    let mut tar = TarWriter::default();
-    for n in 0..20_000 {
-        tar = tar.file(&format!("d{}/f{n}", n % 100), b"");
-    }
-    let lab = Lab::new();
-    let unpacked = lab.unpack(tar).unwrap();
-    assert_eq!((unpacked.entries, unpacked.content_bytes), (20_000, 0));
-    let files = (0..100).map(|n| fs::read_dir(lab.root().join(format!("d{n}"))).unwrap().count());
-    assert_eq!(files.sum::<usize>(), 20_000);
 }

@@ -52,7 +52,9 @@ impl<R: Repositories> Registry<R> {
         digest: &str,
     ) -> Result<Response<RegistryBody>, RegistryError> {
         let digest: Digest = digest.parse()?;
-        let kind = parameter(&at.request, "artifactType").filter(|kind| !kind.is_empty());
+        // Whoever does not encode a query writes the `+` of a media type as it is; media types hold no spaces.
+        let kind = parameter(&at.request, "artifactType").map(|kind| kind.replace(' ', "+"));
+        let kind = kind.filter(|kind| !kind.is_empty());
         let last = parameter(&at.request, "last");
         let all = self
             .shared

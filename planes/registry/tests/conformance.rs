@@ -309,3 +309,31 @@ async fn unusual_manifests_are_kept_to_the_byte() {
         .await;
     assert_eq!(page.json()["manifests"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn the_plus_of_a_media_type_may_be_encoded_or_not() {
+    let server = Server::start().await;
+    server.push_image("app", "v1", b"layer").await;
+    let subject = Digest::sha256(b"anything");
+    let extra = format!(
+        r#","artifactType":"application/vnd.example.sbom.v1+json","subject":{{"mediaType":"{MANIFEST}","digest":"{subject}","size":8}}"#
+    );
+    let artifact = manifest(b"layer", &extra);
+    let put = server
+        .put_manifest("app", Digest::sha256(&artifact).as_str(), &artifact)
+        .await;
+    assert_eq!(
+        (put.status.as_u16(), put.header("oci-subject")),
+        (201, subject.as_str())
+    );
+    for (kind, count) in [
+        ("application/vnd.example.sbom.v1%2Bjson", 1),
+        ("application/vnd.example.sbom.v1+json", 1),
+        ("application/vnd.example.sbom.v1", 0),
+    ] {
+        let path = format!("/v2/app/referrers/{subject}?artifactType={kind}");
+        let page = server.call("GET", &path, &[], b"").await;
+        assert_eq!(page.json()["manifests"].as_array().unwrap().len(), count, "{kind}");
+        assert_eq!(page.header("oci-filters-applied"), "artifactType");
+    }
+}

@@ -13,8 +13,10 @@ const COPY_BYTES: usize = 128 * 1024;
 const ROOM_CHECK_BYTES: u64 = 64 * 1024 * 1024;
 /// The disk's reserve is looked at again after so many entries.
 const ROOM_CHECK_ENTRIES: u64 = 8_192;
-/// Directories whose times are remembered to the end; those beyond keep the time of unpacking.
-const DIRECTORY_TIMES_MAX: usize = 262_144;
+/// Bytes of the names of directories whose times are remembered to the end; those beyond keep the time of unpacking.
+const DIRECTORY_TIMES_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// What remembering costs beside the name: the time, and the allocator.
+const DIRECTORY_TIME_BYTES: usize = 64;
 
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
@@ -28,19 +30,29 @@ pub(super) fn apply<'a, R: Read>(
     limits: &'a UnpackLimits,
 ) -> Result<(u64, u64), UnpackError> {
     let mut tar = Tar::new(stream, limits);
-    let mut times = Vec::new();
+    let mut times: Vec<(Box<[u8]>, i64, u32)> = Vec::new();
+    let mut times_bytes = 0;
     let mut buffer = vec![0; COPY_BYTES];
     let (mut bytes, mut entries) = (0_u64, 0_u64);
-    let mut room_bytes = 0;
+    // Where the disk is looked at next, in bytes and in inodes.
+    let (mut room_bytes, mut room_inodes, mut attribute_bytes) = (ROOM_CHECK_BYTES, 0, 0_u64);
     while let Some(entry) = tar.next()? {
-        if entries >= limits.entries_max {
+        let inodes = entries + tree.implied();
+        if inodes >= limits.entries_max {
             return Err(UnpackError::Limit {
                 what: "entries",
                 max: limits.entries_max,
             });
         }
-        if entries.is_multiple_of(ROOM_CHECK_ENTRIES) {
+        attribute_bytes += entry
+            .xattrs
+            .iter()
+            .map(|(name, value)| (name.len() + value.len()) as u64)
+            .sum::<u64>();
+        if inodes >= room_inodes || bytes + attribute_bytes >= room_bytes {
             check_room(tree, limits)?;
+            room_inodes = inodes + ROOM_CHECK_ENTRIES;
+            room_bytes = bytes + attribute_bytes + ROOM_CHECK_BYTES;
         }
         entries += 1;
         let path = TreePath::parse(&entry.path, limits.depth_max)?;
@@ -59,9 +71,9 @@ pub(super) fn apply<'a, R: Read>(
                     let piece = buffer.get(..n).unwrap_or_default();
                     file.write_all(piece).map_err(|source| write_failed(&entry, source))?;
                     bytes += n as u64;
-                    if bytes >= room_bytes {
+                    if bytes + attribute_bytes >= room_bytes {
                         check_room(tree, limits)?;
-                        room_bytes = bytes + ROOM_CHECK_BYTES;
+                        room_bytes = bytes + attribute_bytes + ROOM_CHECK_BYTES;
                     }
                 }
                 tree.finish_file(&file, &meta, &entry.path)?;
@@ -69,8 +81,10 @@ pub(super) fn apply<'a, R: Read>(
             Kind::Directory => {
                 tree.directory(&path, &entry.path)?;
                 tree.finish_directory(&path, &meta, &entry.path)?;
-                if times.len() < DIRECTORY_TIMES_MAX {
-                    times.push((path, entry.mtime_s, entry.mtime_ns));
+                let cost = entry.path.len() + DIRECTORY_TIME_BYTES;
+                if times_bytes + cost <= DIRECTORY_TIMES_BYTES_MAX {
+                    times_bytes += cost;
+                    times.push((entry.path.into_boxed_slice(), entry.mtime_s, entry.mtime_ns));
                 }
             }
             Kind::Symlink => {
@@ -92,8 +106,9 @@ pub(super) fn apply<'a, R: Read>(
             Kind::Device => tracing::debug!(path = %shown(&entry.path), "device of a layer skipped"),
         }
     }
-    for (path, mtime_s, mtime_ns) in times.into_iter().rev() {
-        tree.directory_time(&path, mtime_s, mtime_ns, b"a directory")?;
+    for (name, mtime_s, mtime_ns) in times.into_iter().rev() {
+        let path = TreePath::parse(&name, limits.depth_max)?;
+        tree.directory_time(&path, mtime_s, mtime_ns, &name)?;
     }
     Ok((bytes, entries))
 }
@@ -139,7 +154,8 @@ fn meta(entry: &Entry) -> Result<Meta<'_>, UnpackError> {
 }
 
 fn check_room(tree: &Tree, limits: &UnpackLimits) -> Result<(), UnpackError> {
-    if tree.free_bytes()? < limits.free_bytes_min {
+    let (bytes, inodes) = tree.free()?;
+    if bytes < limits.free_bytes_min || inodes.is_some_and(|inodes| inodes < limits.free_inodes_min) {
         Err(UnpackError::Full)
     } else {
         Ok(())

@@ -3,7 +3,7 @@
 //! Not here: where layers lie and who uses them (`layers`).
 //! Invariants: every path of the layer is resolved by the kernel inside the layer's own directory
 //! (openat2, RESOLVE_IN_ROOT); an existing file is never followed or written through, it is replaced;
-//! memory does not grow with the layer.
+//! memory does not grow with the layer; what an entry costs (inodes, bytes, time, memory) is counted, whatever it is.
 
 mod apply;
 mod error;
@@ -53,7 +53,7 @@ pub fn unpack_layer(
     limits: &UnpackLimits,
 ) -> Result<Unpacked, UnpackError> {
     let mut stream = stream::LayerStream::new(source, expected, limits)?;
-    let mut tree = tree::Tree::open(into)?;
+    let mut tree = tree::Tree::open(into, limits.depth_max)?;
     let (content_bytes, entries) = apply::apply(&mut stream, &mut tree, limits)?;
     let (digest, size, diff_id) = stream.finish()?;
     if digest != expected.digest {

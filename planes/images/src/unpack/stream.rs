@@ -5,6 +5,7 @@ use crate::{Digest, Hasher};
 use std::cell::RefCell;
 use std::io::{self, BufReader, Cursor, Read};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 /// Read from the source, and handed to the decompressor, at a time.
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -39,6 +40,8 @@ struct Transported {
     hasher: Hasher,
     bytes: u64,
     failed: bool,
+    /// How long the source let us wait.
+    waited: Duration,
 }
 
 struct Source<R> {
@@ -48,8 +51,10 @@ struct Source<R> {
 
 impl<R: Read> Read for Source<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let asked = Instant::now();
         let read = self.inner.read(buffer);
         let mut seen = self.seen.borrow_mut();
+        seen.waited += asked.elapsed();
         match &read {
             Ok(n) => {
                 seen.hasher.update(buffer.get(..*n).unwrap_or_default());
@@ -75,6 +80,7 @@ pub(super) struct LayerStream<'a, R: Read> {
     seen: Rc<RefCell<Transported>>,
     diff: Hasher,
     bytes: u64,
+    began: Instant,
     limits: &'a UnpackLimits,
 }
 
@@ -85,6 +91,7 @@ impl<'a, R: Read> LayerStream<'a, R> {
             hasher,
             bytes: 0,
             failed: false,
+            waited: Duration::ZERO,
         }));
         let mut source = Source {
             inner,
@@ -114,6 +121,7 @@ impl<'a, R: Read> LayerStream<'a, R> {
             seen,
             diff: Hasher::new(expected.diff_id.algorithm()),
             bytes: 0,
+            began: Instant::now(),
             limits,
         })
     }
@@ -164,6 +172,13 @@ impl<'a, R: Read> LayerStream<'a, R> {
             return Err(UnpackError::Limit {
                 what: "bytes for each compressed byte",
                 max: limits.ratio_max,
+            });
+        }
+        let waited = self.seen.borrow().waited;
+        if self.began.elapsed().saturating_sub(waited) > limits.work_time_max {
+            return Err(UnpackError::Limit {
+                what: "seconds of work",
+                max: limits.work_time_max.as_secs(),
             });
         }
         Ok(())

@@ -87,6 +87,7 @@ impl<'s, 'l, R: Read> Tar<'s, 'l, R> {
                 b'x' => {
                     let data = self.header_data(size)?;
                     parse_pax(&data, &mut extended)?;
+                    self.check_xattrs(&extended)?;
                 }
                 b'g' => self.begin_content(size),
                 b'L' => extended.path = Some(until_nul(&self.header_data(size)?).to_vec()),
@@ -146,6 +147,23 @@ impl<'s, 'l, R: Read> Tar<'s, 'l, R> {
             mtime_ns,
             xattrs: ext.xattrs,
         })
+    }
+
+    /// An entry may have several headers, each with attributes.
+    fn check_xattrs(&self, extended: &Extended) -> Result<(), UnpackError> {
+        let max = self.limits.xattr_bytes_max;
+        let bytes: usize = extended
+            .xattrs
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        if bytes as u64 > max {
+            return Err(UnpackError::Limit {
+                what: "bytes of attributes of one file",
+                max,
+            });
+        }
+        Ok(())
     }
 
     fn begin_content(&mut self, size: u64) {

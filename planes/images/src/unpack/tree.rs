@@ -1,7 +1,7 @@
 //! The directory that a layer is unpacked into: every name is resolved by the kernel inside it.
 
 use super::UnpackError;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat,
     fsetxattr, linkat, mkdirat, mknodat, openat, openat2, statat, symlinkat, unlinkat, utimensat,
@@ -15,8 +15,9 @@ use std::path::Path;
 const PATH_BYTES_MAX: usize = 4_096;
 /// Ref: linux/limits.h.
 const NAME_BYTES_MAX: usize = 255;
-/// Directories inside directories that [`Tree::remove`] goes into; what is deeper cannot have been made by a layer.
-const REMOVE_DEPTH_MAX: usize = 4_096;
+/// Directories inside directories that [`Tree::remove`] goes into; what is deeper cannot have been made by a layer: see
+/// [`Tree::check_depth`].
+const REMOVE_DEPTH_MAX: usize = 512;
 /// A tree's root is reached through this name.
 const DOT: &CStr = c".";
 
@@ -71,6 +72,11 @@ pub(super) struct Meta<'a> {
 /// The directory that a layer is unpacked into.
 pub(super) struct Tree {
     root: OwnedFd,
+    depth_max: usize,
+    /// Directories above the root, as the kernel names it.
+    root_depth: usize,
+    /// Directories that were made because they lay on the way.
+    implied: u64,
     /// The directory of the last entry: most entries lie beside the one before.
     last: Option<(Vec<Vec<u8>>, OwnedFd)>,
 }
@@ -78,17 +84,30 @@ pub(super) struct Tree {
 type Outcome<T> = Result<T, UnpackError>;
 
 impl Tree {
-    pub(super) fn open(dir: &Path) -> Outcome<Self> {
+    pub(super) fn open(dir: &Path, depth_max: usize) -> Outcome<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let root =
             openat(CWD, dir, flags, Mode::empty()).map_err(failed("open", dir.as_os_str().as_encoded_bytes()))?;
-        Ok(Self { root, last: None })
+        let root_depth = real_depth(&root, b"/")?;
+        Ok(Self {
+            root,
+            depth_max,
+            root_depth,
+            implied: 0,
+            last: None,
+        })
     }
 
-    /// Bytes that are free on its disk.
-    pub(super) fn free_bytes(&self) -> Outcome<u64> {
+    /// Bytes that are free on its disk, and inodes where there is a fixed number of them.
+    pub(super) fn free(&self) -> Outcome<(u64, Option<u64>)> {
         let disk = rustix::fs::fstatvfs(&self.root).map_err(failed("look at the disk of", b"/"))?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+        let inodes = (disk.f_files > 0).then_some(disk.f_favail);
+        Ok((disk.f_bavail.saturating_mul(disk.f_frsize), inodes))
+    }
+
+    /// How many directories were made that no entry named.
+    pub(super) fn implied(&self) -> u64 {
+        self.implied
     }
 
     /// The directory of `path`, made where it is missing, and the last name in it.
@@ -119,9 +138,12 @@ impl Tree {
         openat2(&self.root, path, flags, Mode::empty(), resolve)
     }
 
-    fn make_dirs(&self, parts: &[Vec<u8>]) -> Outcome<OwnedFd> {
+    fn make_dirs(&mut self, parts: &[Vec<u8>]) -> Outcome<OwnedFd> {
         match self.resolve(parts) {
-            Ok(fd) => return Ok(fd),
+            Ok(fd) => {
+                self.check_depth(&fd, parts)?;
+                return Ok(fd);
+            }
             Err(Errno::NOENT) => {}
             Err(error) => return Err(failed("open the directory", &parts.join(&b'/'))(error)),
         }
@@ -131,6 +153,8 @@ impl Tree {
             dir = match self.resolve(upto) {
                 Ok(fd) => fd,
                 Err(Errno::NOENT) => {
+                    self.check_depth(&dir, upto)?;
+                    self.implied += 1;
                     let name = upto.last().map(Vec::as_slice).unwrap_or_default();
                     let mode = Mode::from_raw_mode(0o755);
                     // A dangling symlink makes this fail with EEXIST: the layer is refused.
@@ -142,6 +166,19 @@ impl Tree {
             };
         }
         Ok(dir)
+    }
+
+    /// Symlinks could lead from one deep directory into the next one: what lies under `dir` must not be deeper than a path
+    /// may be, or nobody could walk through the tree and remove it.
+    fn check_depth(&self, dir: &OwnedFd, parts: &[Vec<u8>]) -> Outcome<()> {
+        let depth = real_depth(dir, &parts.join(&b'/'))?;
+        if depth.saturating_sub(self.root_depth) >= self.depth_max {
+            return Err(UnpackError::Limit {
+                what: "directories inside each other",
+                max: self.depth_max as u64,
+            });
+        }
+        Ok(())
     }
 
     /// Makes a file, replacing whatever has its name, and opens it for writing.
@@ -371,6 +408,17 @@ fn remove_at(dir: BorrowedFd<'_>, name: &CStr, depth: usize) -> Result<(), Errno
         }
     }
     unlinkat(dir, name, AtFlags::REMOVEDIR)
+}
+
+/// How many directories lie above a directory, as the kernel names it.
+fn real_depth(dir: &OwnedFd, shown: &[u8]) -> Outcome<usize> {
+    let link = format!("/proc/self/fd/{}", dir.as_raw_fd());
+    match rustix::fs::readlink(link, Vec::new()) {
+        Ok(path) => Ok(path.as_bytes().iter().filter(|byte| **byte == b'/').count()),
+        // The kernel does not write out names longer than a page.
+        Err(Errno::NAMETOOLONG) => Err(UnpackError::Path(self::shown(shown))),
+        Err(error) => Err(failed("look for the place of", shown)(error)),
+    }
 }
 
 fn is_whiteout(stat: &rustix::fs::Stat) -> bool {

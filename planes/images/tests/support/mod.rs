@@ -2,6 +2,8 @@
 
 #![allow(dead_code, missing_docs, reason = "each test file uses its part")]
 
+pub mod lab;
+
 use std::io::Write;
 
 #[derive(Default, Clone)]
