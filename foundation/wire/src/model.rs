@@ -133,6 +133,8 @@ pub(crate) struct Structure {
     by_name: Box<[u16]>,
     by_wire: Box<[u16]>,
     by_form: Box<[u16]>,
+    /// The members that must be there.
+    required: Box<[u16]>,
     /// The member that is the whole body of a REST message.
     pub payload: Option<u16>,
     pub union: bool,
@@ -158,6 +160,11 @@ impl Structure {
             .binary_search_by(|at| self.members.get(usize::from(*at)).map_or("", &of).cmp(name))
             .ok()?;
         self.members.get(usize::from(*index.get(at)?))
+    }
+
+    /// The members that must be there.
+    pub fn required(&self) -> impl Iterator<Item = &Member> {
+        self.required.iter().filter_map(|at| self.members.get(usize::from(*at)))
     }
 
     /// Whether any member is one of those.

@@ -22,27 +22,47 @@ pub trait Tree: Sized {
     }
 }
 
-/// The members of a struct while it is read or written.
+/// The members of a struct while it is read. Most of a struct's members are absent: which ones are there is known
+/// without a look at each.
 #[derive(Debug, Default)]
-pub struct Obj(Map<String, Value>);
+pub struct Reader {
+    members: Vec<(String, Value)>,
+    /// A bit for each length of a name that is there.
+    lengths: u64,
+}
 
-impl Obj {
+impl Reader {
     /// The members of an object; none of anything else.
     pub fn new(value: Value) -> Self {
-        match value {
-            Value::Object(members) => Self(members),
-            _ => Self::default(),
-        }
+        let Value::Object(members) = value else {
+            return Self::default();
+        };
+        let members: Vec<(String, Value)> = members.into_iter().collect();
+        let lengths = members.iter().fold(0, |bits, (name, _)| bits | length_bit(name));
+        Self { members, lengths }
     }
 
     /// Takes a member out; its default when it is absent.
     pub fn take<T: Tree + Default>(&mut self, name: &str) -> T {
-        match self.0.get_mut(name) {
-            Some(value) => T::from_tree(value.take()),
+        if self.lengths & length_bit(name) == 0 {
+            return T::default();
+        }
+        match self.members.iter().position(|(known, _)| known == name) {
+            Some(at) => T::from_tree(self.members.swap_remove(at).1),
             None => T::default(),
         }
     }
+}
 
+fn length_bit(name: &str) -> u64 {
+    1 << (name.len() % 64)
+}
+
+/// The members of a struct while it is written.
+#[derive(Debug, Default)]
+pub struct Obj(Map<String, Value>);
+
+impl Obj {
     /// Puts a member in, unless it is absent.
     pub fn put<T: Tree>(&mut self, name: &str, value: T) {
         if !value.absent() {
@@ -65,7 +85,7 @@ macro_rules! __tree {
         impl $crate::tree::Tree for $name {
             #[allow(unused_mut, unused_variables, reason = "a struct may be empty")]
             fn from_tree(value: ::serde_json::Value) -> Self {
-                let mut members = $crate::tree::Obj::new(value);
+                let mut members = $crate::tree::Reader::new(value);
                 Self { $($field: members.take($member)),* }
             }
             #[allow(unused_mut, reason = "a struct may be empty")]

@@ -82,7 +82,7 @@ impl Field {
     }
 }
 
-fn skopeo(arguments: &[&str]) -> Result<()> {
+pub fn skopeo(arguments: &[&str]) -> Result<()> {
     tools::run(Command::new("skopeo").arg("--insecure-policy").args(arguments))
 }
 

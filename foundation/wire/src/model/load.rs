@@ -236,7 +236,9 @@ impl Loader<'_> {
             order.sort_by_key(|at| of(&members[usize::from(*at)]));
             order.into()
         };
+        let required = (0..count).filter(|at| members[usize::from(*at)].required).collect();
         Ok(Structure {
+            required,
             by_name: index(|member| &member.name),
             by_wire: index(Member::wire),
             by_form: index(Member::form),

@@ -38,8 +38,8 @@ pub(super) fn parse(buffer: &mut BytesMut, method: &Method) -> Result<Option<Hea
 }
 
 fn parse_one(buffer: &mut BytesMut, method: &Method) -> Result<Option<Head>, Malformed> {
-    // Where names and values are, so that the values can share the buffer's memory.
-    let mut places = [(0, 0, 0, 0); FIELDS_MAX];
+    // Where names and values are, so that the values can share the buffer's memory, which is far below 4 GiB.
+    let mut places = [[0_u32; 4]; FIELDS_MAX];
     let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut []);
     let parsed =
@@ -59,11 +59,12 @@ fn parse_one(buffer: &mut BytesMut, method: &Method) -> Result<Option<Head>, Mal
             0 => 0,
             _ => field.value.as_ptr() as usize - begin,
         };
-        *place = (name, name + field.name.len(), value, value + field.value.len());
+        *place = [name, name + field.name.len(), value, value + field.value.len()].map(|at| at as u32);
     }
     let bytes = buffer.split_to(length).freeze();
     let mut headers = HeaderMap::with_capacity(count + 2);
-    for &(name, name_end, value, value_end) in places.iter().take(count) {
+    for place in places.iter().take(count) {
+        let [name, name_end, value, value_end] = place.map(|at| at as usize);
         let name = bytes.get(name..name_end).ok_or(Malformed)?;
         let name = HeaderName::from_bytes(name).map_err(|_| Malformed)?;
         let value = HeaderValue::from_maybe_shared(bytes.slice(value..value_end)).map_err(|_| Malformed)?;
