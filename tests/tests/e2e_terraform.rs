@@ -1,5 +1,6 @@
 //! Goal: Terraform's AWS provider applies, finds nothing to change, and destroys: roles, a cluster, a log group, a
-//! repository and security groups; then a service behind a load balancer with a web ACL.
+//! repository and security groups; then a service behind a load balancer with a web ACL, as people write one, which is
+//! changed once; what Honmaru has not got fails by its name.
 //! Method: the real terraform and provider, where they are installed; without them the test says so and ends.
 
 use anyhow::{Context, Result, ensure};
@@ -65,7 +66,30 @@ fn terraform() -> Result<()> {
     phase("the service stack: an empty plan", || {
         work.plan_is_empty(&service, &[&variable])
     })?;
-    phase("the service stack: destroy", || work.destroy(&service, &[&variable]))?;
+    phase("what Honmaru has not got fails by its name", || {
+        let scaling = work.stack("scaling")?;
+        work.fails(
+            &scaling,
+            "does not implement application-autoscaling:RegisterScalableTarget",
+        )
+    })?;
+    let changed = [variable.as_str(), "-var=step=2"];
+    phase("the service stack: a change", || work.apply(&service, &changed))?;
+    phase("the change serves", || {
+        wait_until("the rule has its new answer", Duration::from_secs(20), || {
+            let (status, body) = cloud.http(cloud.http_port, "tf-web.localhost", "/teapot")?;
+            ensure!(status == 418 && body == "tipped over", "status {status}: {body}");
+            let (status, body) = cloud.http(cloud.http_port, "tf-web.localhost", "/")?;
+            ensure!(status == 200 && body.starts_with("ip-"), "status {status}: {body}");
+            let (status, _) = cloud.http(cloud.http_port, "tf-web.localhost", "/old/page")?;
+            ensure!(status == 301, "a redirect has status {status}");
+            Ok(())
+        })
+    })?;
+    phase("the service stack: an empty plan after the change", || {
+        work.plan_is_empty(&service, &changed)
+    })?;
+    phase("the service stack: destroy", || work.destroy(&service, &changed))?;
     drop(work);
     phase("destroy leaves the host clean", || cloud.finish())
 }
@@ -132,6 +156,18 @@ impl<'a> Work<'a> {
 
     fn destroy(&self, dir: &Path, variables: &[&str]) -> Result<()> {
         self.checked(dir, &["destroy", "-auto-approve", "-input=false"], variables)
+    }
+
+    /// Applies what cannot be, and looks for the reason.
+    fn fails(&self, dir: &Path, reason: &str) -> Result<()> {
+        let output = self.run(dir, &["apply", "-auto-approve", "-input=false"], &[])?;
+        // Terraform breaks long lines of its errors.
+        let said = text(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+        ensure!(
+            !output.status.success() && said.contains(reason),
+            "no `{reason}` in: {said}"
+        );
+        Ok(())
     }
 
     /// Exit code 0 says that there is nothing to do, 2 that there is. Ref: `terraform plan -detailed-exitcode`.

@@ -199,6 +199,11 @@ fn environment(
     );
     if task.network.is_some() {
         let id = runtime_id(&task.task_id, &spec.name);
+        // Older libraries know the third version only, whose documents have a part of the fourth's members.
+        set(
+            "ECS_CONTAINER_METADATA_URI",
+            &format!("http://{}/v3/{id}", honmaru_network::METADATA_ADDRESS),
+        );
         set(
             "ECS_CONTAINER_METADATA_URI_V4",
             &format!("http://{}/v4/{id}", honmaru_network::METADATA_ADDRESS),

@@ -206,6 +206,7 @@ fn exec_and_metadata() {
             "HOSTNAME=ip-10-31-0-10",
             "nameserver 10.31.0.2",
             "ECS_CONTAINER_METADATA_URI_V4=http://169.254.170.2/v4/",
+            "ECS_CONTAINER_METADATA_URI=http://169.254.170.2/v3/",
         ] {
             assert!(env.contains(wanted), "{wanted} is not in {env}");
         }
@@ -233,6 +234,9 @@ fn exec_and_metadata() {
             "10.31.0.10"
         );
         assert_eq!(document["Containers"][0]["KnownStatus"], "RUNNING");
+        assert!(document["VPCID"].is_string(), "{document}");
+        let (status, third) = ask(&id, &format!("{}/task", metadata.replace("/v4/", "/v3/")));
+        assert_eq!((status, &third["TaskARN"]), (200, &document["TaskARN"]));
         let (_, container) = ask(&id, &metadata);
         assert_eq!(
             (&container["Name"], &container["Image"]),

@@ -6,6 +6,7 @@ use honmaru_contract::node::{
     ContainerObserved, ContainerPhase, ContainerSpec, Health, LogTarget, TaskGoal, TaskPhase,
 };
 use serde_json::{Map, Value, json};
+use std::net::Ipv4Addr;
 
 /// The task's document.
 pub(super) fn task(view: &View) -> Value {
@@ -30,6 +31,13 @@ pub(super) fn task(view: &View) -> Value {
         "LaunchType": spec.launch_type,
         "Containers": containers,
     }));
+    if let Some(network) = &spec.network {
+        document.insert("VPCID".to_owned(), json!(network.vpc_id));
+    }
+    if spec.launch_type != "EC2" {
+        // Only Fargate tells it, and faults are not injected here.
+        document.insert("FaultInjectionEnabled".to_owned(), json!(false));
+    }
     let mut limits = Map::new();
     if let Some(units) = spec.cpu_units {
         limits.insert("CPU".to_owned(), json!(f64::from(units) / 1_024.0));
@@ -105,9 +113,8 @@ pub(super) fn container(view: &View, spec: &ContainerSpec) -> Value {
                 "MACAddress": network.mac,
                 "IPv4SubnetCIDRBlock": network.subnet_cidr,
                 "DomainNameServers": [network.dns],
-                "PrivateDNSName": format!(
-                    "ip-{}.{}.compute.internal", network.address.to_string().replace('.', "-"), task.region
-                ),
+                "PrivateDNSName": private_dns_name(network.address, &task.region),
+                "SubnetGatewayIpv4Address": gateway(&network.subnet_cidr),
             }]),
         );
     }
@@ -115,6 +122,23 @@ pub(super) fn container(view: &View, spec: &ContainerSpec) -> Value {
         state(&mut document, observed, spec.health_check.is_some());
     }
     Value::Object(document)
+}
+
+/// The name by which EC2 shows an interface. Ref: EC2 user guide, "IP name" hostnames: us-east-1 has its own domain.
+fn private_dns_name(address: Ipv4Addr, region: &str) -> String {
+    let name = format!("ip-{}", address.to_string().replace('.', "-"));
+    match region {
+        "us-east-1" => format!("{name}.ec2.internal"),
+        region => format!("{name}.{region}.compute.internal"),
+    }
+}
+
+/// The subnet's first address, with its prefix length; nothing when the range is none.
+fn gateway(range: &str) -> Option<String> {
+    let (network, prefix) = range.split_once('/')?;
+    let network: Ipv4Addr = network.parse().ok()?;
+    let first = u32::from(network).checked_add(1)?;
+    Some(format!("{}/{prefix}", Ipv4Addr::from(first)))
 }
 
 fn state(document: &mut Map<String, Value>, observed: &ContainerObserved, has_check: bool) {
@@ -175,5 +199,22 @@ fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_gateways_are_those_of_ec2() {
+        let address = Ipv4Addr::new(172, 31, 0, 161);
+        assert_eq!(private_dns_name(address, "us-east-1"), "ip-172-31-0-161.ec2.internal");
+        assert_eq!(
+            private_dns_name(address, "eu-west-1"),
+            "ip-172-31-0-161.eu-west-1.compute.internal"
+        );
+        assert_eq!(gateway("172.31.16.0/20").as_deref(), Some("172.31.16.1/20"));
+        assert_eq!(gateway("none"), None);
     }
 }

@@ -83,7 +83,7 @@ async fn answer(shared: &Shared, peer: Ipv4Addr, request: &Request<Incoming>) ->
     };
     let parts: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
     match parts.as_slice() {
-        ["v4", id, rest @ ..] => metadata(shared, &view, id, rest).await,
+        ["v3" | "v4", id, rest @ ..] => metadata(shared, &view, id, rest).await,
         ["v2", "credentials", id] => credentials(shared, &view, id).await,
         _ => not_found(),
     }

@@ -2,7 +2,7 @@
 
 use super::filter::passes;
 use super::pages::paged;
-use super::routes::sibling;
+use super::routes::{domain, sibling};
 use super::tags::into_tags;
 use crate::model::{Interface, SecurityGroup, Subnet, Vpc};
 use crate::types;
@@ -226,7 +226,11 @@ pub(super) fn interfaces(
         if !asked || !passes(input.filters.as_deref(), &BTreeMap::new(), value_of)? {
             continue;
         }
-        let dns = format!("ip-{}.ec2.internal", interface.private_ip.to_string().replace('.', "-"));
+        let dns = format!(
+            "ip-{}.{}",
+            interface.private_ip.to_string().replace('.', "-"),
+            domain(scope.region.as_str())
+        );
         interfaces.push(types::NetworkInterface {
             network_interface_id: Some(id.to_owned()),
             availability_zone: Some(interface.availability_zone.clone()),

@@ -14,8 +14,13 @@ use honmaru_wire::tree::Tree;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The domain of the names that the VPC's resolver gives to interfaces.
-const DOMAIN: &str = "ec2.internal";
+/// The domain of interfaces' names. Ref: EC2 user guide: us-east-1 has one of its own.
+pub(super) fn domain(region: &str) -> String {
+    match region {
+        "us-east-1" => "ec2.internal".to_owned(),
+        region => format!("{region}.compute.internal"),
+    }
+}
 
 /// The id of something that belongs to a VPC, or to one of its subnets: the owner's with another prefix.
 pub(super) fn sibling(id: &str, prefix: &str) -> String {
@@ -234,6 +239,7 @@ pub(super) fn network_acls(state: &State, call: &Call, input: Value) -> Result<V
 /// DescribeDhcpOptions: what every VPC has.
 pub(super) fn dhcp_options(state: &State, call: &Call, input: Value) -> Result<Value, ApiError> {
     let account = call.scope.account.to_string();
+    let domain = domain(call.scope.region.as_str());
     let options = |(vpc_id, _): (&str, &Vpc)| {
         let id = sibling(vpc_id, "dopt");
         let option = |key: &str, value: &str| json!({ "Key": key, "Values": [{ "Value": value }] });
@@ -241,14 +247,14 @@ pub(super) fn dhcp_options(state: &State, call: &Call, input: Value) -> Result<V
             tree: json!({
                 "DhcpOptionsId": id, "OwnerId": account, "Tags": [],
                 "DhcpConfigurations": [
-                    option("domain-name", DOMAIN), option("domain-name-servers", "AmazonProvidedDNS"),
+                    option("domain-name", &domain), option("domain-name-servers", "AmazonProvidedDNS"),
                 ],
             }),
             values: vec![
                 ("dhcp-options-id", vec![id.clone()]),
                 ("owner-id", vec![account.clone()]),
                 ("key", vec!["domain-name".to_owned(), "domain-name-servers".to_owned()]),
-                ("value", vec![DOMAIN.to_owned(), "AmazonProvidedDNS".to_owned()]),
+                ("value", vec![domain.clone(), "AmazonProvidedDNS".to_owned()]),
             ],
             id,
         }

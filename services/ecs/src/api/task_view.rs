@@ -7,6 +7,7 @@ use honmaru_base::{Scope, Time};
 use honmaru_contract::node::Health;
 use honmaru_machine::State;
 use serde_json::{Value, json};
+use std::net::Ipv4Addr;
 
 /// Whether tags are part of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub(super) fn view(state: &State, scope: &Scope, task: &Task, tags: Tags) -> Val
         .map(|c| container(scope, task, definition, c))
         .collect();
     let mut answer = json!({
-        "attachments": attachments(task),
+        "attachments": attachments(scope, task),
         "attributes": [{ "name": "ecs.cpu-architecture", "value": "x86_64" }],
         "clusterArn": cluster_arn(scope, &task.cluster),
         "containers": containers,
@@ -93,6 +94,15 @@ pub(super) fn view(state: &State, scope: &Scope, task: &Task, tags: Tags) -> Val
     answer
 }
 
+/// The name by which EC2 shows an interface. Ref: EC2 user guide: us-east-1 has its own domain.
+fn private_dns_name(region: &str, address: Ipv4Addr) -> String {
+    let name = format!("ip-{}", address.to_string().replace('.', "-"));
+    match region {
+        "us-east-1" => format!("{name}.ec2.internal"),
+        region => format!("{name}.{region}.compute.internal"),
+    }
+}
+
 /// AWS's answer names every container, overridden or not.
 fn container_overrides(task: &Task) -> Vec<Value> {
     let given = &task.overrides.container_overrides;
@@ -104,7 +114,7 @@ fn container_overrides(task: &Task) -> Vec<Value> {
     given.chain(bare.map(|c| json!({ "name": c.name }))).collect()
 }
 
-fn attachments(task: &Task) -> Value {
+fn attachments(scope: &Scope, task: &Task) -> Value {
     let Some(interface) = &task.interface else {
         return json!([]);
     };
@@ -115,7 +125,7 @@ fn attachments(task: &Task) -> Value {
         LastStatus::Deprovisioning => "DETACHING",
         LastStatus::Stopped => "DELETED",
     };
-    let dns = format!("ip-{}.ec2.internal", interface.private_ip.to_string().replace('.', "-"));
+    let dns = private_dns_name(scope.region.as_str(), interface.private_ip);
     let detail = |name: &str, value: &str| json!({ "name": name, "value": value });
     json!([{
         "id": interface.attachment_id,

@@ -4,10 +4,32 @@ variable "image" {
   type = string
 }
 
+# What the second apply changes.
+variable "step" {
+  type    = number
+  default = 1
+}
+
 data "aws_vpc" "default" {
   default = true
 }
 data "aws_region" "here" {}
+data "aws_availability_zones" "here" {
+  state = "available"
+}
+data "aws_route_table" "main" {
+  vpc_id = data.aws_vpc.default.id
+  filter {
+    name   = "association.main"
+    values = ["true"]
+  }
+}
+data "aws_internet_gateway" "default" {
+  filter {
+    name   = "attachment.vpc-id"
+    values = [data.aws_vpc.default.id]
+  }
+}
 data "aws_subnets" "default" {
   filter {
     name   = "vpc-id"
@@ -36,27 +58,55 @@ resource "aws_cloudwatch_log_group" "web" {
   name = "/tf/web"
 }
 
+# The three ways to write rules: within the group, as one resource a rule, as the older resource.
+resource "aws_security_group" "balancer" {
+  name_prefix = "tf-balancer-"
+  vpc_id      = data.aws_vpc.default.id
+  dynamic "ingress" {
+    for_each = var.step == 1 ? [80, 443] : [80, 8443]
+    content {
+      from_port   = ingress.value
+      to_port     = ingress.value
+      protocol    = "tcp"
+      cidr_blocks = ["0.0.0.0/0"]
+      description = "port ${ingress.value}"
+    }
+  }
+  egress {
+    from_port        = 0
+    to_port          = 0
+    protocol         = "-1"
+    cidr_blocks      = ["0.0.0.0/0"]
+    ipv6_cidr_blocks = ["::/0"]
+  }
+}
+
 resource "aws_security_group" "web" {
   name   = "tf-web"
   vpc_id = data.aws_vpc.default.id
-  ingress {
-    from_port   = 0
-    to_port     = 0
-    protocol    = "-1"
-    cidr_blocks = ["0.0.0.0/0"]
-  }
-  egress {
-    from_port   = 0
-    to_port     = 0
-    protocol    = "-1"
-    cidr_blocks = ["0.0.0.0/0"]
-  }
+}
+
+resource "aws_security_group_rule" "web" {
+  type                     = "ingress"
+  security_group_id        = aws_security_group.web.id
+  source_security_group_id = aws_security_group.balancer.id
+  from_port                = 8080
+  to_port                  = 8080
+  protocol                 = "tcp"
+  description              = "from the balancer, ${var.step}"
+}
+
+resource "aws_vpc_security_group_egress_rule" "web" {
+  security_group_id = aws_security_group.web.id
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = "-1"
+  description       = "step ${var.step}"
 }
 
 resource "aws_lb" "web" {
   name               = "tf-web"
   load_balancer_type = "application"
-  security_groups    = [aws_security_group.web.id]
+  security_groups    = [aws_security_group.balancer.id]
   subnets            = slice(sort(data.aws_subnets.default.ids), 0, 2)
 }
 
@@ -67,6 +117,11 @@ resource "aws_lb_target_group" "web" {
   target_type          = "ip"
   vpc_id               = data.aws_vpc.default.id
   deregistration_delay = 1
+  stickiness {
+    type            = "lb_cookie"
+    cookie_duration = 600
+    enabled         = var.step == 2
+  }
   health_check {
     path     = "/health"
     interval = 5
@@ -91,7 +146,7 @@ resource "aws_lb_listener_rule" "teapot" {
     type = "fixed-response"
     fixed_response {
       content_type = "text/plain"
-      message_body = "short and stout"
+      message_body = var.step == 1 ? "short and stout" : "tipped over"
       status_code  = "418"
     }
   }
@@ -102,8 +157,39 @@ resource "aws_lb_listener_rule" "teapot" {
   }
 }
 
+resource "aws_lb_listener_rule" "moved" {
+  listener_arn = aws_lb_listener.web.arn
+  action {
+    type = "redirect"
+    redirect {
+      path        = "/new/#{path}"
+      status_code = "HTTP_301"
+    }
+  }
+  condition {
+    path_pattern {
+      values = ["/old/*"]
+    }
+  }
+  condition {
+    http_request_method {
+      values = ["GET", "HEAD"]
+    }
+  }
+}
+
 resource "aws_ecs_cluster" "main" {
   name = "tf-service"
+}
+
+resource "aws_ecs_cluster_capacity_providers" "main" {
+  cluster_name       = aws_ecs_cluster.main.name
+  capacity_providers = ["FARGATE", "FARGATE_SPOT"]
+  default_capacity_provider_strategy {
+    base              = 1
+    weight            = 100
+    capacity_provider = "FARGATE"
+  }
 }
 
 resource "aws_ecs_task_definition" "web" {
@@ -113,13 +199,27 @@ resource "aws_ecs_task_definition" "web" {
   cpu                      = 256
   memory                   = 512
   execution_role_arn       = aws_iam_role.execution.arn
+  runtime_platform {
+    operating_system_family = "LINUX"
+    cpu_architecture        = "X86_64"
+  }
+  ephemeral_storage {
+    size_in_gib = 21
+  }
+  volume {
+    name = "pages"
+  }
   container_definitions = jsonencode([{
     name         = "web"
     image        = var.image
     essential    = true
     stopTimeout  = 2
-    command      = ["sh", "-c", "mkdir /tmp/w; hostname > /tmp/w/index.html; echo ok > /tmp/w/health; exec httpd -f -p 8080 -h /tmp/w"]
-    portMappings = [{ containerPort = 8080, protocol = "tcp" }]
+    command      = ["sh", "-c", "hostname > /pages/index.html; echo ok > /pages/health; exec httpd -f -p 8080 -h /pages"]
+    portMappings = [{ containerPort = 8080 }]
+    environment  = [{ name = "STEP", value = tostring(var.step) }, { name = "A", value = "1" }]
+    mountPoints  = [{ sourceVolume = "pages", containerPath = "/pages", readOnly = false }]
+    ulimits      = [{ name = "nofile", softLimit = 2048, hardLimit = 4096 }]
+    healthCheck  = { command = ["CMD-SHELL", "test -e /pages/health"], interval = 5, timeout = 2, retries = 2 }
     logConfiguration = {
       logDriver = "awslogs"
       options = {
@@ -136,8 +236,24 @@ resource "aws_ecs_service" "web" {
   cluster               = aws_ecs_cluster.main.id
   task_definition       = aws_ecs_task_definition.web.arn
   desired_count         = 2
-  launch_type           = "FARGATE"
   wait_for_steady_state = true
+
+  enable_ecs_managed_tags            = true
+  propagate_tags                     = "SERVICE"
+  enable_execute_command             = var.step == 2
+  deployment_minimum_healthy_percent = var.step == 1 ? 50 : 100
+  tags = {
+    step = tostring(var.step)
+  }
+  capacity_provider_strategy {
+    capacity_provider = "FARGATE"
+    base              = 1
+    weight            = 1
+  }
+  capacity_provider_strategy {
+    capacity_provider = "FARGATE_SPOT"
+    weight            = 3
+  }
   network_configuration {
     subnets          = data.aws_subnets.default.ids
     security_groups  = [aws_security_group.web.id]
@@ -152,7 +268,7 @@ resource "aws_ecs_service" "web" {
     enable   = true
     rollback = true
   }
-  depends_on = [aws_lb_listener.web]
+  depends_on = [aws_lb_listener.web, aws_ecs_cluster_capacity_providers.main]
 }
 
 resource "aws_wafv2_web_acl" "web" {
@@ -198,4 +314,12 @@ resource "aws_wafv2_web_acl_association" "web" {
 
 output "host" {
   value = aws_lb.web.dns_name
+}
+
+output "gateway" {
+  value = data.aws_internet_gateway.default.internet_gateway_id
+}
+
+output "zones" {
+  value = data.aws_availability_zones.here.names
 }
