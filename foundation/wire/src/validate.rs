@@ -55,7 +55,9 @@ pub fn validate(target: &Target, input: &Value) -> Result<(), ApiError> {
         return Ok(());
     };
     let dialect = dialect::dialect(service);
-    if is_sound(service, dialect.enums, service.shape(shape), input) {
+    let is_sound = is_sound(service, dialect.enums, service.shape(shape), input);
+    // Every test of the wire compares the two ways.
+    if is_sound && !cfg!(debug_assertions) {
         return Ok(());
     }
     let mut checker = Checker {
@@ -66,6 +68,7 @@ pub fn validate(target: &Target, input: &Value) -> Result<(), ApiError> {
         found: Vec::new(),
     };
     checker.value(service.shape(shape), input);
+    debug_assert_eq!(is_sound, checker.found.is_empty(), "{input}");
     let Some(first) = checker.found.first() else {
         return Ok(());
     };
