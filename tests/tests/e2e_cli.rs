@@ -40,7 +40,7 @@ fn cli() -> Result<()> {
         ensure!(said.contains("65534"), "{said}");
         let failed = cloud.honmaru(&["exec", "hello", "--", "sh", "-c", "exit 9"])?;
         ensure!(failed.status.code() == Some(9), "the exit code is {:?}", failed.status);
-        Ok(())
+        pipes(&cloud)
     })?;
     phase("an SQL injection is answered 403", || {
         let (status, _) = cloud.http(cloud.http_port, HOST, "/?id=1%27%20OR%20%271%27%3D%271")?;
@@ -79,17 +79,45 @@ fn cli() -> Result<()> {
             "deaf",
             "CMD [\"/bin/sh\", \"-c\", \"trap 'exit 0' TERM; while :; do sleep 0.1; done\"]",
         )?;
-        fails(&cloud, &["deploy", &dir], &["nothing listens on port 8080", "hint:"])
+        fails(
+            &cloud,
+            &["deploy", &dir, "--grace", "5"],
+            &["nothing listens on port 8080", "--grace", "hint:"],
+        )
+    })?;
+    phase("an app that listens for itself only", || {
+        let dir = apps.app(
+            "shy",
+            "CMD [\"/bin/sh\", \"-c\", \"httpd -f -p 127.0.0.1:8080 & trap 'exit 0' TERM; wait\"]",
+        )?;
+        fails(
+            &cloud,
+            &["deploy", &dir],
+            &["listens on 127.0.0.1:8080 only", "0.0.0.0:8080"],
+        )
     })?;
     phase("a health check that fails", || {
         let serve =
             "CMD [\"/bin/sh\", \"-c\", \"mkdir /tmp/w; httpd -f -p 8080 -h /tmp/w & trap 'exit 0' TERM; wait\"]";
         fails(
             &cloud,
-            &["deploy", &apps.app("sick", serve)?],
+            &["deploy", &apps.app("sick", serve)?, "--health-path", "/health"],
             &["/health", "404", "hint:"],
         )
     })?;
+    phase(
+        "a site without /health: the front page is checked, now and the next time",
+        || {
+            let serve = "RUN mkdir /www && echo hi > /www/index.html\n\
+            CMD [\"/bin/sh\", \"-c\", \"httpd -f -p 8080 -h /www & trap 'exit 0' TERM; wait\"]";
+            let dir = apps.app("site", serve)?;
+            let said = ok(&cloud, &["deploy", &dir, "--count", "1"])?;
+            ensure!(said.contains("nothing is at `/health`"), "{said}");
+            let said = ok(&cloud, &["deploy", &dir])?;
+            ensure!(said.contains("site.localhost") && !said.contains("waits for"), "{said}");
+            Ok(())
+        },
+    )?;
     phase("a program that is not there", || {
         fails(
             &cloud,
@@ -103,6 +131,9 @@ fn cli() -> Result<()> {
             let empty = apps.0.join("empty");
             std::fs::create_dir_all(&empty)?;
             fails(&cloud, &["deploy", &empty.display().to_string()], &["Dockerfile"])?;
+            let typo = apps.app("typo", "RUNN true")?;
+            fails(&cloud, &["deploy", &typo], &["line 3", "`RUNN`", "did you mean `RUN`?"])?;
+            fails(&cloud, &["deploy", &typo, "--memory", "100"], &["no task of 100 MiB"])?;
             let base = apps.0.join("base");
             std::fs::create_dir_all(&base)?;
             std::fs::write(
@@ -117,7 +148,7 @@ fn cli() -> Result<()> {
         },
     )?;
     phase("delete", || {
-        for app in ["deaf", "sick", "none"] {
+        for app in ["deaf", "shy", "sick", "site", "none"] {
             // What a failed first deploy leaves is the person's to remove; nothing may be there either.
             cloud.honmaru(&["delete", app, "--yes"])?;
         }
@@ -278,6 +309,32 @@ fn looks(cloud: &Cloud) -> Result<()> {
     }
     let output = honmaru_tests::cloud::bounded(shell.args(["-c", &line]), GOES_ON)?;
     ensure!(output.status.success(), "{}", both(&output));
+    Ok(())
+}
+
+/// Without a terminal a command has pipes: input with an end, two outputs, bytes as they are.
+fn pipes(cloud: &Cloud) -> Result<()> {
+    let input: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
+    let file = cloud.state.with_extension("input");
+    std::fs::write(&file, &input)?;
+    let binary = std::env::var("HONMARU_BINARY").ok();
+    let binary = binary.unwrap_or_else(|| root().join("target/debug/honmaru").display().to_string());
+    let line = format!(
+        "{binary} exec hello -- sh -c 'echo said >&2; cat; exit 4' < {}",
+        file.display()
+    );
+    let output = honmaru_tests::cloud::bounded(cloud.command("sh")?.args(["-c", &line]), GOES_ON);
+    std::fs::remove_file(&file)?;
+    let output = output?;
+    ensure!(output.status.code() == Some(4), "the exit code is {:?}", output.status);
+    ensure!(text(&output.stderr) == "said", "{}", text(&output.stderr));
+    ensure!(output.stdout == input, "{} bytes came back", output.stdout.len());
+    let missing = cloud.honmaru(&["exec", "hello", "nosuchprogram"])?;
+    ensure!(
+        missing.status.code() == Some(127),
+        "the exit code is {:?}",
+        missing.status
+    );
     Ok(())
 }
 

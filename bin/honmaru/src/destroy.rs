@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 pub struct DestroyOptions {
     /// The directory that holds everything of this cloud
-    #[arg(long, env = "HONMARU_STATE", default_value = "/var/lib/honmaru")]
+    #[arg(long, env = "HONMARU_STATE", value_name = "DIR", default_value = "/var/lib/honmaru")]
     pub state: PathBuf,
     /// Do not ask
     #[arg(long, short)]
@@ -43,6 +43,9 @@ pub fn run(options: DestroyOptions) -> anyhow::Result<()> {
         .build()?;
     runtime.block_on(async {
         stop_all(&dirs).await.context("failed to stop the roles")?;
+        if !options.keep_state {
+            make_room(&dirs)?;
+        }
         honmaru_node::destroy(node_config(&dirs))
             .await
             .context("failed to remove containers and network")?;
@@ -55,6 +58,20 @@ pub fn run(options: DestroyOptions) -> anyhow::Result<()> {
     }
     std::fs::remove_dir_all(dirs.state()).with_context(|| format!("failed to remove {}", dirs.state().display()))?;
     println!("removed the cloud in {}", dirs.state().display());
+    Ok(())
+}
+
+/// What nothing needs any more goes first: on a full disk the removal itself may need some room.
+fn make_room(dirs: &Dirs) -> anyhow::Result<()> {
+    let build = dirs.state().join("build");
+    unmount_below(&build)?;
+    for dir in [build, dirs.logs()] {
+        if let Err(error) = std::fs::remove_dir_all(&dir)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(error).with_context(|| format!("failed to remove {}", dir.display()));
+        }
+    }
     Ok(())
 }
 

@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprint!("{}", cli::render(&error));
             ExitCode::FAILURE
         }
     }

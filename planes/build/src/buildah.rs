@@ -10,6 +10,8 @@ use tokio::process::Command;
 
 /// Lines of output kept for the error message.
 const LAST_LINES: usize = 12;
+/// What every program says when a disk is full. Ref: errno(3), ENOSPC.
+const NO_SPACE: &str = "no space left on device";
 
 /// What a push yields.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +83,12 @@ impl Builder {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let cause = last_words(String::from_utf8_lossy(&output.stderr).lines());
-        if cause.contains("no space left on device") {
+        if cause.contains(NO_SPACE) {
             return Err(BuildError::NoSpace(self.storage.clone()));
+        }
+        // Ref: RFC 4918: 507, a registry whose disk or quota is full.
+        if cause.contains("507 Insufficient Storage") {
+            return Err(BuildError::RegistryFull);
         }
         Err(BuildError::Buildah {
             doing: doing.to_owned(),
@@ -170,16 +176,11 @@ impl Builder {
         if child.wait().await.map_err(failed)?.success() {
             return Ok(());
         }
-        let cause = last_words(said.iter().map(String::as_str));
-        Err(self.explain(dockerfile, &step, cause))
-    }
-
-    /// The cause of a failed build, as far as it is known.
-    fn explain(&self, dockerfile: &Path, step: &str, cause: String) -> BuildError {
-        if cause.contains("no space left on device") {
-            return BuildError::NoSpace(self.storage.clone());
+        if said.iter().any(|line| line.contains(NO_SPACE)) {
+            return Err(BuildError::NoSpace(self.storage.clone()));
         }
-        explain(dockerfile, step, plain(&cause).to_owned())
+        let cause = last_words(said.iter().map(String::as_str));
+        Err(explain(dockerfile, &step, plain(&cause).to_owned()))
     }
 
     /// Fetches an image anew from a registry, so that a Dockerfile may build on it. `credentials` is `user:password`.

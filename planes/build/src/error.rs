@@ -26,6 +26,9 @@ pub enum BuildError {
     /// The disk is full.
     #[error("there is no space left for the build in `{}`", .0.display())]
     NoSpace(PathBuf),
+    /// The registry takes no more.
+    #[error("the registry does not take the image: there is no space left for it")]
+    RegistryFull,
     /// A base image is nowhere to be found.
     #[error("the base image `{image}` cannot be found: {cause}")]
     NoBaseImage {
@@ -67,6 +70,11 @@ impl BuildError {
         match self {
             Self::NoBuildah => "install it: `sudo apt-get install buildah`".to_owned(),
             Self::NoDockerfile(_) => "add a Dockerfile, or name the directory that has one".to_owned(),
+            Self::RegistryFull => {
+                "make room on its disk, raise `--registry-bytes-max` if that is set, or free what no image needs with \
+                 `honmaru registry gc`"
+                    .to_owned()
+            }
             Self::NoBaseImage { image, .. } if image.starts_with("localhost/honmaru/") => {
                 "install the Debian package `busybox-static`: the base image is made from it".to_owned()
             }

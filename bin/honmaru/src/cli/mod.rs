@@ -61,6 +61,11 @@ pub enum Command {
     Env(env::EnvOptions),
 }
 
+/// The lines for standard error: what went wrong, and what to do.
+pub fn render(error: &anyhow::Error) -> String {
+    failure::render(error, &terminal::Style::of_stderr())
+}
+
 /// Runs a command and says how it went.
 pub fn main(command: Command) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread()

@@ -21,24 +21,27 @@ use crate::sockets::{KEPT_MAX, Store};
 use crate::units::ByteSize;
 use anyhow::{Context, bail};
 use honmaru_base::{AccountId, Region};
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long the endpoint may take for its first answer.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A role that ends so often with an error before its first answer will not give one.
+const ENDS_MAX: usize = 3;
 
 /// The options of `honmaru up`, all of which the roles get.
 #[derive(Debug, Clone, clap::Args)]
 pub struct UpOptions {
     /// The directory that holds everything of this cloud
-    #[arg(long, env = "HONMARU_STATE", default_value = "/var/lib/honmaru")]
+    #[arg(long, env = "HONMARU_STATE", value_name = "DIR", default_value = "/var/lib/honmaru")]
     pub state: PathBuf,
     /// Where the AWS endpoint and the registry listen
-    #[arg(long, default_value = "127.0.0.1:4566")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4566")]
     pub listen: SocketAddr,
     /// Where the shared entry of all load balancers listens: `http://<name>.localhost:<port>`
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub http: SocketAddr,
     /// The default account: twelve digits
     #[arg(long, env = "HONMARU_ACCOUNT_ID", default_value = "000000000000")]
@@ -92,6 +95,7 @@ pub fn run(options: UpOptions) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
         .without_time()
         .init();
     let started = Instant::now();
@@ -139,8 +143,9 @@ pub fn run(options: UpOptions) -> anyhow::Result<()> {
         let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let [control, node, edge] = ROLES;
+        let log_bytes = std::fs::metadata(control_log(&dirs)).map_or(0, |found| found.len());
         let ready = async {
-            wait_ready(&options, &dirs).await?;
+            wait_ready(&options, &dirs, log_bytes).await?;
             announce(&options, &dirs, started.elapsed());
             std::future::pending::<anyhow::Result<()>>().await
         };
@@ -161,12 +166,35 @@ pub fn run(options: UpOptions) -> anyhow::Result<()> {
     })
 }
 
-/// Waits until the endpoint answers.
-async fn wait_ready(options: &UpOptions, dirs: &Dirs) -> anyhow::Result<()> {
+fn control_log(dirs: &Dirs) -> PathBuf {
+    dirs.logs().join("control.log")
+}
+
+/// Why `control` does not stay, once it has ended so often that it will not: its last word since the log had that size.
+fn why_it_ends(dirs: &Dirs, log_bytes: u64) -> Option<String> {
+    let log = std::fs::read(control_log(dirs)).ok()?;
+    let since = log.get(usize::try_from(log_bytes).ok()?..)?;
+    let since = String::from_utf8_lossy(since);
+    let said: Vec<&str> = since.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+    said.last()
+        .filter(|_| said.len() >= ENDS_MAX)
+        .map(|said| (*said).to_owned())
+}
+
+/// Waits until the endpoint answers. A `control` that cannot start says why.
+async fn wait_ready(options: &UpOptions, dirs: &Dirs, log_bytes: u64) -> anyhow::Result<()> {
     let deadline = Instant::now() + READY_TIMEOUT;
     loop {
         if health(options).await.is_ok() {
             return Ok(());
+        }
+        if let Some(said) = why_it_ends(dirs, log_bytes) {
+            let state = dirs.state().display();
+            bail!(
+                "the role `control` cannot start: {said}\nhint: put {state} back from a backup, or remove the cloud with \
+                 `honmaru destroy --state {state}` and begin anew; all of its words are in {}",
+                control_log(dirs).display()
+            );
         }
         if Instant::now() > deadline {
             let path = dirs.logs().join("control.log");

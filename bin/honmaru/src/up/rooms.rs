@@ -17,8 +17,14 @@ pub fn prepare(dirs: &Dirs) -> anyhow::Result<PathBuf> {
              `control` and `edge` run as users without privileges"
         );
     }
-    room(dirs.state(), 0, 0o755)?;
+    if fs::metadata(dirs.state()).is_ok_and(|found| !found.is_dir()) {
+        bail!(
+            "`{}` is no directory\nhint: name another place with `--state DIR`",
+            dirs.state().display()
+        );
+    }
     check_reachable(dirs.state())?;
+    room(dirs.state(), 0, 0o755)?;
     room(&dirs.bin(), 0, 0o755)?;
     room(&dirs.run(), CONTROL_UID, 0o755)?;
     room(&dirs.locks(), 0, 0o755)?;
@@ -37,7 +43,12 @@ pub fn prepare(dirs: &Dirs) -> anyhow::Result<PathBuf> {
 }
 
 fn room(path: &Path, uid: u32, mode: u32) -> anyhow::Result<()> {
-    fs::create_dir_all(path).with_context(|| format!("failed to make {}", path.display()))?;
+    fs::create_dir_all(path).with_context(|| {
+        format!(
+            "failed to make {}\nhint: choose another place with `--state DIR`, if this one cannot be written",
+            path.display()
+        )
+    })?;
     chown(path, Some(uid), Some(uid)).with_context(|| format!("failed to give {} away", path.display()))?;
     let permissions = Permissions::from_mode(mode);
     fs::set_permissions(path, permissions).with_context(|| format!("failed to set the mode of {}", path.display()))
@@ -46,9 +57,13 @@ fn room(path: &Path, uid: u32, mode: u32) -> anyhow::Result<()> {
 /// The unprivileged users must be able to enter every directory above the state.
 fn check_reachable(state: &Path) -> anyhow::Result<()> {
     for parent in state.ancestors().skip(1) {
-        let mode = fs::metadata(parent)
-            .with_context(|| format!("failed to look at {}", parent.display()))?
-            .mode();
+        let mode = match fs::metadata(parent) {
+            // It will be made, and then everybody may enter it.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            found => found
+                .with_context(|| format!("failed to look at {}", parent.display()))?
+                .mode(),
+        };
         if mode & 0o001 == 0 {
             bail!(
                 "`{}` cannot be entered by the users that `control` and `edge` run as\nhint: choose another place with \
@@ -75,7 +90,17 @@ fn install(dirs: &Dirs) -> anyhow::Result<PathBuf> {
         return Ok(path);
     }
     let partial = path.with_extension(format!("partial-{}", std::process::id()));
-    fs::copy(&this, &partial).with_context(|| format!("failed to write {}", partial.display()))?;
+    if let Err(error) = fs::copy(&this, &partial) {
+        // On a full disk half of a binary would take the room of what is needed to clean up.
+        let _ = fs::remove_file(&partial);
+        let is_full = error.kind() == std::io::ErrorKind::StorageFull;
+        let hint = if is_full {
+            "\nhint: make room, or choose another place with `--state DIR`"
+        } else {
+            ""
+        };
+        return Err(error).with_context(|| format!("failed to write {}{hint}", partial.display()));
+    }
     fs::set_permissions(&partial, Permissions::from_mode(0o755))?;
     fs::rename(&partial, &path).with_context(|| format!("failed to install {}", path.display()))?;
     Ok(path)

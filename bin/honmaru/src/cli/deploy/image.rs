@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 /// Lines of the build that are shown again when it fails.
 const LINES_KEPT: usize = 20;
+/// Characters of such a line: buildah prints whole data structures.
+const LINE_CHARACTERS_MAX: usize = 400;
 /// The tag under which the newest image of an app can be found; tasks name its digest.
 const TAG: &str = "latest";
 
@@ -109,7 +111,10 @@ impl Workshop {
         }
         let mut said: Vec<String> = Vec::new();
         let mut heard = |line: &str| {
-            let line = terminal::printable(line.trim_end());
+            let line: String = terminal::printable(line.trim_end())
+                .chars()
+                .take(LINE_CHARACTERS_MAX)
+                .collect();
             if let Some(instruction) = line.strip_prefix("STEP ") {
                 step.note(instruction);
             }

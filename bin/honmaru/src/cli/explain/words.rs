@@ -335,7 +335,7 @@ fn secured(facts: &Facts) -> Vec<String> {
     let image = text(&facts.definition["containerDefinitions"][0], "image");
     if let Some((_, digest)) = image.split_once('@') {
         lines.push(format!(
-            "every task runs the same image, {}",
+            "every task of this version runs the same image, {}",
             digest.get(..19).unwrap_or(digest)
         ));
     }

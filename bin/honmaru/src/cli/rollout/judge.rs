@@ -15,6 +15,8 @@ const COMPLAINT_STANDS_S: f64 = 3.0;
 /// An app that answers has started: a wrong answer that comes so many seconds after the task's start stays. Somebody
 /// who has named a grace of his own is believed.
 const WRONG_ANSWER_STANDS_S: u32 = 10;
+/// After a change of the path the old answer stands until the next checks, which are 5 s apart.
+const OTHER_PATH_STANDS_S: u32 = 20;
 /// An app that listens on other ports may still be about to open the right one, for example after its debugger's.
 const OTHER_PORT_STANDS_S: u32 = 20;
 /// A task that refuses connections is looked into so many seconds after its start, and again after so many more.
@@ -75,9 +77,8 @@ impl Goal {
     fn forgives_s(&self, cause: &Cause) -> u32 {
         let may_be_starting = |code: &str| matches!(code, "502" | "503" | "504");
         match cause {
-            Cause::WrongStatus { code, .. }
-                if !may_be_starting(code) && self.grace_s <= GRACE_DEFAULT_S && self.path_since_s.is_none() =>
-            {
+            Cause::WrongStatus { .. } if self.path_since_s.is_some() => self.grace_s.min(OTHER_PATH_STANDS_S),
+            Cause::WrongStatus { code, .. } if !may_be_starting(code) && self.grace_s <= GRACE_DEFAULT_S => {
                 self.grace_s.min(WRONG_ANSWER_STANDS_S)
             }
             Cause::OnlyLoopback { .. } => 0,
