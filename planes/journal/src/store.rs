@@ -99,7 +99,7 @@ impl Journal {
             .unwrap_or_default())
     }
 
-    /// Removes events older than `before_ms` as far as whole segments go.
+    /// Removes events older than `before_ms` as far as whole segments go; a segment is at most 16 MiB.
     pub fn trim(&self, id: &StreamId, before_ms: i64) -> Result<(), JournalError> {
         match self.stream(id, false)? {
             Some(stream) => stream.lock().trim(before_ms),
@@ -264,6 +264,33 @@ mod tests {
         );
         let page = journal.read(&id(), &Query::from_start(10, usize::MAX)).expect("read");
         assert_eq!(messages(&page), ["line 0", "line 1", "line 2"]);
+    }
+
+    #[test]
+    fn what_has_expired_leaves_the_disk_and_the_sequence_goes_on() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let journal = Journal::open(dir.path()).expect("open");
+        journal.append(&id(), &batch(0..3), 1, None).expect("append");
+        journal.trim(&id(), 20).expect("trim");
+        assert_eq!(
+            journal.stat(&id()).expect("stat").events,
+            3,
+            "one event has not expired"
+        );
+        journal.trim(&id(), 21).expect("trim");
+        journal.trim(&id(), 21).expect("trim again");
+        let stat = journal.stat(&id()).expect("stat");
+        assert_eq!((stat.events, stat.bytes), (0, 0));
+        let on_disk: u64 = fs::read_dir(journal.dir(&id()))
+            .expect("the directory")
+            .map(|entry| entry.and_then(|entry| entry.metadata()).expect("a file").len())
+            .sum();
+        assert_eq!(on_disk, 0);
+        journal.append(&id(), &batch(3..4), 1, None).expect("append");
+        let journal = Journal::open(dir.path()).expect("reopen");
+        let page = journal.read(&id(), &Query::from_start(10, usize::MAX)).expect("read");
+        let seen: Vec<u64> = page.events.iter().map(|event| event.sequence).collect();
+        assert_eq!((messages(&page), seen), (vec!["line 3"], vec![3]));
     }
 
     #[test]

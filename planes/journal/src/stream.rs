@@ -85,16 +85,22 @@ impl Stream {
             .is_none_or(|segment| segment.bytes >= SEGMENT_BYTES);
         if full {
             let next = self.segments.last().map_or(0, |segment| segment.next_sequence);
-            let segment = Segment::open(&segment_path(&self.dir, next), next)?;
-            fs::File::open(&self.dir)
-                .and_then(|dir| dir.sync_all())
-                .map_err(failed("sync", &self.dir))?;
+            let segment = self.new_segment(next)?;
             self.segments.push(segment);
         }
         if let Some(segment) = self.segments.last_mut() {
             segment.append(events, ingestion, source)?;
         }
         Ok(true)
+    }
+
+    /// A new file, whose name is on disk before anything is written to it.
+    fn new_segment(&self, first_sequence: u64) -> Result<Segment, JournalError> {
+        let segment = Segment::open(&segment_path(&self.dir, first_sequence), first_sequence)?;
+        fs::File::open(&self.dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(failed("sync", &self.dir))?;
+        Ok(segment)
     }
 
     fn is_ordered(&self) -> bool {
@@ -187,7 +193,8 @@ impl Stream {
         }
     }
 
-    /// Removes segments in which every event is older than `before_ms`; the last one stays.
+    /// Removes segments in which every event is older than `before_ms`. In the last one's place comes an empty one, which
+    /// keeps the sequence: a stream that nobody writes to any more does not stay on disk for ever.
     pub(crate) fn trim(&mut self, before_ms: i64) -> Result<(), JournalError> {
         while self.segments.len() > 1
             && let Some(first) = self.segments.first()
@@ -195,6 +202,15 @@ impl Stream {
         {
             first.remove()?;
             self.segments.remove(0);
+        }
+        if let [last] = &self.segments[..]
+            && !last.blocks.is_empty()
+            && last.blocks.iter().all(|block| block.max_ms < before_ms)
+        {
+            let next = last.next_sequence;
+            let empty = self.new_segment(next)?;
+            last.remove()?;
+            self.segments = vec![empty];
         }
         Ok(())
     }
