@@ -134,7 +134,7 @@ impl Http {
         let Ok(url) = Url::parse(&format!("https://{authority}/")) else {
             return false;
         };
-        let speaks = match self.connect(&url).await {
+        let speaks = match Box::pin(self.connect(&url)).await {
             Ok(_) => true,
             Err(RemoteError::Connect { source, .. }) => match source.get_ref().map(|inner| inner.downcast_ref()) {
                 // It answers a handshake with something else, or not at all.
@@ -168,7 +168,7 @@ impl Http {
         {
             return Ok(response);
         }
-        let connection = self.connect(url).await?;
+        let connection = Box::pin(self.connect(url)).await?;
         self.send(connection, url, headers).await
     }
 

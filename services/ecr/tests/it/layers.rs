@@ -1,0 +1,117 @@
+//! Layers: uploaded in parts, bounded, given up.
+
+use super::support::{DAY_MS, Ecr, sha};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+#[test]
+fn layers_and_their_parts_have_quotas() {
+    let ecr = Ecr::new();
+    ecr.repository("app");
+    let begin = || ecr.ok("InitiateLayerUpload", json!({"repositoryName": "app"}))["uploadId"].clone();
+    let part = |id: &Value, first: u64, bytes: &[u8]| {
+        json!({"repositoryName": "app", "uploadId": id, "partFirstByte": first,
+               "partLastByte": first + bytes.len() as u64 - 1, "layerPartBlob": STANDARD.encode(bytes)})
+    };
+    let complete =
+        |id: &Value, bytes: &[u8]| json!({"repositoryName": "app", "uploadId": id, "layerDigests": [sha(bytes)]});
+    // A part is too large, a layer is, and a layer has too many parts.
+    let id = begin();
+    let refused = ecr
+        .call("UploadLayerPart", part(&id, 0, &vec![0; 20_971_521]))
+        .unwrap_err();
+    assert_eq!(refused.code, "InvalidLayerPartException");
+    assert_eq!(
+        ecr.error("UploadLayerPart", part(&id, 52_000 * 1024 * 1024 - 1, b"ab"))
+            .0,
+        "LimitExceededException"
+    );
+    for n in 0..4_200 {
+        ecr.ok("UploadLayerPart", part(&id, n, b"x"));
+    }
+    assert_eq!(
+        ecr.error("UploadLayerPart", part(&id, 4_200, b"x")).0,
+        "LimitExceededException"
+    );
+    // All parts but the last one have 5 MiB at least.
+    assert_eq!(
+        ecr.error("CompleteLayerUpload", complete(&id, &[b'x'; 4_200])).0,
+        "LayerPartTooSmallException"
+    );
+    let (id, large) = (begin(), vec![b'y'; 5 * 1024 * 1024 + 3]);
+    let (first, last) = large.split_at(5 * 1024 * 1024);
+    ecr.ok("UploadLayerPart", part(&id, 0, first));
+    ecr.ok("UploadLayerPart", part(&id, first.len() as u64, last));
+    ecr.ok("CompleteLayerUpload", complete(&id, &large));
+    let kept = ecr.memory.0.kept.lock().unwrap();
+    assert_eq!(
+        *kept,
+        [sha(&large)],
+        "a layer is kept from a collection until its row is there"
+    );
+    drop(kept);
+    let digest = ecr.image("app", "one", Some("v1"));
+    let kept = ecr.memory.0.kept.lock().unwrap();
+    assert_eq!(kept.last(), Some(&digest), "so is a manifest");
+}
+
+#[test]
+fn layers_are_uploaded_in_parts() {
+    let ecr = Ecr::new();
+    ecr.repository("app");
+    let id = ecr.ok("InitiateLayerUpload", json!({"repositoryName": "app"}))["uploadId"].clone();
+    let part = |first: u64, last: u64, blob: &str| {
+        json!({"repositoryName": "app", "uploadId": id, "partFirstByte": first, "partLastByte": last,
+               "layerPartBlob": blob})
+    };
+    assert_eq!(ecr.ok("UploadLayerPart", part(0, 2, "YWJj"))["lastByteReceived"], 2);
+    let gap = ecr.call("UploadLayerPart", part(9, 11, "YWJj")).unwrap_err();
+    assert_eq!(gap.code, "InvalidLayerPartException");
+    assert_eq!(gap.fields["lastValidByteReceived"], 2);
+    assert_eq!(
+        ecr.error("UploadLayerPart", part(3, 9, "YWJj")).0,
+        "InvalidLayerPartException"
+    );
+    let complete = |digest: &str| json!({"repositoryName": "app", "uploadId": id, "layerDigests": [digest]});
+    assert_eq!(
+        ecr.error("CompleteLayerUpload", complete(&sha(b"no"))).0,
+        "InvalidLayerException"
+    );
+    assert_eq!(
+        ecr.error("CompleteLayerUpload", complete(&sha(b"abc"))).0,
+        "UploadNotFoundException"
+    );
+    ecr.layer("app", b"abc");
+    assert_eq!(
+        ecr.error("CompleteLayerUpload", complete(&sha(b"abc"))).0,
+        "LayerAlreadyExistsException"
+    );
+    let answer = json!({"repositoryName": "app", "layerDigest": sha(b"abc")});
+    let url = ecr.ok("GetDownloadUrlForLayer", answer)["downloadUrl"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let token = url
+        .split_once(&format!("?{}=", honmaru_ecr::LAYER_TOKEN_PARAMETER))
+        .unwrap()
+        .1;
+    let state = ecr.memory.0.state.lock().unwrap();
+    let opened = honmaru_ecr::check_layer_token(&state, token, ecr.call.now).unwrap();
+    assert_eq!(opened, (ecr.call.scope.clone(), "app".to_owned(), sha(b"abc")));
+    assert!(honmaru_ecr::check_layer_token(&state, token, ecr.call.now.plus_s(3_601)).is_err());
+    assert!(honmaru_ecr::check_registry_token(&state, token, ecr.call.now).is_err());
+}
+
+#[test]
+fn layers_of_abandoned_pushes_are_given_up() {
+    let mut ecr = Ecr::new();
+    ecr.repository("app");
+    let digest = ecr.layer("app", b"lost");
+    let live = |ecr: &Ecr| honmaru_ecr::are_live(&ecr.memory.0.state.lock().unwrap(), [digest.as_str()])[0];
+    ecr.settle();
+    assert!(live(&ecr));
+    ecr.advance(DAY_MS + 1);
+    ecr.settle();
+    assert!(!live(&ecr));
+}
