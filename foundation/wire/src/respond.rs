@@ -222,7 +222,8 @@ fn rest_body(
     if let Some(member) = structure.payload() {
         let target = service.target(member);
         match (&target.kind, object.get(&*member.name).filter(|value| !value.is_null())) {
-            (Kind::Structure(_), None) if json => reply.body.extend_from_slice(b"{}"),
+            // A union has no empty form: it is absent. Ref: Smithy, RestJsonHttpPayloadWithUnsetUnion.
+            (Kind::Structure(structure), None) if json && !structure.union => reply.body.extend_from_slice(b"{}"),
             (_, None) => {}
             (Kind::Blob, Some(Value::String(base64))) => {
                 reply.body = scalar::BASE64.decode(base64).unwrap_or_default();
