@@ -231,7 +231,8 @@ async fn call(
     honmaru_wire::validate(target, &input)?;
     honmaru_wire::open_token(target, &mut input)?;
     if target.service.name() == honmaru_sts::SERVICE && target.operation.name() == "AssumeRoleWithWebIdentity" {
-        control.issuers.ensure(&control.engine, &input).await?;
+        // Rare and large: on the heap, so that the usual call's future, which is moved, stays small.
+        Box::pin(control.issuers.ensure(&control.engine, &input)).await?;
     }
     control.scopes.ensure(&control.engine, &call.scope).await??;
     let mut output = match &operation.handler {

@@ -4,7 +4,7 @@ use super::audit::Head;
 use super::listener::{self, End, Limits, Peer};
 use super::{Control, api};
 use crate::sockets::Keeper;
-use ::http::{HeaderMap, Method, Response, StatusCode, header};
+use ::http::{HeaderMap, Method, Response, StatusCode, Version, header};
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
 use honmaru_base::Clock;
@@ -124,21 +124,29 @@ async fn dispatch(control: Arc<Control>, request: ::http::Request<Incoming>, pee
 async fn answer(control: Arc<Control>, request: ::http::Request<Incoming>, peer: Peer) -> Response<AnswerBody> {
     let path = request.uri().path();
     if path == "/v2" || path.starts_with("/v2/") {
-        return super::registry::handle(&control, request, peer).await;
+        // Each on the heap, so that a call's future, which is moved, is not as large as the largest of them.
+        return Box::pin(super::registry::handle(&control, request, peer)).await;
     }
     if super::public::is_token_request(&request) {
-        return super::public::token(&control, &request).await;
+        return Box::pin(super::public::token(&control, &request)).await;
     }
     if path.starts_with("/v1/data-channel/") {
-        return super::exec::data_channel(&control, request, peer).await;
+        return Box::pin(super::exec::data_channel(&control, request, peer)).await;
     }
     let (at, began) = (SystemClock.now(), Instant::now());
     let (parts, mut body) = request.into_parts();
-    match read(&parts, &mut body).await {
+    let read = match ambiguous(&parts) {
+        Some(message) => Err(Unread {
+            kind: Common::Unreadable,
+            message,
+        }),
+        None => read(&parts, &mut body).await,
+    };
+    match read {
         Ok((body, room)) => {
             let received = received(parts, body, peer);
             if received.path.starts_with(super::housekeeping::PATH) {
-                return super::housekeeping::answer(&control, &received).await;
+                return Box::pin(super::housekeeping::answer(&control, &received)).await;
             }
             let reply = api::answer(&control, &received).await;
             drop(room);
@@ -154,9 +162,29 @@ async fn answer(control: Arc<Control>, request: ::http::Request<Incoming>, peer:
             if kind == Common::TooLarge && !parts.headers.contains_key(header::EXPECT) {
                 tokio::spawn(discard(body));
             }
-            response(reply)
+            let mut response = response(reply);
+            // Where its body ends is not known: nothing after it is a request.
+            if parts.version < Version::HTTP_2 {
+                let close = header::HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            response
         }
     }
+}
+
+/// Why a head may be read by others than us as another request. Ref: RFC 9112, 3.2 (Host) and 6.1 (a length beside
+/// chunks).
+fn ambiguous(parts: &::http::request::Parts) -> Option<&'static str> {
+    let has = |name| parts.headers.contains_key(name);
+    if has(header::TRANSFER_ENCODING) && has(header::CONTENT_LENGTH) {
+        return Some("The request has both a Content-Length and a Transfer-Encoding");
+    }
+    let hosts = parts.headers.get_all(header::HOST).iter().count();
+    if parts.version == Version::HTTP_11 && hosts != 1 {
+        return Some("The request must have one Host header");
+    }
+    None
 }
 
 fn response(reply: Reply) -> Response<AnswerBody> {
@@ -334,6 +362,24 @@ mod tests {
         assert_eq!(refused.kind, Common::TooLarge);
         let announced = Full::new(Bytes::from(vec![b'x'; 10_001]));
         assert!(collect(announced, 10_000, &room).await.is_err());
+    }
+
+    #[test]
+    fn a_head_that_others_may_read_otherwise_is_refused() {
+        let refused = |version: Version, headers: &[(&str, &str)]| {
+            let mut request = ::http::Request::builder().version(version);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let (parts, ()) = request.body(()).expect("a request").into_parts();
+            ambiguous(&parts).is_some()
+        };
+        let (old, new, host) = (Version::HTTP_10, Version::HTTP_11, ("host", "a"));
+        assert!(!refused(new, &[host, ("content-length", "2")]));
+        assert!(!refused(new, &[host, ("transfer-encoding", "chunked")]));
+        assert!(refused(new, &[host, ("content-length", "2"), ("transfer-encoding", "chunked")]));
+        assert!(refused(new, &[]) && refused(new, &[host, host]));
+        assert!(!refused(old, &[]) && !refused(Version::HTTP_2, &[]));
     }
 
     #[tokio::test]
