@@ -106,7 +106,8 @@ impl BuildError {
                     "its output stands above".to_owned()
                 }
             }
-            Self::Buildah { .. } | Self::File { .. } => "look at the output above".to_owned(),
+            Self::Buildah { .. } => "look at the output above".to_owned(),
+            Self::File { .. } => "check that it can be read and written, or run the command with `sudo`".to_owned(),
         }
     }
 }
