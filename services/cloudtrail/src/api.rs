@@ -1,7 +1,7 @@
 //! LookupEvents.
 
 use crate::record::Recorded;
-use crate::trail::{Attribute, Place, Trail, Wanted, resource_type};
+use crate::trail::{Attribute, Place, Trail, Wanted, resource_type, shown};
 use crate::types;
 use honmaru_base::ApiError;
 use honmaru_machine::{Access, AsyncHandler, BoxFuture, Call, Handler, Operation};
@@ -152,7 +152,7 @@ async fn look_up(
 fn view(record: &Recorded) -> types::Event {
     let resource = |arn: &String| types::Resource {
         resource_type: resource_type(arn),
-        resource_name: Some(arn.clone()),
+        resource_name: Some(shown(arn).to_owned()),
     };
     types::Event {
         event_id: Some(record.id.clone()),

@@ -260,3 +260,34 @@ fn names_tell_what_only_reads() {
         assert!(!is_read_only(name), "{name}");
     }
 }
+
+#[test]
+fn resources_are_found_by_arn_by_name_and_by_the_parts_of_names() {
+    let mut of_group = record(1, "CreateLogGroup");
+    let group = "arn:aws:logs:us-east-1:000000000000:log-group:/ecs/app";
+    of_group.resources = vec![format!("{group}:log-stream:")];
+    let mut of_balancer = record(2, "CreateListener");
+    of_balancer.resources =
+        vec!["arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/app/web/0123456789abcdef".to_owned()];
+    let mut of_repository = record(3, "PutImage");
+    of_repository.resources = vec!["arn:aws:ecr:us-east-1:000000000000:repository/team/api".to_owned()];
+    let records = vec![of_group, of_balancer, of_repository];
+    let found = |name: &str| -> Vec<String> {
+        let input = json!({"LookupAttributes": [{"AttributeKey": "ResourceName", "AttributeValue": name}]});
+        let answer = ask(records.clone(), input).expect("events");
+        let events = answer["Events"].as_array().expect("a list").iter();
+        events
+            .map(|event| event["EventName"].as_str().expect("a name").to_owned())
+            .collect()
+    };
+    for name in [group, "/ecs/app", "app"] {
+        assert!(found(name).contains(&"CreateLogGroup".to_owned()), "{name}");
+    }
+    assert_eq!(found("web"), ["CreateListener"]);
+    assert_eq!(found("app"), ["CreateLogGroup"]);
+    assert_eq!(found("team/api"), ["PutImage"]);
+    assert_eq!(found("team"), ["PutImage"]);
+    assert!(found("tea").is_empty());
+    let all = ask(records.clone(), json!({})).expect("events").to_string();
+    assert!(all.contains(&format!("\"ResourceName\":\"{group}\"")), "{all}");
+}

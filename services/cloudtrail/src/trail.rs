@@ -45,19 +45,41 @@ impl Attribute {
                 .resources
                 .iter()
                 .any(|arn| resource_type(arn).as_ref() == Some(kind)),
-            Self::ResourceName(name) => record
-                .resources
-                .iter()
-                .any(|arn| arn == name || short_name(arn) == name),
+            Self::ResourceName(name) => record.resources.iter().any(|arn| is_named(arn, name)),
             Self::EventSource(source) => record.source == *source,
             Self::AccessKeyId(key) => record.who.key.as_ref() == Some(key),
         }
     }
 }
 
-/// The last part of an ARN's resource.
-fn short_name(arn: &str) -> &str {
-    arn.rsplit(['/', ':']).next().unwrap_or(arn)
+/// What a record shows of an ARN: the calls to a log group ask for a stream of it without a name.
+pub(crate) fn shown(arn: &str) -> &str {
+    arn.strip_suffix(":log-stream:").unwrap_or(arn)
+}
+
+/// Whether somebody who asks for `name` means the resource: its ARN, its whole name (`team/app`, `/ecs/app`), or one
+/// part of it (a cluster's name for its service, a load balancer's name between its kind and its id).
+fn is_named(arn: &str, name: &str) -> bool {
+    let arn = shown(arn);
+    let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
+    let whole = resource.split_once(['/', ':']).map_or(resource, |(_, whole)| whole);
+    // A load balancer's kind is not its name.
+    let kinds = ["app/", "net/", "gwy/"].map(|kind| whole.strip_prefix(kind));
+    let whole = kinds
+        .into_iter()
+        .flatten()
+        .next()
+        .filter(|_| arn.contains(":elasticloadbalancing:"))
+        .unwrap_or(whole);
+    let of_stream = arn
+        .strip_prefix(name)
+        .is_some_and(|rest| rest.starts_with(":log-stream:"));
+    !name.is_empty()
+        && (arn == name
+            || of_stream
+            || whole == name
+            || whole.split(':').any(|part| part == name)
+            || whole.split(['/', ':']).any(|part| part == name))
 }
 
 /// The resource's type in CloudFormation's words, where it is one of the known ones.
