@@ -293,7 +293,7 @@ fn the_last_inodes_of_a_disk_are_left_alone() {
         return;
     }
     let lab = Lab::new();
-    let disk = rustix::fs::statvfs(&lab.root()).unwrap();
+    let disk = rustix::fs::statvfs(lab.root()).unwrap();
     if disk.f_files == 0 {
         eprintln!("skipped: this file system has no fixed number of inodes");
         return;
