@@ -176,11 +176,11 @@ pub(super) fn describe(
 }
 
 /// The values of a filter `ip-permission.FIELD`; nothing when there is no such filter.
-fn permission_values<'a>(
+fn permission_values(
     state: &State,
     call: &Call,
     field: &str,
-    rules: &mut dyn Iterator<Item = &'a SecurityGroupRule>,
+    rules: &mut dyn Iterator<Item = &SecurityGroupRule>,
 ) -> Option<Vec<String>> {
     let group_name = |id: &String| {
         let group = state.get::<SecurityGroup>(&call.scope, id);

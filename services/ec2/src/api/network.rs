@@ -200,6 +200,11 @@ pub(super) fn interfaces(
     let mut interfaces = Vec::new();
     for (id, interface) in state.list::<Interface>(scope) {
         let name_of = |id: &String| state.get::<SecurityGroup>(scope, id).map(|group| group.name.clone());
+        let dns = format!(
+            "ip-{}.{}",
+            interface.private_ip.to_string().replace('.', "-"),
+            domain(scope.region.as_str())
+        );
         let value_of = |name: &str| {
             Some(match name {
                 "network-interface-id" => vec![id.to_owned()],
@@ -214,6 +219,8 @@ pub(super) fn interfaces(
                 "interface-type" => vec![interface.interface_type.clone()],
                 "status" | "attachment.status" => vec!["in-use".to_owned()],
                 "owner-id" => vec![scope.account.to_string()],
+                "private-dns-name" => vec![dns.clone()],
+                "requester-managed" | "source-dest-check" => vec!["true".to_owned()],
                 // Interfaces here belong to tasks and load balancers, never to an instance.
                 "attachment.instance-id" | "attachment.instance-owner-id" => Vec::new(),
                 _ => return None,
@@ -226,11 +233,6 @@ pub(super) fn interfaces(
         if !asked || !passes(input.filters.as_deref(), &BTreeMap::new(), value_of)? {
             continue;
         }
-        let dns = format!(
-            "ip-{}.{}",
-            interface.private_ip.to_string().replace('.', "-"),
-            domain(scope.region.as_str())
-        );
         interfaces.push(types::NetworkInterface {
             network_interface_id: Some(id.to_owned()),
             availability_zone: Some(interface.availability_zone.clone()),

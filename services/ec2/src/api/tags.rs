@@ -134,7 +134,7 @@ fn change(
             tx.put(scope, &key, group);
             Ok(())
         }
-        _ => not_found("InvalidID"),
+        _ => Err(ApiError::new("InvalidID", format!("The ID '{id}' is not valid"))),
     }
 }
 
