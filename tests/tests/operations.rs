@@ -62,6 +62,10 @@ impl honmaru_ecr::Layers for Nowhere {
         unasked()
     }
 
+    fn blob_sizes(&self, _: Vec<String>) -> BoxFuture<Result<Vec<Option<u64>>, ApiError>> {
+        unasked()
+    }
+
     fn secret(&self, _: String) -> BoxFuture<Result<honmaru_ecr::Secret, ApiError>> {
         unasked()
     }

@@ -100,6 +100,12 @@ const UNCHECKED: &[(&str, &str, &str)] = &[
         "tasks come with nodes: tests/simulation.rs and services/ecs run them",
     ),
     ("iam", "ListAccountAliases", "an account has one alias"),
+    ("iam", "ListMFADevices", "nobody can have one here"),
+    ("iam", "ListVirtualMFADevices", "nobody can have one here"),
+    ("iam", "ListSSHPublicKeys", "nobody can have one here"),
+    ("iam", "ListSigningCertificates", "nobody can have one here"),
+    ("iam", "ListServiceSpecificCredentials", "nobody can have one here"),
+    ("iam", "ListServerCertificates", "nobody can have one here"),
     (
         "iam",
         "SimulateCustomPolicy",
@@ -305,7 +311,11 @@ fn identities(cloud: &mut Cloud, names: &[&str]) {
             "CreateRole",
             json!({"RoleName": name, "AssumeRolePolicyDocument": trust, "Tags": tags}),
         );
-        cloud.ok("iam", "CreateInstanceProfile", json!({"InstanceProfileName": name}));
+        cloud.ok(
+            "iam",
+            "CreateInstanceProfile",
+            json!({"InstanceProfileName": name, "Tags": tags}),
+        );
         cloud.ok(
             "iam",
             "AddRoleToInstanceProfile",
@@ -411,6 +421,13 @@ fn base(cloud: &mut Cloud, service: &str, name: &str) -> Value {
         ) => json!({"UserName": "n1"}),
         ("iam", "ListEntitiesForPolicy" | "ListPolicyTags" | "ListPolicyVersions") => {
             json!({"PolicyArn": "arn:aws:iam::000000000000:policy/n1"})
+        }
+        ("iam", "ListInstanceProfileTags") => json!({"InstanceProfileName": "n1"}),
+        ("iam", "ListOpenIDConnectProviderTags") => {
+            let url = "https://issuer.example";
+            let tags = json!([{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}, {"Key": "c", "Value": "3"}]);
+            let made = cloud.ok("iam", "CreateOpenIDConnectProvider", json!({"Url": url, "Tags": tags}));
+            json!({"OpenIDConnectProviderArn": made["OpenIDConnectProviderArn"]})
         }
         ("iam", "ListPolicies") => json!({"Scope": "Local"}),
         ("resourcegroupstaggingapi", "GetTagValues") => json!({"Key": "a"}),
