@@ -20,6 +20,9 @@ const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const TAG: HeaderName = HeaderName::from_static("oci-tag");
 /// Tags that one request may set by parameters. Ref: specification, "Pushing Manifests": at least 10.
 const TAG_PARAMETERS_MAX: usize = 100;
+/// A manifest that is too long is read to its end up to here, and forgotten: a client that still sends when the answer
+/// comes sees a broken connection in its place.
+const DISCARDED_BYTES_MAX: usize = 4 * MANIFEST_BYTES_MAX;
 /// Configurations that are read for their platform; larger ones are stored all the same.
 const CONFIG_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
@@ -266,23 +269,30 @@ impl<R: Repositories> Registry<R> {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let mut bytes = BytesMut::new();
-        if body.size_hint().lower() > MANIFEST_BYTES_MAX as u64 {
-            let length = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-            return Err(ManifestError::TooLarge(length).into());
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        if announced > DISCARDED_BYTES_MAX {
+            return Err(ManifestError::TooLarge(announced).into());
         }
+        let mut length = 0;
         loop {
             let frame = timeout(self.shared.limits.body_idle_timeout, body.frame()).await;
             let early = || RegistryError::new(ErrorCode::ManifestInvalid, "the body ended early");
             let frame = match frame {
                 Err(_) => return Err(early().with_status(StatusCode::REQUEST_TIMEOUT)),
+                Ok(None) if length > MANIFEST_BYTES_MAX => return Err(ManifestError::TooLarge(length).into()),
                 Ok(None) => return Ok(bytes.freeze()),
                 Ok(Some(frame)) => frame.map_err(|_| early())?,
             };
             if let Ok(data) = frame.into_data() {
-                if bytes.len() + data.len() > MANIFEST_BYTES_MAX {
-                    return Err(ManifestError::TooLarge(bytes.len() + data.len()).into());
+                length += data.len();
+                if length > DISCARDED_BYTES_MAX {
+                    return Err(ManifestError::TooLarge(length).into());
                 }
-                bytes.extend_from_slice(&data);
+                if length <= MANIFEST_BYTES_MAX {
+                    bytes.extend_from_slice(&data);
+                } else {
+                    bytes.clear();
+                }
             }
         }
     }

@@ -337,3 +337,27 @@ async fn the_plus_of_a_media_type_may_be_encoded_or_not() {
         assert_eq!(page.header("oci-filters-applied"), "artifactType");
     }
 }
+
+#[tokio::test]
+async fn a_client_that_sends_too_long_a_manifest_gets_its_answer() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = Server::start().await;
+    // Sent to the end before anything is read, as simple clients do.
+    for bytes in [4_194_304, 4_194_305, 12 << 20] {
+        let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+        let head = format!(
+            "PUT /v2/app/manifests/v1 HTTP/1.1\r\nhost: x\r\ncontent-type: {MANIFEST}\r\ncontent-length: {bytes}\r\n\
+             connection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b' '; bytes]).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let expected = if bytes > 4_194_304 {
+            "HTTP/1.1 413 "
+        } else {
+            "HTTP/1.1 400 "
+        };
+        assert!(answer.starts_with(expected), "{bytes}: {answer}");
+    }
+}
