@@ -123,6 +123,7 @@ pub fn unreadable(cloud: &Cloud) -> Result<()> {
         ("chunks that are none", chunked(b"zz\r\nhello\r\n0\r\n\r\n"), 400, 0),
         ("a chunk of 2^72 bytes", chunked(b"ffffffffffffffffff\r\n"), 400, 0),
         ("a chunk that is cut off", chunked(b"10\r\n{}"), 400, 0),
+        ("two hosts", measured("Host: other\r\n", 2, b"{}"), 400, 0),
         ("a body that is cut off", measured("", 100, b"{"), 400, 0),
         ("no gzip", measured(gzip, 2, b"{}"), 400, 0),
         ("a gzip bomb", measured(gzip, bomb.len(), &bomb), 413, 1),
