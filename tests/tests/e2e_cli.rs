@@ -74,48 +74,21 @@ fn cli() -> Result<()> {
         load.stop().nothing_failed()?;
         greets(&cloud, "Hello")
     })?;
-    phase("a port that nobody listens on", || {
-        let dir = apps.app(
-            "deaf",
-            "CMD [\"/bin/sh\", \"-c\", \"trap 'exit 0' TERM; while :; do sleep 0.1; done\"]",
-        )?;
-        fails(
-            &cloud,
-            &["deploy", &dir, "--grace", "5"],
-            &["nothing listens on port 8080", "--grace", "hint:"],
-        )
-    })?;
-    phase("an app that listens for itself only", || {
-        let dir = apps.app(
-            "shy",
-            "CMD [\"/bin/sh\", \"-c\", \"httpd -f -p 127.0.0.1:8080 & trap 'exit 0' TERM; wait\"]",
-        )?;
-        fails(
-            &cloud,
-            &["deploy", &dir],
-            &["listens on 127.0.0.1:8080 only", "0.0.0.0:8080"],
-        )
-    })?;
-    phase("a health check that fails", || {
-        let serve =
-            "CMD [\"/bin/sh\", \"-c\", \"mkdir /tmp/w; httpd -f -p 8080 -h /tmp/w & trap 'exit 0' TERM; wait\"]";
-        fails(
-            &cloud,
-            &["deploy", &apps.app("sick", serve)?, "--health-path", "/health"],
-            &["/health", "404", "hint:"],
-        )
-    })?;
     phase(
-        "a site without /health: the front page is checked, now and the next time",
+        "four apps at once: three that cannot serve, and a site without /health",
         || {
-            let serve = "RUN mkdir /www && echo hi > /www/index.html\n\
-            CMD [\"/bin/sh\", \"-c\", \"httpd -f -p 8080 -h /www & trap 'exit 0' TERM; wait\"]";
-            let dir = apps.app("site", serve)?;
-            let said = ok(&cloud, &["deploy", &dir, "--count", "1"])?;
-            ensure!(said.contains("nothing is at `/health`"), "{said}");
-            let said = ok(&cloud, &["deploy", &dir])?;
-            ensure!(said.contains("site.localhost") && !said.contains("waits for"), "{said}");
-            Ok(())
+            std::thread::scope(|scope| {
+                let all = [
+                    scope.spawn(|| deaf(&cloud, &apps)),
+                    scope.spawn(|| shy(&cloud, &apps)),
+                    scope.spawn(|| sick(&cloud, &apps)),
+                    scope.spawn(|| site(&cloud, &apps)),
+                ];
+                for one in all {
+                    one.join().map_err(|_| anyhow::anyhow!("a deploy panicked"))??;
+                }
+                Ok(())
+            })
         },
     )?;
     phase("a program that is not there", || {
@@ -148,10 +121,16 @@ fn cli() -> Result<()> {
         },
     )?;
     phase("delete", || {
-        for app in ["deaf", "shy", "sick", "site", "none"] {
-            // What a failed first deploy leaves is the person's to remove; nothing may be there either.
-            cloud.honmaru(&["delete", app, "--yes"])?;
-        }
+        // What a failed first deploy leaves is the person's to remove; nothing may be there either.
+        std::thread::scope(|scope| {
+            let cloud = &cloud;
+            let delete = |app| scope.spawn(move || cloud.honmaru(&["delete", app, "--yes"]));
+            let all = ["deaf", "shy", "sick", "site", "none"].map(delete);
+            for one in all {
+                one.join().map_err(|_| anyhow::anyhow!("a delete panicked"))??;
+            }
+            anyhow::Ok(())
+        })?;
         ok(&cloud, &["delete", "hello", "--yes"])?;
         let clusters = cloud.aws(&["ecs", "list-tasks"])?;
         ensure!(clusters["taskArns"].as_array().is_some_and(Vec::is_empty), "{clusters}");
@@ -178,6 +157,55 @@ fn cli() -> Result<()> {
     phase("destroy while `up` runs leaves the host clean", || {
         cloud.finish_beside_up()
     })
+}
+
+/// A port that nobody listens on.
+fn deaf(cloud: &Cloud, apps: &Apps) -> Result<()> {
+    let dir = apps.app(
+        "deaf",
+        "CMD [\"/bin/sh\", \"-c\", \"trap 'exit 0' TERM; while :; do sleep 0.1; done\"]",
+    )?;
+    fails(
+        cloud,
+        &["deploy", &dir, "--grace", "5"],
+        &["nothing listens on port 8080", "--grace", "hint:"],
+    )
+}
+
+/// An app that listens for itself only.
+fn shy(cloud: &Cloud, apps: &Apps) -> Result<()> {
+    let dir = apps.app(
+        "shy",
+        "CMD [\"/bin/sh\", \"-c\", \"httpd -f -p 127.0.0.1:8080 & trap 'exit 0' TERM; wait\"]",
+    )?;
+    fails(
+        cloud,
+        &["deploy", &dir],
+        &["listens on 127.0.0.1:8080 only", "0.0.0.0:8080"],
+    )
+}
+
+/// A health check that fails.
+fn sick(cloud: &Cloud, apps: &Apps) -> Result<()> {
+    let serve = "CMD [\"/bin/sh\", \"-c\", \"mkdir /tmp/w; httpd -f -p 8080 -h /tmp/w & trap 'exit 0' TERM; wait\"]";
+    let dir = apps.app("sick", serve)?;
+    fails(
+        cloud,
+        &["deploy", &dir, "--health-path", "/health"],
+        &["/health", "404", "hint:"],
+    )
+}
+
+/// A site without /health: the front page is checked, now and the next time.
+fn site(cloud: &Cloud, apps: &Apps) -> Result<()> {
+    let serve = "RUN mkdir /www && echo hi > /www/index.html\n\
+        CMD [\"/bin/sh\", \"-c\", \"httpd -f -p 8080 -h /www & trap 'exit 0' TERM; wait\"]";
+    let dir = apps.app("site", serve)?;
+    let said = ok(cloud, &["deploy", &dir, "--count", "1"])?;
+    ensure!(said.contains("nothing is at `/health`"), "{said}");
+    let said = ok(cloud, &["deploy", &dir])?;
+    ensure!(said.contains("site.localhost") && !said.contains("waits for"), "{said}");
+    Ok(())
 }
 
 /// Directories of apps, away from the repository.
