@@ -44,6 +44,16 @@ const UNCHECKED: &[(&str, &str, &str)] = &[
         "asks the journal for each group: services/logs has its test",
     ),
     ("ec2", "DescribeVpcs", "there is one VPC"),
+    ("ec2", "DescribeDhcpOptions", "there is one for the VPC"),
+    ("ec2", "DescribeInternetGateways", "there is one for the VPC"),
+    ("ec2", "DescribeNetworkAcls", "there is one for the VPC"),
+    ("ec2", "DescribeRouteTables", "there is one for the VPC"),
+    ("ec2", "DescribeEgressOnlyInternetGateways", "there are none"),
+    ("ec2", "DescribeInstances", "there are none"),
+    ("ec2", "DescribeNatGateways", "there are none"),
+    ("ec2", "DescribeVpcEndpoints", "there are none"),
+    ("ec2", "DescribeVpcPeeringConnections", "there are none"),
+    ("ec2", "DescribeStaleSecurityGroups", "there are none"),
     (
         "ec2",
         "DescribeNetworkInterfaces",
@@ -398,6 +408,10 @@ fn balancers(cloud: &mut Cloud, name: &str, subnets: &[Value], vpc: &Value) {
 fn base(cloud: &mut Cloud, service: &str, name: &str) -> Value {
     let first = |output: Value, list: &str, member: &str| output[list][0][member].clone();
     match (service, name) {
+        ("ec2", "GetSecurityGroupsForVpc") => {
+            let found = cloud.ok("ec2", "DescribeVpcs", json!({}));
+            json!({"VpcId": first(found, "Vpcs", "VpcId")})
+        }
         ("ecs", "ListServices") => json!({"cluster": "n1"}),
         ("ecs", "ListServiceDeployments") => json!({"cluster": "n1", "service": "n1"}),
         ("ecs", "ListAccountSettings") => json!({"effectiveSettings": true}),
