@@ -2,6 +2,7 @@
 
 use super::audit::Head;
 use super::listener::{self, End, Limits, Peer};
+use super::patient::Patient;
 use super::{Control, api};
 use crate::sockets::Keeper;
 use ::http::{HeaderMap, Method, Response, StatusCode, Version, header};
@@ -33,9 +34,6 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 const BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// A body so small asks nobody for room: small calls go on while large ones wait.
 const BODY_FREE_BYTES: usize = 64 * 1024;
-/// What is still taken of a body that was refused for its length, and for how long.
-const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Room is given in pieces of so many bytes.
 const ROOM_BYTES: usize = 64 * 1024;
 const _: () = assert!(BODIES_BYTES_MAX >= 2 * BODY_BYTES_MAX && ROOM_BYTES <= BODY_FREE_BYTES);
@@ -124,6 +122,9 @@ async fn dispatch(control: Arc<Control>, request: ::http::Request<Incoming>, pee
 async fn answer(control: Arc<Control>, request: ::http::Request<Incoming>, peer: Peer) -> Response<AnswerBody> {
     let path = request.uri().path();
     if path == "/v2" || path.starts_with("/v2/") {
+        let (parts, body) = request.into_parts();
+        let body = Patient::new(&parts.headers, body);
+        let request = ::http::Request::from_parts(parts, body);
         // Each on the heap, so that a call's future, which is moved, is not as large as the largest of them.
         return Box::pin(super::registry::handle(&control, request, peer)).await;
     }
@@ -134,7 +135,8 @@ async fn answer(control: Arc<Control>, request: ::http::Request<Incoming>, peer:
         return Box::pin(super::exec::data_channel(&control, request, peer)).await;
     }
     let (at, began) = (SystemClock.now(), Instant::now());
-    let (parts, mut body) = request.into_parts();
+    let (parts, body) = request.into_parts();
+    let mut body = Patient::new(&parts.headers, body);
     let read = match ambiguous(&parts) {
         Some(message) => Err(Unread {
             kind: Common::Unreadable,
@@ -158,10 +160,6 @@ async fn answer(control: Arc<Control>, request: ::http::Request<Incoming>, peer:
             let status = reply.status.as_u16();
             let record = head.unrouted(&control.home, status, &code, message, at, began.elapsed());
             control.audit.record(record);
-            // Whoever waits to be told to go on does not send the rest.
-            if kind == Common::TooLarge && !parts.headers.contains_key(header::EXPECT) {
-                tokio::spawn(discard(body));
-            }
             let mut response = response(reply);
             // Where its body ends is not known: nothing after it is a request.
             if parts.version < Version::HTTP_2 {
@@ -185,20 +183,6 @@ fn response(reply: Reply) -> Response<AnswerBody> {
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
     response
-}
-
-/// Takes the rest of a body that was refused: a client that sends it whole before it looks for the answer would find the
-/// connection reset.
-async fn discard(mut body: Incoming) {
-    let taken = async {
-        let mut left = DISCARDED_BYTES_MAX;
-        while let Some(Ok(frame)) = body.frame().await {
-            let bytes = frame.data_ref().map_or(0, Bytes::len);
-            let Some(rest) = left.checked_sub(bytes) else { return };
-            left = rest;
-        }
-    };
-    let _ = tokio::time::timeout(DISCARD_TIMEOUT, taken).await;
 }
 
 /// Why a body was not read to its end.

@@ -21,6 +21,7 @@ mod link;
 mod listener;
 mod node_link;
 mod pace;
+mod patient;
 mod planes;
 mod provision;
 mod public;

@@ -3,6 +3,7 @@
 use super::audit::Head;
 use super::http::AnswerBody;
 use super::listener::Peer;
+use super::patient::Patient;
 use super::upstreams::Upstreams;
 use super::{Control, ControlOptions, caller, public};
 use ::http::{Method, Request, Response, header};
@@ -146,7 +147,7 @@ impl Front {
 }
 
 /// Answers a request under `/v2`.
-pub async fn handle(control: &Arc<Control>, request: Request<Incoming>, peer: Peer) -> Response<AnswerBody> {
+pub async fn handle(control: &Arc<Control>, request: Request<Patient<Incoming>>, peer: Peer) -> Response<AnswerBody> {
     let (at, began) = (SystemClock.now(), Instant::now());
     let head = Head::of(request.method(), request.uri().path(), request.headers(), peer);
     let asked = Asked::of(&request);
@@ -191,7 +192,7 @@ pub async fn handle(control: &Arc<Control>, request: Request<Incoming>, peer: Pe
 }
 
 /// Whoever holds a link of GetDownloadUrlForLayer: it opens one blob of one repository, for reading only.
-async fn layer_link(control: &Arc<Control>, request: &Request<Incoming>, peer: Peer) -> Option<Caller> {
+async fn layer_link<B>(control: &Arc<Control>, request: &Request<B>, peer: Peer) -> Option<Caller> {
     let query = request.uri().query()?;
     let (_, token) =
         form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == honmaru_ecr::LAYER_TOKEN_PARAMETER)?;
@@ -225,7 +226,7 @@ async fn layer_link(control: &Arc<Control>, request: &Request<Incoming>, peer: P
 }
 
 /// Who asks: `Basic` with the token of GetAuthorizationToken, or `Bearer` with the token itself.
-async fn caller(control: &Arc<Control>, request: &Request<Incoming>, peer: Peer) -> Result<Caller, String> {
+async fn caller<B>(control: &Arc<Control>, request: &Request<B>, peer: Peer) -> Result<Caller, String> {
     let text = |name| {
         request
             .headers()

@@ -9,7 +9,7 @@ use honmaru_base::{Scope, Time};
 use honmaru_cloudtrail::{Recorded, Who};
 use honmaru_machine::Call;
 use honmaru_registry::{RegistryBody, Route, Target};
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use serde_json::{Value, json};
 use std::io;
 use std::pin::Pin;
@@ -26,7 +26,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn of(request: &Request<Incoming>) -> Self {
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
         let unknown = |name| Self {
             name,
             repository: None,
