@@ -7,7 +7,8 @@ use honmaru_base::{ApiError, Scope, Time, uuid};
 use honmaru_contract::node::ImageSource;
 use honmaru_ecr::Reference;
 use honmaru_ecs::{Interface, LastStatus, Task, TaskDefinition, task_definition_key};
-use honmaru_machine::{Reconciler, Resource, State, Tx};
+use honmaru_identity::ProtocolFamily;
+use honmaru_machine::{Call, Reconciler, Resource, State, Tx};
 use std::collections::BTreeMap;
 
 /// The controller.
@@ -48,9 +49,19 @@ fn provision(tx: &mut Tx<'_>, scope: &Scope, task: &Task) -> Result<(), String> 
         .ok_or_else(|| "ResourceInitializationError: the task definition does not exist".to_owned())?;
     let mut images = BTreeMap::new();
     let mut is_whole = true;
+    let puller = Puller {
+        scope,
+        task: honmaru_ecs::task_arn(scope, &task.cluster, &task.id),
+        now: tx.now(),
+        role: task
+            .overrides
+            .execution_role_arn
+            .clone()
+            .or(definition.execution_role_arn.clone()),
+    };
     for container in &definition.containers {
         // Every container asks, so that all that is missing comes at the same time.
-        match resolve(tx, scope, &container.image)? {
+        match resolve(tx, &puller, &container.image)? {
             Some(source) => drop(images.insert(container.name.clone(), source)),
             None => is_whole = false,
         }
@@ -78,8 +89,8 @@ const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
 
 /// Where an image comes from. One of this cloud's registry is pinned to the manifest that it means at this moment, so
 /// that a tag that moves later changes no task that was started before. Nothing while it is under way from upstream.
-fn resolve(tx: &mut Tx<'_>, scope: &Scope, image: &str) -> Result<Option<ImageSource>, String> {
-    let (of, repository, reference) = match parse_image(scope, image) {
+fn resolve(tx: &mut Tx<'_>, puller: &Puller<'_>, image: &str) -> Result<Option<ImageSource>, String> {
+    let (of, repository, reference) = match parse_image(puller.scope, image) {
         ImageName::Remote(reference) => {
             return Ok(Some(ImageSource::Remote {
                 reference,
@@ -92,7 +103,14 @@ fn resolve(tx: &mut Tx<'_>, scope: &Scope, image: &str) -> Result<Option<ImageSo
             reference,
         } => (scope, repository, Reference::parse(&reference)),
     };
-    match upstream(tx, scope, &of, &repository, &reference) {
+    puller.may_pull(tx, &of, &repository).map_err(|why| {
+        format!(
+            "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {image}: \
+             pulling from the registry of account {} failed with status code 403 Forbidden: {why}",
+            of.account
+        )
+    })?;
+    match upstream(tx, puller.scope, &of, &repository, &reference) {
         Upstream::Asked => return Ok(None),
         Upstream::Failed(why) => {
             return Err(format!(
@@ -118,6 +136,45 @@ fn resolve(tx: &mut Tx<'_>, scope: &Scope, image: &str) -> Result<Option<ImageSo
     Ok(Some(ImageSource::Local {
         manifest_digest: manifest.digest,
     }))
+}
+
+/// In whose name images are pulled.
+struct Puller<'a> {
+    scope: &'a Scope,
+    task: String,
+    now: Time,
+    /// The ARN of the task's execution role.
+    role: Option<String>,
+}
+
+impl Puller<'_> {
+    /// Whether an image may be had. Another account's only with its repository's consent, and by a role that may.
+    /// Ref: ECR User Guide, "Private repository policies". The account's own images need no role, other than on Fargate,
+    /// and public ones nobody's consent.
+    fn may_pull(&self, state: &State, of: &Scope, repository: &str) -> Result<(), String> {
+        if of.account == self.scope.account || *of == honmaru_ecr_public::scope_of(of.account.clone()) {
+            return Ok(());
+        }
+        let role = self
+            .role
+            .as_deref()
+            .ok_or("the task definition names no execution role, and images of other accounts need one")?;
+        let principal =
+            honmaru_sts::task_principal(state, role, &self.task, self.now).map_err(|error| error.message)?;
+        let call = Call {
+            scope: of.clone(),
+            principal,
+            request_id: String::new(),
+            now: self.now,
+            source_ip: None,
+            user_agent: "ecs-tasks.amazonaws.com".to_owned(),
+            host: String::new(),
+            secure: true,
+        };
+        let accesses = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+            .map(|action| honmaru_ecr::repository_access(state, of, repository, action));
+        honmaru_iam::authorize(state, &call, &accesses, ProtocolFamily::Json).map_err(|error| error.message)
+    }
 }
 
 /// What upstream has to do with an image.
@@ -237,4 +294,87 @@ fn allocate(tx: &mut Tx<'_>, scope: &Scope, subnet_id: &str, groups: &[String]) 
         security_groups: groups,
         egress: false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use honmaru_base::SeededRng;
+    use honmaru_ecr::Repository;
+    use honmaru_iam::{Entity, Role};
+
+    const ROLE: &str = "arn:aws:iam::111111111111:role/pulls";
+    const PULL: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Resource": "*",
+        "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]}]}"#;
+    const CONSENT: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::111111111111:root"},
+        "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]}]}"#;
+
+    fn may_pull(role: Option<&str>, allowed: Option<&str>, consent: Option<&str>, owner: &str) -> Result<(), String> {
+        let mut state = State::new();
+        crate::register_all(&mut state);
+        let (now, mut rng) = (Time::from_ms(1), SeededRng::from_u64(1));
+        let own = Scope::new("111111111111", "us-east-1").unwrap();
+        let of = match owner.strip_prefix("public ") {
+            Some(owner) => honmaru_ecr_public::scope_of(owner.parse().unwrap()),
+            None => Scope::new(owner, "us-east-1").unwrap(),
+        };
+        let mut tx = Tx::new(&mut state, now, &mut rng);
+        let mut repository = Repository::plain("app", now);
+        repository.policy = consent.map(str::to_owned);
+        honmaru_ecr::create_repository(&mut tx, &of, repository).unwrap();
+        let entity = Entity {
+            path: "/".to_owned(),
+            name: "pulls".to_owned(),
+            id: "AROAEXAMPLE".to_owned(),
+            arn: ROLE.to_owned(),
+            created_at: now,
+            inline: allowed
+                .map(|text| ("p".to_owned(), text.to_owned()))
+                .into_iter()
+                .collect(),
+            attached: [].into(),
+            boundary: None,
+            tags: Vec::new(),
+        };
+        let trust = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
+            "Principal": {"Service": "ecs-tasks.amazonaws.com"}}]}"#;
+        let role_row = Role {
+            entity,
+            trust: trust.to_owned(),
+            description: None,
+            max_session_s: 3_600,
+            linked_service: None,
+        };
+        tx.put(&own.global(), "pulls", role_row);
+        let puller = Puller {
+            scope: &own,
+            task: "arn:aws:ecs:us-east-1:111111111111:task/default/0123".to_owned(),
+            now,
+            role: role.map(str::to_owned),
+        };
+        puller.may_pull(&tx, &of, "app")
+    }
+
+    #[test]
+    fn images_of_other_accounts_need_their_consent_and_a_role_that_may() {
+        let other = "222222222222";
+        assert_eq!(may_pull(Some(ROLE), Some(PULL), Some(CONSENT), other), Ok(()));
+        for (role, allowed, consent) in [
+            (None, Some(PULL), Some(CONSENT)),
+            (Some(ROLE), None, Some(CONSENT)),
+            (Some(ROLE), Some(PULL), None),
+            (Some("arn:aws:iam::111111111111:role/none"), Some(PULL), Some(CONSENT)),
+        ] {
+            let refused = may_pull(role, allowed, consent, other);
+            assert!(refused.is_err(), "{role:?} {allowed:?} {consent:?}");
+        }
+        let text = may_pull(Some(ROLE), Some(PULL), None, other).unwrap_err();
+        assert!(
+            text.contains("arn:aws:sts::111111111111:assumed-role/pulls/0123") && text.contains("ecr:BatchGetImage"),
+            "{text}"
+        );
+        assert_eq!(may_pull(None, None, None, "111111111111"), Ok(()), "its own");
+        assert_eq!(may_pull(None, None, None, "public 222222222222"), Ok(()), "public");
+    }
 }

@@ -16,7 +16,7 @@ pub use api::operations;
 pub use jwt::{IssuerKeys, JWKS_BYTES_MAX, put_issuer_keys};
 pub use key::{SealingKey, ensure_key, sealer};
 pub use session::{authenticate, session_principal};
-pub use task::{TaskCredentials, task_credentials};
+pub use task::{TaskCredentials, task_credentials, task_principal};
 
 use honmaru_machine::State;
 

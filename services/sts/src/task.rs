@@ -7,7 +7,7 @@ use honmaru_identity::{
     CallContext, Caller, Credentials, Decision, KeyKind, Policies, Request, Session, access_key_id, cached_policy,
     evaluate, secret_access_key,
 };
-use honmaru_machine::State;
+use honmaru_machine::{Principal, PrincipalKind, SessionContext, State};
 
 /// How long a task's credentials last, in seconds; six hours, as on ECS. The endpoint asks again well before.
 const TASK_SESSION_S: i64 = 6 * 3_600;
@@ -33,20 +33,8 @@ pub fn task_credentials(
     now: Time,
     rng: &mut dyn Rng,
 ) -> Result<TaskCredentials, ApiError> {
-    let refused = || {
-        let text = format!(
-            "ECS was unable to assume the role '{role_arn}' that was provided for this task. Please verify that the \
-             role being passed has the proper trust relationship and permissions and that your IAM user has \
-             permissions to pass this role."
-        );
-        ApiError::new("ClientException", text)
-    };
-    let (account, role) = role_by_arn(state, role_arn).ok_or_else(refused)?;
-    if !trusts_tasks(role, &account, task, now) {
-        return Err(refused());
-    }
-    let name = task.rsplit('/').next().unwrap_or(task);
-    let session = role_session(role, &account, name, now, now.plus_s(TASK_SESSION_S), rng);
+    let (account, role) = trusting_role(state, role_arn, task, now)?;
+    let session = role_session(role, &account, session_name(task), now, now.plus_s(TASK_SESSION_S), rng);
     let token = seal(state, &session, rng)?;
     Ok(TaskCredentials {
         credentials: Credentials {
@@ -57,6 +45,58 @@ pub fn task_credentials(
         role_arn: role.entity.arn.clone(),
         expires_at: session.expires_at,
     })
+}
+
+/// The session of `role_arn` that does for a task what the platform does in its name: pulling images of other accounts.
+/// Errors as [`task_credentials`].
+pub fn task_principal(state: &State, role_arn: &str, task: &str, now: Time) -> Result<Principal, ApiError> {
+    let (account, role) = trusting_role(state, role_arn, task, now)?;
+    let (entity, session) = (&role.entity, session_name(task));
+    Ok(Principal {
+        arn: session_arn(&account, &entity.name, session),
+        user_id: format!("{}:{session}", entity.id),
+        kind: PrincipalKind::AssumedRole {
+            role: entity.name.clone(),
+            session: session.to_owned(),
+        },
+        access_key_id: String::new(),
+        tags: entity.tags.clone(),
+        session_policies: Vec::new(),
+        session: Some(SessionContext {
+            issued_at: now,
+            source_identity: None,
+            transitive_tag_keys: Vec::new(),
+            federated_provider: None,
+        }),
+        account,
+    })
+}
+
+/// The session of a task is named after its id.
+fn session_name(task: &str) -> &str {
+    task.rsplit('/').next().unwrap_or(task)
+}
+
+fn session_arn(account: &AccountId, role: &str, session: &str) -> String {
+    format!("arn:aws:sts::{account}:assumed-role/{role}/{session}")
+}
+
+fn trusting_role<'s>(
+    state: &'s State,
+    role_arn: &str,
+    task: &str,
+    now: Time,
+) -> Result<(AccountId, &'s Role), ApiError> {
+    role_by_arn(state, role_arn)
+        .filter(|(account, role)| trusts_tasks(role, account, task, now))
+        .ok_or_else(|| {
+            let text = format!(
+                "ECS was unable to assume the role '{role_arn}' that was provided for this task. Please verify that the \
+                 role being passed has the proper trust relationship and permissions and that your IAM user has \
+                 permissions to pass this role."
+            );
+            ApiError::new("ClientException", text)
+        })
 }
 
 fn trusts_tasks(role: &Role, account: &AccountId, task: &str, now: Time) -> bool {
@@ -108,7 +148,7 @@ pub(crate) fn role_session(
         access_key_id: access_key_id(KeyKind::Temporary, account, rng),
         secret_access_key: secret_access_key(rng),
         account: account.clone(),
-        arn: format!("arn:aws:sts::{account}:assumed-role/{}/{name}", role.entity.name),
+        arn: session_arn(account, &role.entity.name, name),
         user_id: format!("{}:{name}", role.entity.id),
         role_arn: Some(role.entity.arn.clone()),
         session_name: Some(name.to_owned()),
