@@ -49,7 +49,7 @@ def unimplemented():
     fails("NotImplemented", client("ecs").create_capacity_provider, 501, "ecs:CreateCapacityProvider",
           name="x", autoScalingGroupProvider={"autoScalingGroupArn": "arn:aws:autoscaling:us-east-1:0:x"})
     fails("NotImplemented", client("elbv2").describe_trust_stores, 501, "elbv2:DescribeTrustStores")
-    fails("NotImplemented", client("ec2").describe_instances, 501, "ec2:DescribeInstances")
+    fails("NotImplemented", client("ec2").run_instances, 501, "ec2:RunInstances", MinCount=1, MaxCount=1)
     status, _, body = signed("ecs", b"{}", ecs("MakeCoffee"))
     assert (status, json.loads(body)["__type"].split("#")[-1]) == (400, "UnknownOperationException"), (status, body)
     status, _, body = signed("iam", b"Action=MakeCoffee&Version=2010-05-08", QUERY)
