@@ -24,7 +24,7 @@ const DESTROY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a process may take to end once it was asked to.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a test with a cloud may take: less than `.config/nextest.toml` allows, so that the test cleans up itself.
-const TEST_TIMEOUT: Duration = Duration::from_secs(280);
+const TEST_TIMEOUT: Duration = Duration::from_secs(460);
 /// Lines of each role's log that a failed test shows.
 const LOG_LINES_SHOWN: usize = 30;
 /// Pause between two looks at a condition.
