@@ -149,8 +149,8 @@ struct Puller<'a> {
 
 impl Puller<'_> {
     /// Whether an image may be had. Another account's only with its repository's consent, and by a role that may.
-    /// Ref: ECR User Guide, "Private repository policies". The account's own images need no role, other than on Fargate,
-    /// and public ones nobody's consent.
+    /// Ref: ECR User Guide, "Private repository policies". For the account's own images no permission is asked for here,
+    /// and public ones need nobody's consent.
     fn may_pull(&self, state: &State, of: &Scope, repository: &str) -> Result<(), String> {
         if of.account == self.scope.account || *of == honmaru_ecr_public::scope_of(of.account.clone()) {
             return Ok(());

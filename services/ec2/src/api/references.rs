@@ -1,7 +1,7 @@
 //! Who refers to security groups: what consoles and deployment tools ask before they offer or delete one.
 
 use super::filter::passes;
-use super::pages::paged;
+use super::pages::page_of_trees;
 use super::tags::into_tags;
 use crate::model::{SecurityGroup, Vpc};
 use crate::types::Filter;
@@ -49,18 +49,7 @@ pub(super) fn for_vpc(state: &State, call: &Call, input: Value) -> Result<Value,
             found.push((id.to_owned(), tree));
         }
     }
-    let max = input
-        .get("MaxResults")
-        .and_then(Value::as_i64)
-        .and_then(|n| i32::try_from(n).ok());
-    let token = input.get("NextToken").and_then(Value::as_str);
-    let (found, next) = paged(found, |(id, _)| id.clone(), token, max)?;
-    let trees: Vec<Value> = found.into_iter().map(|(_, tree)| tree).collect();
-    let mut answer = json!({ "SecurityGroupForVpcs": trees });
-    if let (Some(next), Some(members)) = (next, answer.as_object_mut()) {
-        members.insert("NextToken".to_owned(), Value::String(next));
-    }
-    Ok(answer)
+    page_of_trees(&input, found, "SecurityGroupForVpcs")
 }
 
 /// DescribeSecurityGroupReferences: VPCs on the other side of a peering; there is no peering.

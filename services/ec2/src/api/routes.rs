@@ -5,7 +5,7 @@
 //! And what there is none of: gateways, endpoints, instances. Their lists are empty, and an id is not found.
 
 use super::filter::passes;
-use super::pages::paged;
+use super::pages::page_of_trees;
 use crate::model::{Subnet, Vpc};
 use crate::types::Filter;
 use honmaru_base::ApiError;
@@ -65,18 +65,7 @@ fn answer(
             found.push((row.id, row.tree));
         }
     }
-    let max = input
-        .get("MaxResults")
-        .and_then(Value::as_i64)
-        .and_then(|n| i32::try_from(n).ok());
-    let token = input.get("NextToken").and_then(Value::as_str);
-    let (found, next) = paged(found, |(id, _)| id.clone(), token, max)?;
-    let trees: Vec<Value> = found.into_iter().map(|(_, tree)| tree).collect();
-    let mut answer = json!({ member: trees });
-    if let (Some(next), Some(members)) = (next, answer.as_object_mut()) {
-        members.insert("NextToken".to_owned(), Value::String(next));
-    }
-    Ok(answer)
+    page_of_trees(input, found, member)
 }
 
 fn filters(input: &Value) -> Vec<Filter> {
