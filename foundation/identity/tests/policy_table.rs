@@ -1,7 +1,7 @@
 //! The policy table: cases from AWS's documentation, each group with its page. Files: `tests/policy/*.json`.
 //!
 //! A group has a title, the page that it is from, what is `given`, and cases; a case overrides what is given.
-//! Members: `identity` and `session` (lists of documents), `resource`, `boundary` (documents), `caller`, `action`,
+//! Members: `identity` and `session` (lists of documents), `resource`, `holder`, `boundary` (documents), `caller`, `action`,
 //! `resource_arn`, `resource_account`, `resource_policy_required`, `context` (values by key), `source_ip`, `secure`,
 //! `region`, `user_agent`, `now_ms`. Expected: `allow`, `deny LAYER` (a statement denies) or `no LAYER` (none allows).
 //! In `malformed.json`: `document`, `kind`; expected `valid` or `malformed`.
@@ -106,6 +106,7 @@ fn decide(case: &Map<String, Value>) -> String {
         boundary: case.get("boundary").map(policy),
         session: policies(case, "session"),
         resource: case.get("resource").map(policy),
+        holder: case.get("holder").map(policy),
     };
     let layer = |layer| match layer {
         Layer::Identity => "identity",

@@ -96,6 +96,9 @@ pub struct Access {
     pub context: Vec<(String, Vec<String>)>,
     /// The resource's own policy document, where the resource has one (an ECR repository).
     pub resource_policy: Option<String>,
+    /// The policy document of what holds the resource, where that has one too (a registry): it grants and denies as the
+    /// resource's own does.
+    pub holder_policy: Option<String>,
 }
 
 impl Access {
@@ -106,6 +109,7 @@ impl Access {
             resources,
             context: Vec::new(),
             resource_policy: None,
+            holder_policy: None,
         }
     }
 

@@ -98,10 +98,11 @@ pub fn authorize(state: &State, call: &Call, accesses: &[Access], family: Protoc
         }
     }
     for access in accesses {
-        policies.resource = match access.resource_policy.as_deref().map(cached_policy).transpose() {
-            Ok(policy) => policy,
-            Err(_) => return Err(denied(access, &first(access), Decision::ExplicitDeny(Layer::Resource))),
+        let compiled = |text: &Option<String>| text.as_deref().map(cached_policy).transpose();
+        let (Ok(resource), Ok(holder)) = (compiled(&access.resource_policy), compiled(&access.holder_policy)) else {
+            return Err(denied(access, &first(access), Decision::ExplicitDeny(Layer::Resource)));
         };
+        (policies.resource, policies.holder) = (resource, holder);
         for resource in &access.resources {
             let resource_account = owner_of(resource, caller.account);
             let context = CallContext {

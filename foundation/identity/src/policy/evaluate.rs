@@ -59,6 +59,9 @@ pub struct Policies {
     pub session: Vec<Arc<Policy>>,
     /// The resource's policy, where there is one.
     pub resource: Option<Arc<Policy>>,
+    /// The policy of what holds the resource, where there is one: a registry's, for its repositories. It says who may as
+    /// the resource's own does.
+    pub holder: Option<Arc<Policy>>,
 }
 
 /// What one layer says.
@@ -163,9 +166,10 @@ fn verdict<'p>(policies: impl IntoIterator<Item = &'p Arc<Policy>>, request: &Re
     verdict
 }
 
-fn resource_verdict(policy: Option<&Arc<Policy>>, request: &Request<'_>, action: &str) -> (Grant, bool) {
+fn resource_verdict(policies: &Policies, request: &Request<'_>, action: &str) -> (Grant, bool) {
     let (mut grant, mut denies) = (Grant::None, false);
-    for statement in policy.into_iter().flat_map(|policy| &policy.statements) {
+    let policies = policies.resource.iter().chain(&policies.holder);
+    for statement in policies.flat_map(|policy| &policy.statements) {
         match statement.effect {
             Effect::Allow => {
                 let named = statement.grant(request.caller);
@@ -186,7 +190,7 @@ pub fn evaluate(request: &Request<'_>, policies: &Policies) -> Decision {
     let identity = verdict(&policies.identity, request, &action);
     let boundary = verdict(&policies.boundary, request, &action);
     let session = verdict(&policies.session, request, &action);
-    let (granted, resource_denies) = resource_verdict(policies.resource.as_ref(), request, &action);
+    let (granted, resource_denies) = resource_verdict(policies, request, &action);
 
     let denied = [
         (identity.denies, Layer::Identity),

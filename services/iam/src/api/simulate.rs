@@ -273,6 +273,7 @@ fn run(
         boundary: simulation.boundary.clone(),
         session: Vec::new(),
         resource: simulation.resource.as_ref().map(|source| source.policy.clone()),
+        holder: None,
     };
     let missing = missing_keys(simulation, &context);
     let mut rows = Vec::new();

@@ -76,6 +76,7 @@ pub(super) fn access(state: &State, call: &Call, input: &Value) -> Vec<Access> {
             resources: vec![arn.to_owned()],
             context: context.clone(),
             resource_policy: role.map(|role| role.trust.clone()),
+            holder_policy: None,
         })
         .collect()
 }
