@@ -234,7 +234,7 @@ pub trait Repositories: Send + Sync + 'static {
         digest: &Digest,
     ) -> impl Future<Output = Result<Vec<Referrer>, RegistryError>> + Send;
 
-    /// Where the repository's images come from when it lacks them.
+    /// Where the repository's images come from when it lacks them; `DENIED` when the caller may not have them fetched.
     fn upstream(
         &self,
         caller: &Self::Caller,
@@ -244,6 +244,17 @@ pub trait Repositories: Send + Sync + 'static {
     /// Whether the caller's registry gives blobs of one repository to another without an upload.
     fn may_mount(&self, _caller: &Self::Caller) -> impl Future<Output = Result<bool, RegistryError>> + Send {
         std::future::ready(Ok(true))
+    }
+
+    /// Repositories beside this one that have a blob and that the caller might be allowed to read, a few of them: where a
+    /// mount that does not say from where may take it.
+    fn holders(
+        &self,
+        _caller: &Self::Caller,
+        _repository: &str,
+        _digest: &Digest,
+    ) -> impl Future<Output = Result<Vec<String>, RegistryError>> + Send {
+        std::future::ready(Ok(Vec::new()))
     }
 
     /// Whether upstream is to be asked now whether a tag that the repository has names something else by now. Whoever is

@@ -46,6 +46,12 @@ impl<R: Repositories> Registry<R> {
                 ));
             }
         };
+        if expected.is_some() {
+            // It is a whole upload in one request.
+            for action in [Action::UploadPart, Action::UploadComplete] {
+                self.shared.repositories.admit(caller, action, Some(repository)).await?;
+            }
+        }
         let mut writer = self
             .shared
             .store
@@ -105,6 +111,12 @@ impl<R: Repositories> Registry<R> {
         let digest = parameter(&at.request, "digest");
         let digest = digest.ok_or_else(|| RegistryError::new(ErrorCode::DigestInvalid, "the digest is missing"))?;
         let digest: Digest = digest.parse()?;
+        if !at.request.body().is_end_stream() {
+            let repositories = &self.shared.repositories;
+            repositories
+                .admit(at.caller, Action::UploadPart, Some(at.repository))
+                .await?;
+        }
         let mut writer = self.shared.store.resume_upload(&id).await?;
         let chunk = chunk(at.request.headers())?;
         check_offset(&writer, chunk, at.repository)?;
@@ -146,13 +158,32 @@ impl<R: Repositories> Registry<R> {
         digest: &Digest,
         from: Option<&str>,
     ) -> Result<Option<Response<RegistryBody>>, RegistryError> {
-        let Some(from) = from.filter(|from| is_repository_name(from)) else {
-            return Ok(None);
-        };
         let repositories = &self.shared.repositories;
         if !repositories.may_mount(caller).await? {
             return Ok(None);
         }
+        let sources = match from {
+            Some(from) if is_repository_name(from) => vec![from.to_owned()],
+            Some(_) => return Ok(None),
+            // Ref: specification, "Mounting a blob from another repository": automatic content discovery.
+            None => repositories.holders(caller, repository, digest).await?,
+        };
+        for from in sources {
+            if let Some(response) = self.mount_from(caller, repository, digest, &from).await? {
+                return Ok(Some(response));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn mount_from(
+        &self,
+        caller: &R::Caller,
+        repository: &str,
+        digest: &Digest,
+        from: &str,
+    ) -> Result<Option<Response<RegistryBody>>, RegistryError> {
+        let repositories = &self.shared.repositories;
         // Whoever may not read there learns nothing, not even that the blob exists.
         if repositories.admit(caller, Action::BlobRead, Some(from)).await.is_err() {
             return Ok(None);

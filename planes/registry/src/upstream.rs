@@ -4,6 +4,8 @@
 use crate::{ErrorCode, ManifestRef, Registry, RegistryError, Repositories, Upstream};
 use honmaru_images::{Descriptor, Digest, Manifest, Reference, RemoteError};
 
+/// RFC 6585.
+const TOO_MANY_REQUESTS: u16 = 429;
 /// Blobs of one image that are fetched at a time.
 const FETCHES_MAX: usize = 4;
 
@@ -135,11 +137,18 @@ async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output>
 
 fn failed(error: &RemoteError) -> RegistryError {
     tracing::warn!(err = %honmaru_base::chain(error), "the upstream registry failed");
-    let code = if error.is_denied() {
-        ErrorCode::Denied
-    } else {
-        ErrorCode::Unknown
-    };
-    RegistryError::new(code, "the upstream registry could not give the image")
-        .with_status(http::StatusCode::BAD_GATEWAY)
+    let refused = |code, message: &str| RegistryError::new(code, message);
+    match error {
+        // Ref: ECR BatchGetImage, failure codes UpstreamAccessDenied, UpstreamTooManyRequests, UpstreamUnavailable.
+        error if error.is_denied() => refused(ErrorCode::Denied, "the upstream registry does not let this registry in"),
+        RemoteError::Status {
+            status: TOO_MANY_REQUESTS,
+            ..
+        } => refused(
+            ErrorCode::TooManyRequests,
+            "the upstream registry gives no more images for now: its rate limit is reached",
+        ),
+        _ => refused(ErrorCode::Unknown, "the upstream registry could not give the image")
+            .with_status(http::StatusCode::BAD_GATEWAY),
+    }
 }

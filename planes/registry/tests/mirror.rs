@@ -2,6 +2,10 @@
 
 mod support;
 
+use http_body_util::Full;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
 use support::Server;
 
 #[tokio::test]
@@ -36,4 +40,36 @@ async fn what_is_cached_is_served_when_upstream_is_away_or_has_it_no_more() {
     *mirror.memory.checks.lock().unwrap() = 1;
     let answer = get().await;
     assert_eq!((answer.status.as_u16(), answer.body), (200, image.into()));
+}
+
+/// A registry that answers every request with one status; its address.
+async fn always(status: u16) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let answer = service_fn(move |_| async move {
+                let response = http::Response::builder().status(status);
+                Ok::<_, Infallible>(response.body(Full::new(bytes::Bytes::new())).unwrap())
+            });
+            let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+            tokio::spawn(served);
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn what_upstream_answers_is_told_to_the_client() {
+    let mirror = Server::start().await;
+    for (status, expected) in [
+        (404, (404, "MANIFEST_UNKNOWN")),
+        (403, (403, "DENIED")),
+        (429, (429, "TOOMANYREQUESTS")),
+        (418, (502, "UNKNOWN")),
+    ] {
+        *mirror.memory.upstream.lock().unwrap() = Some(always(status).await);
+        let answer = mirror.call("GET", "/v2/team/app/manifests/v1", &[], b"").await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), expected, "{status}");
+    }
 }

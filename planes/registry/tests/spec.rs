@@ -4,6 +4,7 @@
 mod support;
 
 use honmaru_images::{Algorithm, Digest, StoreLimits};
+use honmaru_registry::Action;
 use std::time::Duration;
 use support::{Server, manifest};
 
@@ -344,13 +345,71 @@ async fn a_blob_is_mounted_with_201_or_the_upload_begins_with_202() {
         "content"
     );
     // Unknown, forbidden or absent sources look alike: the client uploads.
-    for from in ["&from=three", "&from=denied/one", "", "&from=UPPER"] {
+    for from in ["&from=three", "&from=denied/one", "&from=UPPER"] {
         assert_eq!(server.call("POST", &mount(from), &[], b"").await.status, 202, "{from}");
     }
     let malformed = server
         .call("POST", "/v2/two/blobs/uploads/?mount=x&from=one", &[], b"")
         .await;
     assert_eq!(malformed.status, 400);
+}
+
+#[tokio::test]
+async fn a_mount_without_a_source_takes_the_blob_from_where_the_caller_may_read_it() {
+    let server = Server::start().await;
+    let digest = server.push_blob("one", b"content").await;
+    let to = |repository: &str| format!("/v2/{repository}/blobs/uploads/?mount={digest}");
+    let mounted = server.call("POST", &to("two"), &[], b"").await;
+    assert_eq!(
+        (mounted.status.as_u16(), mounted.header("location")),
+        (201, &*format!("/v2/two/blobs/{digest}"))
+    );
+    assert_eq!(
+        server.call("GET", mounted.header("location"), &[], b"").await.text(),
+        "content"
+    );
+    // What nobody may read, and what nobody has, is uploaded.
+    server.memory.denied.lock().unwrap().push(Action::BlobRead);
+    assert_eq!(server.call("POST", &to("three"), &[], b"").await.status, 202);
+    server.memory.denied.lock().unwrap().clear();
+    let other = to("three").replace(digest.as_str(), Digest::sha256(b"other").as_str());
+    assert_eq!(server.call("POST", &other, &[], b"").await.status, 202);
+    *server.memory.no_mounts.lock().unwrap() = true;
+    assert_eq!(server.call("POST", &to("four"), &[], b"").await.status, 202);
+}
+
+#[tokio::test]
+async fn a_whole_upload_in_one_request_needs_the_permission_for_each_of_its_steps() {
+    let server = Server::start().await;
+    let digest = Digest::sha256(b"content");
+    let whole = format!("/v2/app/blobs/uploads/?digest={digest}");
+    let deny = |action| *server.memory.denied.lock().unwrap() = vec![action];
+    for action in [Action::UploadBegin, Action::UploadPart, Action::UploadComplete] {
+        deny(action.clone());
+        let refused = server.call("POST", &whole, &[], b"content").await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (403, "DENIED"),
+            "{action:?}"
+        );
+    }
+    assert_eq!(server.upload_files(), 0);
+    // The last bytes may come with the PUT: they are a part of the upload as well.
+    deny(Action::Ping);
+    let begun = server.call("POST", "/v2/app/blobs/uploads/", &[], b"").await;
+    let end = format!("{}?digest={digest}", begun.header("location"));
+    deny(Action::UploadPart);
+    assert_eq!(server.call("PUT", &end, &[], b"content").await.status, 403);
+    deny(Action::Ping);
+    assert_eq!(
+        server
+            .call("PATCH", begun.header("location"), &[], b"content")
+            .await
+            .status,
+        202
+    );
+    deny(Action::UploadPart);
+    assert_eq!(server.call("PUT", &end, &[], b"").await.status, 201);
 }
 
 #[tokio::test]

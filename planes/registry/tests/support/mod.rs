@@ -32,6 +32,8 @@ pub struct Memory {
     pub upstream: Arc<Mutex<Option<String>>>,
     /// How many checks of tags are due.
     pub checks: Arc<Mutex<u32>>,
+    /// What nobody may do.
+    pub denied: Arc<Mutex<Vec<Action>>>,
     /// Whether blobs are not mounted.
     pub no_mounts: Arc<Mutex<bool>>,
 }
@@ -51,7 +53,7 @@ impl Repositories for Memory {
 
     async fn admit(&self, (): &(), action: Action, repository: Option<&str>) -> Result<(), RegistryError> {
         let Some(name) = repository else { return Ok(()) };
-        if name.starts_with("denied/") {
+        if name.starts_with("denied/") || self.denied.lock().unwrap().contains(&action) {
             return Err(RegistryError::new(ErrorCode::Denied, "you may not"));
         }
         let pushes = matches!(action, Action::UploadBegin | Action::ManifestWrite);
@@ -162,6 +164,12 @@ impl Repositories for Memory {
             repository: format!("{host}/{name}"),
             credentials: None,
         }))
+    }
+
+    async fn holders(&self, (): &(), name: &str, digest: &Digest) -> Result<Vec<String>, RegistryError> {
+        let repos = self.repos.lock().unwrap();
+        let holds = |(other, repo): &(&String, &Repo)| *other != name && repo.blobs.contains(digest);
+        Ok(repos.iter().filter(holds).map(|(other, _)| other.clone()).collect())
     }
 
     async fn may_mount(&self, (): &()) -> Result<bool, RegistryError> {
