@@ -37,6 +37,8 @@ pub(super) struct Shared {
     /// One unpacking per layer: the others wait for it.
     pub(super) in_flight: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
     pub(super) slots: Arc<Semaphore>,
+    /// Held while a record is replaced, or removed with its layer: a replaced one must not come back after its removal.
+    records: Mutex<()>,
     boot_id: String,
 }
 
@@ -84,6 +86,7 @@ impl LayerStore {
             leases: Leases::default(),
             in_flight: Mutex::default(),
             slots: Arc::new(Semaphore::new(UNPACKING_MAX)),
+            records: Mutex::default(),
             boot_id,
         };
         let store = Self {
@@ -261,7 +264,8 @@ impl LayerStore {
                     .map_err(at("sync", &path));
                 layer.synced = true;
                 let noted = synced.and_then(|()| {
-                    // A sweep may have removed the layer meanwhile; its record must not come back.
+                    // A sweep may have removed the layer meanwhile, or do so now; its record must not come back.
+                    let _records = store.shared.records.lock();
                     if path.exists() {
                         record::write(&path, &layer, true)
                     } else {
@@ -331,7 +335,9 @@ impl LayerStore {
             {
                 continue;
             }
+            let records = self.shared.records.lock();
             fs::remove_file(&path).map_err(at("remove", &path))?;
+            drop(records);
             crate::fault::point("layer.unrecorded");
             let (tree, temporary) = (self.layer_path(&layer.diff_id), self.temporary_path());
             fs::rename(&tree, &temporary).map_err(at("rename", &tree))?;
