@@ -124,9 +124,10 @@ def push(repository, tag, mark="1"):
     return f"localhost:{PORT}/{repository}:{tag}"
 
 
-def execution_role(name="execution"):
-    """A role for tasks with AWS's managed policy for it; its ARN."""
-    return role(name, attached=["arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"])
+def execution_role(name="execution", also=()):
+    """A role for tasks with AWS's managed policy for it, and more actions; its ARN."""
+    more = [{"Effect": "Allow", "Action": list(also), "Resource": "*"}] if also else ()
+    return role(name, more, attached=["arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"])
 
 
 def role(name, statements=(), attached=()):

@@ -186,7 +186,9 @@ def tasks_of_mirrors(host, digest):
     ecr = client("ecr")
     ECS.create_cluster(clusterName=CLUSTER)
     client("logs").create_log_group(logGroupName="/tasks")
-    execution_role()
+    # What AWS's managed policy lacks: a role needs more to have a mirror filled and made, and no template to tag it.
+    execution_role(also=["ecr:BatchImportUpstreamImage", "ecr:CreateRepository", "ecr:TagResource"])
+    execution_role("only-pulls")
     for prefix in ("task", "service", "nothing"):
         ecr.create_pull_through_cache_rule(ecrRepositoryPrefix=prefix, upstreamRegistryUrl=host)
     ecr.create_repository_creation_template(
@@ -198,7 +200,9 @@ def tasks_of_mirrors(host, digest):
     register("served", {"image": f"{registry}/service/open/app:v1", **command})
     register("lost", {"image": f"{registry}/nothing/open/none:v1", **command})
     register("closed", {"image": f"{registry}/nothing/shut/app:v1", **command})
-    arns = {family: run(family)[0] for family in ("pulled", "lost", "closed")}
+    register("barred", {"image": f"{registry}/task/open/other:v1", **command},
+             executionRoleArn="arn:aws:iam::000000000000:role/only-pulls")
+    arns = {family: run(family)[0] for family in ("pulled", "lost", "closed", "barred")}
     _, subnets, group = default_network()
     network = {"awsvpcConfiguration": {"subnets": subnets, "securityGroups": [group], "assignPublicIp": "ENABLED"}}
     ECS.create_service(cluster=CLUSTER, serviceName="served", taskDefinition="served", desiredCount=2,
@@ -209,11 +213,12 @@ def tasks_of_mirrors(host, digest):
     assert ecr.list_tags_for_resource(resourceArn=arn)["tags"] == [{"Key": "made-by", "Value": "template"}]
     wait("the service's tasks run", 60, lambda: ECS.describe_services(
         cluster=CLUSTER, services=["served"])["services"][0]["runningCount"] == 2)
-    for family in ("lost", "closed"):
+    for family in ("lost", "closed", "barred"):
         task = stopped(arns[family], 60)
         assert task["stopCode"] == "TaskFailedToStart", task
         assert task["stoppedReason"].startswith("CannotPullContainerError: "), task
     assert "not found" in stopped(arns["lost"])["stoppedReason"], stopped(arns["lost"])
+    assert "ecr:BatchImportUpstreamImage" in stopped(arns["barred"])["stoppedReason"], stopped(arns["barred"])
     ECS.delete_service(cluster=CLUSTER, service="served", force=True)
     ECS.stop_task(cluster=CLUSTER, task=arns["pulled"])
     stopped(arns["pulled"])

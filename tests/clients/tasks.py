@@ -179,9 +179,18 @@ def cannot():
         ("no-command", {"command": ["/nope"]}, "CannotStartContainerError"),
         ("no-user", {"command": ["true"], "user": "nobody-has-this-name"}, "CannotStartContainerError"),
     ]
+    # Execution roles that may not pull, under the names of their families. Ref: AmazonECSTaskExecutionRolePolicy.
+    barred = {
+        "no-rights": ([], "ResourceInitializationError: unable to pull secrets or registry auth"),
+        "no-layers": (["ecr:GetAuthorizationToken", "ecr:BatchGetImage"], "CannotPullContainerError"),
+    }
+    for name, (actions, reason) in barred.items():
+        role(name, [{"Effect": "Allow", "Action": [*actions, "logs:*"], "Resource": "*"}])
+        cases.append((name, {}, reason))
     arns = []
     for family, container, _ in cases:
-        register(family, {"command": ["true"], **container})
+        more = {"executionRoleArn": account_role(family)} if family in barred else {}
+        register(family, {"command": ["true"], **container}, **more)
         arns += run(family)
     for arn, (family, _, wanted) in zip(arns, cases):
         task = stopped(arn)

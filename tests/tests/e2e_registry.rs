@@ -47,6 +47,7 @@ fn registry() -> Result<()> {
         cloud.python("registry.py", &["create", "app", "team/built", "fixed", "large"])
     })?;
     phase("who may come in", || cloud.python("registry.py", &["access"]))?;
+    phase("who may do what", || cloud.python("access.py", &["access"]))?;
     phase("the distribution specification, from outside", || {
         cloud.python("conformance.py", &["conformance"])
     })?;

@@ -6,17 +6,20 @@
 #![forbid(unsafe_code)]
 
 mod applied;
+mod caller;
 mod checks;
 mod edge;
 mod images;
 mod imports;
 mod node;
 mod provision;
+mod puller;
 mod release;
 mod tagged;
 mod targets;
 
 pub use applied::observe_edge_applied;
+pub use caller::registry_caller;
 pub use edge::edge_config;
 pub use images::{ImageName, parse_image};
 pub use imports::{WantedImage, image_answered, wanted_images};

@@ -3,12 +3,12 @@
 
 use crate::images::{ImageName, parse_image};
 use crate::imports::{ImageImport, WantedImage, answer_to, forget_answered};
+use crate::puller::{Puller, Refusal};
 use honmaru_base::{ApiError, Scope, Time, uuid};
 use honmaru_contract::node::ImageSource;
 use honmaru_ecr::Reference;
 use honmaru_ecs::{Interface, LastStatus, Task, TaskDefinition, task_definition_key};
-use honmaru_identity::ProtocolFamily;
-use honmaru_machine::{Call, Reconciler, Resource, State, Tx};
+use honmaru_machine::{Reconciler, Resource, State, Tx};
 use std::collections::BTreeMap;
 
 /// The controller.
@@ -103,15 +103,12 @@ fn resolve(tx: &mut Tx<'_>, puller: &Puller<'_>, image: &str) -> Result<Option<I
             reference,
         } => (scope, repository, Reference::parse(&reference)),
     };
-    puller.may_pull(tx, &of, &repository).map_err(|why| {
-        format!(
-            "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {image}: \
-             pulling from the registry of account {} failed with status code 403 Forbidden: {why}",
-            of.account
-        )
-    })?;
-    match upstream(tx, puller.scope, &of, &repository, &reference) {
+    puller
+        .may_pull(tx, &of, &repository)
+        .map_err(|refusal| refusal.text(image, &of))?;
+    match upstream(tx, puller, &of, &repository, &reference) {
         Upstream::Asked => return Ok(None),
+        Upstream::Refused(why) => return Err(Refusal::Forbidden(why).text(image, &of)),
         Upstream::Failed(why) => {
             return Err(format!(
                 "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {image}: \
@@ -138,45 +135,6 @@ fn resolve(tx: &mut Tx<'_>, puller: &Puller<'_>, image: &str) -> Result<Option<I
     }))
 }
 
-/// In whose name images are pulled.
-struct Puller<'a> {
-    scope: &'a Scope,
-    task: String,
-    now: Time,
-    /// The ARN of the task's execution role.
-    role: Option<String>,
-}
-
-impl Puller<'_> {
-    /// Whether an image may be had. Another account's only with its repository's consent, and by a role that may.
-    /// Ref: ECR User Guide, "Private repository policies". For the account's own images no permission is asked for here,
-    /// and public ones need nobody's consent.
-    fn may_pull(&self, state: &State, of: &Scope, repository: &str) -> Result<(), String> {
-        if of.account == self.scope.account || *of == honmaru_ecr_public::scope_of(of.account.clone()) {
-            return Ok(());
-        }
-        let role = self
-            .role
-            .as_deref()
-            .ok_or("the task definition names no execution role, and images of other accounts need one")?;
-        let principal =
-            honmaru_sts::task_principal(state, role, &self.task, self.now).map_err(|error| error.message)?;
-        let call = Call {
-            scope: of.clone(),
-            principal,
-            request_id: String::new(),
-            now: self.now,
-            source_ip: None,
-            user_agent: "ecs-tasks.amazonaws.com".to_owned(),
-            host: String::new(),
-            secure: true,
-        };
-        let accesses = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-            .map(|action| honmaru_ecr::repository_access(state, of, repository, action));
-        honmaru_iam::authorize(state, &call, &accesses, ProtocolFamily::Json).map_err(|error| error.message)
-    }
-}
-
 /// What upstream has to do with an image.
 enum Upstream {
     /// Nothing: the repository is no mirror, or what it has is good.
@@ -185,12 +143,14 @@ enum Upstream {
     Asked,
     /// It was asked, and the mirror does not have the image.
     Failed(String),
+    /// The mirror does not have the image, and the task may not have it fetched.
+    Refused(String),
 }
 
 /// Asks upstream for an image that a mirror lacks, or whose tag is due to be compared. A task fills the mirrors of its own
 /// account only: nobody makes repositories in another one.
-fn upstream(tx: &mut Tx<'_>, scope: &Scope, of: &Scope, repository: &str, reference: &Reference) -> Upstream {
-    if of.account != scope.account || honmaru_ecr::upstream_of(tx, of, repository).is_none() {
+fn upstream(tx: &mut Tx<'_>, puller: &Puller<'_>, of: &Scope, repository: &str, reference: &Reference) -> Upstream {
+    if of.account != puller.scope.account || honmaru_ecr::upstream_of(tx, of, repository).is_none() {
         return Upstream::Nothing;
     }
     let is_missing = honmaru_ecr::select_platform(tx, of, repository, reference, ARCHITECTURE).is_none();
@@ -200,6 +160,12 @@ fn upstream(tx: &mut Tx<'_>, scope: &Scope, of: &Scope, repository: &str, refere
     };
     if !is_missing && !is_due {
         return Upstream::Nothing;
+    }
+    match puller.may_import(tx, of, repository) {
+        Err(why) if is_missing => return Upstream::Refused(why),
+        // For whoever may not have it fetched, what is cached is good.
+        Err(_) => return Upstream::Nothing,
+        Ok(()) => {}
     }
     let wanted = WantedImage {
         scope: of.clone(),
@@ -294,87 +260,4 @@ fn allocate(tx: &mut Tx<'_>, scope: &Scope, subnet_id: &str, groups: &[String]) 
         security_groups: groups,
         egress: false,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use honmaru_base::SeededRng;
-    use honmaru_ecr::Repository;
-    use honmaru_iam::{Entity, Role};
-
-    const ROLE: &str = "arn:aws:iam::111111111111:role/pulls";
-    const PULL: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Resource": "*",
-        "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]}]}"#;
-    const CONSENT: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
-        "Principal": {"AWS": "arn:aws:iam::111111111111:root"},
-        "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]}]}"#;
-
-    fn may_pull(role: Option<&str>, allowed: Option<&str>, consent: Option<&str>, owner: &str) -> Result<(), String> {
-        let mut state = State::new();
-        crate::register_all(&mut state);
-        let (now, mut rng) = (Time::from_ms(1), SeededRng::from_u64(1));
-        let own = Scope::new("111111111111", "us-east-1").unwrap();
-        let of = match owner.strip_prefix("public ") {
-            Some(owner) => honmaru_ecr_public::scope_of(owner.parse().unwrap()),
-            None => Scope::new(owner, "us-east-1").unwrap(),
-        };
-        let mut tx = Tx::new(&mut state, now, &mut rng);
-        let mut repository = Repository::plain("app", now);
-        repository.policy = consent.map(str::to_owned);
-        honmaru_ecr::create_repository(&mut tx, &of, repository).unwrap();
-        let entity = Entity {
-            path: "/".to_owned(),
-            name: "pulls".to_owned(),
-            id: "AROAEXAMPLE".to_owned(),
-            arn: ROLE.to_owned(),
-            created_at: now,
-            inline: allowed
-                .map(|text| ("p".to_owned(), text.to_owned()))
-                .into_iter()
-                .collect(),
-            attached: [].into(),
-            boundary: None,
-            tags: Vec::new(),
-        };
-        let trust = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
-            "Principal": {"Service": "ecs-tasks.amazonaws.com"}}]}"#;
-        let role_row = Role {
-            entity,
-            trust: trust.to_owned(),
-            description: None,
-            max_session_s: 3_600,
-            linked_service: None,
-        };
-        tx.put(&own.global(), "pulls", role_row);
-        let puller = Puller {
-            scope: &own,
-            task: "arn:aws:ecs:us-east-1:111111111111:task/default/0123".to_owned(),
-            now,
-            role: role.map(str::to_owned),
-        };
-        puller.may_pull(&tx, &of, "app")
-    }
-
-    #[test]
-    fn images_of_other_accounts_need_their_consent_and_a_role_that_may() {
-        let other = "222222222222";
-        assert_eq!(may_pull(Some(ROLE), Some(PULL), Some(CONSENT), other), Ok(()));
-        for (role, allowed, consent) in [
-            (None, Some(PULL), Some(CONSENT)),
-            (Some(ROLE), None, Some(CONSENT)),
-            (Some(ROLE), Some(PULL), None),
-            (Some("arn:aws:iam::111111111111:role/none"), Some(PULL), Some(CONSENT)),
-        ] {
-            let refused = may_pull(role, allowed, consent, other);
-            assert!(refused.is_err(), "{role:?} {allowed:?} {consent:?}");
-        }
-        let text = may_pull(Some(ROLE), Some(PULL), None, other).unwrap_err();
-        assert!(
-            text.contains("arn:aws:sts::111111111111:assumed-role/pulls/0123") && text.contains("ecr:BatchGetImage"),
-            "{text}"
-        );
-        assert_eq!(may_pull(None, None, None, "111111111111"), Ok(()), "its own");
-        assert_eq!(may_pull(None, None, None, "public 222222222222"), Ok(()), "public");
-    }
 }

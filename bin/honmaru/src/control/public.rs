@@ -93,7 +93,7 @@ pub async fn token(control: &Arc<Control>, request: &Request<Incoming>) -> Respo
         let (shown, now) = (authorization.to_owned(), SystemClock.now());
         let checked = control
             .engine
-            .read(|state| honmaru_ecr::check_authorization(state, &shown, now))
+            .read(|state| honmaru_cloud::registry_caller(state, &shown, now))
             .await;
         match checked {
             Ok(Ok(_)) => honmaru_ecr::password_of(authorization).unwrap_or_default(),

@@ -30,6 +30,9 @@ use record::{Asked, Recording};
 /// How long a blob may lie between its upload and its manifest. Longer than any client waits.
 const GARBAGE_GRACE: Duration = Duration::from_secs(3_600);
 
+/// Repositories that are tried for a mount that does not say from where.
+const MOUNT_SOURCES_MAX: usize = 32;
+
 /// Marks the refusal to delete what an index names; never leaves this file. Ref: OCI distribution specification 1.1,
 /// "Deleting Manifests": 405 where a deletion is not supported.
 const IN_INDEX: &str = "ImageReferencedByManifestList";
@@ -40,12 +43,14 @@ pub struct Caller {
     call: Arc<Call>,
     /// Whether a link stands for the caller, who is somebody that nobody knows.
     is_link: bool,
+    /// Whether the permission was given before: policies are not asked again.
+    is_admitted: bool,
     /// By which door the request came, where it may be one to a public repository.
     door: Option<Door>,
 }
 
 impl Caller {
-    /// The account itself, as whose tasks pull from its registry.
+    /// The account itself, as whose tasks pull from its registry. Whether their role may is asked before.
     pub(super) fn of_task(scope: &Scope) -> Self {
         let call = Call {
             principal: caller::root_of(scope.account.clone(), ""),
@@ -60,8 +65,17 @@ impl Caller {
         Self {
             call: Arc::new(call),
             is_link: false,
+            is_admitted: true,
             door: None,
         }
+    }
+
+    /// Whether policies allow something.
+    fn check(&self, state: &State, accesses: &[Access]) -> Result<(), ApiError> {
+        if self.is_admitted {
+            return Ok(());
+        }
+        honmaru_iam::authorize(state, &self.call, accesses, ProtocolFamily::Json)
     }
 
     /// Where a repository's rows lie: in the registry that the caller addressed, or in an account's public one.
@@ -221,6 +235,7 @@ async fn layer_link<B>(control: &Arc<Control>, request: &Request<B>, peer: Peer)
     Some(Caller {
         call: Arc::new(call),
         is_link: true,
+        is_admitted: true,
         door: None,
     })
 }
@@ -251,7 +266,7 @@ async fn caller<B>(control: &Arc<Control>, request: &Request<B>, peer: Peer) -> 
     } else {
         let checked = control
             .engine
-            .read(|state| honmaru_ecr::check_authorization(state, &authorization, now))
+            .read(|state| honmaru_cloud::registry_caller(state, &authorization, now))
             .await;
         match checked.map_err(|error| error.to_string())? {
             // A token that everybody gets opens public repositories only, whatever a private one's policy says.
@@ -278,6 +293,7 @@ async fn caller<B>(control: &Arc<Control>, request: &Request<B>, peer: Peer) -> 
     Ok(Caller {
         call: Arc::new(call),
         is_link: false,
+        is_admitted: false,
         door,
     })
 }
@@ -354,7 +370,7 @@ impl Repositories for Rows {
     }
 
     async fn admit(&self, caller: &Caller, wanted: Action, repository: Option<&str>) -> Result<(), RegistryError> {
-        let (call, wanted) = (caller.call.clone(), action(&wanted));
+        let wanted = action(&wanted);
         let place = repository.map(|repository| caller.place(repository));
         let is_there = self
             .look(|state| -> Result<bool, ApiError> {
@@ -365,13 +381,16 @@ impl Repositories for Rows {
                     Some(Place { scope, name, .. }) => honmaru_ecr::registry_access(state, scope, wanted, Some(name)),
                     None => Vec::new(),
                 };
-                honmaru_iam::authorize(state, &call, &accesses, ProtocolFamily::Json)?;
+                caller.check(state, &accesses)?;
                 Ok(match &place {
                     // Public repositories come to be by the API alone.
                     Some(Place { scope, name, is_public }) if *is_public => {
                         honmaru_ecr::get_repository(state, scope, name).map(|_| true)?
                     }
-                    Some(Place { scope, name, .. }) => state.get::<honmaru_ecr::Repository>(scope, name).is_some(),
+                    Some(Place { scope, name, .. }) => {
+                        caller.check(state, &honmaru_ecr::creation_access(state, scope, wanted, name))?;
+                        state.get::<honmaru_ecr::Repository>(scope, name).is_some()
+                    }
                     None => true,
                 })
             })
@@ -440,7 +459,8 @@ impl Repositories for Rows {
         let found = self
             .look(|state| {
                 let found = honmaru_ecr::resolve_image(state, &place.scope, &place.name, &reference(wanted))?;
-                let is_due = honmaru_ecr::needs_record(state, &place.scope, &place.name, &found.digest, now);
+                let is_due = honmaru_ecr::needs_record(state, &place.scope, &place.name, &found.digest, now)
+                    && !honmaru_ecr::is_pull_excluded(state, &place.scope, &caller.call.principal);
                 Some((found, is_due))
             })
             .await?;
@@ -550,9 +570,15 @@ impl Repositories for Rows {
     async fn upstream(&self, caller: &Caller, repository: &str) -> Result<Option<Upstream>, RegistryError> {
         let Place { scope, name, .. } = caller.place(repository);
         let found = self
-            .look(|state| honmaru_ecr::upstream_of(state, &scope, &name))
+            .look(|state| {
+                let found = honmaru_ecr::upstream_of(state, &scope, &name);
+                if found.is_some() {
+                    caller.check(state, &[honmaru_ecr::import_access(state, &scope, &name)])?;
+                }
+                Ok::<_, ApiError>(found)
+            })
             .await?;
-        let Some(upstream) = found else { return Ok(None) };
+        let Some(upstream) = found.map_err(refused)? else { return Ok(None) };
         let credentials = match &upstream.credential_arn {
             None => None,
             Some(arn) => Some(self.upstreams.credentials(arn).ok_or_else(|| {
@@ -566,6 +592,17 @@ impl Repositories for Rows {
         }))
     }
 
+    async fn holders(&self, caller: &Caller, repository: &str, digest: &Digest) -> Result<Vec<String>, RegistryError> {
+        let place = caller.place(repository);
+        if place.is_public {
+            return Ok(Vec::new());
+        }
+        let held = self
+            .look(|state| honmaru_ecr::holders_of(state, &place.scope, digest.as_str(), MOUNT_SOURCES_MAX))
+            .await?;
+        Ok(held.into_iter().filter(|name| *name != place.name).collect())
+    }
+
     async fn may_mount(&self, caller: &Caller) -> Result<bool, RegistryError> {
         self.look(|state| honmaru_ecr::mounts_blobs(state, &caller.call.scope))
             .await
@@ -574,8 +611,14 @@ impl Repositories for Rows {
     async fn begin_check(&self, caller: &Caller, repository: &str, tag: &str) -> Result<bool, RegistryError> {
         let Place { scope, name, .. } = caller.place(repository);
         let now = caller.call.now;
+        // For whoever may not have it fetched, what is cached is good.
         let is_due = self
-            .look(|state| honmaru_ecr::is_check_due(state, &scope, &name, tag, now))
+            .look(|state| {
+                honmaru_ecr::is_check_due(state, &scope, &name, tag, now)
+                    && caller
+                        .check(state, &[honmaru_ecr::import_access(state, &scope, &name)])
+                        .is_ok()
+            })
             .await?;
         if !is_due {
             return Ok(false);

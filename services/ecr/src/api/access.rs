@@ -1,7 +1,7 @@
 //! What each operation needs. Ref: Service Authorization Reference, "Amazon Elastic Container Registry".
 
 use super::common::scope_of;
-use crate::machine::{get_repository, repository_access};
+use crate::machine::{any_access, repository_access, under_policy, with_request_tags};
 use crate::names::{parse_repository_arn, repository_arn};
 use honmaru_machine::{Access, Call, State};
 use serde_json::Value;
@@ -15,15 +15,19 @@ pub(super) fn repository(state: &State, call: &Call, input: &Value, action: &str
     // A malformed registry id is refused by the handler; until then the call is judged in its own account.
     let scope = scope_of(call, text(input, "registryId")).unwrap_or_else(|_| call.scope.clone());
     let name = text(input, "repositoryName").unwrap_or_default();
-    let mut access = repository_access(state, &scope, name, action);
-    if get_repository(state, &scope, name).is_err() {
-        for tag in input.get("tags").and_then(Value::as_array).into_iter().flatten() {
-            if let (Some(key), Some(value)) = (text(tag, "Key"), text(tag, "Value")) {
-                access = access.with(&format!("aws:RequestTag/{key}"), vec![value.to_owned()]);
-            }
-        }
+    vec![with_tags(repository_access(state, &scope, name, action), input)]
+}
+
+/// The same with the tags that the request sets, or the keys of those that it takes.
+fn with_tags(access: Access, input: &Value) -> Access {
+    let list = |name: &str| input.get(name).and_then(Value::as_array).into_iter().flatten();
+    let set = list("tags").filter_map(|tag| Some((text(tag, "Key")?, text(tag, "Value").unwrap_or_default())));
+    let access = with_request_tags(access, set);
+    let taken: Vec<String> = list("tagKeys").filter_map(Value::as_str).map(str::to_owned).collect();
+    match taken.is_empty() {
+        true => access,
+        false => access.with("aws:TagKeys", taken),
     }
-    vec![access]
 }
 
 /// An operation on some repositories, or on all when none is named.
@@ -37,7 +41,8 @@ pub(super) fn repositories(state: &State, call: &Call, input: &Value, action: &s
         .filter_map(Value::as_str)
         .collect();
     if named.is_empty() {
-        return vec![Access::new(action, vec![repository_arn(&scope, "*")])];
+        let all = Access::new(action, vec![repository_arn(&scope, "*")]);
+        return vec![under_policy(state, &scope, all)];
     }
     named
         .into_iter()
@@ -46,15 +51,15 @@ pub(super) fn repositories(state: &State, call: &Call, input: &Value, action: &s
 }
 
 /// An operation on the registry.
-pub(super) fn registry(_state: &State, _call: &Call, _input: &Value, action: &str) -> Vec<Access> {
-    vec![Access::any(action)]
+pub(super) fn registry(state: &State, call: &Call, _input: &Value, action: &str) -> Vec<Access> {
+    vec![any_access(state, &call.scope, action)]
 }
 
 /// An operation on the resource whose ARN the input names.
 pub(super) fn resource(state: &State, _call: &Call, input: &Value, action: &str) -> Vec<Access> {
     let arn = text(input, "resourceArn").unwrap_or_default();
     match parse_repository_arn(arn) {
-        Some((scope, name)) => vec![repository_access(state, &scope, &name, action)],
+        Some((scope, name)) => vec![with_tags(repository_access(state, &scope, &name, action), input)],
         None => vec![Access::new(action, vec![arn.to_owned()])],
     }
 }

@@ -5,7 +5,7 @@ use crate::layers::Layers;
 use crate::machine::{
     self, DeleteProblem, NewImage, PutImage, Reference, delete_image, find_image, get_repository, tags_of, untag_image,
 };
-use crate::model::{Image, Pull, PullTimeExclusion};
+use crate::model::{Image, Pull};
 use crate::types::{self, ImageDetail, ImageFailure, ImageIdentifier, ImageReferrer};
 use crate::{errors, names};
 use honmaru_base::{ApiError, Scope};
@@ -130,10 +130,10 @@ pub(super) async fn batch_get(
     let scope = scope_of(&call, input.registry_id.as_deref())?;
     let name = input.repository_name;
     let (look_scope, look_name, ids) = (scope.clone(), name.clone(), input.image_ids.clone());
-    let (principal, now) = (call.principal.arn.clone(), call.now);
+    let (principal, now) = (call.principal.clone(), call.now);
     let found = layers.read(Box::new(move |state| {
         get_repository(state, &look_scope, &look_name)?;
-        let excluded = state.get::<PullTimeExclusion>(&look_scope, &principal).is_some();
+        let excluded = machine::is_pull_excluded(state, &look_scope, &principal);
         let found = ids.iter().map(|id| match identify(state, &look_scope, &look_name, id) {
             Ok(digest) => {
                 let image = find_image(state, &look_scope, &look_name, &Reference::Digest(digest.clone()));

@@ -2,29 +2,68 @@
 
 use super::common::scope_of;
 use crate::errors;
-use crate::machine::get_repository;
+use crate::machine::{POLICY_ACTIONS_V1, POLICY_SCOPE, POLICY_SCOPE_V1, get_repository};
 use crate::model::{Registry, Repository};
 use crate::types;
 use honmaru_base::{ApiError, Scope};
 use honmaru_identity::{Policy, PolicyKind};
 use honmaru_machine::{Call, State, Tx};
+use serde_json::Value;
 
 /// Ref: ECR quota "repository policy length".
 const POLICY_CHARS_MAX: usize = 10_240;
 
+fn refuse(why: &str) -> Result<(), ApiError> {
+    Err(errors::invalid(format!(
+        "Invalid parameter at 'PolicyText' failed to satisfy constraint: '{why}'"
+    )))
+}
+
+/// Refuses what is no policy of a repository.
 pub(super) fn check_policy(text: &str) -> Result<(), ApiError> {
-    let refuse = |why: &str| {
-        Err(errors::invalid(format!(
-            "Invalid parameter at 'PolicyText' failed to satisfy constraint: '{why}'"
-        )))
-    };
+    check(text, "Invalid repository policy provided")
+}
+
+fn check(text: &str, invalid: &str) -> Result<(), ApiError> {
     if text.len() > POLICY_CHARS_MAX {
         return refuse("Policy text is too long");
     }
     match Policy::parse(text, PolicyKind::Resource) {
         Ok(_) => Ok(()),
-        Err(_) => refuse("Invalid repository policy provided"),
+        Err(_) => refuse(invalid),
     }
+}
+
+/// Refuses what is no policy of a registry: its statements say of which repositories they are, and with scope V1 they are
+/// of three actions only. Ref: ECR user guide, "Private registry permissions in Amazon ECR".
+fn check_registry(state: &State, scope: &Scope, text: &str) -> Result<(), ApiError> {
+    const INVALID: &str = "Invalid registry policy provided";
+    check(text, INVALID)?;
+    let row = state.get::<Registry>(scope, Registry::KEY);
+    let setting = row.and_then(|row| row.settings.get(POLICY_SCOPE));
+    let is_v1 = setting.is_some_and(|value| value == POLICY_SCOPE_V1);
+    let document: Value = serde_json::from_str(text).unwrap_or_default();
+    let statements = match &document["Statement"] {
+        Value::Array(list) => list.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    for statement in statements {
+        if statement.get("Resource").or(statement.get("NotResource")).is_none() {
+            return refuse(INVALID);
+        }
+        let actions = match &statement["Action"] {
+            Value::Array(list) => list.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        let is_known = |action: &Value| {
+            let action = action.as_str().unwrap_or_default();
+            action == "ecr:*" || POLICY_ACTIONS_V1.iter().any(|known| known.eq_ignore_ascii_case(action))
+        };
+        if is_v1 && !actions.iter().all(is_known) {
+            return refuse(INVALID);
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn set_repository(
@@ -111,7 +150,7 @@ pub(super) fn put_registry(
     call: &Call,
     input: types::PutRegistryPolicyRequest,
 ) -> Result<types::PutRegistryPolicyResponse, ApiError> {
-    check_policy(&input.policy_text)?;
+    check_registry(tx, &call.scope, &input.policy_text)?;
     super::registry::change(tx, call, |row| row.policy = Some(input.policy_text.clone()));
     let policy_text = Some(input.policy_text);
     Ok(types::PutRegistryPolicyResponse {

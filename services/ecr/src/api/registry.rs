@@ -3,8 +3,9 @@
 use super::common::{page, scope_of};
 use super::images::image_of;
 use crate::errors;
-use crate::machine::{Copied, copied, destinations};
+use crate::machine::{Copied, POLICY_SCOPE, POLICY_SCOPE_V1, copied, destinations};
 use crate::model::{PullTimeExclusion, Registry};
+use crate::names::registry_host;
 use crate::token::{self, TOKEN_LIFE_S};
 use crate::types::{self, AuthorizationData, ImageReplicationStatus, ReplicationConfiguration};
 use honmaru_base::{ApiError, Arn, Scope};
@@ -22,7 +23,7 @@ const EXCLUSIONS_MAX: usize = 100;
 /// Account settings that exist, their values (the first is the default).
 const SETTINGS: [(&str, &[&str]); 3] = [
     ("BASIC_SCAN_TYPE_VERSION", &["AWS_NATIVE"]),
-    ("REGISTRY_POLICY_SCOPE", &["V2", "V1"]),
+    (POLICY_SCOPE, &["V2", POLICY_SCOPE_V1]),
     ("BLOB_MOUNTING", &["ENABLED", "DISABLED"]),
 ];
 
@@ -44,19 +45,29 @@ pub(super) fn authorization_token(
     let scheme = if call.secure { "https" } else { "http" };
     let expires_at = tx.now().plus_s(TOKEN_LIFE_S);
     let registries = input.registry_ids.unwrap_or_default();
-    // One token is good for every registry that the caller may use; more than one entry is AWS's older form.
-    let count = registries.len().max(1);
+    // One token is good for every registry that the caller may use; an entry for each registry is AWS's older form. The
+    // caller's own registry answers under the name by which this cloud was reached, others have names of their own.
+    let mut hosts = Vec::new();
     for id in &registries {
-        scope_of(call, Some(id))?;
+        let scope = scope_of(call, Some(id))?;
+        let is_own = scope.account == call.scope.account;
+        hosts.push(if is_own {
+            call.host.clone()
+        } else {
+            registry_host(&scope, &call.host)
+        });
+    }
+    if hosts.is_empty() {
+        hosts.push(call.host.clone());
     }
     let token = token::authorization_token(tx, &call.principal);
-    let data = AuthorizationData {
-        authorization_token: Some(token),
+    let entry = |host: String| AuthorizationData {
+        authorization_token: Some(token.clone()),
         expires_at: Some(expires_at.as_epoch_s()),
-        proxy_endpoint: Some(format!("{scheme}://{}", call.host)),
+        proxy_endpoint: Some(format!("{scheme}://{host}")),
     };
     Ok(types::GetAuthorizationTokenResponse {
-        authorization_data: Some(vec![data; count]),
+        authorization_data: Some(hosts.into_iter().map(entry).collect()),
     })
 }
 

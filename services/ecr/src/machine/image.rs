@@ -5,10 +5,10 @@ use super::outbound::forget;
 use super::pull_through::{note_checked, rule_for};
 use super::replicate::replicate;
 use super::repository::get_repository;
-use crate::model::{Image, IndexEntry, LayerLink, Pull, Tag, UpstreamCheck};
+use crate::model::{Image, IndexEntry, LayerLink, Pull, PullTimeExclusion, Tag, UpstreamCheck};
 use crate::{errors, mutability};
 use honmaru_base::{ApiError, Scope, Time};
-use honmaru_machine::{State, Tx};
+use honmaru_machine::{Principal, PrincipalKind, State, Tx};
 use std::collections::BTreeMap;
 
 /// A layer that no manifest names after a day belongs to a push that was given up.
@@ -336,6 +336,22 @@ pub fn record_pull(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str) -> 
     }
     tx.put(scope, &key, Pull { at });
     true
+}
+
+/// Whether the pulls of a principal are not recorded. An exclusion names a user or a role, with its path; a session is its
+/// role's. Ref: RegisterPullTimeUpdateExclusion.
+pub fn is_pull_excluded(state: &State, scope: &Scope, principal: &Principal) -> bool {
+    if state.get::<PullTimeExclusion>(scope, &principal.arn).is_some() {
+        return true;
+    }
+    let PrincipalKind::AssumedRole { role, .. } = &principal.kind else {
+        return false;
+    };
+    let begin = format!("arn:aws:iam::{}:role/", principal.account);
+    state.list::<PullTimeExclusion>(scope).any(|(arn, _)| {
+        let path = arn.strip_prefix(&begin);
+        path.and_then(|path| path.rsplit('/').next()) == Some(role.as_str())
+    })
 }
 
 /// Whether a pull at `now` is to be recorded.

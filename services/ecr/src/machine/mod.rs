@@ -1,5 +1,6 @@
 //! Changes to repositories and images, for the API, for the registry and for the controllers.
 
+mod access;
 mod image;
 mod manifest;
 mod outbound;
@@ -8,9 +9,14 @@ mod registry;
 mod replicate;
 mod repository;
 
+pub(crate) use access::{
+    POLICY_ACTIONS_V1, POLICY_SCOPE, POLICY_SCOPE_V1, any_access, under_policy, with_request_tags,
+};
+pub use access::{creation_access, import_access, registry_access, repository_access, token_access};
 pub use image::{
-    DeleteProblem, ManifestInfo, Reference, delete_image, has_blobs, index_entry, link_layer, needs_record, put_image,
-    record_pull, referrers, resolve_image, select_platform, tags_of, tags_page, unlink_layer, untag_image,
+    DeleteProblem, ManifestInfo, Reference, delete_image, has_blobs, index_entry, is_pull_excluded, link_layer,
+    needs_record, put_image, record_pull, referrers, resolve_image, select_platform, tags_of, tags_page, unlink_layer,
+    untag_image,
 };
 pub(crate) use image::{LAYER_LINK_LIFE_S, find_image};
 pub use manifest::{ManifestProblem, NewImage, PutImage};
@@ -21,8 +27,6 @@ pub use outbound::{
     set_other_clouds,
 };
 pub use pull_through::{Upstream, begin_check, is_check_due, upstream_of};
-pub use registry::{
-    RegistryAction, admit, are_live, is_layer_in_use, mounts_blobs, registry_access, registry_code, repository_access,
-};
+pub use registry::{RegistryAction, admit, are_live, holders_of, is_layer_in_use, mounts_blobs, registry_code};
 pub(crate) use replicate::{copy_image, destinations};
 pub use repository::{create_repository, delete_repository, get_repository};

@@ -1,12 +1,19 @@
-//! What the registry plane asks: permissions, admission, liveness of blobs, error codes.
+//! What the registry plane asks: admission, liveness of blobs, error codes.
 
 use super::pull_through::rule_for;
 use super::repository::{create_repository, get_repository};
 use crate::model::{CreationTemplate, Image, LayerLink, Registry, Repository};
-use crate::names;
-use honmaru_base::{ApiError, Scope};
-use honmaru_machine::{Access, State, Tx};
+use honmaru_base::{ApiError, Scope, Time};
+use honmaru_machine::{State, Tx};
 use std::collections::BTreeSet;
+
+/// What a creation template is applied for.
+pub(super) const PULL_THROUGH_CACHE: &str = "PULL_THROUGH_CACHE";
+/// The same.
+pub(super) const CREATE_ON_PUSH: &str = "CREATE_ON_PUSH";
+
+/// Images and waiting layers that are looked at for who has a blob: what everything is based on is in very many.
+const HOLDERS_SEEN_MAX: usize = 1_000;
 
 /// What a request of the distribution protocol wants to do. Mirrors the registry plane's own type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,31 +63,9 @@ impl RegistryAction {
     }
 
     /// Whether it brings something into the repository.
-    const fn is_push(self) -> bool {
+    pub(super) const fn is_push(self) -> bool {
         matches!(self, Self::UploadBegin | Self::ManifestWrite)
     }
-}
-
-/// What the caller must be allowed to do for a request. Empty for a ping: a valid token is enough.
-pub fn registry_access(state: &State, scope: &Scope, action: RegistryAction, repository: Option<&str>) -> Vec<Access> {
-    match (action.iam_action(), repository) {
-        (Some(action), Some(name)) => vec![repository_access(state, scope, name, action)],
-        _ => Vec::new(),
-    }
-}
-
-/// An action on a repository, with the repository's own policy and tags.
-pub fn repository_access(state: &State, scope: &Scope, name: &str, action: &str) -> Access {
-    let mut access = Access::new(action, vec![names::repository_arn(scope, name)]);
-    if let Some(row) = state.get::<Repository>(scope, name) {
-        access.resource_policy = row.policy.clone();
-        for (key, value) in &row.resource_tags {
-            access = access
-                .with(&format!("aws:ResourceTag/{key}"), vec![value.clone()])
-                .with(&format!("ecr:ResourceTag/{key}"), vec![value.clone()]);
-        }
-    }
-    access
 }
 
 /// Whether the repository is there for this action; makes it where a template or a pull-through rule says so.
@@ -90,44 +75,49 @@ pub fn admit(tx: &mut Tx<'_>, scope: &Scope, action: RegistryAction, name: &str)
     }
     let mirrors = matches!(action, RegistryAction::ManifestRead) && rule_for(tx, scope, name).is_some();
     let reason = match () {
-        () if mirrors => "PULL_THROUGH_CACHE",
-        () if action.is_push() => "CREATE_ON_PUSH",
+        () if mirrors => PULL_THROUGH_CACHE,
+        () if action.is_push() => CREATE_ON_PUSH,
         () => return get_repository(tx, scope, name).map(|_| ()),
     };
-    let now = tx.now();
     let row = match template_for(tx, scope, name, reason) {
-        Some(row) => row,
-        None if mirrors => Repository::plain(name, now),
+        Some(template) => made_by(template, name, tx.now()),
+        None if mirrors => Repository::plain(name, tx.now()),
         None => return get_repository(tx, scope, name).map(|_| ()),
     };
     create_repository(tx, scope, row)
 }
 
-/// The repository that the template with the longest fitting prefix would make.
-pub(super) fn template_for(tx: &Tx<'_>, scope: &Scope, name: &str, reason: &str) -> Option<Repository> {
+/// The template with the longest prefix that fits the name and the reason.
+pub(super) fn template_for<'s>(
+    state: &'s State,
+    scope: &Scope,
+    name: &str,
+    reason: &str,
+) -> Option<&'s CreationTemplate> {
+    let found = |prefix: &str| {
+        state
+            .get::<CreationTemplate>(scope, prefix)
+            .filter(|template| template.applied_for.contains(reason))
+    };
     let mut head = name;
-    let mut found = None;
     while let Some((shorter, _)) = head.rsplit_once('/') {
-        found = tx
-            .get::<CreationTemplate>(scope, shorter)
-            .filter(|template| template.applied_for.contains(reason));
-        if found.is_some() {
-            break;
+        if let Some(template) = found(shorter) {
+            return Some(template);
         }
         head = shorter;
     }
-    let root = || {
-        tx.get::<CreationTemplate>(scope, "ROOT")
-            .filter(|template| template.applied_for.contains(reason))
-    };
-    let template = found.or_else(root)?;
-    let mut row = Repository::plain(name, tx.now());
+    found("ROOT")
+}
+
+/// The repository that a template makes.
+pub(super) fn made_by(template: &CreationTemplate, name: &str, now: Time) -> Repository {
+    let mut row = Repository::plain(name, now);
     row.mutability = template.mutability;
     row.mutability_filters = template.mutability_filters.clone();
     row.resource_tags = template.resource_tags.clone();
     row.policy = template.repository_policy.clone();
     row.lifecycle_policy = template.lifecycle_policy.clone();
-    Some(row)
+    row
 }
 
 /// Whether the registry gives blobs of one of its repositories to another without an upload. Ref: PutAccountSetting,
@@ -144,6 +134,21 @@ pub fn is_layer_in_use(state: &State, scope: &Scope, name: &str, digest: &str) -
         .find::<Image>(scope, "blob", &Image::key(name, digest))
         .next()
         .is_some()
+}
+
+/// Repositories of a scope that have a blob, in the order of their names, at most `n` of them.
+pub fn holders_of(state: &State, scope: &Scope, digest: &str, n: usize) -> Vec<String> {
+    let images = state
+        .find::<Image>(scope, "content", digest)
+        .take(HOLDERS_SEEN_MAX)
+        .filter(|(_, image)| image.blobs.iter().any(|blob| blob.digest == digest))
+        .map(|(_, image)| image.repository.as_str());
+    let links = state
+        .find::<LayerLink>(scope, "content", digest)
+        .take(HOLDERS_SEEN_MAX)
+        .filter_map(|(key, _)| Some(key.split_once('@')?.0));
+    let names: BTreeSet<&str> = images.chain(links).collect();
+    names.into_iter().take(n).map(str::to_owned).collect()
 }
 
 /// For each blob, whether any repository needs it: as a manifest, as what a manifest names, or waiting for one.

@@ -5,7 +5,7 @@
 use super::image::write_image;
 use super::manifest::NewImage;
 use super::outbound::{leaves, queue};
-use super::registry::template_for;
+use super::registry::{made_by, template_for};
 use crate::model::{Image, Registry, Repository, Tag};
 use crate::mutability;
 use crate::types::ReplicationConfiguration;
@@ -55,7 +55,8 @@ pub(crate) fn copy_image(tx: &mut Tx<'_>, scope: &Scope, to: &Scope, name: &str,
     }
     if tx.get::<Repository>(to, name).is_none() {
         let now = tx.now();
-        let row = template_for(tx, to, name, "REPLICATION").unwrap_or_else(|| Repository::plain(name, now));
+        let template = template_for(tx, to, name, "REPLICATION");
+        let row = template.map_or_else(|| Repository::plain(name, now), |template| made_by(template, name, now));
         tx.put(to, name, row);
     }
     for entry in image.manifests.clone() {

@@ -1,6 +1,7 @@
 //! Pull-through rules, creation templates, mirrors.
 
 use super::support::{DAY_MS, Ecr};
+use honmaru_ecr::RegistryAction;
 use serde_json::json;
 
 #[test]
@@ -136,4 +137,41 @@ fn a_mirrors_tag_is_checked_once_a_day_and_by_one_caller() {
     );
     let state = ecr.memory.0.state.lock().unwrap();
     assert_eq!(state.all::<honmaru_ecr::UpstreamCheck>().count(), 0);
+}
+
+#[test]
+fn what_makes_a_repository_asks_for_the_permissions_to_import_to_create_and_to_tag() {
+    let ecr = Ecr::new();
+    let asked = |action: RegistryAction, name: &str| {
+        let state = ecr.memory.0.state.lock().unwrap();
+        let accesses = honmaru_ecr::creation_access(&state, &ecr.call.scope, action, name);
+        let actions: Vec<String> = accesses.iter().map(|access| access.action.clone()).collect();
+        assert!(
+            accesses
+                .iter()
+                .all(|access| access.resources == [format!("arn:aws:ecr:us-east-1:000000000000:repository/{name}")])
+        );
+        actions.join(" ").replace("ecr:", "")
+    };
+    let (read, write) = (RegistryAction::ManifestRead, RegistryAction::ManifestWrite);
+    assert_eq!(asked(read, "hub/app"), "", "no rule, no repository");
+    ecr.ok(
+        "CreatePullThroughCacheRule",
+        json!({"ecrRepositoryPrefix": "hub", "upstreamRegistryUrl": "registry.example"}),
+    );
+    assert_eq!(asked(read, "hub/app"), "BatchImportUpstreamImage CreateRepository");
+    assert_eq!(asked(RegistryAction::BlobRead, "hub/app"), "");
+    assert_eq!(asked(write, "hub/app"), "");
+    ecr.ok(
+        "CreateRepositoryCreationTemplate",
+        json!({"prefix": "hub", "appliedFor": ["PULL_THROUGH_CACHE", "CREATE_ON_PUSH"],
+               "resourceTags": [{"Key": "team", "Value": "web"}]}),
+    );
+    assert_eq!(
+        asked(read, "hub/app"),
+        "BatchImportUpstreamImage CreateRepository TagResource"
+    );
+    assert_eq!(asked(write, "hub/app"), "CreateRepository TagResource");
+    ecr.repository("hub/app");
+    assert_eq!(asked(read, "hub/app"), "");
 }

@@ -134,3 +134,160 @@ fn blobs_are_mounted_unless_the_account_says_otherwise() {
         assert_eq!(mounts(), expected);
     }
 }
+
+fn registry_policy(statement: serde_json::Value) -> String {
+    json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
+}
+
+#[test]
+fn the_registry_policy_is_asked_about_as_much_as_its_scope_says() {
+    let ecr = Ecr::new();
+    ecr.repository("app");
+    let whole = json!({"Effect": "Deny", "Principal": "*", "Action": "ecr:*", "Resource": "*"});
+    ecr.ok("PutRegistryPolicy", json!({"policyText": registry_policy(whole)}));
+    let is_asked = |name: &str, input: serde_json::Value| {
+        let operation = ecr.operations.iter().find(|operation| operation.name == name).unwrap();
+        let state = ecr.memory.0.state.lock().unwrap();
+        let accesses = (operation.access)(&state, &ecr.call, &input);
+        accesses.iter().all(|access| access.holder_policy.is_some())
+    };
+    let of_app = json!({"repositoryName": "app"});
+    let all = [
+        ("BatchGetImage", of_app.clone()),
+        ("DescribeRepositories", json!({})),
+        ("DescribeRepositories", json!({"repositoryNames": ["app"]})),
+        ("GetAuthorizationToken", json!({})),
+        ("CreateRepository", of_app.clone()),
+        (
+            "TagResource",
+            json!({"resourceArn": "arn:aws:ecr:us-east-1:000000000000:repository/app"}),
+        ),
+    ];
+    assert!(all.iter().all(|(name, input)| is_asked(name, input.clone())));
+    let scope = |value: &str| json!({"name": "REGISTRY_POLICY_SCOPE", "value": value});
+    ecr.ok("PutAccountSetting", scope("V1"));
+    let asked: Vec<&str> = all
+        .iter()
+        .filter(|(name, input)| is_asked(name, input.clone()))
+        .map(|(name, _)| *name)
+        .collect();
+    assert_eq!(asked, ["CreateRepository"]);
+    // Another scope's registry has a policy of its own.
+    let state = ecr.memory.0.state.lock().unwrap();
+    let elsewhere = honmaru_base::Scope::new("000000000000", "eu-west-1").unwrap();
+    let access = honmaru_ecr::repository_access(&state, &elsewhere, "app", "ecr:CreateRepository");
+    assert_eq!(access.holder_policy, None);
+}
+
+#[test]
+fn a_registry_policy_says_of_which_repositories_it_is() {
+    let ecr = Ecr::new();
+    let statement = |action: &str| {
+        json!({"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111111111111:root"}, "Action": [action],
+               "Resource": "arn:aws:ecr:us-east-1:000000000000:repository/*"})
+    };
+    let put =
+        |statement: serde_json::Value| ecr.call("PutRegistryPolicy", json!({"policyText": registry_policy(statement)}));
+    assert!(put(statement("ecr:ReplicateImage")).is_ok() && put(statement("ecr:BatchGetImage")).is_ok());
+    let mut everywhere = statement("ecr:ReplicateImage");
+    everywhere.as_object_mut().unwrap().remove("Resource");
+    let refused = put(everywhere).unwrap_err();
+    assert_eq!(refused.code, "InvalidParameterException");
+    assert_eq!(
+        refused.message,
+        "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Invalid registry policy provided'"
+    );
+    ecr.ok(
+        "PutAccountSetting",
+        json!({"name": "REGISTRY_POLICY_SCOPE", "value": "V1"}),
+    );
+    assert!(put(statement("ecr:BatchGetImage")).is_err());
+    assert!(put(statement("ecr:ReplicateImage")).is_ok() && put(statement("ecr:*")).is_ok());
+}
+
+#[test]
+fn a_token_is_told_with_the_host_of_each_registry() {
+    let ecr = Ecr::new();
+    let hosts = |ids: serde_json::Value| {
+        let answer = ecr.ok("GetAuthorizationToken", json!({"registryIds": ids}));
+        let data = answer["authorizationData"].as_array().unwrap().clone();
+        let hosts: Vec<_> = data.iter().map(|data| data["proxyEndpoint"].clone()).collect();
+        hosts
+    };
+    assert_eq!(hosts(json!([])), ["http://localhost:4566"]);
+    assert_eq!(
+        hosts(json!(["000000000000", "111111111111"])),
+        [
+            "http://localhost:4566",
+            "http://111111111111.dkr.ecr.us-east-1.localhost:4566"
+        ]
+    );
+}
+
+#[test]
+fn tags_that_a_request_brings_or_takes_are_condition_keys() {
+    let ecr = Ecr::new();
+    ecr.repository("app");
+    let keys = |name: &str, input: serde_json::Value| {
+        let operation = ecr.operations.iter().find(|operation| operation.name == name).unwrap();
+        let accesses = (operation.access)(&ecr.memory.0.state.lock().unwrap(), &ecr.call, &input);
+        accesses
+            .into_iter()
+            .flat_map(|access| access.context)
+            .collect::<Vec<_>>()
+    };
+    let arn = "arn:aws:ecr:us-east-1:000000000000:repository/app";
+    let tags = json!([{"Key": "team", "Value": "web"}]);
+    let brought = vec![
+        ("aws:RequestTag/team".to_owned(), vec!["web".to_owned()]),
+        ("aws:TagKeys".to_owned(), vec!["team".to_owned()]),
+    ];
+    assert_eq!(keys("TagResource", json!({"resourceArn": arn, "tags": tags})), brought);
+    assert_eq!(
+        keys("CreateRepository", json!({"repositoryName": "new", "tags": tags})),
+        brought
+    );
+    assert_eq!(
+        keys("UntagResource", json!({"resourceArn": arn, "tagKeys": ["team"]})),
+        brought[1..]
+    );
+}
+
+#[test]
+fn the_pulls_of_an_excluded_role_are_not_recorded_whatever_its_path() {
+    use honmaru_machine::{Principal, PrincipalKind};
+    let ecr = Ecr::new();
+    let excluded = |arn: &str, kind: PrincipalKind| {
+        let principal = Principal {
+            arn: arn.to_owned(),
+            kind,
+            ..ecr.call.principal.clone()
+        };
+        honmaru_ecr::is_pull_excluded(&ecr.memory.0.state.lock().unwrap(), &ecr.call.scope, &principal)
+    };
+    for arn in [
+        "arn:aws:iam::000000000000:role/ci/scanner",
+        "arn:aws:iam::000000000000:user/bob",
+    ] {
+        ecr.ok("RegisterPullTimeUpdateExclusion", json!({"principalArn": arn}));
+    }
+    let session = |role: &str| {
+        let (role, session) = (role.to_owned(), "s".to_owned());
+        (
+            format!("arn:aws:sts::000000000000:assumed-role/{role}/s"),
+            PrincipalKind::AssumedRole { role, session },
+        )
+    };
+    let (arn, kind) = session("scanner");
+    assert!(excluded(&arn, kind));
+    let (arn, kind) = session("other");
+    assert!(!excluded(&arn, kind));
+    let user = |name: &str| {
+        (
+            format!("arn:aws:iam::000000000000:user/{name}"),
+            PrincipalKind::User { name: name.to_owned() },
+        )
+    };
+    let ((bob, bobs), (eve, eves)) = (user("bob"), user("eve"));
+    assert!(excluded(&bob, bobs) && !excluded(&eve, eves));
+}

@@ -1,0 +1,184 @@
+//! Who speaks to the registry: the token says who asked for it, the state whether they are still there.
+//!
+//! A token is as good as what it was asked for with: it ends with the user, the role or the access key, and a key that is
+//! made inactive rests it. What they may do is asked anew for every request, so that it is not looked at here.
+
+use honmaru_base::Time;
+use honmaru_ecr::TokenError;
+use honmaru_machine::{Principal, PrincipalKind, State};
+
+/// What the ids of temporary access keys begin with. Those keys are nobody's row.
+const TEMPORARY: &str = "ASIA";
+
+/// Whoever an `Authorization` header of a registry client speaks for.
+pub fn registry_caller(state: &State, authorization: &str, now: Time) -> Result<Principal, TokenError> {
+    let principal = honmaru_ecr::check_authorization(state, authorization, now)?;
+    current(state, principal).ok_or(TokenError::Invalid)
+}
+
+/// The principal as it is now; nothing when it is gone, even if another has its name by now.
+fn current(state: &State, mut principal: Principal) -> Option<Principal> {
+    let account = &principal.account;
+    if let PrincipalKind::AssumedRole { role, .. } = &principal.kind {
+        let role = honmaru_iam::role_of_name(state, account, role)?;
+        let is_same = principal.user_id.split(':').next() == Some(role.entity.id.as_str());
+        return is_same.then_some(principal);
+    }
+    let PrincipalKind::User { name } = &principal.kind else {
+        return Some(principal);
+    };
+    if !principal.access_key_id.starts_with(TEMPORARY) {
+        let owner = honmaru_iam::access_key(state, &principal.access_key_id)?;
+        let is_same = owner.key.is_active() && owner.user.entity.id == principal.user_id;
+        return is_same.then(|| honmaru_iam::user_principal(&owner.account, owner.user, &principal.access_key_id));
+    }
+    let user = honmaru_iam::user_of_name(state, account, name)?;
+    if user.entity.id != principal.user_id {
+        return None;
+    }
+    principal.tags = user.entity.tags.clone();
+    Some(principal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use honmaru_base::{ApiError, Scope, SeededRng};
+    use honmaru_identity::ProtocolFamily;
+    use honmaru_machine::{Call, Handler, Tx};
+    use serde_json::{Value, json};
+
+    /// A cloud of IAM and ECR, with a user `ada` and one of her keys.
+    struct Cloud {
+        state: State,
+        turn: u64,
+        key: String,
+    }
+
+    const NOW: Time = Time::from_ms(1_800_000_000_000);
+
+    fn scope() -> Scope {
+        Scope::new("111111111111", "us-east-1").unwrap()
+    }
+
+    impl Cloud {
+        fn new() -> Self {
+            let mut state = State::new();
+            crate::register_all(&mut state);
+            let mut cloud = Self {
+                state,
+                turn: 1,
+                key: String::new(),
+            };
+            cloud.iam("CreateUser", json!({"UserName": "ada"}));
+            let key = cloud.iam("CreateAccessKey", json!({"UserName": "ada"}));
+            cloud.key = key["AccessKey"]["AccessKeyId"].as_str().unwrap().to_owned();
+            cloud
+        }
+
+        fn iam(&mut self, name: &str, input: Value) -> Value {
+            let operations = honmaru_iam::operations();
+            let operation = operations.into_iter().find(|operation| operation.name == name).unwrap();
+            let call = call(root());
+            let Handler::Write(handler) = operation.handler else {
+                panic!("{name}")
+            };
+            self.write(|tx| handler(tx, &call, input)).unwrap()
+        }
+
+        fn write<T>(&mut self, change: impl FnOnce(&mut Tx<'_>) -> Result<T, ApiError>) -> Result<T, ApiError> {
+            let mut rng = SeededRng::from_u64(self.turn);
+            self.turn += 1;
+            change(&mut Tx::new(&mut self.state, NOW, &mut rng))
+        }
+
+        /// A token that ada asked for with her key, as a header.
+        fn token(&mut self) -> String {
+            let owner = honmaru_iam::access_key(&self.state, &self.key).unwrap();
+            let ada = honmaru_iam::user_principal(&owner.account, owner.user, &self.key);
+            let token = self.write(|tx| Ok(honmaru_ecr::authorization_token(tx, &ada))).unwrap();
+            format!("Basic {token}")
+        }
+
+        fn caller(&self, token: &str) -> Result<Principal, TokenError> {
+            registry_caller(&self.state, token, NOW)
+        }
+
+        /// Whether the bearer of a token may read a manifest of repository `app`.
+        fn may_read(&self, token: &str) -> bool {
+            let call = call(self.caller(token).unwrap());
+            let access = honmaru_ecr::repository_access(&self.state, &scope(), "app", "ecr:BatchGetImage");
+            honmaru_iam::authorize(&self.state, &call, &[access], ProtocolFamily::Json).is_ok()
+        }
+    }
+
+    fn root() -> Principal {
+        Principal {
+            account: "111111111111".parse().unwrap(),
+            arn: "arn:aws:iam::111111111111:root".to_owned(),
+            user_id: "111111111111".to_owned(),
+            kind: PrincipalKind::Root,
+            access_key_id: String::new(),
+            tags: Vec::new(),
+            session_policies: Vec::new(),
+            session: None,
+        }
+    }
+
+    fn call(principal: Principal) -> Call {
+        Call {
+            scope: scope(),
+            principal,
+            request_id: String::new(),
+            now: NOW,
+            source_ip: None,
+            user_agent: String::new(),
+            host: String::new(),
+            secure: false,
+        }
+    }
+
+    fn policy(condition: Value) -> Value {
+        let allow = json!({"Effect": "Allow", "Action": "ecr:BatchGetImage", "Resource": "*", "Condition": condition});
+        json!({"UserName": "ada", "PolicyName": "p",
+               "PolicyDocument": json!({"Version": "2012-10-17", "Statement": [allow]}).to_string()})
+    }
+
+    #[test]
+    fn a_token_rests_with_its_key_and_ends_with_its_user() {
+        let mut cloud = Cloud::new();
+        let token = cloud.token();
+        assert!(cloud.caller(&token).is_ok());
+        let key = cloud.key.clone();
+        let status = |status: &str| json!({"UserName": "ada", "AccessKeyId": key, "Status": status});
+        cloud.iam("UpdateAccessKey", status("Inactive"));
+        assert_eq!(cloud.caller(&token), Err(TokenError::Invalid));
+        cloud.iam("UpdateAccessKey", status("Active"));
+        assert!(cloud.caller(&token).is_ok());
+        cloud.iam("DeleteAccessKey", json!({"UserName": "ada", "AccessKeyId": key}));
+        cloud.iam("DeleteUser", json!({"UserName": "ada"}));
+        assert_eq!(cloud.caller(&token), Err(TokenError::Invalid));
+        // Another one of the same name is another one.
+        cloud.iam("CreateUser", json!({"UserName": "ada"}));
+        assert_eq!(cloud.caller(&token), Err(TokenError::Invalid));
+    }
+
+    #[test]
+    fn policies_and_tags_are_those_of_the_request_not_of_the_token() {
+        let mut cloud = Cloud::new();
+        let token = cloud.token();
+        assert!(!cloud.may_read(&token));
+        cloud.iam(
+            "PutUserPolicy",
+            policy(json!({"StringEquals": {"aws:PrincipalTag/team": "web"}})),
+        );
+        assert!(!cloud.may_read(&token));
+        cloud.iam(
+            "TagUser",
+            json!({"UserName": "ada", "Tags": [{"Key": "team", "Value": "web"}]}),
+        );
+        assert!(cloud.may_read(&token));
+        cloud.iam("DeleteUserPolicy", json!({"UserName": "ada", "PolicyName": "p"}));
+        assert!(!cloud.may_read(&token));
+    }
+}
