@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// Until something that shall work is called broken.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Until something that shall not work is called blocked. Every blocked path has a twin in the same test that works.
 pub const BLOCKED: Duration = Duration::from_millis(700);
 
@@ -118,6 +118,17 @@ pub fn serve_in(namespace: &Path, port: u16) {
     })
     .join()
     .expect("serve");
+}
+
+/// How often a connection of this thread's namespace was asked for again because the first packet got no answer.
+pub fn lost_connects() -> u64 {
+    // Two lines with one prefix: names, then values.
+    let text = std::fs::read_to_string("/proc/thread-self/net/netstat").expect("counters");
+    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt: "));
+    let (names, values) = (lines.next().expect("names"), lines.next().expect("values"));
+    let mut both = names.split_whitespace().zip(values.split_whitespace());
+    let found = both.find(|(name, _)| *name == "TCPSynRetrans").expect("the counter");
+    found.1.parse().expect("a number")
 }
 
 /// Connects and reads the server's line: who it thinks we are.
