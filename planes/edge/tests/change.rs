@@ -150,7 +150,7 @@ async fn listeners_come_and_go_and_requests_in_flight_finish() {
         .await
         .unwrap();
     until_health(&edge, "healthy").await;
-    let slow = tokio::spawn(async move { get((OWN, first).into(), "x", "/slow").await });
+    let slow = tokio::spawn(async move { get((OWN, first).into(), "x", "/held").await });
     until("the slow request is at the target", || backend.requests() == 1).await;
     let applied = edge
         .apply_config(config(2, OWN, second, &[backend.address]))
@@ -162,6 +162,7 @@ async fn listeners_come_and_go_and_requests_in_flight_finish() {
         std::net::TcpStream::connect((OWN, first)).is_err()
     })
     .await;
+    backend.release();
     let answer = slow.await.unwrap();
     assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
     assert!(
@@ -198,10 +199,10 @@ async fn health_moves_with_its_reasons() {
     until_health(&edge, "healthy").await;
     backend.status.store(500, Ordering::SeqCst);
     until_health(&edge, "unhealthy").await;
-    let row = edge.health().remove(0);
-    assert_eq!(row.reason.as_deref(), Some("Target.ResponseCodeMismatch"));
+    // On a busy machine a check may be too late once: what the next one says counts.
+    until_reason(&edge, "Target.ResponseCodeMismatch").await;
     assert_eq!(
-        row.description.as_deref(),
+        edge.health()[0].description.as_deref(),
         Some("Health checks failed with these codes: [500]")
     );
     assert_eq!(
@@ -238,7 +239,11 @@ async fn health_moves_with_its_reasons() {
     until_health(&edge, "healthy").await;
     backend.die();
     until_health(&edge, "unhealthy").await;
-    assert_eq!(edge.health()[0].reason.as_deref(), Some("Target.FailedHealthChecks"));
+    until_reason(&edge, "Target.FailedHealthChecks").await;
+}
+
+async fn until_reason(edge: &honmaru_edge::Edge, reason: &str) {
+    until(reason, || edge.health()[0].reason.as_deref() == Some(reason)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -262,7 +267,7 @@ struct Control {
 
 impl Control {
     async fn accept(listener: &UnixListener) -> Control {
-        let (stream, _): (UnixStream, _) = tokio::time::timeout(Duration::from_secs(10), listener.accept())
+        let (stream, _): (UnixStream, _) = tokio::time::timeout(PATIENCE, listener.accept())
             .await
             .unwrap()
             .unwrap();
@@ -280,7 +285,7 @@ impl Control {
     }
 
     async fn hear(&mut self) -> FromEdge {
-        let line = tokio::time::timeout(Duration::from_secs(10), self.lines.next_line())
+        let line = tokio::time::timeout(PATIENCE, self.lines.next_line())
             .await
             .unwrap()
             .unwrap();
@@ -512,7 +517,7 @@ async fn a_deleted_listener_refuses_though_its_socket_is_kept() {
     assert_eq!(get(own, "web.localhost", "/").await.status, 200);
     // Somebody else has a descriptor as well, who never closes it.
     let second_descriptor = shelf.take(own).expect("it is kept");
-    let slow = tokio::spawn(async move { get(own, "x", "/slow").await });
+    let slow = tokio::spawn(async move { get(own, "x", "/held").await });
     until("the slow request is at the target", || backend.requests() == 2).await;
     control
         .say(&ToEdge::Config(Box::new(config(2, OWN, second, &[backend.address]))))
@@ -522,6 +527,7 @@ async fn a_deleted_listener_refuses_though_its_socket_is_kept() {
         .await;
     assert!(is_refused(own), "at once");
     assert!(!shelf.addresses().contains(&own), "the keeper was told");
+    backend.release();
     let answer = slow.await.unwrap();
     assert_eq!(
         (answer.status, answer.header("connection")),

@@ -137,7 +137,7 @@ async fn certificate(dir: &Path, name: &str) -> Certificate {
 
 async fn curl(arguments: &[&str]) -> String {
     let made = tokio::process::Command::new("curl")
-        .args(["-s", "-S", "-m", "10"])
+        .args(["-s", "-S", "-m", "60"])
         .args(arguments)
         .output();
     let made = made.await.unwrap();

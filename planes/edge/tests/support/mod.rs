@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 /// A small HTTP/1.1 server of raw bytes.
@@ -17,6 +18,7 @@ pub struct Backend {
     pub seen: Arc<AtomicU64>,
     pub status: Arc<AtomicU16>,
     pub last: Arc<std::sync::Mutex<String>>,
+    held: Arc<Semaphore>,
     task: JoinHandle<()>,
     connections: Arc<std::sync::Mutex<Vec<JoinHandle<()>>>>,
 }
@@ -34,13 +36,26 @@ impl Backend {
         let (seen, status) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU16::new(200)));
         let last = Arc::new(std::sync::Mutex::new(String::new()));
         let connections: Arc<std::sync::Mutex<Vec<JoinHandle<()>>>> = Arc::default();
-        let name = name.to_owned();
-        let parts = (seen.clone(), status.clone(), last.clone(), connections.clone());
+        let (name, held) = (name.to_owned(), Arc::new(Semaphore::new(0)));
+        let parts = (
+            seen.clone(),
+            status.clone(),
+            last.clone(),
+            held.clone(),
+            connections.clone(),
+        );
         let task = tokio::spawn(async move {
-            let (seen, status, last, connections) = parts;
+            let (seen, status, last, held, connections) = parts;
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let serve = serve(stream, name.clone(), seen.clone(), status.clone(), last.clone());
+                let serve = serve(
+                    stream,
+                    name.clone(),
+                    seen.clone(),
+                    status.clone(),
+                    last.clone(),
+                    held.clone(),
+                );
                 connections.lock().unwrap().push(tokio::spawn(serve));
             }
         });
@@ -49,9 +64,15 @@ impl Backend {
             seen,
             status,
             last,
+            held,
             task,
             connections,
         }
+    }
+
+    /// Lets one request for `/held` be answered, now or when it comes.
+    pub fn release(&self) {
+        self.held.add_permits(1);
     }
 
     /// Ends the listener and cuts every connection, as a killed container does.
@@ -59,6 +80,17 @@ impl Backend {
         self.task.abort();
         for connection in self.connections.lock().unwrap().drain(..) {
             connection.abort();
+        }
+    }
+
+    /// The same; when it returns, every connection is closed.
+    pub async fn is_dead(&self) {
+        let connections: Vec<_> = self.connections.lock().unwrap().drain(..).collect();
+        self.task.abort();
+        connections.iter().for_each(JoinHandle::abort);
+        until("the listener is closed", || self.task.is_finished()).await;
+        for connection in connections {
+            let _ = connection.await;
         }
     }
 
@@ -79,6 +111,7 @@ async fn serve(
     seen: Arc<AtomicU64>,
     status: Arc<AtomicU16>,
     last: Arc<std::sync::Mutex<String>>,
+    held: Arc<Semaphore>,
 ) {
     let mut buffer = Vec::new();
     loop {
@@ -121,8 +154,8 @@ async fn serve(
             *last.lock().unwrap() = head.clone();
         }
         let path = head.split(' ').nth(1).unwrap_or("/").to_owned();
-        if path.starts_with("/slow") {
-            tokio::time::sleep(Duration::from_millis(600)).await;
+        if path.starts_with("/held") {
+            held.acquire().await.unwrap().forget();
         }
         if path.starts_with("/never") {
             std::future::pending::<()>().await;
@@ -249,9 +282,9 @@ impl Client {
                 body: String::from_utf8_lossy(&body).into_owned(),
             })
         };
-        tokio::time::timeout(Duration::from_secs(15), read)
+        tokio::time::timeout(PATIENCE, read)
             .await
-            .expect("an answer within 15 s")
+            .expect("an answer within a minute")
     }
 
     pub async fn get(&mut self, host: &str, path: &str) -> Option<Answer> {
@@ -353,9 +386,12 @@ pub fn config(generation: u64, own: Ipv4Addr, port: u16, targets: &[SocketAddrV4
     }
 }
 
-/// Waits for a condition; fails after ten seconds.
+/// Until something that shall happen is called broken: the machine may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for a condition.
 pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "did not happen: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -371,11 +407,15 @@ pub async fn until_health(edge: &honmaru_edge::Edge, state: &str) {
     .await;
 }
 
-/// A port that is free on that address now.
+/// A port that is free on that address now. Not one that the kernel gives to whoever asks for any: those of this
+/// process's own, so that tests that run beside it take none before it is used.
 pub fn free_port(address: Ipv4Addr) -> u16 {
-    std::net::TcpListener::bind((address, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let own = 12_000 + u16::try_from(std::process::id() % 1_000).unwrap() * 20;
+    loop {
+        let port = own + TAKEN.fetch_add(1, Ordering::SeqCst);
+        if std::net::TcpListener::bind((address, port)).is_ok() {
+            return port;
+        }
+    }
 }
