@@ -295,7 +295,8 @@ async fn limits_sysctls_and_ports() {
         sysctls: vec![("net.core.somaxconn".into(), "77".into()), ("kernel.msgmax".into(), "9000".into())],
         user: Some("web".into()),
         ..world.shell("c", "ulimit -Sn; ulimit -Hn; ulimit -c; cat /proc/sys/net/core/somaxconn /proc/sys/kernel/msgmax; ip -o link | wc -l; \
-            (nc -l -p 80 -w 20 >/dev/null &) ; for i in $(seq 100); do nc 127.0.0.1 80 -w 2 </dev/null && echo open && break; sleep 0.1; done")
+            (while :; do nc -l -p 80 >/dev/null; done &) ; \
+            for i in $(seq 300); do nc 127.0.0.1 80 -w 2 </dev/null >/dev/null && echo open && break; sleep 0.1; done")
     };
     let (_, output) = world.run(container).await;
     assert_eq!(output.stdout, "512\n600\n0\n77\n9000\n1\nopen\n", "{}", output.stderr);
