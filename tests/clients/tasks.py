@@ -124,7 +124,8 @@ def stop(*arns):
         assert task["stopCode"] == "UserInitiated" and task["stoppedReason"] == "enough", task
         # `sleep` as process 1 ignores SIGTERM, so that SIGKILL ends it.
         assert {container["exitCode"] for container in task["containers"]} == {137}, task
-    register("polite", {"command": ["sh", "-c", "trap 'echo bye; exit 5' TERM; echo up; while :; do sleep 0.1; done"]})
+    script = "trap 'echo bye; exit 5' TERM; echo up; while :; do sleep 0.1; done"
+    register("polite", {"command": ["sh", "-c", script], "stopTimeout": 60})
     arn = run("polite")[0]
     running(arn)
     messages("polite")
@@ -211,22 +212,21 @@ def security_groups():
     register("server", {"command": ["sh", "-c", "echo served > /tmp/index.html; exec httpd -f -p 8080 -h /tmp"]})
     server = run("server", [groups["server"]])[0]
     url = f"http://{address(running(server))}:8080/"
-    # More than once, for the server may still be on its way. (`wget -T` of Debian's busybox-static crashes.)
-    ask = f"for n in 1 2 3 4; do timeout 1 wget -q -O - {url} && exit 0; sleep 0.2; done; exit 1"
-    register("asker", {"command": ["sh", "-c", ask]})
-
-    def asked(name):
-        return [(arn, name) for arn in run("asker", [groups[name]])]
+    # More than once, for the server may still be on its way: whoever is let in asks until it is answered. (`wget -T` of
+    # Debian's busybox-static crashes.)
+    for family, times, seconds in (("asker", 4, 1), ("friend", 30, 10)):
+        ask = f"for n in $(seq {times}); do timeout {seconds} wget -q -O - {url} && exit 0; sleep 0.2; done; exit 1"
+        register(family, {"command": ["sh", "-c", ask]})
 
     def code(arn):
         return stopped(arn)["containers"][0]["exitCode"]
 
-    friend, stranger = asked("friend") + asked("stranger")
-    assert code(friend[0]) == 0, "the group that is let in was kept out"
-    assert code(stranger[0]) != 0, "a group that is not let in came in"
-    assert messages("asker").count("served") == 1, messages("asker")
+    friend, stranger = run("friend", [groups["friend"]])[0], run("asker", [groups["stranger"]])[0]
+    assert code(friend) == 0, "the group that is let in was kept out"
+    assert code(stranger) != 0, "a group that is not let in came in"
+    assert messages("friend") == ["served"], messages("friend")
     ec2.revoke_security_group_ingress(GroupId=groups["server"], IpPermissions=[permission])
-    assert code(asked("friend")[0][0]) != 0, "a revoked rule still counts"
+    assert code(run("asker", [groups["friend"]])[0]) != 0, "a revoked rule still counts"
     fails("DependencyViolation", ec2.delete_security_group, 400, GroupId=groups["server"])
     ECS.stop_task(cluster=CLUSTER, task=server)
     stopped(server)
@@ -246,19 +246,22 @@ def gone(ec2, group):
 def credentials():
     """The task's role: its keys come over 169.254.170.2, work, and may what the role may. Metadata v4 names the task."""
     script = (
-        "timeout 5 wget -q -O - http://169.254.170.2$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI; echo;"
-        "timeout 5 wget -q -O - $ECS_CONTAINER_METADATA_URI_V4/task; echo;"
-        "timeout 5 wget -q -O - $ECS_CONTAINER_METADATA_URI_V4; echo;"
-        "timeout 5 wget -q -O /dev/null http://169.254.170.2/v2/credentials/00000000-0000-4000-8000-000000000000 2>&1"
+        "timeout 30 wget -q -O - http://169.254.170.2$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI; echo;"
+        "timeout 30 wget -q -O - $ECS_CONTAINER_METADATA_URI_V4/task; echo;"
+        "timeout 30 wget -q -O - $ECS_CONTAINER_METADATA_URI_V4; echo;"
+        "timeout 30 wget -q -O /dev/null http://169.254.170.2/v2/credentials/00000000-0000-4000-8000-000000000000 2>&1"
         " | grep -q 404 && echo refused"
     )
     register("role", {"command": ["sh", "-c", script]}, taskRoleArn=account_role("task"))
     arn = run("role")[0]
     task = stopped(arn)
     assert task["containers"][0]["exitCode"] == 0, (task, messages("role"))
-    lines = messages("role", 4)
-    issued, metadata, container = (json.loads(line) for line in lines[:3])
-    assert lines[3] == "refused", lines
+    lines = messages("role", 5)
+    issued, metadata, container, stats = (json.loads(line) for line in lines[:4])
+    assert lines[4] == "refused", lines
+    assert sum(network["rx_bytes"] for network in stats["networks"].values()) > 0, stats
+    assert stats["network_rate_stats"]["rx_bytes_per_sec"] > 0 and stats["blkio_stats"], stats
+    assert stats["memory_stats"]["limit"] == 512 << 20 and stats["precpu_stats"]["cpu_usage"], stats
     assert issued["RoleArn"] == account_role("task") and issued["Expiration"].endswith("Z"), issued
     mine = keys({**issued, "SessionToken": issued["Token"]})
     identity = client("sts", **mine).get_caller_identity()
@@ -272,10 +275,11 @@ def credentials():
 
 
 def health():
-    """A container's health check makes it HEALTHY, then UNHEALTHY; DNS and resolv.conf are there."""
-    check = {"command": ["CMD-SHELL", "test -e /tmp/well"], "interval": 5, "timeout": 2, "retries": 1}
-    register("health", {"command": ["sh", "-c", "touch /tmp/well; sleep 9; rm /tmp/well; sleep 60"],
-                        "healthCheck": check})
+    """A container's health check makes it HEALTHY, then UNHEALTHY."""
+    # Two checks pass and no further one does: when they come is the cloud's affair.
+    check = {"command": ["CMD-SHELL", "echo checked >> /tmp/checks; test $(wc -l < /tmp/checks) -le 2"],
+             "interval": 5, "timeout": 30, "retries": 1}
+    register("health", {"command": ["sleep", "600"], "healthCheck": check})
     arn = run("health")[0]
     wait("it is healthy", 20, lambda: describe(arn)["healthStatus"] == "HEALTHY")
     wait("it is unhealthy", 30, lambda: describe(arn)["healthStatus"] == "UNHEALTHY")
@@ -331,6 +335,60 @@ def sleeper():
     return {"tasks": [arn]}
 
 
+def insights():
+    """Container Insights: on by the account's default, its events come with real figures, and end when it is off."""
+    cluster, logs = "watched", client("logs")
+    group = f"/aws/ecs/containerinsights/{cluster}/performance"
+    ECS.put_account_setting_default(name="containerInsights", value="enabled")
+    created = ECS.create_cluster(clusterName=cluster)["cluster"]
+    assert created["settings"] == [{"name": "containerInsights", "value": "enabled"}], created
+    fails("ClientException", ECS.update_cluster_settings, 400, "enhanced", cluster=cluster,
+          settings=[{"name": "containerInsights", "value": "enhanced"}])
+    ECS.put_account_setting_default(name="containerInsights", value="disabled")
+    register("watched", {"command": ["sh", "-c", "dd if=/dev/zero of=/x bs=4096 count=64; while :; do :; done"]})
+    _, subnets, default = default_network()
+    network = {"awsvpcConfiguration": {"subnets": subnets, "securityGroups": [default]}}
+    ECS.create_service(cluster=cluster, serviceName="busy", taskDefinition="watched", desiredCount=1,
+                       launchType="FARGATE", networkConfiguration=network)
+
+    def events(kind):
+        try:
+            found = logs.filter_log_events(logGroupName=group, filterPattern=f'{{ $.Type = "{kind}" }}')["events"]
+        except logs.exceptions.ResourceNotFoundException:
+            return []
+        return [{**json.loads(event["message"]), "stream": event["logStreamName"], "at": event["timestamp"]}
+                for event in found]
+
+    task = wait("a task's event with its use", 30, lambda: [e for e in events("Task") if e["CpuUtilized"] > 10])[-1]
+    assert task["ServiceName"] == "busy" and task["ClusterName"] == cluster, task
+    assert task["TaskDefinitionFamily"] == "watched" and task["stream"].startswith("FargateTelemetry-"), task
+    assert task["CpuReserved"] == 256 and task["CpuUtilized"] < 400 and task["MemoryReserved"] == 512, task
+    assert task["StorageWriteBytes"] >= 64 * 4096, task
+    assert {"NetworkRxBytes", "NetworkTxPackets", "MemoryUtilized"} <= set(task), task
+    assert task["at"] == task["Timestamp"] and task["Timestamp"] % 1000 == 0, task
+    metrics = task["CloudWatchMetrics"][0]
+    assert metrics["Namespace"] == "ECS/ContainerInsights" and len(metrics["Metrics"]) == 8, task
+    container = events("Container")[-1]
+    assert container["ContainerName"] == "c0" and container["TaskId"] == task["TaskId"], container
+    service = wait("the service's event", 10, lambda: events("Service"))[-1]
+    assert service["RunningTaskCount"] == 1 and service["stream"] == "ServiceTelemetry-busy", service
+    of_cluster = events("Cluster")[-1]
+    assert of_cluster["ServiceCount"] == 1 and of_cluster["ContainerInstanceCount"] == 1, of_cluster
+    kept = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"][0]
+    assert kept["retentionInDays"] == 1, kept
+    answer = ECS.update_cluster_settings(cluster=cluster, settings=[{"name": "containerInsights", "value": "disabled"}])
+    assert answer["cluster"]["settings"][0]["value"] == "disabled", answer
+    # It ends: what was on its way may still come, and then nothing more does.
+    logs.delete_log_group(logGroupName=group)
+    ECS.update_service(cluster=cluster, service="busy", desiredCount=0)
+    ECS.get_waiter("services_stable").wait(cluster=cluster, services=["busy"], WaiterConfig={"Delay": 1})
+    late = events("Task") + events("Cluster")
+    assert len(late) <= 4, late
+    ECS.delete_service(cluster=cluster, service="busy")
+    wait("the cluster can go", 20, lambda: not ECS.list_tasks(cluster=cluster)["taskArns"])
+    ECS.delete_cluster(cluster=cluster)
+
+
 def end():
     arns = ECS.list_tasks(cluster=CLUSTER)["taskArns"]
     for arn in arns:
@@ -344,5 +402,5 @@ if __name__ == "__main__":
     main({
         "setup": setup, "runs": runs, "stop": stop, "exits": exits, "memory": memory, "cannot": cannot,
         "security_groups": security_groups, "credentials": credentials, "health": health, "order": order,
-        "repeated": repeated, "busy": busy, "sleeper": sleeper, "end": end,
+        "repeated": repeated, "busy": busy, "sleeper": sleeper, "insights": insights, "end": end,
     })

@@ -57,6 +57,7 @@ pub fn run(arguments: RoleArguments) -> anyhow::Result<()> {
                 upstream_secrets: options.upstream_secrets,
                 replicas: options.replicas,
                 registry_bytes_max: options.registry_bytes_max.map(|size| size.0),
+                insights_seconds: options.insights_seconds,
             };
             control::run(options, me).await
         }),

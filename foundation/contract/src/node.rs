@@ -3,7 +3,7 @@
 use crate::Base64;
 use honmaru_base::Time;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 /// Control to node.
@@ -58,6 +58,8 @@ pub enum FromNode {
     Task(Box<TaskObserved>),
     /// A container log grew. Control answers `LogsStored` once the events are durable.
     Logs(Box<LogBatch>),
+    /// What the tasks of [`NodeDesired::usage`] use: one message for all of them, at every interval.
+    Usage(Box<UsageReport>),
     /// A container asked for its role's credentials.
     CredentialsWanted {
         /// The task's ARN.
@@ -105,6 +107,18 @@ pub struct NodeDesired {
     pub host_addresses: BTreeMap<Ipv4Addr, HostAddress>,
     /// Names that the VPC's resolver answers, lower case, without a final dot, to addresses.
     pub dns: BTreeMap<String, Vec<Ipv4Addr>>,
+    /// Whose use of the machine is to be reported.
+    #[serde(default)]
+    pub usage: UsageWanted,
+}
+
+/// Whose use of the machine a node reports, and how often. Without clusters nothing is measured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageWanted {
+    /// The ARNs of the clusters whose tasks are meant.
+    pub clusters: BTreeSet<String>,
+    /// Milliseconds between two reports; 0 counts as a minute.
+    pub interval_ms: u64,
 }
 
 /// A change to [`NodeDesired`]. Every field that is present replaces the whole of that part, but for tasks.
@@ -130,6 +144,9 @@ pub struct NodeDelta {
     /// All names, when one changed.
     #[serde(default)]
     pub dns: Option<BTreeMap<String, Vec<Ipv4Addr>>>,
+    /// Whose use is to be reported, when that changed.
+    #[serde(default)]
+    pub usage: Option<UsageWanted>,
 }
 
 /// A VPC as the node needs it.
@@ -233,6 +250,9 @@ pub struct TaskSpec {
     pub memory_mib: Option<u32>,
     /// Its interface, or nothing for network mode `none`.
     pub network: Option<TaskNetwork>,
+    /// The name of the service that started it, for task metadata.
+    #[serde(default)]
+    pub service: Option<String>,
     /// Whether the task has a role: then containers get `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`.
     pub task_role: bool,
     /// The containers, in the order of the task definition.
@@ -556,9 +576,82 @@ pub struct TaskObserved {
     pub pull_started_at: Option<Time>,
     /// See `pull_started_at`.
     pub pull_stopped_at: Option<Time>,
-    /// A port that a container declares but nobody listens on, while it runs: for `honmaru deploy` and `explain`.
+    /// Ports that containers declare but nobody outside of the task can reach, while they run.
     #[serde(default)]
     pub silent_ports: Vec<u16>,
+    /// What the task listens on instead, while there are silent ports: says why they are silent.
+    #[serde(default)]
+    pub listening: Vec<Listener>,
+}
+
+/// A TCP socket that listens in a task's network namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Listener {
+    /// Whether it listens on a loopback address: for the task itself only.
+    pub loopback: bool,
+    /// Its port.
+    pub port: u16,
+}
+
+/// What tasks of a node use at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UsageReport {
+    /// When it was measured.
+    pub at: Time,
+    /// The tasks that run.
+    pub tasks: Vec<TaskUsage>,
+}
+
+/// What a running task uses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskUsage {
+    /// The task.
+    pub task_id: String,
+    /// Its running containers.
+    pub containers: Vec<ContainerUsage>,
+    /// Its interface's counters; nothing for a task without network.
+    pub network: Option<NetworkUsage>,
+}
+
+/// What a running container uses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContainerUsage {
+    /// Its name.
+    pub name: String,
+    /// CPU units since the report before, on average: 1,024 are one vCPU.
+    pub cpu_units: f64,
+    /// Memory without page cache that can be given back at once.
+    pub memory_bytes: u64,
+    /// Bytes read from storage since its start.
+    pub storage_read_bytes: u64,
+    /// Bytes written to storage since its start.
+    pub storage_write_bytes: u64,
+}
+
+/// The counters of a task's interface.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct NetworkUsage {
+    /// What came in.
+    pub rx: NetworkCounters,
+    /// What went out.
+    pub tx: NetworkCounters,
+    /// Bytes that came in each second since the report before, on average.
+    pub rx_bytes_per_s: f64,
+    /// Bytes that went out each second since the report before, on average.
+    pub tx_bytes_per_s: f64,
+}
+
+/// One direction of an interface, counted since it exists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkCounters {
+    /// Bytes.
+    pub bytes: u64,
+    /// Packets.
+    pub packets: u64,
+    /// Errors.
+    pub errors: u64,
+    /// Packets that were dropped.
+    pub dropped: u64,
 }
 
 /// Opens an exec session.

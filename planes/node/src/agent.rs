@@ -4,12 +4,14 @@ use crate::exec::Sessions;
 use crate::ids::free_uid_base;
 use crate::link::{Event, dial};
 use crate::logs;
+use crate::ports::Heard;
 use crate::shared::{Link, Shared};
 use crate::store::{Store, TaskRecord};
 use crate::task::{Found, Goal, Wish, live};
+use crate::usage;
 use crate::{NodeConfig, NodeError, machine, metadata};
 use honmaru_base::chain;
-use honmaru_contract::node::{FromNode, NodeDelta, NodeDesired, TaskGoal, TaskSpec, ToNode};
+use honmaru_contract::node::{FromNode, NodeDelta, NodeDesired, TaskGoal, TaskSpec, ToNode, UsageWanted};
 use honmaru_contract::{Hello, PROTOCOL};
 use honmaru_images::{BlobStore, LayerStore, UnpackLimits};
 use honmaru_network::{InstanceId, Network, NetworkConfig, NetworkDesired};
@@ -60,7 +62,9 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
         link: None,
         sessions: Sessions::default(),
         actors: JoinSet::new(),
+        usage: watch::Sender::new(UsageWanted::default()),
     };
+    background.spawn(usage::report(Arc::clone(&shared), agent.usage.subscribe()));
     agent.adopt().await?;
     match shared.network.take_metadata_listener() {
         Some(listener) => background.spawn(metadata::serve(Arc::clone(&shared), listener)),
@@ -146,6 +150,8 @@ struct Agent {
     link: Option<Link>,
     sessions: Sessions,
     actors: JoinSet<String>,
+    /// Whose use of the machine is reported.
+    usage: watch::Sender<UsageWanted>,
 }
 
 impl Agent {
@@ -335,6 +341,7 @@ impl Agent {
             .cloned()
             .collect();
         let specs: Vec<TaskSpec> = desired.tasks.values().cloned().collect();
+        self.want_usage(desired.usage.clone());
         self.desired = Some(desired);
         self.apply_network().await;
         for task_id in absent {
@@ -371,6 +378,10 @@ impl Agent {
         if let Some(dns) = delta.dns {
             desired.dns = dns;
         }
+        if let Some(usage) = delta.usage {
+            desired.usage = usage.clone();
+            self.want_usage(usage);
+        }
         self.apply_network().await;
         for task_id in &delta.forget {
             self.forget(task_id);
@@ -378,6 +389,14 @@ impl Agent {
         for spec in delta.tasks.into_values() {
             self.want(spec);
         }
+    }
+
+    fn want_usage(&self, wanted: UsageWanted) {
+        self.usage.send_if_modified(|present| {
+            let is_new = *present != wanted;
+            *present = wanted;
+            is_new
+        });
     }
 
     /// Groups, addresses and names first: a task that starts finds its rules.
@@ -444,13 +463,13 @@ fn wish(goal: &TaskGoal) -> Wish {
 fn first_sight(record: &TaskRecord, found: &Found) -> honmaru_contract::node::TaskObserved {
     use honmaru_contract::node::{ContainerPhase, TaskPhase};
     match found {
-        Found::Running(_, Some(status)) => crate::observe::running(record, status, Vec::new()),
+        Found::Running(_, Some(status)) => crate::observe::running(record, status, &Heard::default()),
         Found::Nothing | Found::Running(_, None) => {
             crate::observe::without_status(record, TaskPhase::Preparing, |_| ContainerPhase::Pending)
         }
-        Found::Ended(status) => crate::observe::running(record, status, Vec::new()),
+        Found::Ended(status) => crate::observe::running(record, status, &Heard::default()),
         Found::Lost { last: Some(status), .. } => {
-            let mut observed = crate::observe::running(record, status, Vec::new());
+            let mut observed = crate::observe::running(record, status, &Heard::default());
             observed.phase = TaskPhase::Stopping;
             observed
         }

@@ -28,6 +28,7 @@ mod ports;
 mod shared;
 mod store;
 mod task;
+mod usage;
 
 pub use agent::run;
 pub use config::{NodeConfig, NodeError};

@@ -1,6 +1,7 @@
 //! What the runtime says about a task, in the contract's words. Pure.
 
 use crate::ids::runtime_id;
+use crate::ports::Heard;
 use crate::store::TaskRecord;
 use honmaru_base::Time;
 use honmaru_contract::node::{ContainerObserved, ContainerPhase, Health, StopReason, TaskObserved, TaskPhase};
@@ -32,11 +33,12 @@ pub(crate) fn without_status(
         pull_started_at: record.pull_started_at,
         pull_stopped_at: record.pull_stopped_at,
         silent_ports: Vec::new(),
+        listening: Vec::new(),
     }
 }
 
 /// A task that the runtime runs.
-pub(crate) fn running(record: &TaskRecord, status: &TaskStatus, silent_ports: Vec<u16>) -> TaskObserved {
+pub(crate) fn running(record: &TaskRecord, status: &TaskStatus, heard: &Heard) -> TaskObserved {
     let phase = match status.phase {
         honmaru_runtime::TaskPhase::Starting => TaskPhase::Preparing,
         honmaru_runtime::TaskPhase::Running => TaskPhase::Running,
@@ -51,7 +53,8 @@ pub(crate) fn running(record: &TaskRecord, status: &TaskStatus, silent_ports: Ve
             container.restarts = found.restarts;
         }
     }
-    observed.silent_ports = silent_ports;
+    observed.silent_ports.clone_from(&heard.silent);
+    observed.listening.clone_from(&heard.listening);
     observed
 }
 
@@ -64,7 +67,7 @@ pub(crate) fn ended(record: &TaskRecord, status: &TaskStatus, now: Time) -> Task
             StopReason::EssentialContainerExited
         }
     };
-    let mut observed = running(record, status, Vec::new());
+    let mut observed = running(record, status, &Heard::default());
     observed.phase = TaskPhase::Stopped { reason };
     stop_the_rest(&mut observed, None, now);
     observed
@@ -73,7 +76,7 @@ pub(crate) fn ended(record: &TaskRecord, status: &TaskStatus, now: Time) -> Task
 /// A task whose shim or machine went away.
 pub(crate) fn lost(record: &TaskRecord, last: Option<&TaskStatus>, why: &str, now: Time) -> TaskObserved {
     let mut observed = match last {
-        Some(status) => running(record, status, Vec::new()),
+        Some(status) => running(record, status, &Heard::default()),
         None => without_status(record, TaskPhase::Preparing, |_| ContainerPhase::Pending),
     };
     observed.phase = TaskPhase::Stopped {

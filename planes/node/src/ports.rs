@@ -1,36 +1,56 @@
-//! Which of a task's declared ports nobody listens on.
+//! Which of a task's declared ports nobody outside can reach, and what the task listens on instead. Read in the kernel's
+//! tables from the host: an image needs no program for it.
 
+use honmaru_contract::node::Listener;
 use std::collections::BTreeSet;
 use std::fs;
 
 /// Ref: include/net/tcp_states.h, TCP_LISTEN.
 const TCP_LISTEN: &str = "0A";
+/// Sockets that are told: enough for a cause, whatever a task opens.
+const LISTENERS_MAX: usize = 16;
 
-/// The declared ports that no socket in the process's network namespace serves. A socket on a loopback address serves
-/// nobody outside. Nothing when the process is gone.
-pub(crate) fn silent(pid: u32, declared: &BTreeSet<u16>) -> Option<Vec<u16>> {
-    if declared.is_empty() {
-        return Some(Vec::new());
-    }
-    let mut heard = BTreeSet::new();
-    for (name, state) in [
-        ("tcp", Some(TCP_LISTEN)),
-        ("tcp6", Some(TCP_LISTEN)),
-        ("udp", None),
-        ("udp6", None),
-    ] {
-        match fs::read_to_string(format!("/proc/{pid}/net/{name}")) {
-            Ok(table) => heard.extend(listening(&table, state)),
-            // A kernel or namespace without IPv6 has no such table.
-            Err(_) if name.ends_with('6') => {}
-            Err(_) => return None,
-        }
-    }
-    Some(declared.difference(&heard).copied().collect())
+/// What a look at a task's sockets shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// Declared ports that no socket serves. One on a loopback address serves nobody outside.
+    pub silent: Vec<u16>,
+    /// The TCP sockets that listen, while there are silent ports.
+    pub listening: Vec<Listener>,
 }
 
-/// The ports of sockets in `state` (any, if none is given) on addresses that can be reached from outside.
-fn listening(table: &str, state: Option<&str>) -> BTreeSet<u16> {
+/// Looks at the sockets in a process's network namespace. Nothing when the process is gone.
+pub(crate) fn look(pid: u32, declared: &BTreeSet<u16>) -> Option<Heard> {
+    if declared.is_empty() {
+        return Some(Heard::default());
+    }
+    let (mut tcp, mut udp) = (BTreeSet::new(), BTreeSet::new());
+    for (names, state, found) in [
+        (["tcp", "tcp6"], Some(TCP_LISTEN), &mut tcp),
+        (["udp", "udp6"], None, &mut udp),
+    ] {
+        for name in names {
+            match fs::read_to_string(format!("/proc/{pid}/net/{name}")) {
+                Ok(table) => found.extend(sockets(&table, state)),
+                // A kernel or namespace without IPv6 has no such table.
+                Err(_) if name.ends_with('6') => {}
+                Err(_) => return None,
+            }
+        }
+    }
+    let reached = tcp.iter().chain(&udp).filter(|socket| !socket.loopback);
+    let reached: BTreeSet<u16> = reached.map(|socket| socket.port).collect();
+    let silent: Vec<u16> = declared.difference(&reached).copied().collect();
+    let listening = if silent.is_empty() {
+        Vec::new()
+    } else {
+        tcp.into_iter().take(LISTENERS_MAX).collect()
+    };
+    Some(Heard { silent, listening })
+}
+
+/// The sockets in `state`; in any, if none is given.
+fn sockets(table: &str, state: Option<&str>) -> BTreeSet<Listener> {
     table
         .lines()
         .skip(1)
@@ -38,8 +58,11 @@ fn listening(table: &str, state: Option<&str>) -> BTreeSet<u16> {
             let mut fields = line.split_whitespace().skip(1);
             let (address, port) = fields.next()?.split_once(':')?;
             let found = fields.nth(1)?;
-            let wanted = state.is_none_or(|state| state == found) && !is_loopback(address);
-            u16::from_str_radix(port, 16).ok().filter(|_| wanted)
+            let port = u16::from_str_radix(port, 16).ok()?;
+            state.is_none_or(|state| state == found).then(|| Listener {
+                loopback: is_loopback(address),
+                port,
+            })
         })
         .collect()
 }
@@ -78,28 +101,32 @@ mod tests {
         let datagrams = UdpSocket::bind("0.0.0.0:0").expect("bind");
         let ports =
             [open.local_addr(), hidden.local_addr(), datagrams.local_addr()].map(|a| a.expect("an address").port());
-        let declared = BTreeSet::from(ports);
-        assert_eq!(silent(std::process::id(), &declared), Some(vec![ports[1]]));
-        assert_eq!(silent(u32::MAX, &declared), None);
+        let heard = look(std::process::id(), &BTreeSet::from(ports)).expect("this process lives");
+        assert_eq!(heard.silent, [ports[1]]);
+        let heard = look(std::process::id(), &BTreeSet::from([ports[0]])).expect("this process lives");
+        assert_eq!(heard, Heard::default(), "nothing is silent, so nothing is told");
+        assert_eq!(look(u32::MAX, &BTreeSet::from(ports)), None);
     }
 
     #[test]
-    fn reads_the_tables_of_ipv6() {
+    fn reads_the_tables_of_ipv4_and_ipv6() {
         let header = "  sl  local_address remote_address st\n";
         let row = |address: &str| format!("{header}   0: {address}:1F90 00000000000000000000000000000000:0000 0A 0\n");
-        assert_eq!(
-            listening(&row("00000000000000000000000000000000"), Some("0A")),
-            BTreeSet::from([8080])
-        );
+        let found = |address: &str| sockets(&row(address), Some(TCP_LISTEN)).into_iter().next();
+        let listener = |loopback| Some(Listener { loopback, port: 8_080 });
+        assert_eq!(found("00000000000000000000000000000000"), listener(false));
+        assert_eq!(found("00000000"), listener(false));
         if cfg!(target_endian = "little") {
-            assert!(
-                listening(&row("00000000000000000000000001000000"), Some("0A")).is_empty(),
-                "::1"
-            );
-            assert!(
-                listening(&row("0000000000000000FFFF00000100007F"), Some("0A")).is_empty(),
+            assert_eq!(found("0100007F"), listener(true), "127.0.0.1");
+            assert_eq!(found("00000000000000000000000001000000"), listener(true), "::1");
+            assert_eq!(
+                found("0000000000000000FFFF00000100007F"),
+                listener(true),
                 "::ffff:127.0.0.1"
             );
         }
+        let connected = row("00000000").replace(" 0A ", " 01 ");
+        assert_eq!(sockets(&connected, Some(TCP_LISTEN)), BTreeSet::new());
+        assert_eq!(sockets(&connected, None).len(), 1);
     }
 }

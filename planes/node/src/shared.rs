@@ -1,13 +1,14 @@
 //! What the agent's parts share: the planes, the records, and the one way to control.
 
-use crate::metadata::Credentials;
+use crate::metadata::{Credentials, Statistics};
 use crate::store::{Store, TaskRecord};
 use crate::{NodeConfig, machine};
-use honmaru_contract::node::{FromNode, NodeObserved, TaskObserved};
+use honmaru_base::Time;
+use honmaru_contract::node::{ContainerPhase, FromNode, NodeObserved, TaskObserved};
 use honmaru_images::LayerStore;
 use honmaru_network::Network;
 use honmaru_runtime::Runtime;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -32,6 +33,15 @@ pub(crate) struct Link {
     pub bulk: mpsc::Sender<FromNode>,
 }
 
+/// A task with containers that run.
+#[derive(Debug, Clone)]
+pub(crate) struct Running {
+    pub task_id: String,
+    pub has_network: bool,
+    /// Name, process id on the host, and since when it runs.
+    pub containers: Vec<(String, u32, Time)>,
+}
+
 /// What is known of a task at this moment.
 #[derive(Debug, Clone)]
 pub(crate) struct View {
@@ -54,6 +64,7 @@ pub(crate) struct Shared {
     pub layers: LayerStore,
     pub starts: Semaphore,
     pub credentials: Credentials,
+    pub statistics: Statistics,
     pub logs: mpsc::Sender<crate::logs::Command>,
     pub links: watch::Sender<Option<Link>>,
     board: Mutex<Board>,
@@ -76,6 +87,7 @@ impl Shared {
             layers,
             starts: Semaphore::new(STARTS_MAX),
             credentials: Credentials::default(),
+            statistics: Statistics::default(),
             logs,
             links: watch::Sender::new(None),
             board: Mutex::default(),
@@ -103,6 +115,30 @@ impl Shared {
 
     pub fn forget(&self, task_id: &str) {
         self.board().views.remove(task_id);
+        self.statistics.forget(task_id);
+    }
+
+    /// The tasks of some clusters (ARNs) that have containers that run.
+    pub fn running(&self, clusters: &BTreeSet<String>) -> Vec<Running> {
+        let board = self.board();
+        let views = board
+            .views
+            .values()
+            .filter(|view| clusters.contains(&view.record.spec.cluster));
+        let running = views.map(|view| Running {
+            task_id: view.record.spec.task_id.clone(),
+            has_network: view.record.spec.network.is_some(),
+            containers: view
+                .observed
+                .containers
+                .iter()
+                .filter_map(|container| match container.phase {
+                    ContainerPhase::Running { started_at, pid } => Some((container.name.clone(), pid, started_at)),
+                    ContainerPhase::Pending | ContainerPhase::Stopped { .. } => None,
+                })
+                .collect(),
+        });
+        running.filter(|task| !task.containers.is_empty()).collect()
     }
 
     pub fn view(&self, task_id: &str) -> Option<View> {

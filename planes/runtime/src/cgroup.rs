@@ -1,6 +1,7 @@
-//! The cgroups from outside: what was used, who is in them, their end. Limits are set by the shim.
+//! The cgroups from outside: who is in them, their end. What was used is read by `stats`; limits are set by the shim.
 
 use crate::error::{At, RuntimeError};
+use crate::stats::{self, ContainerStats};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io;
@@ -34,23 +35,6 @@ pub fn cgroup_mode() -> CgroupMode {
         Ok(found) if found.f_type == CGROUP2_MAGIC => CgroupMode::V2,
         Ok(_) | Err(_) => CgroupMode::V1,
     }
-}
-
-/// What a container has used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ContainerStats {
-    /// CPU time since its start, in nanoseconds.
-    pub cpu_usage_ns: u64,
-    /// Memory now, page cache included.
-    pub memory_usage_bytes: u64,
-    /// Memory at most since its start.
-    pub memory_max_usage_bytes: u64,
-    /// Its limit; nothing: none of its own.
-    pub memory_limit_bytes: Option<u64>,
-    /// Page cache that can be given back at once.
-    pub memory_inactive_file_bytes: u64,
-    /// Processes and threads now.
-    pub pids: u64,
 }
 
 /// Everything below one name.
@@ -105,45 +89,14 @@ impl CgroupTree {
         names
     }
 
-    /// What was used there; nothing when it is not there.
-    pub(crate) fn stats(&self, below: &str) -> Option<ContainerStats> {
+    /// What was used there; nothing when it is not there. `storage` is where its containers write.
+    pub(crate) fn stats(&self, below: &str, storage: &Path) -> Option<ContainerStats> {
         let path = Path::new(&self.name).join(below);
         match self.mode {
-            CgroupMode::V1 => {
-                let dir = |controller: &str| Path::new(MOUNT).join(controller).join(&path);
-                let memory = dir("memory");
-                Some(ContainerStats {
-                    cpu_usage_ns: number(&dir("cpuacct").join("cpuacct.usage"))?,
-                    memory_usage_bytes: number(&memory.join("memory.usage_in_bytes"))?,
-                    memory_max_usage_bytes: number(&memory.join("memory.max_usage_in_bytes"))?,
-                    memory_limit_bytes: number(&memory.join("memory.limit_in_bytes")).filter(|limit| *limit < 1 << 60),
-                    memory_inactive_file_bytes: field(&memory.join("memory.stat"), "total_inactive_file").unwrap_or(0),
-                    pids: number(&dir("pids").join("pids.current")).unwrap_or(0),
-                })
-            }
-            CgroupMode::V2 => {
-                let dir = Path::new(MOUNT).join(&path);
-                Some(ContainerStats {
-                    cpu_usage_ns: field(&dir.join("cpu.stat"), "usage_usec")? * 1_000,
-                    memory_usage_bytes: number(&dir.join("memory.current"))?,
-                    memory_max_usage_bytes: number(&dir.join("memory.peak")).unwrap_or(0),
-                    memory_limit_bytes: number(&dir.join("memory.max")),
-                    memory_inactive_file_bytes: field(&dir.join("memory.stat"), "inactive_file").unwrap_or(0),
-                    pids: number(&dir.join("pids.current")).unwrap_or(0),
-                })
-            }
+            CgroupMode::V1 => stats::of_v1(Path::new(MOUNT), &path, storage),
+            CgroupMode::V2 => stats::of_v2(&Path::new(MOUNT).join(&path), storage),
         }
     }
-}
-
-fn number(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
-}
-
-fn field(path: &Path, name: &str) -> Option<u64> {
-    let text = fs::read_to_string(path).ok()?;
-    text.lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
 fn name_of(dir: PathBuf) -> Option<String> {
@@ -159,7 +112,7 @@ fn subdirs(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// The directory and all below it, deepest first.
-fn tree(dir: &Path, depth: u32) -> Vec<PathBuf> {
+pub(crate) fn tree(dir: &Path, depth: u32) -> Vec<PathBuf> {
     let mut all = Vec::new();
     if depth < DEPTH_MAX {
         for below in subdirs(dir) {

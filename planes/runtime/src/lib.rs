@@ -21,9 +21,10 @@ mod extract;
 mod layout;
 mod log;
 mod runtime;
+mod stats;
 mod task;
 
-pub use cgroup::{CgroupMode, ContainerStats, cgroup_mode};
+pub use cgroup::{CgroupMode, cgroup_mode};
 pub use error::{ExecError, RuntimeError, StartError};
 pub use exec::{ExecControl, ExecEvent, ExecInput, ExecSession};
 pub use extract::SHIM;
@@ -34,4 +35,5 @@ pub use honmaru_runtime_protocol::{
 };
 pub use log::{LogChunk, LogLine, LogStream, read_log};
 pub use runtime::{Adopted, Runtime, RuntimeConfig, Swept};
+pub use stats::{ContainerStats, DeviceIo, Throttling};
 pub use task::{Task, TaskEvent, observed_health, observed_phase};

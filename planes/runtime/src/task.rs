@@ -1,11 +1,12 @@
 //! A handle on one task.
 
-use crate::cgroup::{CgroupTree, ContainerStats};
+use crate::cgroup::CgroupTree;
 use crate::connection::Connection;
 use crate::error::{ExecError, RuntimeError};
 use crate::exec::{self, ExecSession};
 use crate::layout::TaskDir;
 use crate::runtime::{read_status, shim_is_alive};
+use crate::stats::ContainerStats;
 use honmaru_base::Time;
 use honmaru_contract::node;
 use honmaru_runtime_protocol::{
@@ -135,12 +136,15 @@ impl Task {
             let ContainerPhase::Running { .. } = container.phase else {
                 return None;
             };
-            let found = self
-                .cgroups
-                .stats(&format!("{}/{}", self.id, container_cgroup(&container.name)))?;
-            Some((container.name.clone(), found))
+            Some((container.name.clone(), self.container_stats(&container.name)?))
         };
         status.containers.iter().filter_map(stats).collect()
+    }
+
+    /// What a container has used; nothing when it does not run.
+    pub fn container_stats(&self, container: &str) -> Option<ContainerStats> {
+        let cgroup = format!("{}/{}", self.id, container_cgroup(container));
+        self.cgroups.stats(&cgroup, &self.dir.0)
     }
 
     async fn ask(&self, request: &Request) -> Result<Response, RuntimeError> {

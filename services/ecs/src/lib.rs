@@ -10,6 +10,7 @@
 mod api;
 mod error;
 mod input;
+mod insights;
 mod machine;
 mod model;
 mod names;
@@ -19,6 +20,7 @@ mod tagged;
 pub use api::{
     create_service, delete_service, operations, register_task_definition, run_task, start_task, update_service,
 };
+pub use insights::{PerformanceEvent, PerformanceLog, count_events, insights_clusters, usage_events};
 pub use machine::{
     CPU_OVERSUBSCRIPTION, LogGroupWanted, TOKEN_RULES, TokenRule, activated, deprovisioned, drained, fail_provisioning,
     log_groups, node_task_versions, node_tasks, observe_node, observe_task, provisioned, service_event, stop_task,

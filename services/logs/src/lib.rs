@@ -17,7 +17,7 @@ pub mod types;
 
 pub use api::operations;
 pub use events::{Events, Page, Plan, Query, StoredEvent, StreamStat};
-pub use machine::{cutoff_ms, ensure_group, ensure_stream, group_exists, streams};
+pub use machine::{cutoff_ms, ensure_group, ensure_group_kept_for, ensure_stream, find_stream, group_exists, streams};
 pub use model::{LogGroup, LogStream, StreamRef};
 pub use tagged::tagged;
 

@@ -15,15 +15,25 @@ pub fn group_exists(state: &State, scope: &Scope, group: &str) -> bool {
 
 /// Makes a group unless there is one: `awslogs-create-group`.
 pub fn ensure_group(tx: &mut Tx<'_>, scope: &Scope, group: &str) {
-    if group_exists(tx, scope, group) {
-        return;
+    if !group_exists(tx, scope, group) {
+        make_group(tx, scope, group, None);
     }
+}
+
+/// Makes a group unless there is one; a new one keeps its events for so many days.
+pub fn ensure_group_kept_for(tx: &mut Tx<'_>, scope: &Scope, group: &str, retention_days: i32) {
+    if !group_exists(tx, scope, group) {
+        make_group(tx, scope, group, Some(retention_days));
+    }
+}
+
+fn make_group(tx: &mut Tx<'_>, scope: &Scope, group: &str, retention_days: Option<i32>) {
     let id = uuid(tx.rng());
     let row = LogGroup {
         name: group.to_owned(),
         id,
         created_at: tx.now(),
-        retention_days: None,
+        retention_days,
         class: "STANDARD".to_owned(),
         deletion_protection: false,
         tags: BTreeMap::new(),
@@ -48,6 +58,11 @@ pub fn ensure_stream(tx: &mut Tx<'_>, scope: &Scope, group: &str, stream: &str) 
     };
     tx.put(scope, &stream_key(group, stream), row);
     stream_ref(tx, scope, group, stream).ok_or_else(no_group)
+}
+
+/// The stream of that name, if there is one.
+pub fn find_stream(state: &State, scope: &Scope, group: &str, stream: &str) -> Option<StreamRef> {
+    stream_ref(state, scope, group, stream)
 }
 
 /// Where the events of a stream lie.

@@ -281,6 +281,7 @@ impl Node {
             pull_started_at: None,
             pull_stopped_at: None,
             silent_ports: Vec::new(),
+            listening: Vec::new(),
         })
     }
 }

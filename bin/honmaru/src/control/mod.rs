@@ -13,6 +13,7 @@ mod events;
 mod exec;
 mod housekeeping;
 mod http;
+mod insights;
 mod issuers;
 mod janitor;
 mod key_uses;
@@ -84,6 +85,15 @@ pub struct ControlOptions {
     pub replicas: Option<PathBuf>,
     /// Bytes that all blobs of the registry may have together; nothing: as much as the disk holds.
     pub registry_bytes_max: Option<u64>,
+    /// Seconds between two performance log events of Container Insights.
+    pub insights_seconds: u32,
+}
+
+impl ControlOptions {
+    /// Milliseconds between two performance log events of Container Insights; at least a second.
+    pub(crate) fn insights_interval_ms(&self) -> u64 {
+        u64::from(self.insights_seconds.max(1)) * 1_000
+    }
 }
 
 /// Everything that the parts of control share.
@@ -199,6 +209,7 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
         () = key_uses::run(control.clone()) => Ok(()),
         () = replicas::run(control.clone()) => Ok(()),
         () = provision::run(control.clone()) => Ok(()),
+        () = insights::run(control.clone()) => Ok(()),
     };
     // What was answered is on its way to the trail: it gets there before the process ends.
     let _ = tokio::task::spawn_blocking(move || control.audit.finish()).await;

@@ -2,7 +2,7 @@
 
 use super::link::{Receiver, Sender};
 use super::pace::Pace;
-use super::{Control, task_credentials};
+use super::{Control, insights, task_credentials};
 use honmaru_contract::Hello;
 use honmaru_contract::node::{FromNode, LogBatch, NodeDelta, NodeDesired, ToNode};
 use std::collections::BTreeMap;
@@ -32,6 +32,7 @@ async fn push(control: Arc<Control>, sender: Sender<ToNode>) -> anyhow::Result<(
         let generation_floor = control.engine.head();
         let mut desired = pace.measure(control.engine.read(honmaru_cloud::node_desired)).await?;
         desired.generation = generation_floor;
+        desired.usage.interval_ms = control.options.insights_interval_ms();
         let message = match &sent {
             None => Some(ToNode::Desired(Box::new(desired.clone()))),
             Some(before) => delta(before, &desired).map(|delta| ToNode::Delta(Box::new(delta))),
@@ -72,6 +73,7 @@ fn delta(before: &NodeDesired, after: &NodeDesired) -> Option<NodeDelta> {
         vpcs: part(&before.vpcs, &after.vpcs),
         host_addresses: part(&before.host_addresses, &after.host_addresses),
         dns: part(&before.dns, &after.dns),
+        usage: part(&before.usage, &after.usage),
     };
     let nothing = NodeDelta {
         generation: delta.generation,
@@ -96,6 +98,7 @@ async fn hear(
             match message {
                 FromNode::Observed(_) | FromNode::Task(_) => observations.push(message),
                 FromNode::Logs(batch) => store_logs(control, *batch, sender).await?,
+                FromNode::Usage(report) => insights::store_usage(control, name.to_owned(), *report).await?,
                 FromNode::CredentialsWanted {
                     task_arn,
                     execution_role,

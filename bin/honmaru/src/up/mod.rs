@@ -86,6 +86,10 @@ pub struct UpOptions {
     /// Refuse pushes once all blobs of the registry together have so many bytes, for example `50GiB`
     #[arg(long, value_name = "SIZE")]
     pub registry_bytes_max: Option<ByteSize>,
+    /// Write the performance log events of Container Insights every so many seconds; AWS does once a minute
+    #[arg(long, value_name = "SECONDS", default_value_t = 60,
+          value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub insights_seconds: u32,
 }
 
 /// Runs the cloud until Ctrl-C or SIGTERM.

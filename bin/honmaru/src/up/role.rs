@@ -58,6 +58,7 @@ pub(super) fn arguments(role: &str, options: &UpOptions, dirs: &Dirs) -> Vec<Str
         }
         add("--audit-days", options.audit_days.to_string());
         add("--audit-mib", options.audit_mib.to_string());
+        add("--insights-seconds", options.insights_seconds.to_string());
         if let Some(size) = options.registry_bytes_max {
             add("--registry-bytes-max", size.0.to_string());
         }

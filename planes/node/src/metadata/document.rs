@@ -31,6 +31,9 @@ pub(super) fn task(view: &View) -> Value {
         "LaunchType": spec.launch_type,
         "Containers": containers,
     }));
+    if let Some(service) = &spec.service {
+        document.insert("ServiceName".to_owned(), json!(service));
+    }
     if let Some(network) = &spec.network {
         document.insert("VPCID".to_owned(), json!(network.vpc_id));
     }

@@ -8,3 +8,4 @@ mod stats;
 
 pub(crate) use credentials::Credentials;
 pub(crate) use server::serve;
+pub(crate) use stats::Statistics;

@@ -4,9 +4,10 @@ use super::{images, volumes};
 use crate::bundle::bundle;
 use crate::clock::now;
 use crate::logs::Command;
+use crate::observe;
+use crate::ports::{self, Heard};
 use crate::shared::Shared;
 use crate::store::TaskRecord;
-use crate::{observe, ports};
 use honmaru_base::{Time, chain};
 use honmaru_contract::node::{ContainerPhase, StopReason, TaskNetwork, TaskObserved, TaskPhase, TaskSpec};
 use honmaru_runtime::{StartError, Task, TaskEvent, TaskStatus};
@@ -274,7 +275,7 @@ impl Actor {
                 () = sleep(REMOVAL_PAUSE), if !stopping && self.wish() >= Wish::Stop => {}
             }
             if let Some(status) = &status {
-                self.publish(observe::running(&self.record, status, watch.silent.clone()));
+                self.publish(observe::running(&self.record, status, &watch.heard));
             }
         }
     }
@@ -359,14 +360,14 @@ impl Actor {
     }
 }
 
-/// Looks for declared ports that nobody listens on, more rarely with time.
+/// Looks for declared ports that nobody outside can reach, and for what is listened on instead; more rarely with time.
 struct PortWatch {
     declared: Vec<(String, BTreeSet<u16>)>,
     next: Option<Instant>,
     pause: Duration,
     /// Since when the youngest container runs: a restart begins anew.
     since: Option<Time>,
-    silent: Vec<u16>,
+    heard: Heard,
 }
 
 impl PortWatch {
@@ -383,7 +384,7 @@ impl PortWatch {
             next: None,
             pause: PORTS_FIRST,
             since: None,
-            silent: Vec::new(),
+            heard: Heard::default(),
         }
     }
 
@@ -409,7 +410,7 @@ impl PortWatch {
             return;
         }
         self.since = since;
-        self.silent.clear();
+        self.heard = Heard::default();
         self.pause = PORTS_FIRST;
         self.next = since.map(|_| Instant::now() + PORTS_FIRST);
     }
@@ -427,8 +428,8 @@ impl PortWatch {
             return;
         };
         // A process that is just ending has no tables; its end follows as an event.
-        self.silent = ports::silent(pid, &declared).unwrap_or_default();
-        let pause = if self.silent.is_empty() {
+        self.heard = ports::look(pid, &declared).unwrap_or_default();
+        let pause = if self.heard.silent.is_empty() {
             PORTS_HEARD
         } else {
             self.pause

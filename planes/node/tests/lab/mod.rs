@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 /// Until something that shall happen is called broken. Generous: builds may run beside.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a test in a host of its own and destroys what it leaves, also when it fails.
 pub fn host<F: Future<Output = ()>>(test: impl FnOnce(Lab) -> F + Send + 'static) {
@@ -91,6 +91,7 @@ pub struct Seen {
     pub repeated: usize,
     pub output: BTreeMap<String, Output>,
     pub stale: Vec<u64>,
+    pub usage: Vec<UsageReport>,
     pub credentials_asked: usize,
     pub connections: usize,
     /// Batches are stored, but their acknowledgements kept back.
@@ -317,12 +318,21 @@ impl Lab {
     }
 }
 
+/// Whether a process lives; a zombie does not.
+pub fn is_alive(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest.chars().next());
+    !matches!(state, None | Some(Some('Z' | 'X')))
+}
+
 /// What the instance has on the host, beside files in its state directory.
 pub fn traces(config: &NodeConfig) -> String {
     let state = config.state_dir.to_string_lossy().into_owned();
     let id = honmaru_network::InstanceId::of(&config.state_dir);
     let mounts = std::fs::read_to_string("/proc/thread-self/mountinfo").expect("mounts");
-    let cgroups = run("find", &["/sys/fs/cgroup", "-name", &format!("honmaru-{id}*")]);
+    // Others' cgroups come and go while it looks.
+    let name = format!("honmaru-{id}*");
+    let cgroups = run("find", &["/sys/fs/cgroup", "-ignore_readdir_race", "-name", &name]);
     let mut shims = String::new();
     for entry in std::fs::read_dir("/proc").expect("proc").flatten() {
         let command = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
@@ -443,6 +453,7 @@ fn note(seen: &Mutex<Seen>, message: FromNode) -> Option<ToNode> {
             place.2 = error;
         }
         FromNode::Stale { generation_seen } => seen.stale.push(generation_seen),
+        FromNode::Usage(report) => seen.usage.push(*report),
     }
     None
 }
@@ -556,6 +567,7 @@ pub fn task(lab: &Lab, n: u8, script: &str) -> TaskSpec {
             egress: true,
             published: Vec::new(),
         }),
+        service: Some("shop".to_owned()),
         task_role: true,
         containers: vec![container(lab, "main", script)],
         volumes: Vec::new(),
@@ -592,7 +604,8 @@ pub fn container(lab: &Lab, name: &str, script: &str) -> ContainerSpec {
         mounts: Vec::new(),
         depends_on: Vec::new(),
         start_timeout_s: None,
-        stop_timeout_s: 5,
+        // Only what ignores SIGTERM waits for it; a busy machine may take seconds to run a trap.
+        stop_timeout_s: 30,
         health_check: None,
         ports: Vec::new(),
         log: LogTarget::Stream {

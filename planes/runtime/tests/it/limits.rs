@@ -166,7 +166,8 @@ async fn containers_see_their_own_limits_and_shares() {
 #[tokio::test]
 async fn stats_count_what_was_used() {
     let world = World::new();
-    let script = "head -c 8000000 /dev/zero > /dev/shm/x; echo done; sleep 1000";
+    let script = "head -c 8000000 /dev/zero > /dev/shm/x; dd if=/dev/zero of=/written bs=4096 count=64 2>/dev/null; \
+                  echo done; sleep 1000";
     let limits = ContainerLimits {
         memory_bytes: Some(64 * MIB),
         ..ContainerLimits::default()
@@ -185,7 +186,7 @@ async fn stats_count_what_was_used() {
     wait_until("the script", || output(&task, "c").stdout == "done\n").await;
     let status = status_is(&task, "running", |_| true).await;
     let stats = wait_for("statistics", || {
-        std::future::ready(task.stats(&status).get("c").copied())
+        std::future::ready(task.stats(&status).get("c").cloned())
     })
     .await;
     assert!(
@@ -193,4 +194,9 @@ async fn stats_count_what_was_used() {
         "{stats:?}"
     );
     assert_eq!(stats.memory_limit_bytes, Some(64 * MIB));
+    assert!(stats.cpu_user_ns + stats.cpu_system_ns > 0, "{stats:?}");
+    assert!(stats.memory_stat.len() > 5, "{stats:?}");
+    // `dd` has ended; its counters are its parent's now.
+    let written: u64 = stats.io.iter().map(|device| device.write_bytes).sum();
+    assert!(written >= 64 * 4_096, "{stats:?}");
 }

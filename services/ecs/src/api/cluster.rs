@@ -1,9 +1,11 @@
 //! Clusters and their capacity providers.
 
 use super::find;
+use super::settings::{check_insights, effective_setting};
 use super::tags::{check_tags, tags_answer};
 use crate::error::{cluster_not_found, invalid};
 use crate::input::{Input, refuse};
+use crate::insights::SETTING as INSIGHTS;
 use crate::model::{
     CapacityProviderStrategyItem, Cluster, LastStatus, Node, Service, ServiceStatus, Tag, Task, node_scope,
 };
@@ -46,7 +48,7 @@ pub(super) fn create(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value
         name: name.clone(),
         active: true,
         created_at: tx.now(),
-        settings: settings.unwrap_or_else(|| vec![("containerInsights".to_owned(), "disabled".to_owned())]),
+        settings: settings.unwrap_or_else(|| vec![(INSIGHTS.to_owned(), effective_setting(tx, call, INSIGHTS))]),
         configuration: input.value("configuration").cloned(),
         capacity_providers: providers,
         default_capacity_provider_strategy: strategy,
@@ -182,14 +184,10 @@ fn settings(input: &Input) -> Result<Option<Vec<(String, String)>>, ApiError> {
     for item in items {
         let of = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (name, value) = (of("name"), of("value"));
-        if name != "containerInsights" || !["enabled", "disabled", "enhanced"].contains(&value.as_str()) {
-            return Err(invalid(
-                "Invalid cluster setting: containerInsights with enabled, disabled or enhanced is allowed.",
-            ));
+        if name != INSIGHTS {
+            return Err(invalid("Invalid cluster setting: containerInsights is allowed."));
         }
-        if value != "disabled" {
-            return Err(crate::error::unsupported("Container Insights"));
-        }
+        check_insights(&value)?;
         settings.push((name, value));
     }
     Ok(Some(settings))

@@ -1,7 +1,8 @@
 //! Account settings. The long ARN formats are always on, as in every AWS account of today.
 
-use crate::error::invalid;
+use crate::error::{invalid, unsupported};
 use crate::input::Input;
+use crate::insights::SETTING as INSIGHTS;
 use crate::model::AccountSetting;
 use honmaru_base::ApiError;
 use honmaru_machine::{Call, State, Tx};
@@ -43,7 +44,9 @@ fn write(tx: &mut Tx<'_>, call: &Call, input: &Input, principal: &str) -> Result
         .iter()
         .find(|(known, _)| *known == name)
         .map(|(_, value)| *value);
-    if default != Some(value) {
+    if name == INSIGHTS {
+        check_insights(value)?;
+    } else if default != Some(value) {
         // Each other value would switch on what is not there, or off what cannot be.
         return Err(invalid(format!(
             "Setting '{name}' can not have the value '{value}' in Honmaru."
@@ -68,6 +71,33 @@ pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value
         .unwrap_or_else(|| call.principal.arn.clone());
     tx.delete::<AccountSetting>(&call.scope, &format!("{principal}|{name}"));
     Ok(json!({ "setting": { "name": name, "value": "", "principalArn": principal } }))
+}
+
+/// The value of a setting that counts for whoever calls: its own, the account's, AWS's.
+pub(super) fn effective_setting(state: &State, call: &Call, name: &str) -> String {
+    let row = |principal: &str| state.get::<AccountSetting>(&call.scope, &format!("{principal}|{name}"));
+    let default = SETTINGS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| *value);
+    row(&call.principal.arn).or_else(|| row(&root(call))).map_or_else(
+        || default.unwrap_or_default().to_owned(),
+        |setting| setting.value.clone(),
+    )
+}
+
+/// The values of `containerInsights`: of a cluster, and of an account. Task and container metrics of `enhanced` have
+/// events of their own, which nobody would write here.
+pub(super) fn check_insights(value: &str) -> Result<(), ApiError> {
+    match value {
+        "enabled" | "disabled" => Ok(()),
+        "enhanced" => Err(unsupported(
+            "Container Insights with enhanced observability (containerInsights=enhanced; use enabled)",
+        )),
+        _ => Err(invalid(
+            "Invalid value for containerInsights: enabled, disabled or enhanced is allowed.",
+        )),
+    }
 }
 
 /// ListAccountSettings.

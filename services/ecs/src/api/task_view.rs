@@ -9,6 +9,10 @@ use honmaru_machine::State;
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
 
+/// The attribute of a task with a port that cannot be reached.
+const LISTENING_ATTRIBUTE: &str = "honmaru.listening";
+const ATTRIBUTE_CHARACTERS_MAX: usize = 128;
+
 /// Whether tags are part of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tags {
@@ -26,7 +30,7 @@ pub(super) fn view(state: &State, scope: &Scope, task: &Task, tags: Tags) -> Val
         .collect();
     let mut answer = json!({
         "attachments": attachments(scope, task),
-        "attributes": [{ "name": "ecs.cpu-architecture", "value": "x86_64" }],
+        "attributes": attributes(task),
         "clusterArn": cluster_arn(scope, &task.cluster),
         "containers": containers,
         "createdAt": task.created_at.as_epoch_s(),
@@ -92,6 +96,29 @@ pub(super) fn view(state: &State, scope: &Scope, task: &Task, tags: Tags) -> Val
         insert_some(overrides, "executionRoleArn", text(&task.overrides.execution_role_arn));
     }
     answer
+}
+
+/// AWS's attribute, and ours while a declared port cannot be reached: what the task listens on instead. That is how
+/// `honmaru deploy` knows.
+fn attributes(task: &Task) -> Value {
+    let mut attributes = vec![json!({ "name": "ecs.cpu-architecture", "value": "x86_64" })];
+    let mut listening = String::new();
+    for listener in &task.listening {
+        let address = if listener.loopback { "127.0.0.1" } else { "0.0.0.0" };
+        let next = format!("{address}:{}", listener.port);
+        // Ref: ECS `Attribute.value`: 128 characters.
+        if listening.len() + 1 + next.len() > ATTRIBUTE_CHARACTERS_MAX {
+            break;
+        }
+        if !listening.is_empty() {
+            listening.push(' ');
+        }
+        listening.push_str(&next);
+    }
+    if !listening.is_empty() {
+        attributes.push(json!({ "name": LISTENING_ATTRIBUTE, "value": listening }));
+    }
+    Value::Array(attributes)
 }
 
 /// The name by which EC2 shows an interface. Ref: EC2 user guide: us-east-1 has its own domain.

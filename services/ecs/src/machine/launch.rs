@@ -141,6 +141,7 @@ pub fn launch(tx: &mut Tx<'_>, scope: &Scope, launch: Launch) -> String {
         execution_stopped_at: None,
         stopped_at: None,
         protected_until: None,
+        listening: Vec::new(),
     };
     tx.put(scope, &id, task);
     id

@@ -82,6 +82,7 @@ fn observe(task: &mut Task, now: Time, seen: &TaskObserved) {
     task.observed = true;
     task.pull_started_at = seen.pull_started_at.or(task.pull_started_at);
     task.pull_stopped_at = seen.pull_stopped_at.or(task.pull_stopped_at);
+    task.listening.clone_from(&seen.listening);
     for container in &seen.containers {
         observe_container(task, container);
     }

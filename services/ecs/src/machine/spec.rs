@@ -68,6 +68,7 @@ pub fn task_spec(state: &State, scope: &Scope, task: &Task) -> Option<TaskSpec> 
             egress: interface.egress,
             published: Vec::new(),
         }),
+        service: task.service.clone(),
         task_role: task.overrides.task_role_arn.is_some() || definition.task_role_arn.is_some(),
         containers: definition
             .containers

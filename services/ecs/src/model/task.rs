@@ -2,7 +2,7 @@
 
 use super::{AwsVpcConfiguration, KeyValue, Tag};
 use honmaru_base::Time;
-use honmaru_contract::node::{Health, ImageSource};
+use honmaru_contract::node::{Health, ImageSource, Listener};
 use honmaru_machine::Resource;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -164,6 +164,9 @@ pub struct Task {
     /// Until when scale-in and deployments spare it (UpdateTaskProtection).
     #[serde(default)]
     pub protected_until: Option<Time>,
+    /// What it listens on while a port that it declares cannot be reached.
+    #[serde(default)]
+    pub listening: Vec<Listener>,
 }
 
 impl Task {

@@ -5,7 +5,7 @@
 
 use honmaru_base::{ApiError, Rng, Scope, SeededRng, Time};
 use honmaru_contract::node::{
-    ContainerObserved, ContainerPhase, Health, NodeObserved, StopReason, TaskGoal, TaskObserved, TaskPhase,
+    ContainerObserved, ContainerPhase, Health, Listener, NodeObserved, StopReason, TaskGoal, TaskObserved, TaskPhase,
 };
 use honmaru_ecs::{Interface, LastStatus, TargetState, Task};
 use honmaru_machine::{Call, Handler, Operation, Principal, PrincipalKind, Reconciler, Record, Resource, State, Tx};
@@ -240,6 +240,15 @@ impl Lab {
 
     /// The node reports a phase of a task, with its containers to match.
     pub fn report(&mut self, id: &str, phase: TaskPhase, health: Health) {
+        self.report_all(id, phase, health, Vec::new());
+    }
+
+    /// A running task's node reports what it listens on.
+    pub fn report_listening(&mut self, id: &str, listening: Vec<Listener>) {
+        self.report_all(id, TaskPhase::Running, Health::Unknown, listening);
+    }
+
+    fn report_all(&mut self, id: &str, phase: TaskPhase, health: Health, listening: Vec<Listener>) {
         let Some(task) = self.state.get::<Task>(&Self::scope(), id).cloned() else {
             return;
         };
@@ -274,6 +283,7 @@ impl Lab {
             pull_started_at: Some(self.now),
             pull_stopped_at: Some(self.now),
             silent_ports: Vec::new(),
+            listening,
         };
         self.tx(|tx| honmaru_ecs::observe_task(tx, &seen));
         self.settle();

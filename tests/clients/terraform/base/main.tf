@@ -71,7 +71,7 @@ resource "aws_ecs_cluster" "main" {
   name = "tf"
   setting {
     name  = "containerInsights"
-    value = "disabled"
+    value = "enabled"
   }
 }
 
