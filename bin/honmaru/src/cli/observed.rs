@@ -2,6 +2,7 @@
 
 use super::app::{App, CLUSTER};
 use super::client::{Client, ECS, ELBV2};
+use super::rollout::LISTENING_ATTRIBUTE;
 use serde_json::{Value, json};
 
 /// Tasks that one call describes. Ref: ECS `DescribeTasks`.
@@ -108,6 +109,8 @@ pub struct Task {
     pub exit_code: Option<i64>,
     /// The reason of the first container that has one.
     pub container_reason: Option<String>,
+    /// What it listens on, while a port that it declares cannot be reached: `0.0.0.0:9999 127.0.0.1:8080`.
+    pub listening: Option<String>,
 }
 
 impl Task {
@@ -224,6 +227,9 @@ fn read_task(raw: &Value) -> Task {
         stopped_reason: some_text(&raw["stoppedReason"]),
         exit_code: containers().find_map(|container| container["exitCode"].as_i64()),
         container_reason: containers().find_map(|container| some_text(&container["reason"])),
+        listening: list(&raw["attributes"])
+            .find(|attribute| attribute["name"] == LISTENING_ATTRIBUTE)
+            .and_then(|attribute| some_text(&attribute["value"])),
     }
 }
 
@@ -354,7 +360,10 @@ mod tests {
             "taskArn": "arn:aws:ecs:us-east-1:000000000000:task/default/0123456789abcdef",
             "lastStatus": "STOPPED", "desiredStatus": "STOPPED", "stopCode": "EssentialContainerExited",
             "containers": [{ "exitCode": 3, "networkInterfaces": [{ "privateIpv4Address": "172.31.0.4" }] }],
+            "attributes": [{ "name": "ecs.cpu-architecture", "value": "x86_64" },
+                { "name": "honmaru.listening", "value": "127.0.0.1:8080" }],
         }));
+        assert_eq!(task.listening.as_deref(), Some("127.0.0.1:8080"));
         assert_eq!(
             (task.short(), task.exit_code, task.address.as_deref()),
             ("01234567", Some(3), Some("172.31.0.4"))

@@ -244,24 +244,6 @@ impl Channel {
         self.waiting.take()
     }
 
-    /// Collects what the command says on standard output, up to a limit, until it ends.
-    pub async fn collect(mut self, bytes_max: usize) -> anyhow::Result<Vec<u8>> {
-        let mut said = Vec::new();
-        let mut event = self.first();
-        loop {
-            match event.take() {
-                Some(Event::Output(bytes)) => said.extend(bytes),
-                Some(Event::Closed(_)) => return Ok(said),
-                Some(Event::StdErr(_) | Event::ExitCode(_)) | None => {}
-            }
-            if said.len() > bytes_max {
-                bail!("the command says more than {bytes_max} bytes");
-            }
-            let frame = self.frame().await?;
-            event = self.event(frame).await?;
-        }
-    }
-
     /// Hands the pieces of `input` to the command and prints what it says until it ends. Where the endpoint gave the
     /// command a terminal all the same, line ends are made those of a pipe.
     pub async fn relay(mut self, mut input: mpsc::Receiver<Vec<u8>>) -> anyhow::Result<Ended> {

@@ -21,8 +21,6 @@ use tokio::sync::mpsc;
 const EXIT_NOT_FOUND: u8 = 127;
 /// Bytes of a pipe that go in one message: as many of them may wait for a slow command as of small ones.
 const PIECE_BYTES: usize = 32 * 1024;
-/// Output of a command that is not for the user.
-const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
 /// The options of `honmaru exec`.
 #[derive(Debug, clap::Args)]
@@ -100,14 +98,6 @@ async fn begin(client: &Client, app: &App, task: &str, command: &[String], termi
             .with_context(|| format!("ECS does not say `{name}`"))
     };
     Channel::open(text("streamUrl")?, text("tokenValue")?, client.ca.as_deref(), terminal).await
-}
-
-/// What a command in a task says on its standard output.
-pub async fn output_of(client: &Client, app: &App, task: &str, command: &[String]) -> anyhow::Result<Vec<u8>> {
-    begin(client, app, task, command, false)
-        .await?
-        .collect(OUTPUT_BYTES_MAX)
-        .await
 }
 
 fn explained(error: anyhow::Error, app: &App) -> anyhow::Error {

@@ -5,6 +5,7 @@ mod judge;
 mod listening;
 
 pub use judge::{Goal, RolledOut, state as task_state};
+pub use listening::ATTRIBUTE as LISTENING_ATTRIBUTE;
 
 use super::app::App;
 use super::client::{Client, ECS, ELBV2};
@@ -75,11 +76,6 @@ pub async fn watch(client: &Client, app: &App, goal: &Goal, step: &StepHandle<'_
             Verdict::Done(rolled) => return Ok(Watched::Done(rolled)),
             Verdict::LacksPath => return Ok(Watched::LacksPath),
             Verdict::Failed(cause) => return Err(fail(client, app, goal, cause, Some(&service), &tasks).await),
-        }
-        for task in judge::refusing(goal, &mut memory, &look) {
-            if let Some(open) = listening::in_task(client, app, &task).await {
-                memory.listens(&task, open);
-            }
         }
         if Instant::now() > deadline {
             let cause = Cause::Slow {
