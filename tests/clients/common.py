@@ -27,7 +27,7 @@ PAUSE_S = 0.1
 def client(service, **credentials):
     """A client of a service; `credentials` are those of STS or of CreateAccessKey in boto3's words."""
     config = botocore.config.Config(
-        connect_timeout=5, read_timeout=30, retries={"max_attempts": 0}
+        connect_timeout=30, read_timeout=60, retries={"max_attempts": 0}
     )
     return boto3.client(service, config=config, region_name=REGION, endpoint_url=ENDPOINT, **credentials)
 
@@ -44,7 +44,9 @@ def keys(answer):
 
 
 def wait(what, limit_s, condition):
-    """Waits until a condition yields something true, and returns that."""
+    """Waits until a condition yields something true, and returns that. The limit is one for a quiet machine: whoever
+    waits in vain waits for a minute at least."""
+    limit_s = max(limit_s, 60)
     deadline = time.monotonic() + limit_s
     while True:
         found = condition()
@@ -88,7 +90,7 @@ def send(url, body=None, headers=None, method="GET", mangle=None):
         mangle(headers)
     request = urllib.request.Request(url, data=body, headers=headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, dict(answer.headers.items()), answer.read()
     except urllib.error.HTTPError as error:
         return error.code, dict(error.headers.items()), error.read()

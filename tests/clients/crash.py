@@ -23,7 +23,7 @@ BROKEN = (ConnectionError, http.client.HTTPException, TimeoutError)
 
 class Client:
     def __init__(self):
-        self.connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=20)
+        self.connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
 
     def call(self, method, path, body=None, headers=None):
         """Status, headers, body."""

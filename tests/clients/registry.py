@@ -161,7 +161,7 @@ def lifecycle():
           lifecyclePolicyText=json.dumps({"rules": [{"rulePriority": 0}]}).ljust(100))
     ecr.start_lifecycle_policy_preview(repositoryName="app")
     ecr.get_waiter("lifecycle_policy_preview_complete").wait(
-        repositoryName="app", WaiterConfig={"Delay": 1, "MaxAttempts": 10})
+        repositoryName="app", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     preview = ecr.get_lifecycle_policy_preview(repositoryName="app")
     assert preview["previewResults"] == [], preview
     ecr.delete_lifecycle_policy(repositoryName="app")

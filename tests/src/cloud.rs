@@ -11,18 +11,18 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// How long `honmaru up` may take until the endpoint answers.
-const UP_TIMEOUT: Duration = Duration::from_secs(30);
+const UP_TIMEOUT: Duration = Duration::from_secs(90);
 /// How long one run of a client may take.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(150);
 /// How long `honmaru destroy` may take.
-const DESTROY_TIMEOUT: Duration = Duration::from_secs(60);
+const DESTROY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a process may take to end once it was asked to.
-const END_TIMEOUT: Duration = Duration::from_secs(20);
+const END_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a test with a cloud may take: less than `.config/nextest.toml` allows, so that the test cleans up itself.
 const TEST_TIMEOUT: Duration = Duration::from_secs(460);
 /// Lines of each role's log that a failed test shows.
@@ -86,8 +86,18 @@ fn aws() -> PathBuf {
     }
 }
 
+/// A port that nobody listens on. None that the kernel gives to whoever asks for any: those go to others while the cloud
+/// starts, and while a role of it is away.
 fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let own = 12_000 + u16::try_from(std::process::id() % 1_000)? * 20;
+    for _ in 0..200 {
+        let port = own + TAKEN.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port is free from {own} on")
 }
 
 impl Cloud {

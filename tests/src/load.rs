@@ -13,7 +13,7 @@ const CLIENTS: usize = 4;
 /// The pause between two requests of one client.
 const PAUSE: Duration = Duration::from_millis(5);
 /// How long an answer may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
 struct Shared {

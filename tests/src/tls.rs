@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// How long openssl may take.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Makes a certificate for `localhost` and 127.0.0.1 that is its own authority, and its key: what people make for one
 /// machine. Both as PEM; valid for two days.

@@ -14,11 +14,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 /// How long one command of a client may take.
-const TOOL_TIMEOUT: Duration = Duration::from_secs(60);
+const TOOL_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a daemon may take until it answers.
-const DAEMON_TIMEOUT: Duration = Duration::from_secs(40);
+const DAEMON_TIMEOUT: Duration = Duration::from_secs(90);
 /// How long a process may take to end once it was asked to.
-const END_TIMEOUT: Duration = Duration::from_secs(20);
+const END_TIMEOUT: Duration = Duration::from_secs(60);
 /// The clients that are told to speak plain HTTP.
 const PLAIN: &str = "--tls-verify=false";
 

@@ -10,7 +10,7 @@ use std::process::Output;
 use std::time::Duration;
 
 /// How long one run of terraform may take.
-const TERRAFORM_TIMEOUT: Duration = Duration::from_secs(120);
+const TERRAFORM_TIMEOUT: Duration = Duration::from_secs(240);
 
 /// The directory of provider plugins: `HONMARU_TERRAFORM_PLUGINS`, else where the machine has them.
 fn plugins() -> Option<PathBuf> {
@@ -52,7 +52,7 @@ fn terraform() -> Result<()> {
     let service = work.stack("service")?;
     phase("the service stack: apply", || work.apply(&service, &[&variable]))?;
     phase("it serves", || {
-        wait_until("the service answers", Duration::from_secs(20), || {
+        wait_until("the service answers", Duration::from_secs(60), || {
             let (status, body) = cloud.http(cloud.http_port, "tf-web.localhost", "/")?;
             ensure!(status == 200 && body.starts_with("ip-"), "status {status}: {body}");
             let (status, body) = cloud.http(cloud.http_port, "tf-web.localhost", "/teapot")?;
@@ -76,7 +76,7 @@ fn terraform() -> Result<()> {
     let changed = [variable.as_str(), "-var=step=2"];
     phase("the service stack: a change", || work.apply(&service, &changed))?;
     phase("the change serves", || {
-        wait_until("the rule has its new answer", Duration::from_secs(20), || {
+        wait_until("the rule has its new answer", Duration::from_secs(60), || {
             let (status, body) = cloud.http(cloud.http_port, "tf-web.localhost", "/teapot")?;
             ensure!(status == 418 && body == "tipped over", "status {status}: {body}");
             let (status, body) = cloud.http(cloud.http_port, "tf-web.localhost", "/")?;

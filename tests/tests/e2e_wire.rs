@@ -63,7 +63,7 @@ fn kill_among_writes(cloud: &Cloud) -> Result<()> {
     let before = cloud.role_pid("control")?;
     let written = std::thread::scope(|scope| -> Result<_> {
         let writer = scope.spawn(|| cloud.python("wire.py", &["write_and_crash", "20000"]));
-        let killed = wait_until("the writer writes", Duration::from_secs(30), || {
+        let killed = wait_until("the writer writes", Duration::from_secs(90), || {
             ensure!(go.exists(), "it has not begun");
             Ok(())
         });

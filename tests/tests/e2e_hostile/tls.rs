@@ -25,13 +25,13 @@ pub fn tls() -> Result<()> {
             "-sS",
             "--ipv4",
             "--max-time",
-            "10",
+            "60",
             "-w",
             " %{http_version} %{http_code}",
             "--cacert",
             &cert,
         ]);
-        let done = bounded(curl.args(arguments).arg(url), Duration::from_secs(20))?;
+        let done = bounded(curl.args(arguments).arg(url), Duration::from_secs(90))?;
         ensure!(done.status.success(), "{}", text(&done.stderr));
         Ok(text(&done.stdout).replace('\n', ""))
     };
@@ -106,7 +106,7 @@ pub fn tls() -> Result<()> {
             .env("AWS_ENDPOINT_URL", format!("https://localhost:{}", cloud.port))
             .env("AWS_CA_BUNDLE", &other)
             .arg("ps");
-        let refused = bounded(&mut honmaru, Duration::from_secs(30))?;
+        let refused = bounded(&mut honmaru, Duration::from_secs(90))?;
         let said = text(&refused.stderr);
         ensure!(!refused.status.success() && said.contains("not believed"), "{said}");
         Ok(())
