@@ -18,7 +18,7 @@ pub use policy::{
     CallContext, Caller, CallerKind, Context, Decision, Denied, Effect, Layer, POLICY_DOCUMENT_BYTES_MAX, Place,
     Policies, Policy, PolicyError, PolicyKind, Request, cached_policy, evaluate, matches_pattern, statement_places,
 };
-pub use session::{SEALING_KEY_BYTES, Sealer, Session, SessionError};
+pub use session::{FederatedUser, SEALING_KEY_BYTES, Sealer, Session, SessionError};
 pub use sigv4::{
     AuthError, AuthErrorKind, Credentials, EXPIRES_S_MAX, KeyCache, Placement, Presented, ProtocolFamily,
     SESSION_TOKEN_BYTES_MAX, Signed, canonical_request, parse, presign, sign, verify,

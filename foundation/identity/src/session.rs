@@ -4,11 +4,13 @@
 //! Ref: IAM User Guide, "Temporary security credentials in IAM".
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
 use honmaru_base::{AccountId, Rng, Time};
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 
 use crate::SESSION_TOKEN_BYTES_MAX;
 
@@ -38,7 +40,7 @@ pub struct Session {
     /// The role session's name, or nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_name: Option<String>,
-    /// The user's name, for GetSessionToken.
+    /// The user's name, for GetSessionToken and GetFederationToken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_name: Option<String>,
     /// Session tags.
@@ -59,10 +61,23 @@ pub struct Session {
     /// The OIDC provider that the identity came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub federated_provider: Option<String>,
+    /// The federated user, for GetFederationToken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub federated_user: Option<FederatedUser>,
     /// When it was issued.
     pub issued_at: Time,
     /// When it ends.
     pub expires_at: Time,
+}
+
+/// Whom GetFederationToken made a session for. [`Session::user_name`] is the user that asked; nothing for root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FederatedUser {
+    /// The federated user's name.
+    pub name: String,
+    /// The unique id of the user that asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
 }
 
 impl std::fmt::Debug for Session {
@@ -79,14 +94,55 @@ impl std::fmt::Debug for Session {
 #[error("the session token is invalid")]
 pub struct SessionError;
 
-/// Seals and opens session tokens with one key.
+/// Seals and opens what only this installation may read, with one key: session tokens, and messages.
 #[derive(Clone)]
-pub struct Sealer(XChaCha20Poly1305);
+pub struct Sealer {
+    cipher: XChaCha20Poly1305,
+    /// For nonces that follow from their message.
+    nonce_key: [u8; SEALING_KEY_BYTES],
+}
 
 impl Sealer {
     /// A sealer with a key of [`SEALING_KEY_BYTES`] random bytes.
     pub fn new(key: &[u8; SEALING_KEY_BYTES]) -> Self {
-        Self(XChaCha20Poly1305::new(key.into()))
+        Self {
+            cipher: XChaCha20Poly1305::new(key.into()),
+            nonce_key: mac(key, &[b"honmaru message nonce 1"]),
+        }
+    }
+
+    /// A message that only this key opens, and only for the same `subject`: never as a session token or for another
+    /// subject. The nonce follows from both, so that no randomness is needed; equal messages look equal.
+    pub fn seal_message(&self, subject: &str, message: &[u8]) -> Option<String> {
+        let length = u64::try_from(subject.len()).ok()?.to_be_bytes();
+        let digest = mac(&self.nonce_key, &[&length, subject.as_bytes(), message]);
+        let nonce = digest.get(..NONCE_BYTES)?;
+        let aad = message_context(subject);
+        let payload = Payload {
+            msg: message,
+            aad: &aad,
+        };
+        let sealed = self.cipher.encrypt(XNonce::from_slice(nonce), payload).ok()?;
+        let mut text = Vec::with_capacity(1 + NONCE_BYTES + sealed.len());
+        text.push(VERSION);
+        text.extend_from_slice(nonce);
+        text.extend_from_slice(&sealed);
+        Some(URL_SAFE_NO_PAD.encode(text))
+    }
+
+    /// The message of [`Sealer::seal_message`] for that subject.
+    pub fn open_message(&self, subject: &str, text: &str) -> Result<Vec<u8>, SessionError> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| SessionError)?;
+        let (version, rest) = bytes.split_first().ok_or(SessionError)?;
+        let (nonce, sealed) = rest.split_at_checked(NONCE_BYTES).ok_or(SessionError)?;
+        if *version != VERSION {
+            return Err(SessionError);
+        }
+        let aad = message_context(subject);
+        let payload = Payload { msg: sealed, aad: &aad };
+        self.cipher
+            .decrypt(XNonce::from_slice(nonce), payload)
+            .map_err(|_| SessionError)
     }
 
     /// A token that only this key opens. Nothing when the session is too large for a token.
@@ -95,7 +151,7 @@ impl Sealer {
         rng.fill(&mut nonce);
         let plain = serde_json::to_vec(session).ok()?;
         let sealed = self
-            .0
+            .cipher
             .encrypt(
                 XNonce::from_slice(&nonce),
                 Payload {
@@ -123,7 +179,7 @@ impl Sealer {
         }
         let (nonce, sealed) = rest.split_at(NONCE_BYTES);
         let plain = self
-            .0
+            .cipher
             .decrypt(
                 XNonce::from_slice(nonce),
                 Payload {
@@ -134,6 +190,19 @@ impl Sealer {
             .map_err(|_| SessionError)?;
         serde_json::from_slice(&plain).map_err(|_| SessionError)
     }
+}
+
+fn message_context(subject: &str) -> Vec<u8> {
+    [b"honmaru message 1\0", subject.as_bytes()].concat()
+}
+
+fn mac(key: &[u8; SEALING_KEY_BYTES], parts: &[&[u8]]) -> [u8; SEALING_KEY_BYTES] {
+    // HMAC takes keys of every length.
+    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key).expect("every length is a key");
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
 }
 
 #[cfg(test)]
@@ -157,6 +226,7 @@ mod tests {
             policy_arns: vec![],
             source_identity: None,
             federated_provider: None,
+            federated_user: None,
             issued_at: Time::from_ms(1),
             expires_at: Time::from_ms(2),
         }
@@ -180,5 +250,30 @@ mod tests {
             assert_eq!(sealer.open(bad), Err(SessionError));
         }
         assert!(!format!("{:?}", session()).contains("secret"));
+    }
+
+    #[test]
+    fn a_message_opens_for_its_subject_only_and_is_no_token() {
+        let sealer = Sealer::new(&[1; 32]);
+        let text = sealer.seal_message("111122223333", b"why").unwrap();
+        assert_eq!(sealer.open_message("111122223333", &text), Ok(b"why".to_vec()));
+        assert_eq!(sealer.open_message("444455556666", &text), Err(SessionError));
+        assert_eq!(
+            Sealer::new(&[2; 32]).open_message("111122223333", &text),
+            Err(SessionError)
+        );
+        assert_ne!(sealer.seal_message("111122223333", b"how").unwrap()[2..30], text[2..30]);
+        // A token would tell its secret if it could be opened as a message.
+        let token = sealer.seal(&session(), &mut SeededRng::from_u64(7)).unwrap();
+        let token = STANDARD.decode(token).unwrap();
+        assert_eq!(
+            sealer.open_message("111122223333", &URL_SAFE_NO_PAD.encode(&token)),
+            Err(SessionError)
+        );
+        let message = URL_SAFE_NO_PAD.decode(&text).unwrap();
+        assert_eq!(sealer.open(&STANDARD.encode(message)), Err(SessionError));
+        for bad in ["", "AQ", "é", "AQ==", &text[..40]] {
+            assert_eq!(sealer.open_message("111122223333", bad), Err(SessionError), "{bad}");
+        }
     }
 }

@@ -37,6 +37,7 @@ fn kind(name: &str) -> CallerKind {
         "Root" => CallerKind::Root,
         "User" => CallerKind::User,
         "AssumedRole" => CallerKind::AssumedRole,
+        "FederatedUser" => CallerKind::FederatedUser,
         "Service" => CallerKind::Service,
         "Federated" => CallerKind::Federated,
         "Anonymous" => CallerKind::Anonymous,

@@ -26,6 +26,13 @@ pub enum PrincipalKind {
         /// The session's name.
         session: String,
     },
+    /// A federated user of STS's GetFederationToken.
+    FederatedUser {
+        /// The federated user's name.
+        name: String,
+        /// The IAM user that asked for the token and whose policies bound it; nothing for the root user.
+        user: Option<String>,
+    },
     /// A federated or web identity before it assumes a role, and calls that need no signature.
     Anonymous,
 }

@@ -90,6 +90,7 @@ enum Kind {
     Root,
     User { name: String },
     Role { role: String, session: String },
+    Federated { name: String, user: Option<String> },
     Anonymous,
 }
 
@@ -225,6 +226,7 @@ impl Identity {
             PrincipalKind::Root => Kind::Root,
             PrincipalKind::User { name } => Kind::User { name },
             PrincipalKind::AssumedRole { role, session } => Kind::Role { role, session },
+            PrincipalKind::FederatedUser { name, user } => Kind::Federated { name, user },
             PrincipalKind::Anonymous => Kind::Anonymous,
         };
         Self {
@@ -246,6 +248,7 @@ impl From<Identity> for Principal {
             Kind::Root => PrincipalKind::Root,
             Kind::User { name } => PrincipalKind::User { name },
             Kind::Role { role, session } => PrincipalKind::AssumedRole { role, session },
+            Kind::Federated { name, user } => PrincipalKind::FederatedUser { name, user },
             Kind::Anonymous => PrincipalKind::Anonymous,
         };
         Self {

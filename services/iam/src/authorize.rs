@@ -1,6 +1,7 @@
 //! Whether a call is allowed: the principal's policies, the resource's and the session's, evaluated on every call.
 
-use crate::machine::{identity_policies, role_of_name};
+use crate::machine::{identity_policies, role_of_name, user_of_name};
+use crate::refusal;
 use honmaru_base::ApiError;
 use honmaru_identity::{
     AuthError, CallContext, Caller, CallerKind, Decision, Denied, Layer, Policies, ProtocolFamily, Request,
@@ -21,7 +22,13 @@ pub fn caller_parts<'a>(state: &'a State, principal: &'a Principal) -> CallerPar
         PrincipalKind::AssumedRole { role, .. } => {
             role_of_name(state, &principal.account, role).map(|role| role.entity.arn.as_str())
         }
-        PrincipalKind::Root | PrincipalKind::User { .. } | PrincipalKind::Anonymous => None,
+        PrincipalKind::FederatedUser { user: Some(user), .. } => {
+            user_of_name(state, &principal.account, user).map(|user| user.entity.arn.as_str())
+        }
+        PrincipalKind::FederatedUser { user: None, .. }
+        | PrincipalKind::Root
+        | PrincipalKind::User { .. }
+        | PrincipalKind::Anonymous => None,
     };
     CallerParts { principal, role_arn }
 }
@@ -35,6 +42,7 @@ impl CallerParts<'_> {
             PrincipalKind::Root => (CallerKind::Root, None),
             PrincipalKind::User { name } => (CallerKind::User, Some(name.as_str())),
             PrincipalKind::AssumedRole { .. } => (CallerKind::AssumedRole, None),
+            PrincipalKind::FederatedUser { .. } => (CallerKind::FederatedUser, None),
             PrincipalKind::Anonymous => return Caller::anonymous(),
         };
         Caller {
@@ -61,13 +69,7 @@ pub fn authorize(state: &State, call: &Call, accesses: &[Access], family: Protoc
     }
     let parts = caller_parts(state, &call.principal);
     let caller = parts.caller();
-    // Ref: STS API Reference, GetSessionToken: such a session, without a second factor, calls no IAM API and of STS
-    // only AssumeRole and GetCallerIdentity. AWS answers as if the token were invalid.
-    let user_session = caller.kind == CallerKind::User && caller.is_temporary;
-    let barred = |action: &str| {
-        action.starts_with("iam:") && action != "iam:PassRole" || action.starts_with("sts:") && !is_role_session(action)
-    };
-    if user_session && accesses.iter().any(|access| barred(&access.action)) {
+    if accesses.iter().any(|access| barred(&caller, &access.action)) {
         return Err(AuthError::unknown_key().to_api_error(family));
     }
     let denied = |access: &Access, resource: &str, decision| {
@@ -122,17 +124,48 @@ pub fn authorize(state: &State, call: &Call, accesses: &[Access], family: Protoc
                 resource_account,
                 context: &context,
                 // Only the trust policy lets anybody become a role.
-                resource_policy_required: is_role_session(&access.action),
+                resource_policy_required: is_role_session(&access.action) && !is_federated_user(resource),
             };
             match evaluate(&request, &policies) {
                 Decision::Allow => {}
                 decision @ (Decision::ExplicitDeny(_) | Decision::ImplicitDeny(_)) => {
-                    return Err(denied(access, resource, decision));
+                    let mut error = denied(access, resource, decision);
+                    if family == ProtocolFamily::Ec2
+                        && let Some(encoded) = refusal::seal(state, call, access, &request, &context, decision)
+                    {
+                        error.message.push_str(" Encoded authorization failure message: ");
+                        error.message.push_str(&encoded);
+                    }
+                    return Err(error);
                 }
             }
         }
     }
     Ok(())
+}
+
+/// What temporary credentials of users may not call, whatever the policies say; AWS answers as if the token were
+/// invalid. Ref: STS API Reference, GetSessionToken: such a session, without a second factor, calls no IAM API and of
+/// STS only AssumeRole and GetCallerIdentity; GetFederationToken: no IAM API, and of STS only GetCallerIdentity.
+fn barred(caller: &Caller<'_>, action: &str) -> bool {
+    // What no call is named after is a permission only.
+    let is_iam = action.starts_with("iam:") && action != "iam:PassRole";
+    let is_sts = action.starts_with("sts:");
+    match caller.kind {
+        CallerKind::User if caller.is_temporary => is_iam || is_sts && !is_role_session(action),
+        CallerKind::FederatedUser => is_iam || is_sts,
+        CallerKind::Root
+        | CallerKind::User
+        | CallerKind::AssumedRole
+        | CallerKind::Service
+        | CallerKind::Federated
+        | CallerKind::Anonymous => false,
+    }
+}
+
+/// Whether it is what GetFederationToken works on, which has no policy of its own.
+fn is_federated_user(resource: &str) -> bool {
+    resource.contains(":federated-user/")
 }
 
 fn is_role_session(action: &str) -> bool {

@@ -31,14 +31,16 @@ pub fn are_loopback_issuers_allowed(state: &State) -> bool {
     state.get::<LoopbackIssuers>(&installation(), "").is_some()
 }
 
-/// An issuer's URL as providers are kept by it: without scheme and trailing slashes. Nothing for a URL that no issuer
-/// may have: plain HTTP to somewhere else than this machine.
+/// An issuer's URL as providers are kept by it: without scheme, and otherwise as it is written, because it must be the
+/// `iss` of tokens letter by letter (Auth0's end with a slash, and so do their providers' ARNs and condition keys).
+/// Nothing for a URL that no issuer may have: plain HTTP to somewhere else than this machine.
 pub fn issuer_key(url: &str) -> Option<&str> {
     let rest = match url.strip_prefix("https://") {
         Some(rest) => rest,
         None => url.strip_prefix("http://").filter(|rest| is_loopback(rest))?,
     };
-    Some(rest.trim_end_matches('/')).filter(|key| !key.is_empty() && !key.contains(['?', '#']))
+    let has_host = !rest.trim_matches('/').is_empty() && !rest.starts_with('/');
+    Some(rest).filter(|key| has_host && !key.contains(['?', '#']))
 }
 
 /// Whether what follows `http://` names this machine.
@@ -60,7 +62,9 @@ mod tests {
     #[test]
     fn issuers_are_https_or_on_this_machine() {
         for (url, key) in [
-            ("https://token.example/a/", Some("token.example/a")),
+            ("https://token.example/a/", Some("token.example/a/")),
+            ("https://tenant.auth0.com/", Some("tenant.auth0.com/")),
+            ("https:///a", None),
             ("http://127.0.0.1:4000", Some("127.0.0.1:4000")),
             ("http://localhost:4000/x", Some("localhost:4000/x")),
             ("http://[::1]:4000", Some("[::1]:4000")),

@@ -12,7 +12,10 @@ mod issuer;
 mod machine;
 mod managed;
 mod model;
+mod refusal;
+mod sealing;
 mod tagged;
+mod trust;
 pub mod types;
 
 pub use api::operations;
@@ -24,7 +27,10 @@ pub use machine::{
 };
 pub use managed::{AwsManaged, aws_managed};
 pub use model::{AccessKey, Entity, Group, InstanceProfile, ManagedPolicy, OidcProvider, Role, User};
+pub use refusal::open_refusal;
+pub use sealing::{SealingKey, ensure_key, sealer};
 pub use tagged::tagged;
+pub use trust::{TrustedIds, trust_of};
 
 use honmaru_machine::State;
 
@@ -44,6 +50,8 @@ pub fn register(state: &mut State) {
     state.register::<model::AccountAlias>();
     state.register::<model::RoleDeletion>();
     state.register::<issuer::LoopbackIssuers>();
+    state.register::<SealingKey>();
+    state.register::<TrustedIds>();
 }
 
 #[cfg(test)]

@@ -115,43 +115,59 @@ pub struct PolicySources {
     pub boundary: Option<Arc<Policy>>,
 }
 
-/// The identity policies and the boundary of a principal. An error means that a stored document does not compile;
-/// the call must then be refused, because that document may deny it.
-pub fn identity_policies(state: &State, principal: &Principal) -> Result<PolicySources, PolicyError> {
+/// The policies of a principal as they are stored.
+#[derive(Debug, Default)]
+pub(crate) struct Documents<'a> {
+    pub(crate) identity: Vec<&'a str>,
+    pub(crate) boundary: Option<&'a str>,
+}
+
+/// The documents of the identity policies and of the boundary of a principal.
+pub(crate) fn documents<'a>(state: &'a State, principal: &Principal) -> Documents<'a> {
     let scope = scope_of(&principal.account);
-    let mut sources = PolicySources::default();
+    let mut documents = Documents::default();
     match &principal.kind {
-        PrincipalKind::User { name } => {
+        PrincipalKind::User { name } | PrincipalKind::FederatedUser { user: Some(name), .. } => {
             if let Some(user) = state.get::<User>(&scope, &key_of(name)) {
-                collect(state, &user.entity, &mut sources)?;
+                collect(state, &user.entity, &mut documents);
                 for group in user.groups.iter().filter_map(|key| state.get::<Group>(&scope, key)) {
-                    collect(state, &group.entity, &mut sources)?;
+                    collect(state, &group.entity, &mut documents);
                 }
             }
         }
         PrincipalKind::AssumedRole { role, .. } => {
             if let Some(role) = state.get::<Role>(&scope, &key_of(role)) {
-                collect(state, &role.entity, &mut sources)?;
+                collect(state, &role.entity, &mut documents);
             }
+        }
+        // Whoever root federates may do whatever the session's policies let through.
+        PrincipalKind::FederatedUser { user: None, .. } => {
+            documents.identity.extend(document_of(state, ADMINISTRATOR_POLICY));
         }
         PrincipalKind::Root | PrincipalKind::Anonymous => {}
     }
-    Ok(sources)
+    documents
 }
 
-fn collect(state: &State, entity: &Entity, sources: &mut PolicySources) -> Result<(), PolicyError> {
-    for document in entity.inline.values() {
-        sources.identity.push(cached_policy(document)?);
-    }
-    for document in entity.attached.iter().filter_map(|arn| document_of(state, arn)) {
-        sources.identity.push(cached_policy(document)?);
-    }
+fn collect<'a>(state: &'a State, entity: &'a Entity, documents: &mut Documents<'a>) {
+    documents.identity.extend(entity.inline.values().map(String::as_str));
+    let attached = entity.attached.iter().filter_map(|arn| document_of(state, arn));
+    documents.identity.extend(attached);
     if let Some(arn) = &entity.boundary {
         // A boundary that is gone allows nothing; DeletePolicy refuses to let that happen.
-        let document = document_of(state, arn).unwrap_or(r#"{"Version":"2012-10-17","Statement":[]}"#);
-        sources.boundary = Some(cached_policy(document)?);
+        documents.boundary = Some(document_of(state, arn).unwrap_or(r#"{"Version":"2012-10-17","Statement":[]}"#));
     }
-    Ok(())
+}
+
+/// The identity policies and the boundary of a principal. An error means that a stored document does not compile;
+/// the call must then be refused, because that document may deny it.
+pub fn identity_policies(state: &State, principal: &Principal) -> Result<PolicySources, PolicyError> {
+    let documents = documents(state, principal);
+    let identity = documents.identity.into_iter().map(cached_policy);
+    Ok(PolicySources {
+        identity: identity.collect::<Result<_, _>>()?,
+        boundary: documents.boundary.map(cached_policy).transpose()?,
+    })
 }
 
 /// Remembers when a key was used; not durable.

@@ -946,3 +946,72 @@ fn tags_of_instance_profiles_and_issuers_change() {
         "NoSuchEntityException"
     );
 }
+
+#[test]
+fn trust_is_in_whoever_had_the_name_when_it_was_given() {
+    let mut cloud = Cloud::new();
+    let shown = |cloud: &mut Cloud| {
+        let role = cloud.ok("GetRole", json!({"RoleName": "r"}));
+        let document = role["Role"]["AssumeRolePolicyDocument"].as_str().unwrap().to_owned();
+        document.replace("%22", "\"").replace("%3A", ":").replace("%2F", "/")
+    };
+    let first = cloud.ok("CreateUser", json!({"UserName": "ada"}));
+    let id = first["User"]["UserId"].as_str().unwrap().to_owned();
+    let arn = format!("arn:aws:iam::{ACCOUNT}:user/ada");
+    let document = trust(json!({"AWS": [arn, ACCOUNT]}));
+    cloud.ok(
+        "CreateRole",
+        json!({"RoleName": "r", "AssumeRolePolicyDocument": document}),
+    );
+    assert!(shown(&mut cloud).contains(&arn));
+    // Gone, made again, renamed: the policy means the first one.
+    cloud.ok("DeleteUser", json!({"UserName": "ada"}));
+    assert!(shown(&mut cloud).contains(&id) && !shown(&mut cloud).contains(&arn));
+    cloud.ok("CreateUser", json!({"UserName": "ada"}));
+    assert!(shown(&mut cloud).contains(&id) && !shown(&mut cloud).contains(&arn));
+    let role = role_of_name(&cloud.state, &account(), "r").unwrap();
+    assert!(trust_of(&cloud.state, role).contains(&id));
+    // Said again, it means the new one.
+    cloud.ok(
+        "UpdateAssumeRolePolicy",
+        json!({"RoleName": "r", "PolicyDocument": document}),
+    );
+    assert!(shown(&mut cloud).contains(&arn));
+    cloud.ok("DeleteRole", json!({"RoleName": "r"}));
+    let plain = trust(json!({"Service": "ecs-tasks.amazonaws.com"}));
+    cloud.ok(
+        "CreateRole",
+        json!({"RoleName": "r", "AssumeRolePolicyDocument": plain}),
+    );
+    assert!(shown(&mut cloud).contains("ecs-tasks"));
+}
+
+#[test]
+fn an_account_has_so_many_and_no_more() {
+    let mut cloud = Cloud::new();
+    for i in 0..300 {
+        cloud.ok("CreateGroup", json!({"GroupName": format!("g{i}")}));
+    }
+    let administrator = cloud.user(ADMINISTRATOR);
+    let refused = cloud.call_as(administrator.clone(), "CreateGroup", json!({"GroupName": "one-more"}));
+    assert_eq!(
+        refused.map_err(|error| (error.code, error.message)),
+        Err((
+            "LimitExceededException".to_owned(),
+            "Cannot exceed quota for GroupsPerAccount: 300".to_owned()
+        ))
+    );
+    for i in 0..100 {
+        let url = format!("https://i{i}.example");
+        cloud.ok("CreateOpenIDConnectProvider", json!({"Url": url}));
+    }
+    let refused = cloud.call_as(
+        administrator,
+        "CreateOpenIDConnectProvider",
+        json!({"Url": "https://one-more.example"}),
+    );
+    assert_eq!(
+        refused.map_err(|error| error.message),
+        Err("Cannot exceed quota for OpenIdConnectProvidersPerAccount: 100".to_owned())
+    );
+}

@@ -1,18 +1,20 @@
 //! Web identity tokens: JWTs of an OIDC issuer, verified with its keys, which somebody else fetches.
 //! Ref: RFC 7515, 7517, 7518, 7519; IAM User Guide, "Create an OpenID Connect (OIDC) identity provider in IAM".
 
-use crate::key::installation;
+use crate::strict::Strict;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use honmaru_base::Time;
+use honmaru_base::{Scope, Time};
 use honmaru_machine::{Resource, State, Tx};
 use ring::signature;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The largest key set that is kept, in bytes. Ref: IAM, an issuer has at most 100 keys.
+/// The largest key set that is kept, in bytes.
 pub const JWKS_BYTES_MAX: usize = 262_144;
-const KEYS_MAX: usize = 100;
+/// Keys that are looked at; further ones are as good as absent. Ref: "Create an OpenID Connect (OIDC) identity provider
+/// in IAM": an issuer has at most 100 RSA and 100 EC keys.
+const KEYS_MAX: usize = 200;
 
 /// An issuer's key set (JWKS), by its URL without scheme. An observation: it is fetched again after a restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,11 +23,20 @@ pub struct IssuerKeys {
     pub jwks: String,
     /// When it was fetched.
     pub fetched_at: Time,
+    /// Whether the issuer could not be reached, and no key set of an earlier fetch is known.
+    pub is_unreachable: bool,
 }
 
 impl Resource for IssuerKeys {
     const KIND: &'static str = "sts.issuer_keys";
     const DURABLE: bool = false;
+}
+
+/// Where rows of the whole installation live.
+fn installation() -> Scope {
+    Scope::new("000000000000", "us-east-1")
+        .expect("a valid account and region")
+        .global()
 }
 
 /// Keeps an issuer's key set. Returns whether it was taken: it must be no longer than [`JWKS_BYTES_MAX`].
@@ -40,9 +51,29 @@ pub fn put_issuer_keys(tx: &mut Tx<'_>, issuer_url: &str, jwks: &str) -> bool {
         IssuerKeys {
             jwks: jwks.to_owned(),
             fetched_at,
+            is_unreachable: false,
         },
     );
     true
+}
+
+/// Notes that an issuer could not be reached. A key set that is known stays in use.
+pub fn note_unreachable_issuer(tx: &mut Tx<'_>, issuer_url: &str) {
+    let (scope, key, fetched_at) = (installation(), key_of(issuer_url).to_owned(), tx.now());
+    let is_known = tx
+        .get::<IssuerKeys>(&scope, &key)
+        .is_some_and(|row| !row.is_unreachable);
+    if !is_known {
+        tx.put(
+            &scope,
+            &key,
+            IssuerKeys {
+                jwks: String::new(),
+                fetched_at,
+                is_unreachable: true,
+            },
+        );
+    }
 }
 
 /// An issuer's URL as IAM keeps it.
@@ -59,6 +90,8 @@ pub(crate) enum JwtError {
         "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements"
     )]
     NoKey,
+    #[error("The identity provider could not be reached to verify the incoming identity token")]
+    Unreachable,
     #[error("Provided Token is not a Login With Amazon token or its signature algorithm is not supported")]
     Algorithm,
     #[error("Provided Token has an invalid signature")]
@@ -73,8 +106,10 @@ pub(crate) struct Unverified<'a> {
     claims: Value,
 }
 
+/// A part's JSON: an object in which no name occurs twice. Ref: RFC 7519, section 4, and RFC 7515, section 4.
 fn part(text: &str) -> Option<Value> {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+    let Strict(value) = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+    value.is_object().then_some(value)
 }
 
 impl<'a> Unverified<'a> {
@@ -86,6 +121,10 @@ impl<'a> Unverified<'a> {
         else {
             return Err(JwtError::Malformed);
         };
+        // Ref: RFC 7515, section 4.1.11: whoever does not understand what is critical must refuse; we know nothing of it.
+        if header.get("crit").is_some() {
+            return Err(JwtError::Malformed);
+        }
         Ok(Self {
             signed,
             signature,
@@ -98,32 +137,54 @@ impl<'a> Unverified<'a> {
         self.claims.get("iss").and_then(Value::as_str)
     }
 
-    /// The claims, once a key of the issuer's verified them.
+    /// The claims, once a key of the issuer's verified them. Keys that the token itself brings or points to (`jwk`,
+    /// `jku`, `x5c`, `x5u`) are not looked at.
     pub(crate) fn verify(self, state: &State) -> Result<Value, JwtError> {
         let issuer = self.issuer().ok_or(JwtError::Malformed)?;
+        let algorithm = self.header.get("alg").and_then(Value::as_str).unwrap_or_default();
+        if !ALGORITHMS.contains(&algorithm) {
+            return Err(JwtError::Algorithm);
+        }
+        let kid = match self.header.get("kid") {
+            None => None,
+            Some(kid) => Some(kid.as_str().ok_or(JwtError::Malformed)?),
+        };
         let row = state
             .get::<IssuerKeys>(&installation(), key_of(issuer))
             .ok_or(JwtError::NoKey)?;
+        if row.is_unreachable {
+            return Err(JwtError::Unreachable);
+        }
         let jwks: Value = serde_json::from_str(&row.jwks).map_err(|_| JwtError::NoKey)?;
         let keys = jwks.get("keys").and_then(Value::as_array).ok_or(JwtError::NoKey)?;
-        let algorithm = self
-            .header
-            .get("alg")
-            .and_then(Value::as_str)
-            .ok_or(JwtError::Malformed)?;
-        let kid = self.header.get("kid").and_then(Value::as_str);
-        let mut tried = false;
-        for key in keys.iter().take(KEYS_MAX) {
-            if kid.is_some() && key.get("kid").and_then(Value::as_str) != kid {
-                continue;
-            }
-            tried = true;
+        let keys = keys.get(..KEYS_MAX).unwrap_or(keys);
+        let is_named = |key: &Value| kid.is_none() || key.get("kid").and_then(Value::as_str) == kid;
+        let fitting: Vec<&Value> = keys
+            .iter()
+            .filter(|key| is_named(key) && signs(key, algorithm))
+            .collect();
+        // Ref: OpenID Connect Core 1.0, section 10.1: with several keys a token must name its own.
+        if fitting.is_empty() || kid.is_none() && fitting.len() > 1 {
+            return Err(JwtError::NoKey);
+        }
+        for key in fitting {
             if verified(algorithm, key, self.signed.as_bytes(), &self.signature)? {
                 return Ok(self.claims);
             }
         }
-        Err(if tried { JwtError::Signature } else { JwtError::NoKey })
+        Err(JwtError::Signature)
     }
+}
+
+/// The signature algorithms of tokens.
+const ALGORITHMS: [&str; 5] = ["RS256", "RS384", "RS512", "ES256", "ES384"];
+
+/// Whether a key is meant for signatures of that algorithm. Ref: RFC 7517, sections 4.2 to 4.4.
+fn signs(key: &Value, algorithm: &str) -> bool {
+    let operations = key.get("key_ops").and_then(Value::as_array);
+    key.get("use").is_none_or(|purpose| purpose == "sig")
+        && operations.is_none_or(|list| list.iter().any(|operation| operation == "verify"))
+        && key.get("alg").is_none_or(|own| own == algorithm)
 }
 
 /// Whether `key` verifies the signature. The algorithm is the header's, but the key must be of its kind: a token

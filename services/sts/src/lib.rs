@@ -7,25 +7,24 @@
 
 mod api;
 mod jwt;
-mod key;
 mod session;
+mod strict;
 mod task;
 pub mod types;
 
 pub use api::operations;
-pub use jwt::{IssuerKeys, JWKS_BYTES_MAX, put_issuer_keys};
-pub use key::{SealingKey, ensure_key, sealer};
+pub use jwt::{IssuerKeys, JWKS_BYTES_MAX, note_unreachable_issuer, put_issuer_keys};
 pub use session::{authenticate, session_principal};
 pub use task::{TaskCredentials, task_credentials, task_principal};
 
+pub use honmaru_iam::{SealingKey, ensure_key, sealer};
 use honmaru_machine::State;
 
 /// botocore's name of the service.
 pub const SERVICE: &str = "sts";
 
-/// Adds STS's tables.
+/// Adds STS's tables. IAM's must be there, the sealing key among them.
 pub fn register(state: &mut State) {
-    state.register::<SealingKey>();
     state.register::<IssuerKeys>();
 }
 

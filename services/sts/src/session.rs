@@ -1,8 +1,7 @@
 //! Sessions: from a role or a user to a sealed token, and from a token back to a principal.
 
-use crate::key::sealer;
 use honmaru_base::{ApiError, Rng, Time};
-use honmaru_iam::{document_of, role_by_arn};
+use honmaru_iam::{document_of, role_by_arn, sealer};
 use honmaru_identity::{AuthError, KeyCache, Presented, Session, verify};
 use honmaru_machine::{Principal, PrincipalKind, SessionContext, State};
 
@@ -43,23 +42,45 @@ pub fn session_principal(state: &State, session: &Session) -> Option<Principal> 
         .policy_arns
         .iter()
         .map(|arn| document_of(state, arn).unwrap_or(NOTHING).to_owned());
-    let session_policies = policies.chain(managed).collect();
+    let mut session_policies: Vec<String> = policies.chain(managed).collect();
+    // Session tags stand above the role's or the user's own. Ref: IAM User Guide, "Pass session tags in AWS STS".
+    let with_session_tags = |own: &[(String, String)]| {
+        let covered = |key: &str| session.tags.iter().any(|(tag, _)| tag.eq_ignore_ascii_case(key));
+        let own = own.iter().filter(|(key, _)| !covered(key)).cloned();
+        session.tags.iter().cloned().chain(own).collect::<Vec<_>>()
+    };
+    if let Some(federated) = &session.federated_user {
+        let user = match (&session.user_name, &federated.user_id) {
+            (Some(name), Some(id)) => {
+                let user = honmaru_iam::user_of_name(state, &session.account, name);
+                Some(user.filter(|user| user.entity.id == *id)?)
+            }
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return None,
+        };
+        // Ref: STS API Reference, GetFederationToken: without a session policy there are no permissions.
+        if session_policies.is_empty() {
+            session_policies.push(NOTHING.to_owned());
+        }
+        let kind = PrincipalKind::FederatedUser {
+            name: federated.name.clone(),
+            user: user.map(|user| user.entity.name.clone()),
+        };
+        let tags = with_session_tags(user.map(|user| user.entity.tags.as_slice()).unwrap_or_default());
+        return Some(principal(session, kind, tags, session_policies));
+    }
     let (kind, tags) = match (&session.role_arn, &session.session_name, &session.user_name) {
         (Some(role_arn), Some(name), _) => {
             let (_, role) = role_by_arn(state, role_arn)?;
             if session.user_id.split(':').next() != Some(role.entity.id.as_str()) {
                 return None;
             }
-            // Session tags stand above the role's own. Ref: IAM User Guide, "Pass session tags in AWS STS".
-            let mut tags = session.tags.clone();
-            let covered = |key: &str| session.tags.iter().any(|(tag, _)| tag.eq_ignore_ascii_case(key));
-            tags.extend(role.entity.tags.iter().filter(|(key, _)| !covered(key)).cloned());
             (
                 PrincipalKind::AssumedRole {
                     role: role.entity.name.clone(),
                     session: name.clone(),
                 },
-                tags,
+                with_session_tags(&role.entity.tags),
             )
         }
         (None, _, Some(name)) => {
@@ -74,9 +95,24 @@ pub fn session_principal(state: &State, session: &Session) -> Option<Principal> 
                 user.entity.tags.clone(),
             )
         }
+        // Only --dev lets root in, and gives it sessions.
+        (None, None, None) if session.arn == root_arn(session) => (PrincipalKind::Root, Vec::new()),
         (None, _, None) | (Some(_), None, _) => return None,
     };
-    Some(Principal {
+    Some(principal(session, kind, tags, session_policies))
+}
+
+fn root_arn(session: &Session) -> String {
+    format!("arn:aws:iam::{}:root", session.account)
+}
+
+fn principal(
+    session: &Session,
+    kind: PrincipalKind,
+    tags: Vec<(String, String)>,
+    session_policies: Vec<String>,
+) -> Principal {
+    Principal {
         account: session.account.clone(),
         arn: session.arn.clone(),
         user_id: session.user_id.clone(),
@@ -90,7 +126,7 @@ pub fn session_principal(state: &State, session: &Session) -> Option<Principal> 
             transitive_tag_keys: session.transitive_tag_keys.clone(),
             federated_provider: session.federated_provider.clone(),
         }),
-    })
+    }
 }
 
 /// Seals a session. An error means that it is too large for a token, or that no sealing key was drawn.

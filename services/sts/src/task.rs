@@ -159,6 +159,7 @@ pub(crate) fn role_session(
         policy_arns: Vec::new(),
         source_identity: None,
         federated_provider: None,
+        federated_user: None,
         issued_at,
         expires_at,
     }

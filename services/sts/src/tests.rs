@@ -1,5 +1,8 @@
 //! STS as its callers see it: sessions that are made, presented in signed requests, and limited.
 
+mod federation;
+mod web_identity;
+
 use crate::*;
 use honmaru_base::{AccountId, ApiError, Scope, SeededRng, Time};
 use honmaru_iam::{ADMINISTRATOR, authorize, ensure_administrator, user_of_name, user_principal};

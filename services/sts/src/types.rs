@@ -136,6 +136,35 @@ tree!(Credentials {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct DecodeAuthorizationMessageRequest {
+    pub encoded_message: String,
+}
+
+tree!(DecodeAuthorizationMessageRequest {
+    encoded_message: "EncodedMessage",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DecodeAuthorizationMessageResponse {
+    pub decoded_message: Option<String>,
+}
+
+tree!(DecodeAuthorizationMessageResponse {
+    decoded_message: "DecodedMessage",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FederatedUser {
+    pub federated_user_id: String,
+    pub arn: String,
+}
+
+tree!(FederatedUser {
+    federated_user_id: "FederatedUserId",
+    arn: "Arn",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetAccessKeyInfoRequest {
     pub access_key_id: String,
 }
@@ -167,6 +196,42 @@ tree!(GetCallerIdentityResponse {
     user_id: "UserId",
     account: "Account",
     arn: "Arn",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetFederationTokenRequest {
+    pub name: String,
+    pub policy: Option<String>,
+    pub policy_arns: Option<Vec<PolicyDescriptorType>>,
+    pub duration_seconds: Option<i32>,
+    pub tags: Option<Vec<Tag>>,
+    pub minimum_session_token_size: Option<i32>,
+}
+
+tree!(GetFederationTokenRequest {
+    name: "Name",
+    policy: "Policy",
+    policy_arns: "PolicyArns",
+    duration_seconds: "DurationSeconds",
+    tags: "Tags",
+    minimum_session_token_size: "MinimumSessionTokenSize",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetFederationTokenResponse {
+    pub credentials: Option<Credentials>,
+    pub federated_user: Option<FederatedUser>,
+    pub packed_policy_size: Option<i32>,
+    pub session_token_utilization: Option<i32>,
+    pub session_token_size: Option<i32>,
+}
+
+tree!(GetFederationTokenResponse {
+    credentials: "Credentials",
+    federated_user: "FederatedUser",
+    packed_policy_size: "PackedPolicySize",
+    session_token_utilization: "SessionTokenUtilization",
+    session_token_size: "SessionTokenSize",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -2,7 +2,7 @@
 //!
 //! Only issuers that the role's account has made a provider are asked, and each at most once in [`PAUSE`], whatever
 //! callers send; over https only, but in development mode also over plain HTTP on this machine. Redirects are not
-//! followed.
+//! followed. A slow issuer keeps its own callers waiting, and nobody else.
 
 use crate::trust;
 use anyhow::{Context, bail};
@@ -18,6 +18,7 @@ use rustls::pki_types::ServerName;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -37,12 +38,20 @@ struct Known {
     key_ids: Vec<String>,
 }
 
-/// Which issuers were asked, and when. The lock is held while one is asked: calls for it wait for the one answer.
+/// Nothing before the first fetch. The lock is held while the issuer is asked: calls for it wait for the one answer.
+type Slot = Arc<Mutex<Option<Known>>>;
+
+/// The issuer does not answer, as opposed to answering badly.
+#[derive(Debug, thiserror::Error)]
+#[error("the issuer cannot be reached")]
+struct Unreachable;
+
+/// Which issuers were asked, and when.
 pub struct Issuers {
     ca: Option<PathBuf>,
     /// Whether issuers on this machine may speak plain HTTP.
     dev: bool,
-    known: Mutex<HashMap<String, Known>>,
+    known: std::sync::Mutex<HashMap<String, Slot>>,
 }
 
 /// What a token says before its signature is verified: good for nothing but finding the issuer's key.
@@ -69,7 +78,7 @@ impl Issuers {
         Self {
             ca,
             dev,
-            known: Mutex::default(),
+            known: std::sync::Mutex::default(),
         }
     }
 
@@ -91,44 +100,55 @@ impl Issuers {
         if !is_provider.await? {
             return Ok(());
         }
-        let mut known = self.known.lock().await;
-        if let Some(issuer) = known.get(&url) {
+        let Some(slot) = self.slot(&url) else {
+            return Ok(());
+        };
+        let mut known = slot.lock().await;
+        if let Some(issuer) = known.as_ref() {
             let has_key = key_id.as_ref().is_none_or(|id| issuer.key_ids.contains(id)) && !issuer.key_ids.is_empty();
             let limit = if has_key { FRESH } else { PAUSE };
             if issuer.asked.elapsed() < limit {
                 return Ok(());
             }
         }
-        if known.len() >= ISSUERS_MAX {
-            known.retain(|_, issuer| issuer.asked.elapsed() < FRESH);
-        }
-        if known.len() >= ISSUERS_MAX {
-            return Ok(());
-        }
         let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.fetch(&issuer)).await;
-        let jwks = match fetched.context("the issuer did not answer in time").flatten() {
-            Ok(jwks) => Some(jwks),
+        let fetched = fetched.map_err(|_| anyhow::Error::new(Unreachable).context("no answer in time"));
+        let (jwks, is_unreachable) = match fetched.flatten() {
+            Ok(jwks) => (Some(jwks), false),
             Err(error) => {
                 tracing::warn!(issuer, error = %format!("{error:#}"), "failed to fetch the keys of an issuer");
-                None
+                (None, error.is::<Unreachable>())
             }
         };
-        let key_ids = jwks.as_deref().map(key_ids).unwrap_or_default();
-        known.insert(
-            url,
-            Known {
-                asked: Instant::now(),
-                key_ids,
-            },
-        );
-        if let Some(jwks) = jwks {
-            let put = engine.write(move |tx| -> Result<bool, honmaru_base::ApiError> {
-                Ok(honmaru_sts::put_issuer_keys(tx, &issuer, &jwks))
-            });
-            // It takes whatever the bound of the fetch lets through.
-            let _ = put.await?;
-        }
+        *known = Some(Known {
+            asked: Instant::now(),
+            key_ids: jwks.as_deref().map(key_ids).unwrap_or_default(),
+        });
+        let put = engine.write(move |tx| -> Result<(), honmaru_base::ApiError> {
+            match jwks {
+                // It takes whatever the bound of the fetch lets through.
+                Some(jwks) => drop(honmaru_sts::put_issuer_keys(tx, &issuer, &jwks)),
+                None if is_unreachable => honmaru_sts::note_unreachable_issuer(tx, &issuer),
+                None => {}
+            }
+            Ok(())
+        });
+        let _ = put.await?;
         Ok(())
+    }
+
+    /// What is known of an issuer; nothing when too many are known already.
+    fn slot(&self, url: &str) -> Option<Slot> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= ISSUERS_MAX && !known.contains_key(url) {
+            // One that cannot be locked is being asked.
+            let is_fresh = |known: &Option<Known>| known.as_ref().is_some_and(|known| known.asked.elapsed() < FRESH);
+            known.retain(|_, slot| slot.try_lock().map_or(true, |known| is_fresh(&known)));
+            if known.len() >= ISSUERS_MAX {
+                return None;
+            }
+        }
+        Some(known.entry(url.to_owned()).or_default().clone())
     }
 }
 
@@ -178,7 +198,9 @@ async fn get(tls: &TlsConnector, url: &str) -> anyhow::Result<String> {
     let name = host.trim_matches(['[', ']']).to_owned();
     let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
     let stream = TcpStream::connect((name.as_str(), port)).await;
-    let stream = stream.with_context(|| format!("failed to connect to {authority}"))?;
+    let stream = stream
+        .context(Unreachable)
+        .with_context(|| format!("failed to connect to {authority}"))?;
     if !is_secure {
         return ask(stream, &uri, &authority).await;
     }
@@ -201,8 +223,12 @@ where
     let request = Request::get(path)
         .header(header::HOST, authority)
         .header(header::ACCEPT, "application/json");
-    let answer = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
+    let answer = sender.send_request(request.body(Empty::<Bytes>::new())?).await;
+    let answer = answer.context(Unreachable)?;
     let status = answer.status();
+    if status.is_server_error() {
+        return Err(anyhow::Error::new(Unreachable).context(format!("{uri} answered {status}")));
+    }
     if !status.is_success() {
         bail!("{uri} answered {status}");
     }

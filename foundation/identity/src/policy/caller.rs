@@ -11,6 +11,8 @@ pub enum CallerKind {
     User,
     /// A role session.
     AssumedRole,
+    /// A federated user of GetFederationToken.
+    FederatedUser,
     /// An AWS service; [`Caller::arn`] holds its name, for example `ecs-tasks.amazonaws.com`.
     Service,
     /// A web identity; [`Caller::arn`] holds the ARN of its OIDC provider.
@@ -27,7 +29,7 @@ impl CallerKind {
             CallerKind::User => "User",
             CallerKind::AssumedRole => "AssumedRole",
             CallerKind::Service => "AWSService",
-            CallerKind::Federated => "FederatedUser",
+            CallerKind::FederatedUser | CallerKind::Federated => "FederatedUser",
             CallerKind::Anonymous => "Anonymous",
         }
     }
@@ -42,7 +44,7 @@ pub struct Caller<'a> {
     pub account: &'a str,
     /// Its ARN as GetCallerIdentity shows it.
     pub arn: &'a str,
-    /// The ARN of the role behind a role session.
+    /// The ARN of the role behind a role session, or of the IAM user behind a federated user.
     pub role_arn: Option<&'a str>,
     /// Its unique id.
     pub user_id: &'a str,

@@ -183,16 +183,19 @@ impl Condition {
                 Quantifier::One => self.if_exists || self.negated,
             };
         };
+        // Ref: "Set operators for multivalued context keys": to ForAllValues an empty text is no value.
+        let is_counted = |value: &&String| self.quantifier != Quantifier::All || !value.is_empty();
+        let mut values = values.iter().filter(is_counted);
         let matches = |value: &String| {
             self.expected
                 .iter()
                 .any(|expected| self.compare(value, expected, context))
         };
         match (self.quantifier, self.negated) {
-            (Quantifier::One | Quantifier::Any, PLAIN) => values.iter().any(matches),
-            (Quantifier::All, PLAIN) => values.iter().all(matches),
-            (Quantifier::One | Quantifier::All, NEGATED) => !values.iter().any(matches),
-            (Quantifier::Any, NEGATED) => values.iter().any(|value| !matches(value)),
+            (Quantifier::One | Quantifier::Any, PLAIN) => values.any(matches),
+            (Quantifier::All, PLAIN) => values.all(matches),
+            (Quantifier::One | Quantifier::All, NEGATED) => !values.any(matches),
+            (Quantifier::Any, NEGATED) => values.any(|value| !matches(value)),
         }
     }
 

@@ -39,6 +39,31 @@ pub struct CallContext<'a> {
     pub extra: &'a [(String, Vec<String>)],
 }
 
+impl CallContext<'_> {
+    /// The global keys that a call may have, as AWS writes them; `aws:PrincipalTag/...` aside.
+    pub const GLOBAL_KEYS: [&'static str; 19] = [
+        "aws:CurrentTime",
+        "aws:EpochTime",
+        "aws:SecureTransport",
+        "aws:SourceIp",
+        "aws:UserAgent",
+        "aws:RequestedRegion",
+        "aws:ResourceAccount",
+        "aws:ViaAWSService",
+        "aws:PrincipalIsAWSService",
+        "aws:PrincipalServiceName",
+        "aws:PrincipalType",
+        "aws:PrincipalArn",
+        "aws:PrincipalAccount",
+        "aws:userid",
+        "aws:username",
+        "aws:SourceIdentity",
+        "aws:TokenIssueTime",
+        "aws:FederatedProvider",
+        "aws:MultiFactorAuthPresent",
+    ];
+}
+
 impl Context for CallContext<'_> {
     fn values(&self, key: &str) -> Option<Vec<String>> {
         let extra = self.extra.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
@@ -61,7 +86,9 @@ impl Context for CallContext<'_> {
             "aws:principalisawsservice" => flag(matches!(caller.kind, CallerKind::Service)),
             "aws:principalservicename" if caller.kind == CallerKind::Service => one(caller.arn),
             "aws:principaltype" => one(caller.kind.principal_type()),
-            "aws:principalarn" if !anonymous => one(caller.role_arn.unwrap_or(caller.arn)),
+            // Ref: "aws:PrincipalArn": a role for its sessions, but a federated user for its own.
+            "aws:principalarn" if caller.kind == CallerKind::AssumedRole => one(caller.role_arn.unwrap_or(caller.arn)),
+            "aws:principalarn" if !anonymous => one(caller.arn),
             "aws:principalaccount" if !caller.account.is_empty() => one(caller.account),
             "aws:userid" if !caller.user_id.is_empty() => one(caller.user_id),
             "aws:username" => caller.user_name.map(|name| vec![name.to_owned()]),

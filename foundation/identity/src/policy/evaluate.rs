@@ -218,7 +218,7 @@ pub fn evaluate(request: &Request<'_>, policies: &Policies) -> Decision {
                 Decision::ImplicitDeny(Layer::Resource)
             };
         }
-        CallerKind::Root | CallerKind::User | CallerKind::AssumedRole => {}
+        CallerKind::Root | CallerKind::User | CallerKind::AssumedRole | CallerKind::FederatedUser => {}
     }
     let identity_allows = identity.allows || caller.kind == CallerKind::Root;
     let same_account = request.resource_account.is_empty() || request.resource_account == caller.account;

@@ -9,7 +9,7 @@ pub(crate) enum PrincipalEntry {
     Anyone,
     /// An account, by its id or by `arn:aws:iam::ID:root`.
     Account(String),
-    /// A user, role or role session, by its ARN.
+    /// A user, role, role session or federated user, by its ARN; a user or a role also by its unique id.
     Arn(String),
     /// A service.
     Service(String),
@@ -26,7 +26,8 @@ pub(crate) enum Grant {
     None,
     /// Its account: the account's own policies decide further.
     Account,
-    /// Everyone, or its role: boundaries and session policies still limit a session.
+    /// Everyone, or its role, or the user behind a federated user: boundaries and session policies still limit a
+    /// session.
     Role,
     /// The user or the session itself.
     Direct,
@@ -54,7 +55,7 @@ impl PrincipalEntry {
                     {
                         Ok(Self::Arn(text.to_owned()))
                     }
-                    // A unique id stands where the user or role was deleted.
+                    // A unique id stands also where the user or role was deleted.
                     [id] if id.len() == 21 && (id.starts_with("AIDA") || id.starts_with("AROA")) => {
                         Ok(Self::Arn(text.to_owned()))
                     }
@@ -73,9 +74,25 @@ impl PrincipalEntry {
         match (self, caller.kind) {
             (Self::Anyone, _) => Grant::Role,
             (Self::Account(id), CallerKind::Root) if id == caller.account => Grant::Direct,
-            (Self::Account(id), CallerKind::User | CallerKind::AssumedRole) if id == caller.account => Grant::Account,
-            (Self::Arn(arn), CallerKind::User | CallerKind::AssumedRole) if arn == caller.arn => Grant::Direct,
-            (Self::Arn(arn), CallerKind::AssumedRole) if Some(arn.as_str()) == caller.role_arn => Grant::Role,
+            (Self::Account(id), CallerKind::User | CallerKind::AssumedRole | CallerKind::FederatedUser)
+                if id == caller.account =>
+            {
+                Grant::Account
+            }
+            (Self::Arn(arn), CallerKind::User | CallerKind::AssumedRole | CallerKind::FederatedUser)
+                if arn == caller.arn =>
+            {
+                Grant::Direct
+            }
+            (Self::Arn(arn), CallerKind::AssumedRole | CallerKind::FederatedUser)
+                if Some(arn.as_str()) == caller.role_arn =>
+            {
+                Grant::Role
+            }
+            (Self::Arn(id), CallerKind::User) if id == caller.user_id => Grant::Direct,
+            (Self::Arn(id), CallerKind::AssumedRole) if caller.user_id.split(':').next() == Some(id.as_str()) => {
+                Grant::Role
+            }
             (Self::Service(name), CallerKind::Service) if name == caller.arn => Grant::Direct,
             (Self::Federated(name), CallerKind::Federated) if name == caller.arn => Grant::Direct,
             (Self::Account(_) | Self::Arn(_) | Self::Service(_) | Self::Federated(_) | Self::Canonical, _) => {

@@ -37,7 +37,10 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
         Target::User => {
             let own = match &call.principal.kind {
                 PrincipalKind::User { name } => name.as_str(),
-                PrincipalKind::Root | PrincipalKind::AssumedRole { .. } | PrincipalKind::Anonymous => "*",
+                PrincipalKind::Root
+                | PrincipalKind::AssumedRole { .. }
+                | PrincipalKind::FederatedUser { .. }
+                | PrincipalKind::Anonymous => "*",
             };
             holder::<User>(state, call, text(input, "UserName").unwrap_or(own), path)
         }

@@ -1,7 +1,7 @@
 //! The account: its summary and its alias.
 
 use super::Done;
-use super::common::{Answer, page, scope};
+use super::common::{Answer, GROUPS_MAX, INSTANCE_PROFILES_MAX, POLICIES_MAX, ROLES_MAX, USERS_MAX, page, scope};
 use crate::errors::{already_exists, no_such_entity};
 use crate::model::{AccountAlias, Group, InstanceProfile, ManagedPolicy, OidcProvider, Role, User};
 use crate::types;
@@ -31,19 +31,19 @@ pub(super) fn summary(state: &State, call: &Call, _: Nothing) -> Answer<types::G
     // Ref: "IAM and AWS STS quotas", and IAM API Reference, GetAccountSummary.
     let entries = [
         ("Users", state.list::<User>(&scope).count()),
-        ("UsersQuota", 5_000),
+        ("UsersQuota", USERS_MAX),
         ("Groups", state.list::<Group>(&scope).count()),
-        ("GroupsQuota", 300),
+        ("GroupsQuota", GROUPS_MAX),
         ("Roles", state.list::<Role>(&scope).count()),
-        ("RolesQuota", 1_000),
+        ("RolesQuota", ROLES_MAX),
         ("Policies", state.list::<ManagedPolicy>(&scope).count()),
-        ("PoliciesQuota", 1_500),
+        ("PoliciesQuota", POLICIES_MAX),
         ("PolicyVersionsInUse", versions),
         ("PolicyVersionsInUseQuota", 10_000),
         ("VersionsPerPolicyQuota", 5),
         ("PolicySizeQuota", 6_144),
         ("InstanceProfiles", state.list::<InstanceProfile>(&scope).count()),
-        ("InstanceProfilesQuota", 1_000),
+        ("InstanceProfilesQuota", INSTANCE_PROFILES_MAX),
         ("Providers", state.list::<OidcProvider>(&scope).count()),
         ("AccessKeysPerUserQuota", 2),
         ("GroupsPerUserQuota", 10),

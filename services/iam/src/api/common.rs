@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use honmaru_base::{ApiError, Scope};
 use honmaru_identity::{Policy, PolicyKind};
-use honmaru_machine::{Call, State, Tx};
+use honmaru_machine::{Call, Resource, State, Tx};
 use honmaru_wire::tree::Tree;
 use serde_json::Value;
 
@@ -20,6 +20,22 @@ const PAGE_ITEMS: usize = 100;
 const TAGS_MAX: usize = 50;
 /// Managed policies attached to one entity. Ref: "IAM and AWS STS quotas".
 pub(super) const ATTACHED_MAX: usize = 10;
+
+/// What an account has at most, by default. Ref: "IAM and AWS STS quotas".
+pub(super) const USERS_MAX: usize = 5_000;
+pub(super) const GROUPS_MAX: usize = 300;
+pub(super) const ROLES_MAX: usize = 1_000;
+pub(super) const POLICIES_MAX: usize = 1_500;
+pub(super) const INSTANCE_PROFILES_MAX: usize = 1_000;
+pub(super) const OIDC_PROVIDERS_MAX: usize = 100;
+
+/// Refuses one resource more than an account may have.
+pub(super) fn quota<R: Resource>(state: &State, call: &Call, name: &str, max: usize) -> Answer<()> {
+    if state.list::<R>(&scope(call)).count() < max {
+        return Ok(());
+    }
+    Err(limit_exceeded(format!("Cannot exceed quota for {name}: {max}")))
+}
 
 /// The answer of an operation without output.
 #[derive(Debug, Default)]

@@ -9,6 +9,7 @@ use crate::managed::all_aws_managed;
 use crate::model::{
     AccessKey, AccessKeyUse, Entity, Group, InstanceProfile, ManagedPolicy, ROLE, Role, USER, User, key_of,
 };
+use crate::trust::trust_of;
 use crate::types;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -80,7 +81,7 @@ fn role(state: &State, call: &Call, scope: &Scope, role: &Role) -> types::RoleDe
         role_id: Some(entity.id.clone()),
         arn: Some(entity.arn.clone()),
         create_date: Some(entity.created_at.as_epoch_s()),
-        assume_role_policy_document: Some(encoded(&role.trust)),
+        assume_role_policy_document: Some(encoded(&trust_of(state, role))),
         instance_profile_list: Some(profiles.collect()),
         role_policy_list: inline(entity),
         attached_managed_policies: attached(entity),

@@ -1,7 +1,7 @@
 //! Groups and their members.
 
 use super::Done;
-use super::common::{Answer, change, check_path, deletable, holder, page, scope, under_path};
+use super::common::{Answer, GROUPS_MAX, change, check_path, deletable, holder, page, quota, scope, under_path};
 use crate::errors::{already_exists, delete_conflict, limit_exceeded, no_such_entity};
 use crate::machine::new_entity;
 use crate::model::{GROUP, Group, User, iam_arn, key_of};
@@ -34,6 +34,7 @@ pub(super) fn create(
             input.group_name
         )));
     }
+    quota::<Group>(tx, call, "GroupsPerAccount", GROUPS_MAX)?;
     let path = check_path(input.path)?;
     let group = Group {
         entity: new_entity::<Group>(tx, &call.scope.account, &path, &input.group_name),

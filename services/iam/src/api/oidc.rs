@@ -1,7 +1,7 @@
 //! OpenID Connect providers.
 
 use super::Done;
-use super::common::{Answer, page, remove_tags, scope, set_tags, tags_out};
+use super::common::{Answer, OIDC_PROVIDERS_MAX, page, quota, remove_tags, scope, set_tags, tags_out};
 use crate::errors::{already_exists, invalid_input, limit_exceeded, no_such_entity, validation};
 use crate::issuer::{are_loopback_issuers_allowed, issuer_key};
 use crate::model::{OidcProvider, iam_arn};
@@ -58,6 +58,7 @@ pub(super) fn create(
             input.url
         )));
     }
+    quota::<OidcProvider>(tx, call, "OpenIdConnectProvidersPerAccount", OIDC_PROVIDERS_MAX)?;
     let client_ids = input.client_id_list.unwrap_or_default();
     if client_ids.len() > CLIENT_IDS_MAX {
         return Err(limit_exceeded(format!(

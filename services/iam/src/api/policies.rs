@@ -2,7 +2,8 @@
 
 use super::Done;
 use super::common::{
-    Answer, check_document, check_path, encoded, page, remove_tags, scope, set_tags, size_of, tags_out,
+    Answer, POLICIES_MAX, check_document, check_path, encoded, page, quota, remove_tags, scope, set_tags, size_of,
+    tags_out,
 };
 use super::holders::path_of;
 use crate::errors::{already_exists, delete_conflict, limit_exceeded, malformed, no_such_entity};
@@ -92,6 +93,7 @@ pub(super) fn create(
         )));
     }
     check_size(&input.policy_document)?;
+    quota::<ManagedPolicy>(tx, call, "PoliciesPerAccount", POLICIES_MAX)?;
     let path = check_path(input.path)?;
     let now = tx.now();
     let mut tags = Vec::new();

@@ -1,7 +1,9 @@
 //! Instance profiles.
 
 use super::Done;
-use super::common::{Answer, check_path, holder, page, remove_tags, scope, set_tags, tags_out};
+use super::common::{
+    Answer, INSTANCE_PROFILES_MAX, check_path, holder, page, quota, remove_tags, scope, set_tags, tags_out,
+};
 use super::roles;
 use crate::errors::{already_exists, delete_conflict, limit_exceeded, no_such_entity};
 use crate::model::{InstanceProfile, ROLE, Role, iam_arn, key_of};
@@ -23,7 +25,7 @@ pub(super) fn shape(state: &State, call: &Call, row: &InstanceProfile) -> types:
         instance_profile_id: row.id.clone(),
         arn: row.arn.clone(),
         create_date: row.created_at.as_epoch_s(),
-        roles: role.map(roles::shape).into_iter().collect(),
+        roles: role.map(|role| roles::shape(state, role)).into_iter().collect(),
         tags: Some(tags_out(&row.tags)),
     }
 }
@@ -38,6 +40,7 @@ pub(super) fn create(
     if tx.get::<InstanceProfile>(&scope, &key).is_some() {
         return Err(already_exists(format!("Instance Profile {name} already exists.")));
     }
+    quota::<InstanceProfile>(tx, call, "InstanceProfilesPerAccount", INSTANCE_PROFILES_MAX)?;
     let path = check_path(input.path)?;
     let mut tags = Vec::new();
     set_tags(&mut tags, input.tags.unwrap_or_default())?;

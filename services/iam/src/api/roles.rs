@@ -2,24 +2,26 @@
 
 use super::Done;
 use super::common::{
-    Answer, attachable, boundary_of, change, check_path, deletable, encoded, holder, modifiable, page, remove_tags,
-    scope, set_tags, size_of, tags_out, under_path,
+    Answer, ROLES_MAX, attachable, boundary_of, change, check_path, deletable, encoded, holder, modifiable, page,
+    quota, remove_tags, scope, set_tags, size_of, tags_out, under_path,
 };
 use crate::errors::{already_exists, delete_conflict, invalid_input, limit_exceeded, malformed, no_such_entity};
-use crate::machine::{new_entity, role_by_arn, scope_of};
+use crate::machine::new_entity;
 use crate::managed::service_linked;
-use crate::model::{InstanceProfile, ROLE, Role, RoleDeletion, User, key_of};
+use crate::model::{InstanceProfile, ROLE, Role, RoleDeletion, key_of};
+use crate::trust::{self, trust_of};
 use crate::types;
 use honmaru_base::uuid;
 use honmaru_identity::{Policy, PolicyKind};
 use honmaru_machine::{Call, State, Tx};
+use std::collections::BTreeMap;
 
 /// Ref: IAM API Reference, CreateRole, MaxSessionDuration: 3,600 to 43,200, default 3,600.
 const MAX_SESSION_S_DEFAULT: i32 = 3_600;
 /// Ref: "IAM and AWS STS quotas": role trust policy length, default.
 const TRUST_BYTES_MAX: usize = 2_048;
 
-pub(super) fn shape(role: &Role) -> types::Role {
+pub(super) fn shape(state: &State, role: &Role) -> types::Role {
     let entity = &role.entity;
     types::Role {
         path: entity.path.clone(),
@@ -27,7 +29,7 @@ pub(super) fn shape(role: &Role) -> types::Role {
         role_id: entity.id.clone(),
         arn: entity.arn.clone(),
         create_date: entity.created_at.as_epoch_s(),
-        assume_role_policy_document: Some(encoded(&role.trust)),
+        assume_role_policy_document: Some(encoded(&trust_of(state, role))),
         description: role.description.clone(),
         max_session_duration: Some(role.max_session_s),
         permissions_boundary: boundary_of(entity.boundary.as_ref()),
@@ -36,33 +38,23 @@ pub(super) fn shape(role: &Role) -> types::Role {
     }
 }
 
-/// Checks a trust policy: its form, its size, and that the users and roles in it exist.
-fn check_trust(state: &State, document: &str) -> Answer<()> {
+/// Checks a trust policy: its form, its size, and that the users and roles in it exist. Returns their unique ids.
+fn check_trust(state: &State, document: &str) -> Answer<BTreeMap<String, String>> {
     let policy = Policy::parse(document, PolicyKind::Trust).map_err(|error| malformed(error.to_string()))?;
     if size_of(document) > TRUST_BYTES_MAX {
         return Err(limit_exceeded(format!(
             "Cannot exceed quota for ACLSizePerRole: {TRUST_BYTES_MAX}"
         )));
     }
+    let mut ids = BTreeMap::new();
     for arn in policy.principal_arns() {
-        let mut parts = arn.splitn(6, ':').skip(4);
-        let (account, resource) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let exists = match resource.split_once('/') {
-            Some(("role", _)) => role_by_arn(state, arn).is_some(),
-            Some(("user", name)) => account.parse().is_ok_and(|account| {
-                let key = key_of(name.rsplit('/').next().unwrap_or_default());
-                state
-                    .get::<User>(&scope_of(&account), &key)
-                    .is_some_and(|user| user.entity.arn == arn)
-            }),
-            // Sessions and unique ids cannot be looked up.
-            _ => true,
-        };
-        if !exists {
-            return Err(malformed(format!("Invalid principal in policy: \"AWS\":\"{arn}\"")));
+        match trust::id_of(state, arn) {
+            Ok(Some(id)) => drop(ids.insert(arn.to_owned(), id)),
+            Ok(None) => return Err(malformed(format!("Invalid principal in policy: \"AWS\":\"{arn}\""))),
+            Err(trust::NotLookedUp) => {}
         }
     }
-    Ok(())
+    Ok(ids)
 }
 
 pub(super) fn create(
@@ -77,10 +69,11 @@ pub(super) fn create(
             input.role_name
         )));
     }
-    check_trust(tx, &input.assume_role_policy_document)?;
+    let trusted = check_trust(tx, &input.assume_role_policy_document)?;
     if let Some(arn) = &input.permissions_boundary {
         attachable(tx, call, arn)?;
     }
+    quota::<Role>(tx, call, "RolesPerAccount", ROLES_MAX)?;
     let path = check_path(input.path)?;
     let mut entity = new_entity::<Role>(tx, &call.scope.account, &path, &input.role_name);
     entity.boundary = input.permissions_boundary;
@@ -92,14 +85,15 @@ pub(super) fn create(
         max_session_s: input.max_session_duration.unwrap_or(MAX_SESSION_S_DEFAULT),
         linked_service: None,
     };
-    let answer = types::CreateRoleResponse { role: shape(&role) };
+    trust::remember(tx, &scope, &key, trusted);
+    let answer = types::CreateRoleResponse { role: shape(tx, &role) };
     tx.put(&scope, &key, role);
     Ok(answer)
 }
 
 pub(super) fn get(state: &State, call: &Call, input: types::GetRoleRequest) -> Answer<types::GetRoleResponse> {
     Ok(types::GetRoleResponse {
-        role: shape(holder::<Role>(state, call, &input.role_name)?),
+        role: shape(state, holder::<Role>(state, call, &input.role_name)?),
     })
 }
 
@@ -130,21 +124,22 @@ pub(super) fn update_description(
     })?;
     let role = holder::<Role>(tx, call, &input.role_name)?;
     Ok(types::UpdateRoleDescriptionResponse {
-        role: Some(shape(role)),
+        role: Some(shape(tx, role)),
     })
 }
 
 pub(super) fn update_trust(tx: &mut Tx<'_>, call: &Call, input: types::UpdateAssumeRolePolicyRequest) -> Answer<Done> {
     modifiable(tx, call, &input.role_name)?;
     holder::<Role>(tx, call, &input.role_name)?;
-    check_trust(tx, &input.policy_document)?;
+    let trusted = check_trust(tx, &input.policy_document)?;
+    trust::remember(tx, &scope(call), &key_of(&input.role_name), trusted);
     change::<Role>(tx, call, &input.role_name, |role| role.trust = input.policy_document)?;
     Ok(Done)
 }
 
 pub(super) fn list(state: &State, call: &Call, input: types::ListRolesRequest) -> Answer<types::ListRolesResponse> {
     let at = scope(call);
-    let rows = under_path::<Role>(state, &at, input.path_prefix.as_deref()).map(|(k, row)| (k, shape(row)));
+    let rows = under_path::<Role>(state, &at, input.path_prefix.as_deref()).map(|(k, row)| (k, shape(state, row)));
     let page = page(rows, input.marker.as_deref(), input.max_items)?;
     // Lists leave out what only GetRole tells.
     let roles = page
@@ -173,6 +168,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteRoleReque
         ));
     }
     tx.delete::<Role>(&scope, &key);
+    trust::forget(tx, &scope, &key);
     Ok(Done)
 }
 
@@ -272,7 +268,7 @@ pub(super) fn create_service_linked(
         linked_service: Some(service),
     };
     let answer = types::CreateServiceLinkedRoleResponse {
-        role: Some(shape(&role)),
+        role: Some(shape(tx, &role)),
     };
     tx.put(&scope, &key, role);
     Ok(answer)

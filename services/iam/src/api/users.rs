@@ -2,8 +2,8 @@
 
 use super::Done;
 use super::common::{
-    Answer, attachable, boundary_of, change, check_path, deletable, holder, page, remove_tags, scope, set_tags,
-    tags_out, under_path, user_exists, user_name,
+    Answer, USERS_MAX, attachable, boundary_of, change, check_path, deletable, holder, page, quota, remove_tags, scope,
+    set_tags, tags_out, under_path, user_exists, user_name,
 };
 use crate::errors::{already_exists, delete_conflict, no_such_entity};
 use crate::machine::new_entity;
@@ -40,6 +40,7 @@ pub(super) fn create(
     if let Some(arn) = &input.permissions_boundary {
         attachable(tx, call, arn)?;
     }
+    quota::<User>(tx, call, "UsersPerAccount", USERS_MAX)?;
     let path = check_path(input.path)?;
     let mut entity = new_entity::<User>(tx, &call.scope.account, &path, &input.user_name);
     entity.boundary = input.permissions_boundary;

@@ -5,7 +5,7 @@ use super::identity::credentials;
 use crate::task::role_session;
 use crate::types;
 use honmaru_base::ApiError;
-use honmaru_iam::{document_of, role_by_arn};
+use honmaru_iam::{document_of, role_by_arn, trust_of};
 use honmaru_identity::{Policy, PolicyKind, Session};
 use honmaru_machine::{Access, Call, PrincipalKind, State, Tx};
 use serde_json::Value;
@@ -16,6 +16,8 @@ const CHAINED_SESSION_S_MAX: i32 = 3_600;
 /// Ref: "IAM and AWS STS quotas": session policies, plain text; and managed policies per session.
 const SESSION_POLICY_BYTES_MAX: usize = 2_048;
 const SESSION_POLICY_ARNS_MAX: usize = 10;
+/// Ref: "Pass session tags in AWS STS".
+const SESSION_TAGS_MAX: usize = 50;
 /// What AWS packs policies and tags into; its packing is not published, so we count plain bytes.
 const PACKED_BYTES_MAX: usize = 4_096;
 
@@ -38,26 +40,11 @@ pub(super) fn access(state: &State, call: &Call, input: &Value) -> Vec<Access> {
             context.push((key.to_owned(), vec![value.to_owned()]));
         }
     }
-    let mut keys = Vec::new();
-    for tag in input.get("Tags").and_then(Value::as_array).into_iter().flatten() {
-        if let (Some(key), Some(value)) = (text(tag, "Key"), text(tag, "Value")) {
-            context.push((format!("aws:RequestTag/{key}"), vec![value.to_owned()]));
-            keys.push(key.to_owned());
-        }
-    }
-    let transitive = input
-        .get("TransitiveTagKeys")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let transitive: Vec<String> = transitive.filter_map(Value::as_str).map(str::to_owned).collect();
-    let tags_session = !keys.is_empty() || !transitive.is_empty();
-    if !keys.is_empty() {
-        context.push(("aws:TagKeys".to_owned(), keys));
-    }
-    if !transitive.is_empty() {
-        context.push(("sts:TransitiveTagKeys".to_owned(), transitive));
-    }
+    let (of_tags, has_tags) = request_tags(input);
+    context.extend(of_tags);
+    // Tags that pass on are passed like others: the next role must let them in.
+    let inherited = call.principal.session.as_ref();
+    let tags_session = has_tags || inherited.is_some_and(|session| !session.transitive_tag_keys.is_empty());
     for (key, value) in role.map(|role| role.entity.tags.as_slice()).unwrap_or_default() {
         context.push((format!("aws:ResourceTag/{key}"), vec![value.clone()]));
         context.push((format!("iam:ResourceTag/{key}"), vec![value.clone()]));
@@ -75,10 +62,37 @@ pub(super) fn access(state: &State, call: &Call, input: &Value) -> Vec<Access> {
             action: action.to_owned(),
             resources: vec![arn.to_owned()],
             context: context.clone(),
-            resource_policy: role.map(|role| role.trust.clone()),
+            resource_policy: role.map(|role| trust_of(state, role).into_owned()),
             holder_policy: None,
         })
         .collect()
+}
+
+/// The condition keys of the tags in an input, and whether there are any.
+pub(super) fn request_tags(input: &Value) -> (Vec<(String, Vec<String>)>, bool) {
+    let list = |name: &str| input.get(name).and_then(Value::as_array).into_iter().flatten();
+    let tags = list("Tags").filter_map(|tag| Some((text(tag, "Key")?.to_owned(), text(tag, "Value")?.to_owned())));
+    let tags: Vec<(String, String)> = tags.collect();
+    let transitive: Vec<String> = list("TransitiveTagKeys")
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect();
+    let has_tags = !tags.is_empty() || !transitive.is_empty();
+    (tag_keys(&tags, &transitive), has_tags)
+}
+
+/// The condition keys of session tags.
+pub(super) fn tag_keys(tags: &[(String, String)], transitive: &[String]) -> Vec<(String, Vec<String>)> {
+    let one = |(key, value): &(String, String)| (format!("aws:RequestTag/{key}"), vec![value.clone()]);
+    let mut context: Vec<_> = tags.iter().map(one).collect();
+    if !tags.is_empty() {
+        let keys = tags.iter().map(|(key, _)| key.clone()).collect();
+        context.push(("aws:TagKeys".to_owned(), keys));
+    }
+    if !transitive.is_empty() {
+        context.push(("sts:TransitiveTagKeys".to_owned(), transitive.to_vec()));
+    }
+    context
 }
 
 /// Who stands behind the session that calls.
@@ -102,6 +116,11 @@ pub(super) fn assume_role(
             "MultiFactorAuthentication failed with invalid MFA one time pass code.",
         ));
     }
+    if input.provided_contexts.is_some_and(|contexts| !contexts.is_empty()) {
+        return Err(validation(
+            "No context provider is known here: ProvidedContexts must be empty.",
+        ));
+    }
     let chained = matches!(call.principal.kind, PrincipalKind::AssumedRole { .. });
     let lifetime_s = input.duration_seconds.unwrap_or(SESSION_S_DEFAULT);
     if lifetime_s > role.max_session_s {
@@ -117,10 +136,11 @@ pub(super) fn assume_role(
     let now = tx.now();
     let expires_at = now.plus_s(i64::from(lifetime_s));
     let mut session = role_session(&role, &account, &input.role_session_name, now, expires_at, tx.rng());
-    tags(
-        call,
-        input.tags.unwrap_or_default(),
+    let tags = input.tags.unwrap_or_default().into_iter();
+    set_tags(
+        tags.map(|tag| (tag.key, tag.value)),
         input.transitive_tag_keys.unwrap_or_default(),
+        &inherited_tags(call),
         &mut session,
     )?;
     session.source_identity = match (source_identity(call), input.source_identity) {
@@ -132,13 +152,7 @@ pub(super) fn assume_role(
         (Some(kept), _) => Some(kept.to_owned()),
         (None, new) => new,
     };
-    let arns = input
-        .policy_arns
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|policy| policy.arn)
-        .collect();
-    session_policies(tx, &mut session, input.policy, arns)?;
+    session_policies(tx, &mut session, input.policy, input.policy_arns.unwrap_or_default())?;
     let packed_policy_size = packed(&session)?;
     let assumed_role_user = Some(types::AssumedRoleUser {
         assumed_role_id: session.user_id.clone(),
@@ -154,21 +168,33 @@ pub(super) fn assume_role(
     })
 }
 
-fn tags(call: &Call, tags: Vec<types::Tag>, transitive: Vec<String>, session: &mut Session) -> Result<(), ApiError> {
+/// The tags that the calling session passes on.
+fn inherited_tags(call: &Call) -> Vec<(String, String)> {
+    let session = call.principal.session.as_ref();
+    let keys = session.map(|session| session.transitive_tag_keys.as_slice());
+    let is_passed_on = |key: &str| {
+        keys.unwrap_or_default()
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(key))
+    };
+    let tags = call.principal.tags.iter().filter(|(key, _)| is_passed_on(key));
+    tags.cloned().collect()
+}
+
+/// Puts tags into a session, the inherited ones first: they stay transitive and cannot be overridden.
+pub(super) fn set_tags(
+    tags: impl Iterator<Item = (String, String)>,
+    transitive: Vec<String>,
+    inherited: &[(String, String)],
+    session: &mut Session,
+) -> Result<(), ApiError> {
     let invalid = |text: &str| ApiError::new("InvalidParameterValue", text).with_status(400);
-    // Transitive tags of the calling session pass on and cannot be overridden.
-    let inherited = call.principal.session.as_ref();
-    let inherited = inherited
-        .map(|session| session.transitive_tag_keys.as_slice())
-        .unwrap_or_default();
-    for (key, value) in &call.principal.tags {
-        if inherited.iter().any(|name| name.eq_ignore_ascii_case(key)) {
-            session.tags.push((key.clone(), value.clone()));
-            session.transitive_tag_keys.push(key.clone());
-        }
-    }
+    session.tags.extend(inherited.iter().cloned());
+    session
+        .transitive_tag_keys
+        .extend(inherited.iter().map(|(key, _)| key.clone()));
     let mut seen: Vec<String> = Vec::new();
-    for types::Tag { key, value } in tags {
+    for (key, value) in tags {
         let lower = key.to_lowercase();
         if lower.starts_with("aws:") {
             return Err(invalid("Tag keys starting with 'aws:' are reserved for system use"));
@@ -178,13 +204,18 @@ fn tags(call: &Call, tags: Vec<types::Tag>, transitive: Vec<String>, session: &m
                 "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
             ));
         }
-        if inherited.iter().any(|name| name.eq_ignore_ascii_case(&key)) {
+        if inherited.iter().any(|(name, _)| name.eq_ignore_ascii_case(&key)) {
             return Err(invalid(
                 "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.",
             ));
         }
         seen.push(lower);
         session.tags.push((key, value));
+    }
+    if session.tags.len() > SESSION_TAGS_MAX {
+        return Err(validation(format!(
+            "A session has at most {SESSION_TAGS_MAX} tags, inherited ones included."
+        )));
     }
     for key in transitive {
         if !session.tags.iter().any(|(tag, _)| tag.eq_ignore_ascii_case(&key)) {
@@ -208,8 +239,11 @@ pub(super) fn session_policies(
     state: &State,
     session: &mut Session,
     policy: Option<String>,
-    arns: Vec<String>,
+    managed: Vec<types::PolicyDescriptorType>,
 ) -> Result<(), ApiError> {
+    let arns: Vec<String> = managed.into_iter().filter_map(|policy| policy.arn).collect();
+    // Ref: AssumeRole, PolicyArns: the plain text of both kinds together.
+    let plain = policy.as_ref().map_or(0, String::len) + arns.iter().map(String::len).sum::<usize>();
     if let Some(document) = policy {
         if document.len() > SESSION_POLICY_BYTES_MAX {
             return Err(validation(format!(
@@ -224,6 +258,9 @@ pub(super) fn session_policies(
             "At most {SESSION_POLICY_ARNS_MAX} managed session policies are allowed"
         )));
     }
+    if plain > SESSION_POLICY_BYTES_MAX {
+        return Err(packed_too_large(plain * 100 / SESSION_POLICY_BYTES_MAX));
+    }
     for arn in arns {
         let owner = arn.split(':').nth(4).unwrap_or_default();
         if (owner != "aws" && owner != session.account.as_str()) || document_of(state, &arn).is_none() {
@@ -236,6 +273,13 @@ pub(super) fn session_policies(
     Ok(())
 }
 
+fn packed_too_large(percent: usize) -> ApiError {
+    ApiError::new(
+        "PackedPolicyTooLargeException",
+        format!("Packed policy consumes {percent}% of allotted space, please use smaller policy."),
+    )
+}
+
 /// How much of the space for policies and tags is used, in per cent; nothing when there are none.
 pub(super) fn packed(session: &Session) -> Result<Option<i32>, ApiError> {
     let texts = session.policies.iter().chain(&session.policy_arns).map(String::len);
@@ -243,10 +287,7 @@ pub(super) fn packed(session: &Session) -> Result<Option<i32>, ApiError> {
     let bytes: usize = texts.chain(tags).sum();
     let percent = (bytes * 100).div_ceil(PACKED_BYTES_MAX);
     if percent > 100 {
-        return Err(ApiError::new(
-            "PackedPolicyTooLargeException",
-            format!("Packed policy consumes {percent}% of allotted space, please use smaller policy."),
-        ));
+        return Err(packed_too_large(percent));
     }
     Ok(i32::try_from(percent).ok().filter(|percent| *percent > 0))
 }

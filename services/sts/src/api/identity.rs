@@ -5,9 +5,9 @@ use crate::session::seal;
 use crate::types;
 use honmaru_base::ApiError;
 use honmaru_identity::{KeyKind, Session, access_key_id, account_of_access_key_id, secret_access_key};
-use honmaru_machine::{Call, PrincipalKind, Tx};
+use honmaru_machine::{Call, PrincipalKind, State, Tx};
 
-/// Ref: STS API Reference, GetSessionToken, DurationSeconds: default 12 hours.
+/// Ref: STS API Reference, GetSessionToken and GetFederationToken, DurationSeconds: default 12 hours.
 const SESSION_S_DEFAULT: i32 = 43_200;
 
 pub(super) fn caller(call: &Call) -> types::GetCallerIdentityResponse {
@@ -28,46 +28,86 @@ pub(super) fn key_info(input: types::GetAccessKeyInfoRequest) -> Result<types::G
     }
 }
 
-pub(super) fn session_token(
-    tx: &mut Tx<'_>,
+/// Ref: STS API Reference, GetSessionToken and GetFederationToken, DurationSeconds: root's last an hour at most.
+const ROOT_SESSION_S_MAX: i32 = 3_600;
+
+/// Whoever calls with long-term keys: a user's name and unique id, or root. Only `--dev` lets root in.
+pub(super) struct LongTerm {
+    pub(super) user: Option<(String, String)>,
+    /// What may be asked for, cut to what root may have.
+    pub(super) lifetime_s: i32,
+}
+
+/// The caller, who must have long-term keys; `action` is told to whoever has not.
+pub(super) fn long_term(
+    state: &State,
     call: &Call,
-    input: types::GetSessionTokenRequest,
-) -> Result<types::GetSessionTokenResponse, ApiError> {
+    action: &str,
+    lifetime_s: Option<i32>,
+) -> Result<LongTerm, ApiError> {
     let principal = &call.principal;
+    let lifetime_s = lifetime_s.unwrap_or(SESSION_S_DEFAULT);
     if KeyKind::of(&principal.access_key_id) == Some(KeyKind::Temporary) {
-        return Err(access_denied("Cannot call GetSessionToken with session credentials"));
+        return Err(access_denied(format!("Cannot call {action} with session credentials")));
     }
-    if input.serial_number.is_some() || input.token_code.is_some() {
-        return Err(access_denied(
-            "MultiFactorAuthentication failed with invalid MFA one time pass code.",
-        ));
+    match &principal.kind {
+        PrincipalKind::User { name } => match honmaru_iam::user_of_name(state, &principal.account, name) {
+            Some(user) => Ok(LongTerm {
+                user: Some((user.entity.name.clone(), user.entity.id.clone())),
+                lifetime_s,
+            }),
+            None => Err(access_denied("The user of these credentials does not exist any more")),
+        },
+        PrincipalKind::Root => Ok(LongTerm {
+            user: None,
+            lifetime_s: lifetime_s.min(ROOT_SESSION_S_MAX),
+        }),
+        PrincipalKind::AssumedRole { .. } | PrincipalKind::FederatedUser { .. } | PrincipalKind::Anonymous => {
+            Err(access_denied(format!("Cannot call {action} with session credentials")))
+        }
     }
-    let PrincipalKind::User { name } = &principal.kind else {
-        return Err(access_denied("GetSessionToken can be called by an IAM user only"));
-    };
-    let user = honmaru_iam::user_of_name(tx, &principal.account, name);
-    let (Some(user_id), now) = (user.map(|user| user.entity.id.clone()), tx.now()) else {
-        return Err(access_denied("The user of these credentials does not exist any more"));
-    };
-    let lifetime_s = input.duration_seconds.unwrap_or(SESSION_S_DEFAULT);
-    let session = Session {
+}
+
+/// A session in the caller's account, without tags, policies and a name.
+pub(super) fn new_session(tx: &mut Tx<'_>, call: &Call, lifetime_s: i32) -> Session {
+    let (principal, now) = (&call.principal, tx.now());
+    Session {
         access_key_id: access_key_id(KeyKind::Temporary, &principal.account, tx.rng()),
         secret_access_key: secret_access_key(tx.rng()),
         account: principal.account.clone(),
         arn: principal.arn.clone(),
-        user_id,
+        user_id: principal.user_id.clone(),
         role_arn: None,
         session_name: None,
-        user_name: Some(name.clone()),
+        user_name: None,
         tags: Vec::new(),
         transitive_tag_keys: Vec::new(),
         policies: Vec::new(),
         policy_arns: Vec::new(),
         source_identity: None,
         federated_provider: None,
+        federated_user: None,
         issued_at: now,
         expires_at: now.plus_s(i64::from(lifetime_s)),
-    };
+    }
+}
+
+pub(super) fn session_token(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::GetSessionTokenRequest,
+) -> Result<types::GetSessionTokenResponse, ApiError> {
+    let caller = long_term(tx, call, "GetSessionToken", input.duration_seconds)?;
+    if input.serial_number.is_some() || input.token_code.is_some() {
+        return Err(access_denied(
+            "MultiFactorAuthentication failed with invalid MFA one time pass code.",
+        ));
+    }
+    let mut session = new_session(tx, call, caller.lifetime_s);
+    if let Some((name, id)) = caller.user {
+        session.user_id = id;
+        session.user_name = Some(name);
+    }
     Ok(types::GetSessionTokenResponse {
         credentials: Some(credentials(tx, session)?),
         ..Default::default()

@@ -1,7 +1,10 @@
 //! STS's operations.
 
 mod assume_role;
+mod claims;
+mod decode;
 mod errors;
+mod federation;
 mod identity;
 mod web_identity;
 
@@ -28,6 +31,20 @@ pub fn operations() -> Vec<Operation> {
             access: |_, _, _| Vec::new(),
             handler: Handler::Write(|tx, call, input| {
                 identity::session_token(tx, call, Tree::from_tree(input)).map(Tree::into_tree)
+            }),
+        },
+        Operation {
+            name: "GetFederationToken",
+            access: federation::access,
+            handler: Handler::Write(|tx, call, input| {
+                federation::token(tx, call, Tree::from_tree(input)).map(Tree::into_tree)
+            }),
+        },
+        Operation {
+            name: "DecodeAuthorizationMessage",
+            access: |_, _, _| vec![Access::any("sts:DecodeAuthorizationMessage")],
+            handler: Handler::Read(|state, call, input| {
+                decode::message(state, call, Tree::from_tree(input)).map(Tree::into_tree)
             }),
         },
         Operation {

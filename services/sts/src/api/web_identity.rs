@@ -1,14 +1,15 @@
 //! AssumeRoleWithWebIdentity: a role for whoever shows a token of a trusted OIDC issuer (GitHub Actions, for example).
 //! Ref: STS API Reference, AssumeRoleWithWebIdentity; IAM User Guide, "Available keys for AWS OIDC federation".
 
-use super::assume_role::{packed, session_policies};
+use super::assume_role::{packed, session_policies, set_tags, tag_keys};
+use super::claims::{self, texts};
 use super::errors::{access_denied, validation};
 use super::identity::credentials;
 use crate::jwt::{JwtError, Unverified, key_of};
 use crate::task::role_session;
 use crate::types;
 use honmaru_base::ApiError;
-use honmaru_iam::{oidc_provider, role_by_arn};
+use honmaru_iam::{oidc_provider, role_by_arn, trust_of};
 use honmaru_identity::{CallContext, Caller, Decision, Policies, Request, cached_policy, evaluate};
 use honmaru_machine::{Call, Tx};
 use serde_json::Value;
@@ -25,11 +26,10 @@ fn not_authorized() -> ApiError {
     access_denied("Not authorized to perform sts:AssumeRoleWithWebIdentity")
 }
 
-fn texts(claims: &Value, name: &str) -> Vec<String> {
-    match claims.get(name) {
-        Some(Value::String(text)) => vec![text.clone()],
-        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        Some(Value::Bool(_) | Value::Number(_) | Value::Object(_) | Value::Null) | None => Vec::new(),
+fn refused(error: &JwtError) -> ApiError {
+    match error {
+        JwtError::Unreachable => ApiError::new("IDPCommunicationErrorException", error.to_string()),
+        JwtError::Malformed | JwtError::NoKey | JwtError::Algorithm | JwtError::Signature => invalid(error.to_string()),
     }
 }
 
@@ -41,18 +41,20 @@ pub(super) fn assume_role(
     let (account, role) = role_by_arn(tx, &input.role_arn)
         .map(|(account, role)| (account, role.clone()))
         .ok_or_else(not_authorized)?;
-    let token = Unverified::parse(&input.web_identity_token).map_err(|error| invalid(error.to_string()))?;
+    let token = Unverified::parse(&input.web_identity_token).map_err(|error| refused(&error))?;
     let issuer = token
         .issuer()
         .ok_or_else(|| invalid(JwtError::Malformed.to_string()))?
         .to_owned();
+    // The issuer is the provider's URL, letter by letter; https is part of it.
     let url = key_of(&issuer).to_owned();
-    let Some(provider) = oidc_provider(tx, &account, &url).cloned() else {
+    let provider = honmaru_iam::issuer_key(&issuer).and_then(|url| oidc_provider(tx, &account, url).cloned());
+    let Some(provider) = provider else {
         return Err(invalid(format!(
             "No OpenIDConnect provider found in your account for {issuer}"
         )));
     };
-    let claims = token.verify(tx).map_err(|error| invalid(error.to_string()))?;
+    let claims = token.verify(tx).map_err(|error| refused(&error))?;
     let now = tx.now();
     let now_s = now.as_ms().div_euclid(1_000);
     let moment = |name: &str| claims.get(name).and_then(Value::as_f64).map(|s| s as i64);
@@ -77,9 +79,12 @@ pub(super) fn assume_role(
     if audiences.is_empty() || !audiences.iter().any(|aud| provider.client_ids.contains(aud)) {
         return Err(invalid("Incorrect token audience"));
     }
-    let subject = texts(&claims, "sub")
-        .pop()
-        .ok_or_else(|| invalid("Missing a required claim: sub"))?;
+    let subject = claims.get("sub").and_then(Value::as_str).filter(|sub| !sub.is_empty());
+    let subject = subject
+        .ok_or_else(|| invalid("Missing a required claim: sub"))?
+        .to_owned();
+    let claimed = claims::tags(&claims).map_err(invalid)?;
+    let source_identity = claims::source_identity(&claims).map_err(invalid)?;
     let lifetime_s = input.duration_seconds.unwrap_or(SESSION_S_DEFAULT);
     if lifetime_s > role.max_session_s {
         return Err(validation(
@@ -92,11 +97,10 @@ pub(super) fn assume_role(
         ("aws:FederatedProvider".to_owned(), vec![provider.arn.clone()]),
         ("sts:RoleSessionName".to_owned(), vec![input.role_session_name.clone()]),
     ];
-    for name in claims.as_object().into_iter().flat_map(|claims| claims.keys()) {
-        let values = texts(&claims, name);
-        if !values.is_empty() {
-            extra.push((format!("{url}:{name}"), values));
-        }
+    extra.extend(claims::condition_keys(&url, &claims));
+    extra.extend(tag_keys(&claimed.tags, &claimed.transitive));
+    if let Some(source) = &source_identity {
+        extra.push(("sts:SourceIdentity".to_owned(), vec![source.clone()]));
     }
     let context = CallContext {
         caller: &caller,
@@ -108,36 +112,38 @@ pub(super) fn assume_role(
         resource_account: account.as_str(),
         extra: &extra,
     };
-    let request = Request {
-        caller: &caller,
-        action: "sts:AssumeRoleWithWebIdentity",
-        resource: &role.entity.arn,
-        resource_account: account.as_str(),
-        context: &context,
-        resource_policy_required: true,
+    let trust = cached_policy(&trust_of(tx, &role)).map_err(|_| not_authorized())?;
+    let policies = Policies {
+        resource: Some(trust),
+        ..Policies::default()
     };
-    let trust = cached_policy(&role.trust).map_err(|_| not_authorized())?;
-    if evaluate(
-        &request,
-        &Policies {
-            resource: Some(trust),
-            ..Policies::default()
-        },
-    ) != Decision::Allow
-    {
-        return Err(not_authorized());
+    let has_tags = !claimed.tags.is_empty() || !claimed.transitive.is_empty();
+    let actions = [
+        Some("sts:AssumeRoleWithWebIdentity"),
+        has_tags.then_some("sts:TagSession"),
+        source_identity.as_ref().map(|_| "sts:SetSourceIdentity"),
+    ];
+    for action in actions.into_iter().flatten() {
+        let request = Request {
+            caller: &caller,
+            action,
+            resource: &role.entity.arn,
+            resource_account: account.as_str(),
+            context: &context,
+            resource_policy_required: true,
+        };
+        if evaluate(&request, &policies) != Decision::Allow {
+            return Err(not_authorized());
+        }
     }
 
     let expires_at = now.plus_s(i64::from(lifetime_s));
     let mut session = role_session(&role, &account, &input.role_session_name, now, expires_at, tx.rng());
     session.federated_provider = Some(provider.arn.clone());
-    let arns = input
-        .policy_arns
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|policy| policy.arn)
-        .collect();
-    session_policies(tx, &mut session, input.policy, arns)?;
+    session.source_identity.clone_from(&source_identity);
+    set_tags(claimed.tags.into_iter(), claimed.transitive, &[], &mut session)
+        .map_err(|error| invalid(error.message))?;
+    session_policies(tx, &mut session, input.policy, input.policy_arns.unwrap_or_default())?;
     let packed_policy_size = packed(&session)?;
     let assumed_role_user = Some(types::AssumedRoleUser {
         assumed_role_id: session.user_id.clone(),
@@ -150,6 +156,7 @@ pub(super) fn assume_role(
         packed_policy_size,
         provider: Some(provider.arn),
         audience: audiences.into_iter().next(),
+        source_identity,
         ..Default::default()
     })
 }

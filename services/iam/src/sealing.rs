@@ -1,4 +1,5 @@
-//! The key that seals session tokens: drawn once, kept for ever, or every session would end with a restart.
+//! The key that seals session tokens and encoded authorization messages: drawn once, kept for ever, or every session
+//! would end with a restart. STS hands out what it seals; it stands here because refusals are sealed with it, too.
 
 use honmaru_base::Scope;
 use honmaru_identity::{SEALING_KEY_BYTES, Sealer};
@@ -18,13 +19,14 @@ impl std::fmt::Debug for SealingKey {
 }
 
 impl Resource for SealingKey {
+    // Its name in the log from the time when STS had it.
     const KIND: &'static str = "sts.key";
 }
 
 const ROW: &str = "sealing";
 
 /// Where rows of the whole installation live.
-pub(crate) fn installation() -> Scope {
+fn installation() -> Scope {
     Scope::new("000000000000", "us-east-1")
         .expect("a valid account and region")
         .global()
