@@ -32,14 +32,16 @@ pub fn uuid(rng: &mut dyn Rng) -> String {
     b[6] = (b[6] & 0x0f) | 0x40;
     b[8] = (b[8] & 0x3f) | 0x80;
     // Every call has two of them: no formatting.
+    let mut digits = [0; 32];
+    // The target has twice the source's length.
+    let _ = hex::encode_to_slice(b, &mut digits);
+    let digits = std::str::from_utf8(&digits).unwrap_or_default();
     let mut id = String::with_capacity(36);
-    for (at, byte) in b.into_iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
+    for (from, to) in [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)] {
+        if from > 0 {
             id.push('-');
         }
-        for digit in [byte >> 4, byte & 15] {
-            id.extend(char::from_digit(u32::from(digit), 16));
-        }
+        id.push_str(digits.get(from..to).unwrap_or_default());
     }
     id
 }

@@ -10,6 +10,7 @@ use honmaru_machine::{Reconciler, State, Tx};
 use parking_lot::RwLock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Commands that may wait for the writer; a further caller waits for a place.
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) durable: watch::Sender<u64>,
     /// The log's head.
     pub(crate) head: AtomicU64,
+    /// CPU nanoseconds that appending to the log took so far.
+    pub(crate) append_cpu_ns: AtomicU64,
 }
 
 /// What an engine is made of.
@@ -76,6 +79,7 @@ impl Engine {
             applied: AtomicU64::new(0),
             durable: watch::Sender::new(0),
             head: AtomicU64::new(head),
+            append_cpu_ns: AtomicU64::new(0),
         });
         let (sender, commands) = mpsc::channel(COMMANDS_QUEUED_MAX);
         let writer = Writer {
@@ -160,6 +164,11 @@ impl Engine {
     #[cfg(test)]
     pub(crate) fn shared(&self) -> Arc<Shared> {
         self.shared.clone()
+    }
+
+    /// CPU time of the log's appends so far: what durability costs beside the calls themselves.
+    pub fn append_cpu(&self) -> Duration {
+        Duration::from_nanos(self.shared.append_cpu_ns.load(Ordering::Relaxed))
     }
 
     /// The log's head.

@@ -99,7 +99,11 @@ impl Writer {
                 .iter()
                 .map(|r| serde_json::to_vec(r).expect("a record is plain data"))
                 .collect();
-            self.head = match self.log.append(self.head, &bodies) {
+            let before = thread_cpu_ns();
+            let appended = self.log.append(self.head, &bodies);
+            let spent = thread_cpu_ns().saturating_sub(before);
+            self.shared.append_cpu_ns.fetch_add(spent, Ordering::Relaxed);
+            self.head = match appended {
                 Ok(head) => head,
                 Err(error) => {
                     // Closed first, so that callers whose answers are dropped learn that the engine has stopped.
@@ -144,4 +148,10 @@ impl Writer {
             }
         }
     }
+}
+
+/// CPU time of this thread so far. Ref: clock_gettime(2), CLOCK_THREAD_CPUTIME_ID.
+fn thread_cpu_ns() -> u64 {
+    let at = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    u64::try_from(at.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(at.tv_nsec).unwrap_or(0)
 }

@@ -1,23 +1,25 @@
 //! The names and ARNs of ECS resources, and how callers may write them.
 
-use honmaru_base::{Arn, Scope};
+use honmaru_base::Scope;
 
 /// The cluster that is meant when none is named.
 pub const DEFAULT_CLUSTER: &str = "default";
 
 /// `arn:aws:ecs:<region>:<account>:<resource>`.
 pub fn arn(scope: &Scope, resource: &str) -> String {
-    Arn::new("ecs", scope.region.as_str(), scope.account.as_str(), resource).to_string()
+    // Every call makes some: no formatting.
+    let (region, account) = (scope.region.as_str(), scope.account.as_str());
+    ["arn:aws:ecs:", region, ":", account, ":", resource].concat()
 }
 
 /// A cluster's ARN.
 pub fn cluster_arn(scope: &Scope, cluster: &str) -> String {
-    arn(scope, &format!("cluster/{cluster}"))
+    arn(scope, &["cluster/", cluster].concat())
 }
 
 /// A task's ARN.
 pub fn task_arn(scope: &Scope, cluster: &str, id: &str) -> String {
-    arn(scope, &format!("task/{cluster}/{id}"))
+    arn(scope, &["task/", cluster, "/", id].concat())
 }
 
 /// A container's ARN.

@@ -64,6 +64,9 @@ const SMALL: [&str; 4] = [
     "pull_100_small_beyond_skopeo",
 ];
 
+/// One blob of 1 GiB with curl, which neither hashes nor unpacks: the registry's own throughput.
+const BLOB: [&str; 2] = ["curl_push_1gib", "curl_pull_1gib"];
+
 /// All of it; without the image of 1 GiB unless `with_large`.
 pub fn run(bench: &mut Bench, with_large: bool) -> Result<()> {
     let dir = bench.scratch.path().join("registry");
@@ -110,6 +113,9 @@ pub fn run(bench: &mut Bench, with_large: bool) -> Result<()> {
                 keep(name, seconds, true);
             }
             fs::remove_dir_all(images.join("large"))?;
+            for (name, seconds) in BLOB.into_iter().zip(blob(&sides, round, &dir)?) {
+                keep(name, seconds, true);
+            }
         }
         let middle = vec![layout(&images.join("middle"), MIDDLE_LAYERS, MIDDLE_BYTES)?];
         for (name, seconds) in MIDDLE
@@ -230,6 +236,79 @@ fn copies(sides: &[Side], repository: &str, round: usize, layouts: &[PathBuf], d
     Ok([pushed, pulled, push_beyond, pull_beyond])
 }
 
+/// Uploads a new blob to each side with curl, then downloads it: seconds by side.
+fn blob(sides: &[Side], round: usize, dir: &Path) -> Result<[Vec<f64>; 2]> {
+    let file = dir.join("blob");
+    noise(&file, LARGE_BYTES)?;
+    let digest = sha256(&file)?;
+    let mut order: Vec<&Side> = sides.iter().collect();
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    let (mut pushed, mut pulled) = (Vec::new(), Vec::new());
+    for side in &order {
+        let blobs = format!("http://{}/v2/bench/large/blobs", side.host);
+        let started = Instant::now();
+        let session = curl(side, &["-X", "POST", "-D", "-", &format!("{blobs}/uploads/")])?;
+        let location = session
+            .lines()
+            .find_map(|line| {
+                line.to_ascii_lowercase()
+                    .starts_with("location:")
+                    .then(|| line[9..].trim())
+            })
+            .context("the upload has no location")?;
+        let mut location = location.to_owned();
+        if location.starts_with('/') {
+            location = format!("http://{}{location}", side.host);
+        }
+        let joint = if location.contains('?') { '&' } else { '?' };
+        let to = format!("{location}{joint}digest=sha256:{digest}");
+        let content = "Content-Type: application/octet-stream";
+        curl(side, &["-H", content, "-T", &file.to_string_lossy(), &to])?;
+        let seconds = started.elapsed().as_secs_f64();
+        eprintln!(
+            "  a blob of 1 GiB, round {round}: {} took it in {seconds:.2} s",
+            side.name
+        );
+        pushed.push(seconds);
+    }
+    for side in &order {
+        let url = format!("http://{}/v2/bench/large/blobs/sha256:{digest}", side.host);
+        let started = Instant::now();
+        curl(side, &["-L", "-o", "/dev/null", &url])?;
+        let seconds = started.elapsed().as_secs_f64();
+        eprintln!(
+            "  a blob of 1 GiB, round {round}: {} gave it in {seconds:.2} s",
+            side.name
+        );
+        pulled.push(seconds);
+    }
+    if round % 2 == 1 {
+        pushed.reverse();
+        pulled.reverse();
+    }
+    fs::remove_file(&file)?;
+    Ok([pushed, pulled])
+}
+
+/// Runs curl with a side's token and returns what it printed.
+fn curl(side: &Side, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new("curl");
+    command.args(["-sSf", "-H", "Expect:"]);
+    if !side.token.is_empty() {
+        command.args(["-H", &format!("Authorization: Basic {}", side.token)]);
+    }
+    let output = command.args(arguments).output().context("failed to run curl")?;
+    ensure!(
+        output.status.success(),
+        "curl {}: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Seconds for doing something with each layout in turn.
 fn timed(layouts: &[PathBuf], mut each: impl FnMut(usize, &Path) -> Result<()>) -> Result<f64> {
     let started = Instant::now();
@@ -318,6 +397,14 @@ fn take_in_text(dir: &Path, blobs: &Path, value: &Value) -> Result<(String, u64)
 
 /// Moves a file to the name of its digest.
 fn take_in(blobs: &Path, file: &Path) -> Result<(String, u64)> {
+    let digest = sha256(file)?;
+    let size = fs::metadata(file)?.len();
+    fs::rename(file, blobs.join(&digest))?;
+    Ok((format!("sha256:{digest}"), size))
+}
+
+/// A file's digest in hexadecimal.
+fn sha256(file: &Path) -> Result<String> {
     let output = Command::new("sha256sum")
         .arg(file)
         .output()
@@ -325,9 +412,7 @@ fn take_in(blobs: &Path, file: &Path) -> Result<(String, u64)> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let digest = text.split_whitespace().next().unwrap_or_default();
     ensure!(digest.len() == 64, "sha256sum failed for {}", file.display());
-    let size = fs::metadata(file)?.len();
-    fs::rename(file, blobs.join(digest))?;
-    Ok((format!("sha256:{digest}"), size))
+    Ok(digest.to_owned())
 }
 
 /// The digest of a layout's first layer.

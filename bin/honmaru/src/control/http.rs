@@ -281,6 +281,7 @@ fn received(mut parts: ::http::request::Parts, body: Bytes, peer: Peer) -> Recei
 
 fn metrics(control: &Control) -> String {
     let head = control.engine.head();
+    let append_s = control.engine.append_cpu().as_secs_f64();
     let counts = control.audit.counts();
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let (written, lost, folded) = (count(&counts.written), count(&counts.lost), count(&counts.folded));
@@ -288,6 +289,9 @@ fn metrics(control: &Control) -> String {
         "# HELP honmaru_log_head_revision The revision of the last durable record.\n\
          # TYPE honmaru_log_head_revision counter\n\
          honmaru_log_head_revision {head}\n\
+         # HELP honmaru_log_append_cpu_seconds_total CPU time of appending to the log, since control started.\n\
+         # TYPE honmaru_log_append_cpu_seconds_total counter\n\
+         honmaru_log_append_cpu_seconds_total {append_s}\n\
          # HELP honmaru_audit_records_total Calls that the audit trail holds, since control started.\n\
          # TYPE honmaru_audit_records_total counter\n\
          honmaru_audit_records_total {written}\n\

@@ -36,12 +36,12 @@ impl<'a> Signed<'a> {
     }
 }
 
-/// The canonical request over the headers in `signed_headers` (lower case, sorted), with `payload_hash` as its last
-/// line. With `presigned`, the query parameter `X-Amz-Signature` is left out.
+/// The canonical request over the headers in `signed_headers` (lower case, sorted, between semicolons), with
+/// `payload_hash` as its last line. With `presigned`, the query parameter `X-Amz-Signature` is left out.
 pub fn canonical_request(
     request: &Signed<'_>,
     service: &str,
-    signed_headers: &[String],
+    signed_headers: &str,
     payload_hash: &str,
     presigned: bool,
 ) -> Vec<u8> {
@@ -54,7 +54,7 @@ pub fn canonical_request(
     out.push(b'\n');
     headers(request, signed_headers, &mut out);
     out.push(b'\n');
-    out.extend_from_slice(signed_headers.join(";").as_bytes());
+    out.extend_from_slice(signed_headers.as_bytes());
     out.push(b'\n');
     out.extend_from_slice(payload_hash.as_bytes());
     out
@@ -119,9 +119,9 @@ fn normal(text: &str) -> Vec<u8> {
     out
 }
 
-fn headers(request: &Signed<'_>, signed_headers: &[String], out: &mut Vec<u8>) {
+fn headers(request: &Signed<'_>, signed_headers: &str, out: &mut Vec<u8>) {
     // Both lists are short and bounded: no map is worth its making.
-    for name in signed_headers {
+    for name in signed_headers.split(';') {
         out.extend_from_slice(name.as_bytes());
         out.push(b':');
         let mut values = request
@@ -141,6 +141,10 @@ fn headers(request: &Signed<'_>, signed_headers: &[String], out: &mut Vec<u8>) {
 
 /// Trims, and makes one space of every run of white space (folded lines have some).
 fn fold(value: &[u8], out: &mut Vec<u8>) {
+    if !value.iter().any(u8::is_ascii_whitespace) {
+        out.extend_from_slice(value);
+        return;
+    }
     let mut words = value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     if let Some(word) = words.next() {
         out.extend_from_slice(word);
@@ -168,7 +172,7 @@ pub(crate) fn hexadecimal(digest: &[u8; 32]) -> String {
     let mut text = [0; 64];
     // The target has twice the digest's length.
     let _ = hex::encode_to_slice(digest, &mut text);
-    String::from_utf8_lossy(&text).into_owned()
+    String::from_utf8(text.to_vec()).unwrap_or_default()
 }
 
 /// Decodes %XX; a `%` without two hexadecimal digits stays as it is.

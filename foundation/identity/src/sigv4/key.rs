@@ -24,7 +24,8 @@ pub(crate) fn derive(secret: &str, date: &str, region: &str, service: &str) -> S
     hmac(&key, TERMINATOR.as_bytes())
 }
 
-type Scope = (String, String, String, String);
+/// Date, region, service and secret.
+type Scope = String;
 
 /// Derived signing keys, bounded. Only keys that verified a signature enter it, so strangers cannot fill it.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use crate::sigv4::{
 use base64::Engine;
 use honmaru_base::Time;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use time::{Date, Month, OffsetDateTime, UtcOffset, format_description::well_known::Rfc2822};
 
 /// The longest life of a presigned request, in seconds: seven days. Ref: S3 API, "Authenticating Requests: Using
@@ -46,8 +47,6 @@ pub struct Presented {
     pub session_token: Option<String>,
     /// Where the signature stood.
     pub placement: Placement,
-    /// The names of the signed headers, lower case, sorted.
-    pub signed_headers: Vec<String>,
     pub(crate) string_to_sign: String,
     /// Nothing when the text is no SHA-256 in hexadecimal: it then matches nothing.
     pub(crate) signature: Option<[u8; 32]>,
@@ -268,8 +267,11 @@ fn unsupported(what: &str) -> AuthError {
 }
 
 fn present(request: &Signed<'_>, parts: Parts) -> Result<Presented, AuthError> {
-    let scope: Vec<&str> = parts.credential.split('/').collect();
-    let [access_key_id, date, region, service, terminator] = scope[..] else {
+    let mut scope = parts.credential.split('/');
+    let mut next = || scope.next();
+    let (Some(access_key_id), Some(date), Some(region), Some(service), Some(terminator), None) =
+        (next(), next(), next(), next(), next(), next())
+    else {
         return Err(incomplete(format!(
             "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '{}'",
             printable(&parts.credential)
@@ -293,13 +295,13 @@ fn present(request: &Signed<'_>, parts: Parts) -> Result<Presented, AuthError> {
         return Err(wrong("Credential should be scoped to correct service. "));
     }
     let timestamp = parts.timestamp.unwrap_or_default();
-    let at = timestamp_of(&timestamp).ok_or_else(|| {
+    let (at, is_basic) = timestamp_of(&timestamp).ok_or_else(|| {
         incomplete(format!(
             "Date must be in ISO-8601 'basic format'. Got '{}'. See http://en.wikipedia.org/wiki/ISO_8601",
             printable(&timestamp)
         ))
     })?;
-    let timestamp = basic(at);
+    let timestamp = if is_basic { timestamp } else { basic(at) };
     if !timestamp.starts_with(date) || date.len() != 8 {
         return Err(wrong(format!(
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{}' != '{}', \
@@ -332,24 +334,23 @@ fn present(request: &Signed<'_>, parts: Parts) -> Result<Presented, AuthError> {
         at,
         session_token: parts.token.filter(|token| !token.is_empty()),
         placement: parts.placement,
-        signed_headers,
         string_to_sign,
         signature,
     })
 }
 
-/// The names in their canonical order. The host must be signed, and so must every `x-amz-` header that is there:
-/// an unsigned `x-amz-target` would let a stranger choose the operation.
-fn signed_headers(request: &Signed<'_>, text: &str) -> Result<Vec<String>, AuthError> {
-    let mut names: Vec<String> = text.split(';').map(|name| name.trim().to_ascii_lowercase()).collect();
+/// The names in their canonical order, between semicolons. The host must be signed, and so must every `x-amz-` header
+/// that is there: an unsigned `x-amz-target` would let a stranger choose the operation.
+fn signed_headers<'t>(request: &Signed<'_>, text: &'t str) -> Result<Cow<'t, str>, AuthError> {
+    let mut names: Vec<Cow<'t, str>> = text.split(';').map(|name| lower(name.trim())).collect();
     if names.len() > SIGNED_HEADERS_MAX {
         return Err(incomplete(format!(
             "SignedHeaders must not have more than {SIGNED_HEADERS_MAX} names."
         )));
     }
-    names.sort();
+    names.sort_unstable();
     names.dedup();
-    let signed = |name: &str| names.binary_search_by(|n| n.as_str().cmp(name)).is_ok();
+    let signed = |name: &str| names.binary_search_by(|n| (**n).cmp(name)).is_ok();
     if !signed("host") && !signed(":authority") {
         return Err(wrong(
             "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
@@ -360,16 +361,28 @@ fn signed_headers(request: &Signed<'_>, text: &str) -> Result<Vec<String>, AuthE
         if !begins {
             continue;
         }
-        let lower = name.to_ascii_lowercase();
+        let lower = lower(name);
         // The token is bound to the access key by its seal; the user agent means nothing.
-        let free = matches!(lower.as_str(), "x-amz-security-token" | "x-amz-user-agent");
+        let free = matches!(&*lower, "x-amz-security-token" | "x-amz-user-agent");
         if !free && !signed(&lower) {
             return Err(wrong(format!(
                 "'{lower}' must be a 'SignedHeader' in the AWS Authorization."
             )));
         }
     }
-    Ok(names)
+    // Nearly every client writes them as they are to be.
+    if names.iter().map(|name| &**name).eq(text.split(';')) {
+        return Ok(Cow::Borrowed(text));
+    }
+    Ok(Cow::Owned(names.join(";")))
+}
+
+fn lower(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
 }
 
 fn payload_hash(request: &Signed<'_>, service: &str, placement: Placement) -> Result<String, AuthError> {
@@ -394,21 +407,23 @@ fn payload_hash(request: &Signed<'_>, service: &str, placement: Placement) -> Re
 }
 
 pub(crate) fn string_to_sign(timestamp: &str, date: &str, region: &str, service: &str, canonical: &[u8]) -> String {
-    format!(
-        "{ALGORITHM}\n{timestamp}\n{date}/{region}/{service}/{TERMINATOR}\n{}",
-        hexadecimal(&Sha256::digest(canonical).into())
-    )
+    let digest = hexadecimal(&Sha256::digest(canonical).into());
+    [
+        ALGORITHM, "\n", timestamp, "\n", date, "/", region, "/", service, "/", TERMINATOR, "\n", &digest,
+    ]
+    .concat()
 }
 
-/// `20150830T123600Z`, or the date of a `Date` header.
-fn timestamp_of(text: &str) -> Option<Time> {
-    let at = match basic_parts(text) {
+/// `20150830T123600Z`, or the date of a `Date` header; and whether it is the first.
+fn timestamp_of(text: &str) -> Option<(Time, bool)> {
+    let basic = basic_parts(text);
+    let at = match basic {
         Some(at) => at,
         None => OffsetDateTime::parse(text, &Rfc2822).ok()?.to_offset(UtcOffset::UTC),
     };
     (1..=9_999)
         .contains(&at.year())
-        .then(|| Time::from_ms(at.unix_timestamp() * 1_000))
+        .then(|| (Time::from_ms(at.unix_timestamp() * 1_000), basic.is_some()))
 }
 
 fn basic_parts(text: &str) -> Option<OffsetDateTime> {

@@ -65,8 +65,7 @@ pub fn sign(
     let (date, signature) = signature(credentials, &timestamp, region, service, &canonical);
     let authorization = format!(
         "{ALGORITHM} Credential={}/{date}/{region}/{service}/{TERMINATOR}, SignedHeaders={}, Signature={signature}",
-        credentials.access_key_id,
-        names.join(";"),
+        credentials.access_key_id, names,
     );
     added.push(("Authorization".to_owned(), authorization));
     added
@@ -93,7 +92,7 @@ pub fn presign(
         "X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={}&X-Amz-Date={timestamp}&X-Amz-Expires={expires_s}\
          &X-Amz-SignedHeaders={}",
         query_text(&credential),
-        query_text(&names.join(";")),
+        query_text(&names),
     ));
     if let Some(token) = &credentials.session_token {
         query.push_str(&format!("&X-Amz-Security-Token={}", query_text(token)));
@@ -113,7 +112,8 @@ pub fn presign(
     query
 }
 
-fn signable(request: &Signed<'_>) -> Vec<String> {
+/// The names of the headers to sign, between semicolons.
+fn signable(request: &Signed<'_>) -> String {
     let mut names: Vec<String> = request
         .headers
         .iter()
@@ -122,7 +122,7 @@ fn signable(request: &Signed<'_>) -> Vec<String> {
     names.retain(|name| !UNSIGNABLE.contains(&name.as_str()));
     names.sort();
     names.dedup();
-    names
+    names.join(";")
 }
 
 fn signature<'t>(

@@ -16,7 +16,8 @@ pub fn verify(presented: &Presented, secret: &str, now: Time, cache: &KeyCache) 
     let Presented {
         date, region, service, ..
     } = presented;
-    let scope = (secret.to_owned(), date.clone(), region.clone(), service.clone());
+    // No part has a slash in it but the secret, which is the last.
+    let scope = [date, "/", region, "/", service, "/", secret].concat();
     let cached = cache.get(&scope);
     let key = cached.unwrap_or_else(|| derive(secret, date, region, service));
     let expected = hmac(&key, presented.string_to_sign.as_bytes());

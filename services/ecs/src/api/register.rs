@@ -59,11 +59,6 @@ pub fn register_task_definition(tx: &mut Tx<'_>, call: &Call, input: Value) -> R
             last_revision: definition.revision,
         },
     );
-    tx.put(
-        &call.scope,
-        &task_definition_key(&definition.family, definition.revision),
-        definition.clone(),
-    );
     // Not `json!`: it would write both trees anew.
     let mut answer = Map::new();
     answer.insert(
@@ -71,6 +66,8 @@ pub fn register_task_definition(tx: &mut Tx<'_>, call: &Call, input: Value) -> R
         task_definition::view(&call.scope, &definition),
     );
     answer.insert("tags".to_owned(), tags_answer(&definition.tags));
+    let key = task_definition_key(&definition.family, definition.revision);
+    tx.put(&call.scope, &key, definition);
     Ok(Value::Object(answer))
 }
 
