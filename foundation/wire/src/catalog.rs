@@ -151,6 +151,12 @@ static CATALOG: [Entry; 32] = [
 ];
 
 impl Entry {
+    /// The service's own name in targets and paths, without the namespace that botocore's model may have before it.
+    pub fn shape_name(&self) -> &'static str {
+        let prefix = self.target_prefix;
+        prefix.rsplit_once('.').map_or(prefix, |(_, name)| name)
+    }
+
     /// The service, read from its model on the first call.
     pub fn service(&'static self) -> &'static Service {
         self.service.get_or_init(|| {

@@ -23,6 +23,7 @@ mod respond;
 mod route;
 mod timestamp;
 mod token;
+mod trail;
 pub mod tree;
 mod validate;
 
@@ -36,4 +37,5 @@ pub use request::Request;
 pub use respond::{Reply, ok};
 pub use route::{Target, route, unread};
 pub use token::{open_token, seal_token};
-pub use validate::{flaws_of_output, redact, validate};
+pub use trail::{Side, leaves, recorded};
+pub use validate::{flaws_of_output, redact, redact_output, validate};

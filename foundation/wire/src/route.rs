@@ -135,15 +135,17 @@ impl<'r> Action<'r> {
 fn find_service(request: &Request<'_>, action: &Action<'_>, scope: Option<&str>) -> Option<&'static Entry> {
     let find = |wanted: &dyn Fn(&Entry) -> bool| catalog::entries().find(|entry| wanted(entry));
     match action {
-        Action::Target { prefix, .. } => return find(&|entry| entry.target_prefix == *prefix),
+        // Ref: Smithy: the target begins with the service's name, and that is what most SDKs send; botocore's models have
+        // a namespace before it for some services, and AWS takes both.
+        Action::Target { prefix, .. } => {
+            return find(&|entry| entry.target_prefix == *prefix)
+                .or_else(|| find(&|entry| entry.shape_name() == *prefix));
+        }
         Action::Rpc { service, .. } => {
             // The name in the path is the one before a namespace, if there is one (`com.amazonaws.x#Name`).
             let service = service.rsplit_once(['.', '#']).map_or(*service, |(_, name)| name);
             if let Some(entry) = find(&|entry| {
-                let own = entry
-                    .target_prefix
-                    .rsplit_once('.')
-                    .map_or(entry.target_prefix, |(_, name)| name);
+                let own = entry.shape_name();
                 !own.is_empty() && own == service
             }) {
                 return Some(entry);

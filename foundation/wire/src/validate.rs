@@ -459,31 +459,38 @@ fn flaws(service: &Service, shape: &Shape, value: &Value, path: &str, found: &mu
 /// Replaces what the model marks as sensitive, for logs and the audit trail.
 pub fn redact(target: &Target, input: &mut Value) {
     if let Some(id) = target.operation.input {
-        redact_value(target.service, target.service.shape(id), input);
+        redact_value(target.service, target.service.shape(id), "***", input);
     }
 }
 
-fn redact_value(service: &Service, shape: &Shape, value: &mut Value) {
+/// The same for an output; `hidden` is what stands in a secret's place.
+pub fn redact_output(target: &Target, hidden: &str, output: &mut Value) {
+    if let Some(id) = target.operation.output {
+        redact_value(target.service, target.service.shape(id), hidden, output);
+    }
+}
+
+fn redact_value(service: &Service, shape: &Shape, hidden: &str, value: &mut Value) {
     if shape.sensitive {
-        *value = Value::from("***");
+        *value = Value::from(hidden);
         return;
     }
     match (&shape.kind, value) {
         (Kind::Structure(structure), Value::Object(object)) => {
             for (name, value) in object.iter_mut() {
                 if let Some(member) = structure.by_name(name) {
-                    redact_value(service, service.target(member), value);
+                    redact_value(service, service.target(member), hidden, value);
                 }
             }
         }
         (Kind::List(element), Value::Array(items)) => {
             for item in items {
-                redact_value(service, service.target(element), item);
+                redact_value(service, service.target(element), hidden, item);
             }
         }
         (Kind::Map(entry), Value::Object(object)) => {
             for (_, value) in object.iter_mut() {
-                redact_value(service, service.target(&entry.1), value);
+                redact_value(service, service.target(&entry.1), hidden, value);
             }
         }
         _ => {}

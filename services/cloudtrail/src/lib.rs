@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod document;
 mod record;
 mod trail;
 pub mod types;

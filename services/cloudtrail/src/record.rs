@@ -3,10 +3,10 @@
 use honmaru_base::{AccountId, Region, Time};
 use honmaru_machine::{Principal, PrincipalKind, SessionContext};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 /// The kind of [`Who::service`].
-const SERVICE_KIND: &str = "AWSService";
+pub(crate) const SERVICE_KIND: &str = "AWSService";
 
 /// Who called. Ref: CloudTrail User Guide, "CloudTrail userIdentity element".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +120,9 @@ pub struct Recorded {
     /// The input without secrets; null when it could not be read.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub input: Value,
+    /// The output of a call that changed something, without secrets; null for calls that read and calls that failed.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub output: Value,
     /// The ARNs that the caller needed permission for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,
@@ -158,83 +161,4 @@ const READING: [&str; 11] = [
 /// Whether an operation changes nothing, by its name.
 pub fn is_read_only(operation: &str) -> bool {
     READING.iter().any(|word| operation.starts_with(word))
-}
-
-impl Recorded {
-    /// `CloudTrailEvent`: the record as CloudTrail writes it. Outputs are never recorded.
-    /// Ref: CloudTrail User Guide, "CloudTrail record contents for management events".
-    pub(crate) fn document(&self) -> Value {
-        let mut identity = Map::new();
-        let mut put = |name: &str, value: Option<&String>| {
-            if let Some(value) = value {
-                identity.insert(name.to_owned(), Value::from(value.as_str()));
-            }
-        };
-        put("type", Some(&self.who.kind));
-        put("principalId", self.who.id.as_ref());
-        put("arn", self.who.arn.as_ref());
-        // A service belongs to no account.
-        if self.who.kind != "Unknown" && self.who.kind != SERVICE_KIND {
-            put("accountId", Some(&self.account.to_string()));
-        }
-        put("accessKeyId", self.who.key.as_ref());
-        put("invokedBy", self.who.invoked_by.as_ref());
-        let mut context = Map::new();
-        if let Some(session) = &self.who.session {
-            let created = session.issued_at.rfc3339();
-            context.insert(
-                "attributes".to_owned(),
-                json!({ "creationDate": created, "mfaAuthenticated": "false" }),
-            );
-            if let Some(source) = &session.source_identity {
-                context.insert("sourceIdentity".to_owned(), json!(source));
-            }
-            if let Some(provider) = &session.federated_provider {
-                context.insert(
-                    "webIdFederationData".to_owned(),
-                    json!({ "federatedProvider": provider }),
-                );
-            }
-        }
-        if let Some(role) = &self.who.role {
-            let issuer = json!({ "type": "Role", "userName": role, "accountId": self.account.as_str() });
-            context.insert("sessionIssuer".to_owned(), issuer);
-        }
-        if !context.is_empty() {
-            identity.insert("sessionContext".to_owned(), Value::Object(context));
-        }
-        if self.who.kind == "IAMUser" {
-            identity.insert("userName".to_owned(), json!(self.who.name));
-        }
-        let mut document = json!({
-            "eventVersion": "1.11",
-            "userIdentity": identity,
-            "eventTime": self.at.rfc3339(),
-            "eventSource": self.source,
-            "eventName": self.name,
-            "awsRegion": self.region.as_str(),
-            "sourceIPAddress": self.from,
-            "userAgent": self.agent,
-            "requestParameters": self.input,
-            "responseElements": null,
-            "additionalEventData": { "httpStatus": self.status, "durationMicroseconds": self.took_us, "tls": self.secure },
-            "requestID": self.request_id,
-            "eventID": self.id,
-            "readOnly": is_read_only(&self.name),
-            "resources": self.resources.iter().map(|arn| json!({ "ARN": arn })).collect::<Vec<_>>(),
-            "eventType": "AwsApiCall",
-            "managementEvent": true,
-            "recipientAccountId": self.account.as_str(),
-            "eventCategory": "Management",
-        });
-        if let (Some(repeated), Some(data)) = (&self.repeated, document["additionalEventData"].as_object_mut()) {
-            data.insert("repeatedCalls".to_owned(), json!(repeated.count));
-            data.insert("repeatedSince".to_owned(), json!(repeated.since.rfc3339()));
-        }
-        if let (Some(code), Some(members)) = (&self.code, document.as_object_mut()) {
-            members.insert("errorCode".to_owned(), json!(code));
-            members.insert("errorMessage".to_owned(), json!(self.message));
-        }
-        document
-    }
 }

@@ -45,6 +45,7 @@ fn record(n: i64, name: &str) -> Recorded {
         resources: vec!["arn:aws:ecs:us-east-1:000000000000:cluster/a".to_owned()],
         secure: false,
         repeated: None,
+        output: Value::Null,
     }
 }
 
@@ -191,6 +192,27 @@ fn the_document_is_cloudtrails() {
     assert_eq!(document["requestParameters"]["cluster"], "a");
     assert_eq!(document["responseElements"], Value::Null);
     assert_eq!(document["requestID"], "request-1");
+}
+
+#[test]
+fn what_a_write_answered_is_shown_in_cloudtrails_words() {
+    let mut of_role = record(1, "CreateRole");
+    of_role.service = "iam".to_owned();
+    (of_role.code, of_role.message) = (None, None);
+    of_role.input = json!({ "RoleName": "a", "Tags": [{ "Key": "K", "Value": "V" }] });
+    of_role.output = json!({ "Role": { "RoleName": "a" } });
+    of_role.resources = vec!["arn:aws:iam::111111111111:role/a".to_owned()];
+    let line = serde_json::to_string(&of_role).expect("plain data");
+    let of_role: Recorded = serde_json::from_str(&line).expect("it was written so");
+    let document = of_role.document();
+    let wanted = json!({ "roleName": "a", "tags": [{ "key": "K", "value": "V" }] });
+    assert_eq!(document["requestParameters"], wanted);
+    assert_eq!(document["responseElements"], json!({ "role": { "roleName": "a" } }));
+    let resource = json!({
+        "ARN": "arn:aws:iam::111111111111:role/a", "accountId": "111111111111", "type": "AWS::IAM::Role"
+    });
+    assert_eq!(document["resources"], json!([resource]));
+    assert!(document.get("errorCode").is_none());
 }
 
 #[test]

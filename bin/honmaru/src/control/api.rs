@@ -267,6 +267,7 @@ async fn call(
         }
     };
     honmaru_wire::seal_token(target, &mut output);
+    noted.keep_output(target, &output);
     Ok(honmaru_wire::ok(target, &output, request_id))
 }
 

@@ -192,6 +192,22 @@ fn the_method_is_the_protocols() {
 }
 
 #[test]
+fn a_target_may_leave_the_namespace_out() {
+    // As the SDKs for JavaScript and Rust send it.
+    let names = [
+        "CloudTrail_20131101",
+        "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101",
+    ];
+    for name in names {
+        let http = Http::new("POST", "/")
+            .header("x-amz-target", &format!("{name}.LookupEvents"))
+            .header("content-type", "application/x-amz-json-1.1");
+        let target = http.route("cloudtrail").expect("it is CloudTrail's");
+        assert_eq!(target.service.name(), "cloudtrail", "{name}");
+    }
+}
+
+#[test]
 fn cbor_names_its_protocol() {
     let uri = "/service/GraniteServiceVersion20100801/operation/PutMetricData";
     assert!(Http::cbor(uri, b"\xa0").route("monitoring").is_ok());

@@ -18,7 +18,7 @@ const TEXT_BYTES_MAX: usize = 512;
 /// Items of a list that are kept.
 const ITEMS_MAX: usize = 64;
 /// Depth of an input that is kept; the models' deepest inputs have some ten levels.
-const DEPTH_MAX: usize = 16;
+pub(super) const DEPTH_MAX: usize = 16;
 /// An input at most, as JSON. Ref: CloudTrail, requestParameters: larger ones are left out.
 const INPUT_BYTES_MAX: usize = 16 * 1024;
 /// Resources of a record at most.
@@ -33,10 +33,10 @@ const AGENT_BYTES_MAX: usize = 256;
 const PATH_BYTES_MAX: usize = 128;
 
 /// What stands in a secret's place. Ref: CloudTrail's records of ECS use these words.
-const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
+pub(super) const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
 
 /// Members that are secret, or data, though no model marks them: service, member, and the member below it.
-const UNMARKED: [(&str, &str, &str); 10] = [
+const UNMARKED: [(&str, &str, &str); 19] = [
     // Ref: CloudTrail's records of RegisterTaskDefinition and RunTask hide environments.
     ("ecs", "environment", "value"),
     ("ecs", "command", ""),
@@ -48,6 +48,16 @@ const UNMARKED: [(&str, &str, &str); 10] = [
     ("sts", "WebIdentityToken", ""),
     ("sts", "SAMLAssertion", ""),
     ("sts", "TokenCode", ""),
+    ("elbv2", "ClientSecret", ""),
+    // What outputs hold. Ref: CloudTrail's records of these calls leave them out.
+    ("iam", "SecretAccessKey", ""),
+    ("iam", "ServicePassword", ""),
+    ("sts", "SecretAccessKey", ""),
+    ("sts", "SessionToken", ""),
+    ("ecr", "authorizationToken", ""),
+    ("ecr-public", "authorizationToken", ""),
+    ("ecr-public", "layerPartBlob", ""),
+    ("ecs", "tokenValue", ""),
 ];
 
 /// What becomes known of a call while it is answered.
@@ -61,6 +71,8 @@ pub struct Noted {
     pub scope: Option<Scope>,
     /// The input without secrets.
     pub input: Value,
+    /// The output of a call that changed something, without secrets; null otherwise.
+    pub output: Value,
     /// The ARNs that permission was needed for, written from within the transition.
     pub resources: Arc<OnceLock<Vec<String>>>,
 }
@@ -128,6 +140,7 @@ impl Noted {
             message: ended.error.map(|error| cut(&error.message, message_bytes_max)),
             took_us: u64::try_from(ended.took.as_micros()).unwrap_or(u64::MAX),
             input: self.input,
+            output: self.output,
             resources: self.resources.get().cloned().unwrap_or_default(),
             secure: received.secure,
             repeated: None,
@@ -223,6 +236,7 @@ impl Head {
             message: error.map(|(_, message)| cut(message, STRANGERS_MESSAGE_BYTES_MAX)),
             took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             input: what.input,
+            output: Value::Null,
             resources: what.resources,
             secure: self.secure,
             repeated: None,
@@ -276,7 +290,7 @@ fn cut(text: &str, bytes_max: usize) -> String {
 }
 
 /// A copy of an input with long texts cut and unmarked secrets hidden; `above` is the member that it is in.
-fn shorten(service: &str, above: &str, value: &Value, depth: usize) -> Value {
+pub(super) fn shorten(service: &str, above: &str, value: &Value, depth: usize) -> Value {
     if depth == 0 {
         return Value::from("...");
     }

@@ -3,10 +3,12 @@
 //! Calls do not wait for it: records go through a bounded queue to one thread that writes them in batches. When the
 //! queue is full, or the disk does not take them, records are lost, and how many is said in the log, in the metrics
 //! and in the trail itself. Refused calls that repeat themselves are counted instead (`gate`).
-//! Invariant: outputs are never recorded, inputs only after what is secret was taken out of them.
+//! Invariant: inputs, and outputs of calls that change something, are recorded after what is secret was taken out of
+//! them; outputs of reads never.
 
 mod gate;
 mod input;
+mod output;
 mod reader;
 mod segment;
 mod writer;
@@ -201,5 +203,7 @@ pub struct Home {
     pub region: Region,
 }
 
+#[cfg(test)]
+mod secrets;
 #[cfg(test)]
 mod tests;

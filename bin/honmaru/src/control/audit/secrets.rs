@@ -1,0 +1,147 @@
+//! Goal: no secret of any implemented operation is in the trail. Method: inputs and outputs in which every text of the
+//! model is there go through what makes records; whatever is left and sounds like a secret must be one of those that are
+//! known to be none.
+
+use super::input::Noted;
+use honmaru_wire::{Protocol, Side, Target};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// What secrets are called.
+const WORDS: [&str; 13] = [
+    "secret",
+    "password",
+    "passwd",
+    "token",
+    "privatekey",
+    "private_key",
+    "assertion",
+    "seed",
+    "pin",
+    "authorization",
+    "credential",
+    "blob",
+    "environment",
+];
+
+/// Members that sound so and hold no secret: the end of their path, and why.
+const HARMLESS: [(&str, &str); 30] = [
+    ("nextToken", "where a list goes on"),
+    ("NextToken", "the same"),
+    ("PaginationToken", "the same"),
+    ("nextForwardToken", "the same"),
+    ("nextBackwardToken", "the same"),
+    ("sequenceToken", "ignored since 2023"),
+    ("nextSequenceToken", "the same"),
+    ("expectedSequenceToken", "the same"),
+    ("uploadSequenceToken", "the same"),
+    ("clientToken", "makes a repeated call one call"),
+    ("ClientToken", "the same"),
+    ("ClientRequestToken", "the same"),
+    ("LockToken", "the version of what is changed"),
+    ("NextLockToken", "the same"),
+    ("TokenDomains", "names of domains"),
+    ("TokenEndpoint", "a URL"),
+    ("AuthorizationEndpoint", "a URL"),
+    ("credentialArn", "the name of a secret"),
+    ("CredentialReport", "a report of dates"),
+    ("valueFrom", "the name of a secret"),
+    ("ServiceSpecificCredentialId", "a name"),
+    ("CredentialAgeDays", "a number"),
+    ("GlobalEndpointTokenVersion", "a version"),
+    ("environmentFiles.value", "the name of an object"),
+    ("environmentFiles.type", "a type"),
+    ("environment.name", "a name"),
+    ("secrets.name", "a name"),
+    ("secretOptions.name", "a name"),
+    ("secretOptions.valueFrom", "the name of a secret"),
+    ("AccessKeyId", "a name"),
+];
+
+fn paths(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) => found.extend(text.strip_prefix("canary").map(str::to_owned)),
+        Value::Array(items) => items.iter().for_each(|item| paths(item, found)),
+        Value::Object(members) => members.values().for_each(|value| paths(value, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn sounds_secret(path: &str) -> bool {
+    let path = path.to_lowercase();
+    let words = WORDS.iter().any(|word| match *word {
+        // Within other words: ping, mapping.
+        "pin" => path.ends_with(".pin"),
+        word => path.contains(word),
+    });
+    words && !HARMLESS.iter().any(|(end, _)| path.ends_with(&end.to_lowercase()))
+}
+
+#[test]
+fn nothing_that_sounds_like_a_secret_is_recorded() {
+    let services = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services");
+    let (mut operations, mut outputs, mut left) = (0, 0, BTreeSet::new());
+    for service in honmaru_wire::service_names() {
+        let Ok(listed) = std::fs::read_to_string(services.join(service).join("operations.txt")) else {
+            continue;
+        };
+        let service = honmaru_wire::service(service).expect("a model");
+        let names = listed.lines().filter(|line| !line.starts_with('#'));
+        for name in names.map(|line| line.trim_start_matches('-').trim()) {
+            let operation = service.operation(name).expect("an operation");
+            let target = Target {
+                service,
+                protocol: Protocol::AwsJson,
+                operation,
+            };
+            let all = |side| honmaru_wire::leaves(service, operation, side, &|path| format!("canary{path}"));
+            let mut noted = Noted::default();
+            noted.keep_input(&target, &all(Side::Input));
+            noted.keep_output(&target, &all(Side::Output));
+            assert!(noted.input.get("requestParametersOmitted").is_none(), "{name}");
+            operations += 1;
+            outputs += usize::from(!noted.output.is_null());
+            for (side, tree) in [("in", &noted.input), ("out", &noted.output)] {
+                let mut found = BTreeSet::new();
+                paths(tree, &mut found);
+                let secrets = found.into_iter().filter(|path| sounds_secret(path));
+                left.extend(secrets.map(|path| format!("{}:{name} {side} {path}", service.name())));
+            }
+        }
+    }
+    assert!(operations > 300 && outputs > 100, "{operations} operations, {outputs} outputs");
+    assert!(left.is_empty(), "{left:#?}");
+}
+
+#[test]
+fn the_answers_of_writes_are_kept_and_those_of_reads_are_not() {
+    let of = |service: &str, operation: &str, output: &Value| {
+        let service = honmaru_wire::service(service).expect("a model");
+        let operation = service.operation(operation).expect("an operation");
+        let target = Target {
+            service,
+            protocol: Protocol::AwsJson,
+            operation,
+        };
+        let mut noted = Noted::default();
+        noted.keep_output(&target, output);
+        noted.output
+    };
+    let cluster = json!({ "cluster": { "clusterName": "a" } });
+    assert_eq!(of("ecs", "CreateCluster", &cluster), cluster);
+    assert_eq!(of("ecs", "DescribeClusters", &json!({ "clusters": [cluster] })), Value::Null);
+    let key = json!({ "AccessKey": { "UserName": "ann", "AccessKeyId": "AKIA1", "SecretAccessKey": "s3cret" } });
+    let kept = of("iam", "CreateAccessKey", &key);
+    assert_eq!(kept["AccessKey"]["SecretAccessKey"], "HIDDEN_DUE_TO_SECURITY_REASONS");
+    assert_eq!(kept["AccessKey"]["AccessKeyId"], "AKIA1");
+    let session = json!({ "Credentials": { "AccessKeyId": "ASIA1", "SecretAccessKey": "s3cret", "SessionToken": "s3cret" } });
+    for operation in ["AssumeRole", "GetSessionToken", "AssumeRoleWithWebIdentity"] {
+        let kept = of("sts", operation, &session);
+        assert_eq!(kept["Credentials"]["AccessKeyId"], "ASIA1");
+        assert!(!kept.to_string().contains("s3cret"), "{kept}");
+    }
+    let many: Vec<Value> = (0..60).map(|n| json!({ "key": n.to_string(), "value": "x".repeat(500) })).collect();
+    let large = of("ecs", "CreateCluster", &json!({ "cluster": { "tags": many } }));
+    assert_eq!(large["responseElementsOmitted"], true);
+}

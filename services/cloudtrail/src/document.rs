@@ -1,0 +1,119 @@
+//! How CloudTrail writes the record of a call (`CloudTrailEvent`).
+//! Ref: CloudTrail User Guide, "CloudTrail record contents for management, data, and network activity events".
+
+use crate::is_read_only;
+use crate::record::{Recorded, SERVICE_KIND};
+use crate::trail::{resource_type, shown};
+use honmaru_wire::Side;
+use serde_json::{Map, Value, json};
+
+impl Recorded {
+    /// The record as CloudTrail writes it.
+    pub(crate) fn document(&self) -> Value {
+        let mut document = json!({
+            "eventVersion": "1.11",
+            "userIdentity": self.identity(),
+            "eventTime": self.at.rfc3339(),
+            "eventSource": self.source,
+            "eventName": self.name,
+            "awsRegion": self.region.as_str(),
+            "sourceIPAddress": self.from,
+            "userAgent": self.agent,
+            "requestParameters": self.tree(Side::Input, &self.input),
+            "responseElements": self.tree(Side::Output, &self.output),
+            "additionalEventData": { "httpStatus": self.status, "durationMicroseconds": self.took_us, "tls": self.secure },
+            "requestID": self.request_id,
+            "eventID": self.id,
+            "readOnly": is_read_only(&self.name),
+            "resources": self.resources.iter().map(|arn| self.resource(arn)).collect::<Vec<_>>(),
+            "eventType": "AwsApiCall",
+            "managementEvent": true,
+            "recipientAccountId": self.account.as_str(),
+            "eventCategory": "Management",
+        });
+        if let (Some(repeated), Some(data)) = (&self.repeated, document["additionalEventData"].as_object_mut()) {
+            data.insert("repeatedCalls".to_owned(), json!(repeated.count));
+            data.insert("repeatedSince".to_owned(), json!(repeated.since.rfc3339()));
+        }
+        if let (Some(code), Some(members)) = (&self.code, document.as_object_mut()) {
+            members.insert("errorCode".to_owned(), json!(code));
+            members.insert("errorMessage".to_owned(), json!(self.message));
+        }
+        document
+    }
+
+    /// An input or an output with the names that CloudTrail gives its members.
+    fn tree(&self, side: Side, tree: &Value) -> Value {
+        let service = honmaru_wire::service(&self.service);
+        match service.and_then(|service| Some((service, service.operation(&self.name)?))) {
+            Some((service, operation)) => honmaru_wire::recorded(service, operation, side, tree),
+            // The registry's calls are in no model.
+            None => tree.clone(),
+        }
+    }
+
+    fn resource(&self, arn: &str) -> Value {
+        let arn = shown(arn);
+        let owner = arn.split(':').nth(4).filter(|owner| !owner.is_empty());
+        let mut resource = json!({ "accountId": owner.unwrap_or(self.account.as_str()), "ARN": arn });
+        if let (Some(kind), Some(members)) = (resource_type(arn), resource.as_object_mut()) {
+            members.insert("type".to_owned(), Value::from(kind));
+        }
+        resource
+    }
+
+    /// Ref: CloudTrail User Guide, "CloudTrail userIdentity element".
+    fn identity(&self) -> Value {
+        let mut identity = Map::new();
+        let mut put = |name: &str, value: Option<&String>| {
+            if let Some(value) = value {
+                identity.insert(name.to_owned(), Value::from(value.as_str()));
+            }
+        };
+        put("type", Some(&self.who.kind));
+        put("principalId", self.who.id.as_ref());
+        put("arn", self.who.arn.as_ref());
+        // A service belongs to no account.
+        if self.who.kind != "Unknown" && self.who.kind != SERVICE_KIND {
+            put("accountId", Some(&self.account.to_string()));
+        }
+        put("accessKeyId", self.who.key.as_ref());
+        put("invokedBy", self.who.invoked_by.as_ref());
+        if self.who.kind == "IAMUser" {
+            identity.insert("userName".to_owned(), json!(self.who.name));
+        }
+        let context = self.session();
+        if !context.is_empty() {
+            identity.insert("sessionContext".to_owned(), Value::Object(context));
+        }
+        Value::Object(identity)
+    }
+
+    fn session(&self) -> Map<String, Value> {
+        let mut context = Map::new();
+        if let Some(session) = &self.who.session {
+            let created = session.issued_at.rfc3339();
+            context.insert(
+                "attributes".to_owned(),
+                json!({ "creationDate": created, "mfaAuthenticated": "false" }),
+            );
+            if let Some(source) = &session.source_identity {
+                context.insert("sourceIdentity".to_owned(), json!(source));
+            }
+            if let Some(provider) = &session.federated_provider {
+                context.insert(
+                    "webIdFederationData".to_owned(),
+                    json!({ "federatedProvider": provider }),
+                );
+            }
+        }
+        if let Some(role) = &self.who.role {
+            // A session's id is the role's, a colon and the session's name.
+            let id = self.who.id.as_deref().and_then(|id| id.split(':').next());
+            let issuer =
+                json!({ "type": "Role", "principalId": id, "accountId": self.account.as_str(), "userName": role });
+            context.insert("sessionIssuer".to_owned(), issuer);
+        }
+        context
+    }
+}
