@@ -1,5 +1,5 @@
 //! Goal: Terraform's AWS provider applies, finds nothing to change, and destroys: roles, a cluster, a log group, a
-//! repository and security groups; then a service behind a load balancer with a web ACL, as people write one, which is
+//! repository and security groups; a registry with all that belongs to one, which is changed once; then a service behind a load balancer with a web ACL, as people write one, which is
 //! changed once; what Honmaru has not got fails by its name.
 //! Method: the real terraform and provider, where they are installed; without them the test says so and ends.
 
@@ -48,6 +48,12 @@ fn terraform() -> Result<()> {
         Ok(())
     })?;
     let image = cloud.python("push.py", &["tf-image", "v1"])?;
+    let registry = work.stack("ecr")?;
+    phase("the registry stack, and a change of it", || {
+        work.apply(&registry, &[])?;
+        work.plan_is_empty(&registry, &[])?;
+        stack(&work, &registry, &["-var=step=2"])
+    })?;
     let variable = format!("-var=image={}", image["image"].as_str().context("an image")?);
     let service = work.stack("service")?;
     phase("the service stack: apply", || work.apply(&service, &[&variable]))?;

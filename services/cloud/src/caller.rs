@@ -24,6 +24,11 @@ fn current(state: &State, mut principal: Principal) -> Option<Principal> {
         let is_same = principal.user_id.split(':').next() == Some(role.entity.id.as_str());
         return is_same.then_some(principal);
     }
+    if let PrincipalKind::FederatedUser { user: Some(user), .. } = &principal.kind {
+        return honmaru_iam::user_of_name(state, account, user)
+            .is_some()
+            .then_some(principal);
+    }
     let PrincipalKind::User { name } = &principal.kind else {
         return Some(principal);
     };
@@ -161,6 +166,38 @@ mod tests {
         // Another one of the same name is another one.
         cloud.iam("CreateUser", json!({"UserName": "ada"}));
         assert_eq!(cloud.caller(&token), Err(TokenError::Invalid));
+    }
+
+    #[test]
+    fn a_push_from_another_account_needs_consent_for_each_of_its_actions() {
+        use honmaru_ecr::RegistryAction::{BlobCheck, ManifestWrite, UploadBegin, UploadComplete, UploadPart};
+        let mut cloud = Cloud::new();
+        let mut guest = root();
+        guest.account = "222222222222".parse().unwrap();
+        guest.arn = "arn:aws:iam::222222222222:root".to_owned();
+        let token = cloud.write(|tx| Ok(honmaru_ecr::registry_token(tx, &guest))).unwrap();
+        let call = call(cloud.caller(&format!("Bearer {token}")).unwrap());
+        let mut consent = |actions: &[&str]| {
+            let allow = json!({"Effect": "Allow", "Principal": {"AWS": guest.arn}, "Action": actions});
+            let mut row = honmaru_ecr::Repository::plain("app", NOW);
+            row.policy =
+                (!actions.is_empty()).then(|| json!({"Version": "2012-10-17", "Statement": [allow]}).to_string());
+            cloud
+                .write(|tx| {
+                    tx.put(&scope(), "app", row);
+                    Ok(())
+                })
+                .unwrap();
+            let may = |action| {
+                let accesses = honmaru_ecr::registry_access(&cloud.state, &scope(), action, Some("app"));
+                honmaru_iam::authorize(&cloud.state, &call, &accesses, ProtocolFamily::Json).is_ok()
+            };
+            [BlobCheck, UploadBegin, UploadPart, UploadComplete, ManifestWrite].map(may)
+        };
+        assert_eq!(consent(&[]), [false; 5]);
+        assert_eq!(consent(&["ecr:PutImage"]), [false, false, false, false, true]);
+        assert_eq!(consent(&["ecr:*Layer*"]), [true, true, true, true, false]);
+        assert_eq!(consent(&["ecr:*"]), [true; 5]);
     }
 
     #[test]

@@ -578,7 +578,9 @@ impl Repositories for Rows {
                 Ok::<_, ApiError>(found)
             })
             .await?;
-        let Some(upstream) = found.map_err(refused)? else { return Ok(None) };
+        let Some(upstream) = found.map_err(refused)? else {
+            return Ok(None);
+        };
         let credentials = match &upstream.credential_arn {
             None => None,
             Some(arn) => Some(self.upstreams.credentials(arn).ok_or_else(|| {
