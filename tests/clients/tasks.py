@@ -249,6 +249,7 @@ def credentials():
         "timeout 30 wget -q -O - http://169.254.170.2$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI; echo;"
         "timeout 30 wget -q -O - $ECS_CONTAINER_METADATA_URI_V4/task; echo;"
         "timeout 30 wget -q -O - $ECS_CONTAINER_METADATA_URI_V4; echo;"
+        "timeout 30 wget -q -O - $ECS_CONTAINER_METADATA_URI_V4/stats; echo;"
         "timeout 30 wget -q -O /dev/null http://169.254.170.2/v2/credentials/00000000-0000-4000-8000-000000000000 2>&1"
         " | grep -q 404 && echo refused"
     )

@@ -50,7 +50,7 @@ pub fn audit(cloud: &Cloud) -> Result<()> {
     };
     let created = by("EventName", "CreateUser")?;
     let event = document(&created["Events"][0])?;
-    ensure!(event["requestParameters"]["UserName"] == "audited", "{event}");
+    ensure!(event["requestParameters"]["userName"] == "audited", "{event}");
     ensure!(
         event["sourceIPAddress"] == "127.0.0.1" && event["eventSource"] == "iam.amazonaws.com",
         "{event}"
