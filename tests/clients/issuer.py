@@ -2,9 +2,12 @@
 
 Makes a certificate and two RSA keys with openssl in FOLDER, serves the discovery document and the key set over https
 (with `http`: over plain HTTP), and prints one line of JSON: the issuer, and tokens that are good or wrong in one way each. Serves until it is ended.
+Below the issuer's URL are further issuers: `/slow1` to `/slow3`, `/huge`, `/redirect`, `/lying`, `/fresh` and `/slash/`.
 """
 
 import base64
+import hashlib
+import hmac
 import http.server
 import json
 import ssl
@@ -41,17 +44,33 @@ fetches = []
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        if self.path.startswith("/slow"):
+            time.sleep(20)
+        if self.path.startswith("/redirect/"):
+            self.send_response(302)
+            self.send_header("Location", f"{issuer}/fresh{self.path.removeprefix('/redirect')}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         documents = {
             "/.well-known/openid-configuration": {"issuer": issuer, "jwks_uri": f"{issuer}/keys"},
             "/keys": keys,
             "/count": {"fetches": fetches.count("/keys")},
+            "/huge/keys": {"keys": keys["keys"] + [{"kty": "RSA", "kid": f"x{i}", "n": "A" * 400} for i in range(2_000)]},
         }
+        for path, jwks in [("/fresh", "/keys"), ("/slash/", "/keys"), ("/huge", "/huge/keys")]:
+            document = {"issuer": issuer + path, "jwks_uri": issuer + jwks}
+            documents[f"{path.rstrip('/')}/.well-known/openid-configuration"] = document
+        documents["/lying/.well-known/openid-configuration"] = documents["/.well-known/openid-configuration"]
         fetches.append(self.path)
         body = json.dumps(documents.get(self.path)).encode()
         self.send_response(200 if self.path in documents else 404)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        try:
+            self.wfile.write(body)
+        except OSError:
+            pass  # Whoever asked did not wait, or did not want all of it.
 
     def log_message(self, *_):
         pass
@@ -67,12 +86,43 @@ else:
     issuer = f"https://localhost:{server.server_address[1]}"
 
 
-def token(key="good", kid="k1", **changes):
+def token(key="good", kid="k1", path="", header=None, text=None, **changes):
     now = int(time.time())
-    claims = {"iss": issuer, "aud": "sts.amazonaws.com", "sub": "repo:org/app:ref:refs/heads/main", "iat": now, "exp": now + 600}
-    parts = [url64(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT", "kid": kid}, {**claims, **changes})]
-    signed = ".".join(parts)
+    claims = {"iss": issuer + path, "aud": "sts.amazonaws.com", "sub": "repo:org/app:ref:refs/heads/main", "iat": now, "exp": now + 600}
+    head = json.dumps({"alg": "RS256", "typ": "JWT", "kid": kid, **(header or {})})
+    signed = ".".join(url64(part.encode()) for part in (head, text or json.dumps({**claims, **changes})))
     return signed + "." + url64(openssl("dgst", "-sha256", "-sign", f"{folder}/{key}.key", stdin=signed.encode()))
+
+
+def symmetric():
+    """A token whose \"secret\" is the issuer's public key."""
+    signed = token(header={"alg": "HS256"}).rsplit(".", 1)[0]
+    public = openssl("rsa", "-in", f"{folder}/good.key", "-pubout")
+    return signed + "." + url64(hmac.new(public, signed.encode(), hashlib.sha256).digest())
+
+
+def hostile():
+    """One issuer's tokens, each with something wrong, and further issuers' tokens."""
+    later = int(time.time()) + 3_600
+    stranger = openssl("rsa", "-in", f"{folder}/stranger.key", "-noout", "-modulus").decode().strip().split("=")[1]
+    embedded = {"kty": "RSA", "kid": "k1", "n": url64(bytes.fromhex(stranger)), "e": "AQAB"}
+    twice = json.dumps({"iss": issuer, "aud": "sts.amazonaws.com", "exp": later, "sub": "a"})[:-1] + ', "sub": "b"}'
+    tags = {"principal_tags": {"team": ["blue"]}, "transitive_tag_keys": ["team"]}
+    return {
+        "plain": token(),
+        "none": token(header={"alg": "none"}).rsplit(".", 1)[0] + ".",
+        "symmetric": symmetric(),
+        "critical": token(header={"crit": ["exp"]}),
+        "embedded": token(key="stranger", header={"jwk": embedded, "jku": f"{issuer}/keys"}),
+        "twice": token(text=twice),
+        "early": token(nbf=later),
+        "trailing": token(path="/"),
+        "nobody": token(sub=None),
+        "away": token(iss="https://localhost:9"),
+        "tagged": token(**{"https://aws.amazon.com/tags": tags, "https://aws.amazon.com/source_identity": "ada"}),
+        **{path: token(path=f"/{path}") for path in ("slow1", "slow2", "slow3", "huge", "redirect", "lying", "fresh")},
+        "slash": token(path="/slash/"),
+    }
 
 
 print(json.dumps({
@@ -83,5 +133,6 @@ print(json.dumps({
     "audience": token(aud="somebody-else"),
     "subject": token(sub="repo:org/other:ref:refs/heads/main"),
     "expired": token(exp=int(time.time()) - 60),
+    "tokens": hostile(),
 }), flush=True)
 server.serve_forever()

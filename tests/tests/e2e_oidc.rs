@@ -1,5 +1,6 @@
 //! Goal: a workflow with a token of its OpenID Connect issuer gets a role's session, as GitHub Actions does, and
-//! nobody else does. Method: a local issuer with a certificate authority of its own, and the aws CLI.
+//! nobody else does; hostile tokens and issuers harm nobody; STS's federated users and decoded refusals are as AWS's.
+//! Method: a local issuer with a certificate authority of its own, the aws CLI and boto3.
 
 use anyhow::{Context, Result, ensure};
 use honmaru_tests::cloud::{Cloud, phase, python, root, text};
@@ -29,6 +30,24 @@ fn start(folder: &Path, more: &[&str]) -> Result<(Issuer, Value)> {
     let mut line = String::new();
     BufReader::new(issuer.0.stdout.take().context("a pipe")?).read_line(&mut line)?;
     Ok((issuer, serde_json::from_str(&line).context("the issuer did not start")?))
+}
+
+#[test]
+fn sts_and_hostile_issuers() -> Result<()> {
+    let folder = std::env::temp_dir().join(format!("honmaru-issuers-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let (issuer, said) = start(&folder, &[])?;
+    let ca = folder.join("authority.crt").display().to_string();
+    let cloud = Cloud::start_with(&["--oidc-ca", &ca])?;
+    for name in ["federation", "refusals"] {
+        phase(name, || cloud.python("identity.py", &[name]))?;
+    }
+    phase("issuers", || {
+        cloud.python("identity.py", &["issuers", &said.to_string()])
+    })?;
+    drop(issuer);
+    let _ = std::fs::remove_dir_all(&folder);
+    phase("destroy leaves the host clean", || cloud.finish())
 }
 
 #[test]

@@ -1,0 +1,159 @@
+"""STS as boto3 sees it: federated users, refusals that can be decoded, and tokens of issuers, good and hostile."""
+
+import json
+import threading
+import time
+
+import boto3
+import botocore.config
+import botocore.exceptions
+from common import ENDPOINT, client, fails, keys, main
+
+ACCOUNT = "000000000000"
+
+
+def document(*statements):
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def allow(actions, resource="*", **more):
+    return {"Effect": "Allow", "Action": actions, "Resource": resource, **more}
+
+
+def user(name, *statements):
+    """A user with a key of its own; clients' arguments."""
+    iam = client("iam")
+    iam.create_user(UserName=name)
+    if statements:
+        iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=document(*statements))
+    return keys(iam.create_access_key(UserName=name)["AccessKey"])
+
+
+def gone(name):
+    iam = client("iam")
+    for key in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]:
+        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+    for policy in iam.list_user_policies(UserName=name)["PolicyNames"]:
+        iam.delete_user_policy(UserName=name, PolicyName=policy)
+    iam.delete_user(UserName=name)
+
+
+def federation():
+    """A federated user has what its user's policies and its session's both allow, and no IAM and no STS."""
+    broker = user("broker", allow(["sts:*", "ecs:*", "iam:*"]))
+    sts = client("sts", **broker)
+    answer = sts.get_federation_token(
+        Name="bob", DurationSeconds=900, Policy=document(allow(["ecs:List*", "iam:*", "logs:*"])),
+        Tags=[{"Key": "team", "Value": "blue"}])
+    arn = f"arn:aws:sts::{ACCOUNT}:federated-user/bob"
+    assert answer["FederatedUser"] == {"FederatedUserId": f"{ACCOUNT}:bob", "Arn": arn}, answer
+    assert answer["PackedPolicySize"] > 0, answer
+    bob = keys(answer["Credentials"])
+    who = client("sts", **bob).get_caller_identity()
+    assert (who["Arn"], who["UserId"]) == (arn, f"{ACCOUNT}:bob"), who
+    client("ecs", **bob).list_clusters()
+    fails("AccessDeniedException", client("ecs", **bob).create_cluster, 400,
+          f"User: {arn} is not authorized to perform: ecs:CreateCluster", clusterName="x")
+    fails("AccessDeniedException", client("logs", **bob).describe_log_groups, 400, "identity-based policy")
+    fails("InvalidClientTokenId", client("iam", **bob).list_users, 403)
+    fails("AccessDenied", client("sts", **bob).get_federation_token, 403,
+          "Cannot call GetFederationToken with session credentials", Name="eve")
+    # Without a session's policy there is nothing that it may.
+    nothing = keys(sts.get_federation_token(Name="eve")["Credentials"])
+    client("sts", **nothing).get_caller_identity()
+    fails("AccessDeniedException", client("ecs", **nothing).list_clusters, 400, "no session policy")
+    fails("MalformedPolicyDocument", sts.get_federation_token, 400, Name="eve", Policy="{}")
+    gone("broker")
+    fails("UnrecognizedClientException", client("ecs", **bob).list_clusters, 400)
+
+
+def refusals():
+    """EC2's refusals carry a message that whoever may decode it reads, and nobody else."""
+    watched = user("watched", allow("ec2:*"), {**allow("ec2:CreateSecurityGroup"), "Effect": "Deny", "Sid": "NoGroups"})
+    try:
+        client("ec2", **watched).create_security_group(GroupName="x", Description="x")
+        raise AssertionError("it was allowed")
+    except botocore.exceptions.ClientError as error:
+        assert error.response["Error"]["Code"] == "UnauthorizedOperation", error
+        said = error.response["Error"]["Message"]
+    said, encoded = said.split(" Encoded authorization failure message: ")
+    assert said.startswith("You are not authorized to perform this operation. User: arn:aws:iam::"), said
+    assert encoded and " " not in encoded, encoded
+    sts = client("sts")
+    decoded = json.loads(sts.decode_authorization_message(EncodedMessage=encoded)["DecodedMessage"])
+    assert (decoded["allowed"], decoded["explicitDeny"]) == (False, True), decoded
+    assert [found["statementId"] for found in decoded["matchedStatements"]["items"]] == ["NoGroups"], decoded
+    context = decoded["context"]
+    assert context["action"] == "ec2:CreateSecurityGroup" and context["principal"]["name"] == "watched", context
+    assert any(item["key"] == "aws:SourceIp" for item in context["conditions"]["items"]), context
+    fails("AccessDenied", client("sts", **watched).decode_authorization_message, 403, EncodedMessage=encoded)
+    for bad in ("nonsense", encoded[:-2], encoded + "AA"):
+        fails("InvalidAuthorizationMessageException", sts.decode_authorization_message, 400, EncodedMessage=bad)
+    gone("watched")
+
+
+def web(role, token):
+    """The web identity call, without the client's own repetitions."""
+    once = botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=60)
+    sts = boto3.client("sts", endpoint_url=ENDPOINT, config=once)
+    return sts.assume_role_with_web_identity, {"RoleArn": role, "RoleSessionName": "ci", "WebIdentityToken": token}
+
+
+def issuers(said):
+    """Hostile tokens are refused; issuers that are slow, away, huge, lying or elsewhere harm nobody but themselves."""
+    said = json.loads(said)
+    iam, base, tokens = client("iam"), said["issuer"], said["tokens"]
+    paths = ["", "/huge", "/redirect", "/slow1", "/slow2", "/slow3", "/lying", "/fresh", "/slash/"]
+    providers = [
+        iam.create_open_id_connect_provider(Url=url, ClientIDList=["sts.amazonaws.com"])["OpenIDConnectProviderArn"]
+        for url in [*(base + path for path in paths), "https://localhost:9"]
+    ]
+    actions = ["sts:AssumeRoleWithWebIdentity", "sts:TagSession", "sts:SetSourceIdentity"]
+    trust = {"Effect": "Allow", "Principal": {"Federated": providers}, "Action": actions}
+    role = iam.create_role(RoleName="web", AssumeRolePolicyDocument=document(trust))["Role"]["Arn"]
+
+    def refused(code, name, status=400, text=None):
+        call, arguments = web(role, tokens[name])
+        fails(code, call, status, text, **arguments)
+
+    def taken(name):
+        call, arguments = web(role, tokens[name])
+        return call(**arguments)
+
+    for name in ("none", "symmetric", "critical", "embedded", "twice", "early", "trailing", "nobody"):
+        refused("InvalidIdentityToken", name)
+    refused("InvalidIdentityToken", "huge", text="Couldn't retrieve verification key")
+    refused("InvalidIdentityToken", "redirect", text="Couldn't retrieve verification key")
+    refused("InvalidIdentityToken", "lying", text="Couldn't retrieve verification key")
+    refused("IDPCommunicationError", "away")
+    # While one issuer is slow, another one's callers are answered; a slow machine has three tries.
+    first = []
+    for name in ("slow1", "slow2", "slow3"):
+        said = []
+        waiting = threading.Thread(target=lambda name=name: said.append(refused("IDPCommunicationError", name)))
+        waiting.start()
+        time.sleep(0.5)
+        taken("fresh")
+        first.append(waiting.is_alive())
+        waiting.join()
+        assert said == [None], (name, said)
+        if first[-1]:
+            break
+    assert any(first), "whoever had another issuer waited for the slow one"
+    assert taken("slash")["Provider"].endswith("/slash/")
+    # A token's tags and source identity are the session's.
+    answer = taken("tagged")
+    assert answer["SourceIdentity"] == "ada" and answer["PackedPolicySize"] > 0, answer
+    condition = {"StringEquals": {"aws:PrincipalTag/team": "blue", "aws:SourceIdentity": "ada"}}
+    iam.put_role_policy(RoleName="web", PolicyName="p",
+                        PolicyDocument=document(allow("ecs:ListClusters", Condition=condition)))
+    client("ecs", **keys(answer["Credentials"])).list_clusters()
+    fails("AccessDeniedException", client("ecs", **keys(taken("plain")["Credentials"])).list_clusters)
+    iam.delete_role_policy(RoleName="web", PolicyName="p")
+    iam.delete_role(RoleName="web")
+    for provider in providers:
+        iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=provider)
+
+
+if __name__ == "__main__":
+    main({"federation": federation, "refusals": refusals, "issuers": issuers})
