@@ -291,20 +291,13 @@ impl Encoder<'_> {
         }
     }
 
-    /// Writes the members of a structure that belong in the body.
+    /// Writes the members of a structure that belong in the body, in the model's order.
     pub fn members(&self, structure: &Structure, object: &Map<String, Value>, out: &mut String) {
-        for (name, value) in object {
-            if let Some(member) = structure.by_name(name)
-                && member.in_response_body()
-                && !member.xml_attribute
-            {
-                self.value(
-                    self.service.xml_name(member),
-                    Some(member),
-                    self.service.target(member),
-                    value,
-                    out,
-                );
+        let written = |member: &&Member| member.in_response_body() && !member.xml_attribute;
+        for member in structure.members.iter().filter(written) {
+            if let Some(value) = object.get(&*member.name) {
+                let name = self.service.xml_name(member);
+                self.value(name, Some(member), self.service.target(member), value, out);
             }
         }
     }

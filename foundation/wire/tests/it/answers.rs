@@ -39,7 +39,7 @@ fn answers_have_their_protocols_form() {
         "text/xml;charset=UTF-8",
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<DescribeVpcsResponse \
          xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>rid</requestId><vpcSet><item>\
-         <vpcId>vpc-1</vpcId><tagSet><item><key>k</key><value>v</value></item></tagSet></item></vpcSet>\
+         <tagSet><item><key>k</key><value>v</value></item></tagSet><vpcId>vpc-1</vpcId></item></vpcSet>\
          </DescribeVpcsResponse>",
     );
     check(
