@@ -112,7 +112,7 @@ async fn reconcilers_run_until_nothing_is_left_to_do() {
         if seen == Ok(100) {
             return;
         }
-        tokio::time::timeout(std::time::Duration::from_secs(10), changes.changed())
+        tokio::time::timeout(std::time::Duration::from_secs(60), changes.changed())
             .await
             .expect("it goes on")
             .expect("the engine runs");
