@@ -95,7 +95,7 @@ fn task_definitions_are_checked() {
     let cases: Vec<(Value, &str)> = vec![
         (
             with("/memory", json!("4096")),
-            "No Fargate configuration exists for given values.",
+            "No Fargate configuration exists for given values: ",
         ),
         (
             with("/networkMode", json!("bridge")),
@@ -114,10 +114,13 @@ fn task_definitions_are_checked() {
             with(&format!("{c}/image"), json!("")),
             "Container.image should not be null or empty.",
         ),
-        (with(&format!("{c}/cpu"), json!(512)), "sum of the containers' 'cpu'"),
+        (
+            with(&format!("{c}/cpu"), json!(512)),
+            "The sum of all container 'cpu' values",
+        ),
         (
             with(&format!("{c}/memory"), json!(1024)),
-            "must not be greater than the task's 'memory'",
+            "is greater than for the task.",
         ),
         (
             with(&format!("{c}/secrets"), json!([{ "name": "A", "valueFrom": "arn" }])),
@@ -136,7 +139,7 @@ fn task_definitions_are_checked() {
                 &format!("{c}/logConfiguration"),
                 json!({ "logDriver": "awslogs", "options": {} }),
             ),
-            "Log driver awslogs requires options: awslogs-group, awslogs-region",
+            "Log driver awslogs requires options: awslogs-region, awslogs-group",
         ),
         (
             with(
@@ -151,7 +154,7 @@ fn task_definitions_are_checked() {
                 &format!("{c}/dependsOn"),
                 json!([{ "containerName": "web", "condition": "START" }]),
             ),
-            "Container dependencies contain a cycle.",
+            "Container dependencies should not have a cycle",
         ),
         (
             with(

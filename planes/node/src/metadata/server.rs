@@ -109,7 +109,7 @@ async fn metadata(shared: &Shared, view: &View, id: &str, rest: &[&str]) -> Resp
             found(&task)
         }
         ["stats"] | ["task", "stats"] => {
-            let Some(mut all) = stats::task(shared, view).await else {
+            let Some(mut all) = stats::task(shared, view, &spec.name).await else {
                 return failed(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "InternalServerError",

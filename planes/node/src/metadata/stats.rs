@@ -11,6 +11,8 @@ use honmaru_runtime::{ContainerPhase, ContainerStats, DeviceIo};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 /// An earlier reading counts as the one before only when it is so old: rates over less say nothing.
 const BEFORE_MS_MIN: i64 = 1_000;
@@ -49,11 +51,26 @@ impl Statistics {
     }
 }
 
-/// All running containers of a task: runtime id to statistics. Nothing when the task does not run.
-pub(super) async fn task(shared: &Shared, view: &View) -> Option<Map<String, Value>> {
+/// A container may ask before its shim has noted that it runs: so long, and so often, do we look again.
+const NOTED_TIMEOUT: Duration = Duration::from_secs(2);
+const NOTED_PAUSE: Duration = Duration::from_millis(20);
+
+/// All running containers of a task: runtime id to statistics. Nothing when the task does not run. `asker` is the
+/// container that asks.
+pub(super) async fn task(shared: &Shared, view: &View, asker: &str) -> Option<Map<String, Value>> {
     let spec = &view.record.spec;
     let task = shared.runtime.task(&spec.task_id).ok()?;
-    let status = task.status().await.ok()?;
+    let deadline = Instant::now() + NOTED_TIMEOUT;
+    let status = loop {
+        let status = task.status().await.ok()?;
+        let is_noted = status
+            .container(asker)
+            .is_some_and(|container| !matches!(container.phase, ContainerPhase::Pending));
+        if is_noted || Instant::now() >= deadline {
+            break status;
+        }
+        sleep(NOTED_PAUSE).await;
+    };
     let running = status.containers.iter().filter_map(|container| match container.phase {
         ContainerPhase::Running { pid, started_at_ms } => Some((pid, Time::from_ms(started_at_ms))),
         ContainerPhase::Pending | ContainerPhase::Stopped { .. } => None,

@@ -145,10 +145,37 @@ pub(super) fn put_capacity_providers(tx: &mut Tx<'_>, call: &Call, input: Value)
     check_providers(&providers)?;
     let strategy: Vec<CapacityProviderStrategyItem> = input.parse_or_default("defaultCapacityProviderStrategy")?;
     check_strategy(&strategy, &providers)?;
+    let removed = cluster
+        .capacity_providers
+        .iter()
+        .filter(|name| !providers.contains(name));
+    if removed
+        .into_iter()
+        .any(|name| is_provider_used(tx, &call.scope, &cluster.name, name))
+    {
+        return Err(ApiError::new(
+            "ResourceInUseException",
+            "The specified capacity provider is in use and cannot be removed.",
+        ));
+    }
     cluster.capacity_providers = providers;
     cluster.default_capacity_provider_strategy = strategy;
     tx.put(&call.scope, &cluster.name.clone(), cluster.clone());
     Ok(json!({ "cluster": view(tx, &call.scope, &cluster, &Include::all()) }))
+}
+
+/// Whether a service that is not over, or a task that has not stopped, uses a provider.
+fn is_provider_used(state: &State, scope: &Scope, cluster: &str, name: &str) -> bool {
+    let names = |service: &Service| {
+        let mut strategies = service.deployments.iter().flat_map(|d| &d.capacity_provider_strategy);
+        service.status != ServiceStatus::Inactive && strategies.any(|item| item.capacity_provider == name)
+    };
+    state
+        .find::<Service>(scope, "cluster", cluster)
+        .any(|(_, service)| names(service))
+        || state
+            .find::<Task>(scope, "cluster", cluster)
+            .any(|(_, task)| task.last_status != LastStatus::Stopped && task.capacity_provider.as_deref() == Some(name))
 }
 
 /// DescribeCapacityProviders: the two that every account has.

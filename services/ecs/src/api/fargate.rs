@@ -22,6 +22,14 @@ pub(super) fn is_fargate_size(cpu: u32, memory: u32) -> bool {
     }
 }
 
+/// What AWS says of a pair that Fargate does not offer.
+pub(super) fn no_fargate_size(cpu: u32, memory: u32) -> String {
+    format!(
+        "No Fargate configuration exists for given values: {cpu} CPU, {memory} memory. See the Amazon ECS documentation \
+         for the valid values."
+    )
+}
+
 /// CPU units from `1024`, `1 vCPU` or `.5 vcpu`.
 pub(super) fn cpu_units(text: &str) -> Result<u32, ApiError> {
     let bad = || client("Invalid 'cpu' setting for task.");

@@ -20,6 +20,8 @@ pub fn register_task_definition(tx: &mut Tx<'_>, call: &Call, input: Value) -> R
         "pidMode",
         "ipcMode",
         "enableFaultInjection",
+        // An expression over container instances, which nobody would look at.
+        "placementConstraints",
     ])?;
     if let Some(containers) = input.value("containerDefinitions") {
         register_rules::refuse_unsupported(containers)?;

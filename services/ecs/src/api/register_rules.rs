@@ -1,6 +1,6 @@
 //! What a task definition must be. `ClientException` with AWS's text where it is known.
 
-use super::fargate::is_fargate_size;
+use super::fargate::{is_fargate_size, no_fargate_size};
 use crate::error::{client, unsupported};
 use crate::input::refuse;
 use crate::model::{ContainerDefinition, TaskDefinition};
@@ -35,6 +35,8 @@ const CONTAINERS_MAX: usize = 10;
 const IMAGE_BYTES_MAX: usize = 255;
 /// Ref: ECS `ContainerDefinition.stopTimeout` on Fargate, in seconds.
 const STOP_TIMEOUT_FARGATE_S_MAX: u32 = 120;
+/// Ref: ECS `ContainerDefinition.startTimeout`, in seconds.
+const START_TIMEOUT_FARGATE_S_MAX: u32 = 120;
 /// Ref: ECS `EphemeralStorage.sizeInGiB`.
 const EPHEMERAL_STORAGE_GIB: std::ops::RangeInclusive<u32> = 20..=200;
 /// Ref: ECS `CPUArchitecture`: that of the machine.
@@ -102,15 +104,12 @@ pub(super) fn check(definition: &TaskDefinition) -> Result<(), ApiError> {
         return Err(client("Container list cannot be empty."));
     }
     if definition.containers.len() > CONTAINERS_MAX {
-        return Err(client("A task definition can have at most 10 containers."));
+        return Err(client("Too many containers."));
     }
     let mut names = BTreeSet::new();
     for container in &definition.containers {
         if !names.insert(container.name.as_str()) {
-            return Err(client(format!(
-                "Container.name must be unique in a task definition: {}",
-                container.name
-            )));
+            return Err(client("Container names must be unique within a Task Definition."));
         }
     }
     if !definition.containers.iter().any(ContainerDefinition::is_essential) {
@@ -177,6 +176,9 @@ fn check_container(
         && limit > STOP_TIMEOUT_FARGATE_S_MAX
     {
         return Err(client("Container.stopTimeout can be at most 120 seconds on Fargate."));
+    }
+    if fargate && container.start_timeout.is_some_and(|s| s > START_TIMEOUT_FARGATE_S_MAX) {
+        return Err(client("Container.startTimeout can be at most 120 seconds on Fargate."));
     }
     if let Some(check) = &container.health_check {
         let within = |value: Option<u32>, min: u32, max: u32| value.is_none_or(|v| (min..=max).contains(&v));
@@ -260,7 +262,7 @@ fn check_log(container: &ContainerDefinition, fargate: bool) -> Result<(), ApiEr
             log.log_driver
         )));
     }
-    let missing: Vec<&str> = ["awslogs-group", "awslogs-region"]
+    let missing: Vec<&str> = ["awslogs-region", "awslogs-group"]
         .into_iter()
         .filter(|name| log.options.get(*name).is_none_or(String::is_empty))
         .collect();
@@ -295,8 +297,8 @@ fn check_dependencies(containers: &[ContainerDefinition]) -> Result<(), ApiError
         for dependency in container.depends_on.iter().flatten() {
             let Some(other) = containers.iter().find(|c| c.name == dependency.container_name) else {
                 return Err(client(format!(
-                    "Container '{}' depends on container '{}', which is not in the task definition.",
-                    container.name, dependency.container_name
+                    "Cannot depend on container + '{}' because it does not exist",
+                    dependency.container_name
                 )));
             };
             if dependency.condition == "HEALTHY" && other.health_check.is_none() {
@@ -306,10 +308,9 @@ fn check_dependencies(containers: &[ContainerDefinition]) -> Result<(), ApiError
                 )));
             }
             if ["COMPLETE", "SUCCESS"].contains(&dependency.condition.as_str()) && other.is_essential() {
-                return Err(client(format!(
-                    "Container '{}' waits for the end of '{}', which must not be essential then.",
-                    container.name, other.name
-                )));
+                return Err(client(
+                    "A dependency container with SUCCESS or COMPLETE condition cannot be an essential container",
+                ));
             }
         }
         for from in &container.volumes_from {
@@ -336,7 +337,7 @@ fn check_dependencies(containers: &[ContainerDefinition]) -> Result<(), ApiError
                 .any(|d| names.contains(d.container_name.as_str()))
         });
         if left.len() == before {
-            return Err(client("Container dependencies contain a cycle."));
+            return Err(client("Container dependencies should not have a cycle"));
         }
     }
     Ok(())
@@ -386,7 +387,7 @@ fn check_size(definition: &TaskDefinition, fargate: bool) -> Result<(), ApiError
         let sum: u64 = definition.containers.iter().map(|c| u64::from(c.cpu)).sum();
         if sum > u64::from(cpu) {
             return Err(client(
-                "The sum of the containers' 'cpu' must not be greater than the task's 'cpu'.",
+                "The sum of all container 'cpu' values cannot be greater than the value of the task 'cpu'.",
             ));
         }
     }
@@ -397,7 +398,7 @@ fn check_size(definition: &TaskDefinition, fargate: bool) -> Result<(), ApiError
             .find(|c| c.memory.is_some_and(|mib| mib > memory));
         if let Some(container) = hard {
             return Err(client(format!(
-                "Invalid setting for container '{}'. 'memory' must not be greater than the task's 'memory'.",
+                "The 'memory' setting for container '{}' is greater than for the task.",
                 container.name
             )));
         }
@@ -419,7 +420,7 @@ fn check_size(definition: &TaskDefinition, fargate: bool) -> Result<(), ApiError
             .memory
             .ok_or_else(|| client("Fargate requires that 'memory' be defined at the task level."))?;
         if !is_fargate_size(cpu, memory) {
-            return Err(client("No Fargate configuration exists for given values."));
+            return Err(client(no_fargate_size(cpu, memory)));
         }
     }
     Ok(())

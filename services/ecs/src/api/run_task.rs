@@ -1,6 +1,6 @@
 //! RunTask and StartTask.
 
-use super::fargate::override_size;
+use super::fargate::{is_fargate_size, no_fargate_size, override_size};
 use super::launch_rules::{
     Capacity, capacity, check_definition, check_placement, check_platform_version, choose_provider, task_tags,
 };
@@ -22,7 +22,7 @@ const COUNT_MAX: i64 = 10;
 /// Ref: RunTask `startedBy`: 128 characters.
 const STARTED_BY_MAX: usize = 128;
 /// Ref: RunTask `overrides`: 8,192 characters of JSON.
-const OVERRIDES_BYTES_MAX: usize = 8_192;
+const OVERRIDES_CHARS_MAX: usize = 8_192;
 
 /// What both calls read from their input.
 struct Request {
@@ -183,8 +183,11 @@ fn read(tx: &Tx<'_>, call: &Call, input: &Input) -> Result<Request, ApiError> {
         None => format!("family:{}", definition.family),
     };
     let started_by = input.owned("startedBy").filter(|text| !text.is_empty());
-    if started_by.as_ref().is_some_and(|text| text.len() > STARTED_BY_MAX) {
-        return Err(invalid("startedBy can have at most 128 characters."));
+    if started_by
+        .as_ref()
+        .is_some_and(|text| text.chars().count() > STARTED_BY_MAX)
+    {
+        return Err(invalid("startedBy longer than 128."));
     }
     let propagated = match input.text("propagateTags") {
         Some("SERVICE") => return Err(invalid("propagateTags SERVICE is valid for services only.")),
@@ -212,8 +215,8 @@ fn read_overrides(input: &Input, definition: &TaskDefinition) -> Result<TaskOver
     let Some(raw) = input.value("overrides") else {
         return Ok(TaskOverride::default());
     };
-    if raw.to_string().len() > OVERRIDES_BYTES_MAX {
-        return Err(invalid("Overrides can be at most 8192 characters."));
+    if raw.to_string().chars().count() > OVERRIDES_CHARS_MAX {
+        return Err(invalid("Container Overrides length must be at most 8192"));
     }
     Input::new(raw.clone()).refuse(&["inferenceAcceleratorOverrides", "ephemeralStorage"])?;
     for container in raw
@@ -238,9 +241,10 @@ fn read_overrides(input: &Input, definition: &TaskDefinition) -> Result<TaskOver
     overrides.memory = memory.map(|memory| memory.to_string());
     let fargate = definition.requires_compatibilities.iter().any(|c| c == "FARGATE");
     if fargate && (cpu.is_some() || memory.is_some()) {
-        let size = (cpu.or(definition.cpu), memory.or(definition.memory));
-        if !matches!(size, (Some(cpu), Some(memory)) if super::fargate::is_fargate_size(cpu, memory)) {
-            return Err(invalid("No Fargate configuration exists for given values."));
+        let (cpu, memory) = (cpu.or(definition.cpu), memory.or(definition.memory));
+        let (cpu, memory) = (cpu.unwrap_or(0), memory.unwrap_or(0));
+        if !is_fargate_size(cpu, memory) {
+            return Err(invalid(no_fargate_size(cpu, memory)));
         }
     }
     Ok(overrides)

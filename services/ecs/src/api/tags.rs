@@ -27,14 +27,29 @@ pub(super) fn check_tags(tags: &[Tag]) -> Result<(), ApiError> {
         if tag.value.chars().count() > VALUE_CHARS_MAX {
             return Err(invalid("A tag value has at most 256 characters."));
         }
-        if tag.key.to_ascii_lowercase().starts_with("aws:") {
+        if is_reserved(&tag.key) {
             return Err(invalid("Tag keys can not start with 'aws:'."));
+        }
+        if !tag.key.chars().chain(tag.value.chars()).all(is_of_tag) {
+            return Err(invalid(
+                "Some tags contain invalid characters. Valid characters: UTF-8 letters, spaces, numbers and _ . / = + - : @.",
+            ));
         }
         if !keys.insert(&tag.key) {
             return Err(invalid(format!("Duplicate tag key: {}", tag.key)));
         }
     }
     Ok(())
+}
+
+/// Whether a key is one of AWS's own. Ref: ECS `Tag`: nobody edits or deletes those, and they do not count.
+fn is_reserved(key: &str) -> bool {
+    key.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("aws:"))
+}
+
+/// Ref: ECS `TagKey`: `[\p{L}\p{Z}\p{N}_.:/=+\-@]`.
+fn is_of_tag(c: char) -> bool {
+    c.is_alphabetic() || c.is_numeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@".contains(c)
 }
 
 /// Tags as the API shows them.
@@ -65,7 +80,7 @@ pub(super) fn tag(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, A
             None => tags.push(tag),
         }
     }
-    if tags.len() > TAGS_MAX {
+    if tags.iter().filter(|tag| !is_reserved(&tag.key)).count() > TAGS_MAX {
         return Err(invalid("Too many tags: a resource has at most 50."));
     }
     set_tags(tx, call, &target, tags);
@@ -76,6 +91,9 @@ pub(super) fn tag(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, A
 pub(super) fn untag(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
     let input = Input::new(input);
     let gone = input.texts("tagKeys");
+    if gone.iter().any(|key| is_reserved(key)) {
+        return Err(invalid("Tag keys that start with 'aws:' can not be removed."));
+    }
     let target = target(call, input.required("resourceArn")?)?;
     let mut tags = tags_of(tx, call, &target)?;
     tags.retain(|tag| !gone.contains(&tag.key));

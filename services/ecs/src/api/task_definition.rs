@@ -15,6 +15,11 @@ use serde_json::{Map, Value, json};
 pub(super) fn describe(state: &State, call: &Call, input: Value) -> Result<Value, ApiError> {
     let input = Input::new(input);
     let name = input.required("taskDefinition")?;
+    if let (_, Some(revision)) = family_and_revision(name)
+        && revision.parse::<u32>().is_err()
+    {
+        return Err(invalid(format!("Invalid revision number. Number: {revision}")));
+    }
     let found = find::definition(state, &call.scope, name);
     let definition = found.ok_or_else(|| client("Unable to describe task definition."))?;
     let mut answer = Map::new();
