@@ -22,7 +22,7 @@ mod token;
 pub mod types;
 mod wildcard;
 
-pub use api::{operations, shared};
+pub use api::{operations, shared, tagging};
 pub use layers::{Appended, Change, Completed, Kept, Layers, Look, Parts, Secret};
 pub use machine::{
     DeleteProblem, ManifestInfo, ManifestProblem, NewImage, Parcel, ParcelManifest, PutImage, Reference,

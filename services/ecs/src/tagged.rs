@@ -1,7 +1,7 @@
 //! The tagged resources of this service, for whoever looks at the tags of all services.
 
 use crate::model::{Cluster, LastStatus, Service, ServiceStatus, Tag, Task, TaskDefinition};
-use crate::names::{cluster_arn, service_arn, task_arn, task_definition_arn};
+use crate::names::{cluster_arn, service_arn, service_key, task_arn, task_definition_arn, task_definition_key};
 use honmaru_base::Scope;
 use honmaru_machine::State;
 use std::collections::BTreeMap;
@@ -27,4 +27,21 @@ pub fn tagged(state: &State, scope: &Scope) -> impl Iterator<Item = (String, BTr
         definitions.map(|(_, row)| (task_definition_arn(scope, &row.family, row.revision), map(&row.tags)));
     let all = clusters.chain(services).chain(tasks).chain(definitions);
     all.filter(|(_, tags)| !tags.is_empty())
+}
+
+/// The tags of the resource of an ARN; nothing when there is none.
+pub(crate) fn tags_of<'s>(state: &'s State, scope: &Scope, arn: &str) -> Option<&'s [Tag]> {
+    let mut parts = arn.splitn(6, ':').nth(5)?.split('/');
+    let tags = match (parts.next()?, parts.next()?, parts.next()) {
+        ("cluster", name, None) => &state.get::<Cluster>(scope, name)?.tags,
+        ("service", cluster, Some(name)) => &state.get::<Service>(scope, &service_key(cluster, name))?.tags,
+        ("task", _, Some(id)) => &state.get::<Task>(scope, id)?.tags,
+        ("task-definition", name, None) => {
+            let (family, revision) = name.split_once(':')?;
+            let key = task_definition_key(family, revision.parse().ok()?);
+            &state.get::<TaskDefinition>(scope, &key)?.tags
+        }
+        _ => return None,
+    };
+    Some(tags)
 }

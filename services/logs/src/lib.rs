@@ -15,7 +15,7 @@ mod names;
 mod tagged;
 pub mod types;
 
-pub use api::operations;
+pub use api::{operations, tagging};
 pub use events::{Events, Page, Plan, Query, StoredEvent, StreamStat};
 pub use machine::{cutoff_ms, ensure_group, ensure_group_kept_for, ensure_stream, find_stream, group_exists, streams};
 pub use model::{LogGroup, LogStream, StreamRef};

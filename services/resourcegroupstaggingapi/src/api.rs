@@ -1,7 +1,7 @@
-//! GetResources, GetTagKeys, GetTagValues.
+//! The operations; those that change tags are in `change`.
 
 use crate::matching::{fits, is_of_type};
-use crate::{Source, types};
+use crate::{Source, change, types};
 use honmaru_base::ApiError;
 use honmaru_machine::{Access, Call, Handler, Operation, State};
 use honmaru_wire::page;
@@ -41,12 +41,26 @@ pub fn operations<S: Source>() -> Vec<Operation> {
                 Ok(values(S::tagged(state, &call.scope), Tree::from_tree(input))?.into_tree())
             }),
         },
+        Operation {
+            name: "TagResources",
+            access: |_, _, _| vec![Access::any("tag:TagResources")],
+            handler: Handler::Write(|tx, call, input| {
+                Ok(change::tag::<S>(tx, call, Tree::from_tree(input))?.into_tree())
+            }),
+        },
+        Operation {
+            name: "UntagResources",
+            access: |_, _, _| vec![Access::any("tag:UntagResources")],
+            handler: Handler::Write(|tx, call, input| {
+                Ok(change::untag::<S>(tx, call, Tree::from_tree(input))?.into_tree())
+            }),
+        },
     ]
 }
 
 type Tagged = BTreeMap<String, BTreeMap<String, String>>;
 
-fn invalid(message: &str) -> ApiError {
+pub(crate) fn invalid(message: &str) -> ApiError {
     ApiError::new("InvalidParameterException", message)
 }
 

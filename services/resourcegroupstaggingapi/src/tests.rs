@@ -1,6 +1,6 @@
-use crate::{Source, operations};
-use honmaru_base::{Scope, Time};
-use honmaru_machine::{Call, Handler, Principal, PrincipalKind, State};
+use crate::{Change, Source, operations};
+use honmaru_base::{ApiError, Arn, Scope, Time};
+use honmaru_machine::{Call, Handler, Principal, PrincipalKind, State, Tx};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -27,15 +27,20 @@ impl Source for Shop {
             row(ACL, &[("env", "")]),
         ])
     }
+
+    // Changes are tested where there are services: `honmaru_cloud`.
+    fn change(_: &mut Tx<'_>, _: &Call, _: &Arn, _: &Change) -> Result<(), ApiError> {
+        Err(ApiError::new("InvalidParameterException", "nothing changes here"))
+    }
 }
 
 fn ask(name: &str, input: Value) -> Result<Value, String> {
     let operation = operations::<Shop>()
         .into_iter()
         .find(|o| o.name == name)
-        .expect("it is one of the three");
+        .expect("it is one of them");
     let Handler::Read(handler) = operation.handler else {
-        panic!("all of them read")
+        panic!("{name} writes")
     };
     let scope = Scope::new("000000000000", "us-east-1").expect("both are valid");
     let call = Call {

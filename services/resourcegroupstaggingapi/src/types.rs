@@ -25,6 +25,19 @@ tree!(ComplianceDetails {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct FailureInfo {
+    pub status_code: Option<i32>,
+    pub error_code: Option<String>,
+    pub error_message: Option<String>,
+}
+
+tree!(FailureInfo {
+    status_code: "StatusCode",
+    error_code: "ErrorCode",
+    error_message: "ErrorMessage",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetResourcesInput {
     pub pagination_token: Option<String>,
     pub tag_filters: Option<Vec<TagFilter>>,
@@ -133,4 +146,44 @@ pub struct TagFilter {
 tree!(TagFilter {
     key: "Key",
     values: "Values",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TagResourcesInput {
+    pub resource_arn_list: Vec<String>,
+    pub tags: std::collections::BTreeMap<String, String>,
+}
+
+tree!(TagResourcesInput {
+    resource_arn_list: "ResourceARNList",
+    tags: "Tags",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TagResourcesOutput {
+    pub failed_resources_map: Option<std::collections::BTreeMap<String, FailureInfo>>,
+}
+
+tree!(TagResourcesOutput {
+    failed_resources_map: "FailedResourcesMap",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UntagResourcesInput {
+    pub resource_arn_list: Vec<String>,
+    pub tag_keys: Vec<String>,
+}
+
+tree!(UntagResourcesInput {
+    resource_arn_list: "ResourceARNList",
+    tag_keys: "TagKeys",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UntagResourcesOutput {
+    pub failed_resources_map: Option<std::collections::BTreeMap<String, FailureInfo>>,
+}
+
+tree!(UntagResourcesOutput {
+    failed_resources_map: "FailedResourcesMap",
 });

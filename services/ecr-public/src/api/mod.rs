@@ -124,7 +124,8 @@ fn in_registry(call: &Call, mut input: Value) -> Result<(Call, Value), ApiError>
 
 /// Every operation that this service implements, over a keeper of blobs.
 pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
-    vec![
+    let mut all = tagging();
+    all.extend([
         shared_read!("BatchCheckLayerAvailability", shared::check_layers),
         shared_write!("BatchDeleteImage", shared::delete_images),
         shared_wait!(layers, "CompleteLayerUpload", shared::complete_upload),
@@ -145,8 +146,15 @@ pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
         write!("PutRegistryCatalogData", registry, catalog::put_registry),
         write!("PutRepositoryCatalogData", repository, catalog::put),
         shared_write!("SetRepositoryPolicy", shared::set_policy),
+        shared_wait!(layers, "UploadLayerPart", shared::append_upload),
+    ]);
+    all
+}
+
+/// Those of them that change tags: they need no data plane, and the Resource Groups Tagging API calls them.
+pub fn tagging() -> Vec<Operation> {
+    vec![
         write!("TagResource", resource, tags::tag),
         write!("UntagResource", resource, tags::untag),
-        shared_wait!(layers, "UploadLayerPart", shared::append_upload),
     ]
 }

@@ -85,7 +85,8 @@ where
 
 /// Every operation that this service implements, over a keeper of blobs.
 pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
-    vec![
+    let mut all = tagging();
+    all.extend([
         read!("BatchCheckLayerAvailability", repository, uploads::check_availability),
         write!("BatchDeleteImage", repository, images::batch_delete),
         waits!(layers, "BatchGetImage", repository, images::batch_get),
@@ -156,11 +157,18 @@ pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
         write!("StartLifecyclePolicyPreview", repository, lifecycle::start_preview),
         write!("StartReplicationBackfill", registry, backfills::start),
         write!("StopReplicationBackfill", registry, backfills::stop),
-        write!("TagResource", resource, tags::tag),
-        write!("UntagResource", resource, tags::untag),
         waits!(layers, "UpdatePullThroughCacheRule", registry, pull_through::update),
         write!("UpdateRepositoryCreationTemplate", registry, templates::update),
         waits!(layers, "UploadLayerPart", repository, uploads::append),
         waits!(layers, "ValidatePullThroughCacheRule", registry, pull_through::validate),
+    ]);
+    all
+}
+
+/// Those of them that change tags: they need no data plane, and the Resource Groups Tagging API calls them.
+pub fn tagging() -> Vec<Operation> {
+    vec![
+        write!("TagResource", resource, tags::tag),
+        write!("UntagResource", resource, tags::untag),
     ]
 }

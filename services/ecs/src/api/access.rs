@@ -1,6 +1,7 @@
 //! What a caller must be allowed to do. Ref: Service Authorization Reference, "Actions, resources, and condition keys
 //! for Amazon Elastic Container Service".
 
+use super::tag_conditions::{of_creation, of_request, of_resources};
 use crate::input::Input;
 use crate::model::{Family, TaskDefinition};
 use crate::names::{
@@ -22,15 +23,23 @@ pub(super) fn operation(name: &'static str, handler: Handler) -> Operation {
 
 fn access_of(name: &str) -> AccessFn {
     match name {
-        "CreateCluster" => |_, call, input| {
-            let name = text(input, "clusterName").unwrap_or(DEFAULT_CLUSTER);
-            vec![Access::new("ecs:CreateCluster", vec![cluster_arn(&call.scope, name)])]
+        "CreateCluster" => |state, call, input| {
+            let arn = cluster_arn(&call.scope, text(input, "clusterName").unwrap_or(DEFAULT_CLUSTER));
+            of_creation(
+                state,
+                call,
+                input,
+                Access::new("ecs:CreateCluster", vec![arn.clone()]),
+                &arn,
+            )
         },
-        "DeleteCluster" => |_, call, input| on_cluster("ecs:DeleteCluster", call, input),
-        "UpdateCluster" => |_, call, input| on_cluster("ecs:UpdateCluster", call, input),
-        "UpdateClusterSettings" => |_, call, input| on_cluster("ecs:UpdateClusterSettings", call, input),
-        "PutClusterCapacityProviders" => |_, call, input| on_cluster("ecs:PutClusterCapacityProviders", call, input),
-        "DescribeClusters" => |_, call, input| {
+        "DeleteCluster" => |state, call, input| on_cluster("ecs:DeleteCluster", state, call, input),
+        "UpdateCluster" => |state, call, input| on_cluster("ecs:UpdateCluster", state, call, input),
+        "UpdateClusterSettings" => |state, call, input| on_cluster("ecs:UpdateClusterSettings", state, call, input),
+        "PutClusterCapacityProviders" => {
+            |state, call, input| on_cluster("ecs:PutClusterCapacityProviders", state, call, input)
+        }
+        "DescribeClusters" => |state, call, input| {
             let named = texts(input, "clusters");
             let named = if named.is_empty() {
                 vec![DEFAULT_CLUSTER.to_owned()]
@@ -38,7 +47,7 @@ fn access_of(name: &str) -> AccessFn {
                 named
             };
             let arns = named.iter().map(|c| cluster_arn(&call.scope, short_name(c))).collect();
-            vec![Access::new("ecs:DescribeClusters", arns)]
+            of_resources(state, call, vec![Access::new("ecs:DescribeClusters", arns)])
         },
         "ListClusters" => |_, _, _| vec![Access::any("ecs:ListClusters")],
         "DescribeCapacityProviders" => |_, _, _| vec![Access::any("ecs:DescribeCapacityProviders")],
@@ -52,13 +61,13 @@ fn access_of(name: &str) -> AccessFn {
                 .iter()
                 .map(|name| definition_arn(state, call, name))
                 .collect();
-            vec![Access::new("ecs:DeleteTaskDefinitions", arns)]
+            of_resources(state, call, vec![Access::new("ecs:DeleteTaskDefinitions", arns)])
         },
         "RunTask" => |state, call, input| run("ecs:RunTask", state, call, input),
         "StartTask" => |state, call, input| run("ecs:StartTask", state, call, input),
-        "StopTask" => |_, call, input| on_task("ecs:StopTask", call, input),
-        "ExecuteCommand" => |_, call, input| {
-            let mut all = on_task("ecs:ExecuteCommand", call, input);
+        "StopTask" => |state, call, input| on_task("ecs:StopTask", state, call, input),
+        "ExecuteCommand" => |state, call, input| {
+            let mut all = on_task("ecs:ExecuteCommand", state, call, input);
             if let (Some(access), Some(container)) = (all.first_mut(), text(input, "container")) {
                 access
                     .context
@@ -66,24 +75,35 @@ fn access_of(name: &str) -> AccessFn {
             }
             all
         },
-        "DescribeTasks" => |_, call, input| on_tasks("ecs:DescribeTasks", call, input),
-        "GetTaskProtection" => |_, call, input| on_tasks("ecs:GetTaskProtection", call, input),
-        "UpdateTaskProtection" => |_, call, input| on_tasks("ecs:UpdateTaskProtection", call, input),
+        "DescribeTasks" => |state, call, input| on_tasks("ecs:DescribeTasks", state, call, input),
+        "GetTaskProtection" => |state, call, input| on_tasks("ecs:GetTaskProtection", state, call, input),
+        "UpdateTaskProtection" => |state, call, input| on_tasks("ecs:UpdateTaskProtection", state, call, input),
         "ListTasks" => |_, call, input| in_cluster("ecs:ListTasks", call, input),
         "ListServices" => |_, call, input| in_cluster("ecs:ListServices", call, input),
-        "ListContainerInstances" => |_, call, input| on_cluster("ecs:ListContainerInstances", call, input),
+        "ListContainerInstances" => |state, call, input| on_cluster("ecs:ListContainerInstances", state, call, input),
         "DescribeContainerInstances" => |_, call, input| in_cluster("ecs:DescribeContainerInstances", call, input),
-        "CreateService" => |_, call, input| on_service("ecs:CreateService", "serviceName", call, input),
-        "UpdateService" => |_, call, input| on_service("ecs:UpdateService", "service", call, input),
-        "DeleteService" => |_, call, input| on_service("ecs:DeleteService", "service", call, input),
-        "ListServiceDeployments" => |_, call, input| on_service("ecs:ListServiceDeployments", "service", call, input),
-        "DescribeServices" => |_, call, input| {
+        "CreateService" => |state, call, input| {
+            let mut all = on_service("ecs:CreateService", "serviceName", state, call, input);
+            match all.pop() {
+                Some(access) => {
+                    let arn = access.resources.first().cloned().unwrap_or_default();
+                    of_creation(state, call, input, access, &arn)
+                }
+                None => all,
+            }
+        },
+        "UpdateService" => |state, call, input| on_service("ecs:UpdateService", "service", state, call, input),
+        "DeleteService" => |state, call, input| on_service("ecs:DeleteService", "service", state, call, input),
+        "ListServiceDeployments" => {
+            |state, call, input| on_service("ecs:ListServiceDeployments", "service", state, call, input)
+        }
+        "DescribeServices" => |state, call, input| {
             let cluster = cluster_name(input);
             let arns = texts(input, "services")
                 .iter()
                 .map(|name| service_arn(&call.scope, cluster, short_name(name)))
                 .collect();
-            vec![Access::new("ecs:DescribeServices", arns)]
+            of_resources(state, call, vec![Access::new("ecs:DescribeServices", arns)])
         },
         "DescribeServiceDeployments" => |_, _, input| {
             vec![Access::new(
@@ -101,9 +121,9 @@ fn access_of(name: &str) -> AccessFn {
             let arn = text(input, "serviceDeploymentArn").unwrap_or("*").to_owned();
             vec![Access::new("ecs:StopServiceDeployment", vec![arn])]
         },
-        "TagResource" => |_, _, input| on_resource("ecs:TagResource", input),
-        "UntagResource" => |_, _, input| on_resource("ecs:UntagResource", input),
-        "ListTagsForResource" => |_, _, input| on_resource("ecs:ListTagsForResource", input),
+        "TagResource" => |state, call, input| on_resource("ecs:TagResource", state, call, input),
+        "UntagResource" => |state, call, input| on_resource("ecs:UntagResource", state, call, input),
+        "ListTagsForResource" => |state, call, input| on_resource("ecs:ListTagsForResource", state, call, input),
         "PutAccountSetting" => |_, _, _| vec![Access::any("ecs:PutAccountSetting")],
         "PutAccountSettingDefault" => |_, _, _| vec![Access::any("ecs:PutAccountSettingDefault")],
         "DeleteAccountSetting" => |_, _, _| vec![Access::any("ecs:DeleteAccountSetting")],
@@ -130,8 +150,9 @@ fn cluster_name(input: &Value) -> &str {
     text(input, "cluster").map_or(DEFAULT_CLUSTER, short_name)
 }
 
-fn on_cluster(action: &str, call: &Call, input: &Value) -> Vec<Access> {
-    vec![Access::new(action, vec![cluster_arn(&call.scope, cluster_name(input))])]
+fn on_cluster(action: &str, state: &State, call: &Call, input: &Value) -> Vec<Access> {
+    let access = Access::new(action, vec![cluster_arn(&call.scope, cluster_name(input))]);
+    of_resources(state, call, vec![access])
 }
 
 /// Actions without a resource type that know the condition key `ecs:cluster`.
@@ -140,38 +161,36 @@ fn in_cluster(action: &str, call: &Call, input: &Value) -> Vec<Access> {
     vec![Access::any(action).with("ecs:cluster", vec![cluster])]
 }
 
-fn on_task(action: &str, call: &Call, input: &Value) -> Vec<Access> {
+fn on_task(action: &str, state: &State, call: &Call, input: &Value) -> Vec<Access> {
     let cluster = cluster_name(input);
     let task = short_name(text(input, "task").unwrap_or("*"));
-    vec![
-        Access::new(action, vec![task_arn(&call.scope, cluster, task)])
-            .with("ecs:cluster", vec![cluster_arn(&call.scope, cluster)]),
-    ]
+    let access = Access::new(action, vec![task_arn(&call.scope, cluster, task)])
+        .with("ecs:cluster", vec![cluster_arn(&call.scope, cluster)]);
+    of_resources(state, call, vec![access])
 }
 
-fn on_tasks(action: &str, call: &Call, input: &Value) -> Vec<Access> {
+fn on_tasks(action: &str, state: &State, call: &Call, input: &Value) -> Vec<Access> {
     let cluster = cluster_name(input);
     let arns = texts(input, "tasks")
         .iter()
         .map(|task| task_arn(&call.scope, cluster, short_name(task)))
         .collect();
-    vec![Access::new(action, arns).with("ecs:cluster", vec![cluster_arn(&call.scope, cluster)])]
+    let access = Access::new(action, arns).with("ecs:cluster", vec![cluster_arn(&call.scope, cluster)]);
+    of_resources(state, call, vec![access])
 }
 
-fn on_service(action: &str, member: &str, call: &Call, input: &Value) -> Vec<Access> {
+fn on_service(action: &str, member: &str, state: &State, call: &Call, input: &Value) -> Vec<Access> {
     let cluster = cluster_name(input);
     let service = short_name(text(input, member).unwrap_or("*"));
-    vec![
-        Access::new(action, vec![service_arn(&call.scope, cluster, service)])
-            .with("ecs:cluster", vec![cluster_arn(&call.scope, cluster)]),
-    ]
+    let access = Access::new(action, vec![service_arn(&call.scope, cluster, service)])
+        .with("ecs:cluster", vec![cluster_arn(&call.scope, cluster)]);
+    of_resources(state, call, vec![access])
 }
 
-fn on_resource(action: &str, input: &Value) -> Vec<Access> {
-    vec![Access::new(
-        action,
-        vec![text(input, "resourceArn").unwrap_or("*").to_owned()],
-    )]
+fn on_resource(action: &str, state: &State, call: &Call, input: &Value) -> Vec<Access> {
+    let arn = text(input, "resourceArn").unwrap_or("*").to_owned();
+    let access = of_request(Access::new(action, vec![arn]), input);
+    of_resources(state, call, vec![access])
 }
 
 /// The ARN that a task definition's name means: with the newest revision when none is given.
@@ -203,11 +222,15 @@ fn role_arn(call: &Call, role: &str) -> String {
     }
 }
 
-fn register(_: &State, call: &Call, input: &Value) -> Vec<Access> {
+fn register(state: &State, call: &Call, input: &Value) -> Vec<Access> {
     let roles = ["taskRoleArn", "executionRoleArn"]
         .iter()
         .filter_map(|name| text(input, name));
-    let mut all = vec![Access::any("ecs:RegisterTaskDefinition")];
+    let made = arn(
+        &call.scope,
+        &format!("task-definition/{}:*", text(input, "family").unwrap_or("*")),
+    );
+    let mut all = of_creation(state, call, input, Access::any("ecs:RegisterTaskDefinition"), &made);
     all.extend(pass_roles(roles.map(|role| role_arn(call, role))));
     all
 }
@@ -216,7 +239,10 @@ fn run(action: &str, state: &State, call: &Call, input: &Value) -> Vec<Access> {
     let cluster = cluster_arn(&call.scope, cluster_name(input));
     let name = text(input, "taskDefinition").unwrap_or("*");
     let definition = definition_arn(state, call, name);
-    let mut all = vec![Access::new(action, vec![definition]).with("ecs:cluster", vec![cluster])];
+    let access = Access::new(action, vec![definition]).with("ecs:cluster", vec![cluster]);
+    let made = task_arn(&call.scope, cluster_name(input), "*");
+    // The task definition's tags: the task has none yet.
+    let mut all = of_resources(state, call, of_creation(state, call, input, access, &made));
     let overrides = Input::new(input.get("overrides").cloned().unwrap_or(Value::Null));
     let own = find_definition(state, call, name);
     let roles = [

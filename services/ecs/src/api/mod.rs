@@ -16,6 +16,7 @@ mod service;
 mod service_update;
 mod service_view;
 mod settings;
+mod tag_conditions;
 mod tags;
 mod task;
 mod task_definition;

@@ -34,7 +34,7 @@ macro_rules! write {
     ($name:literal, $handler:path) => {
         Operation {
             name: $name,
-            access: |_, call, input| access::change(concat!("elasticloadbalancing:", $name), call, input),
+            access: |state, call, input| access::change(concat!("elasticloadbalancing:", $name), state, call, input),
             handler: Handler::Write(|tx: &mut Tx<'_>, call: &Call, input: Value| {
                 Ok($handler(tx, call, Tree::from_tree(input))?.into_tree())
             }),

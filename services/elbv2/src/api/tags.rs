@@ -44,7 +44,7 @@ fn merge(all: &mut Tags, tags: Vec<types::Tag>) -> Result<(), ApiError> {
 }
 
 /// The tags of a resource, whatever it is.
-fn read(state: &State, scope: &Scope, arn: &str) -> Result<Tags, ApiError> {
+pub(super) fn read(state: &State, scope: &Scope, arn: &str) -> Result<Tags, ApiError> {
     let resource = arn.rsplit(':').next().unwrap_or("");
     let kind = resource.split('/').next().unwrap_or("");
     let (found, missing) = match kind {

@@ -61,6 +61,21 @@ macro_rules! on_group {
     };
 }
 
+/// Whoever sets tags needs the permission to. Ref: CreateLogGroup, `tags`: "you must have both the logs:TagResource and
+/// logs:CreateLogGroup permissions".
+pub(super) fn create_log_group(state: &State, call: &Call, input: &Value) -> Vec<Access> {
+    let mut all = access(state, call, input, "logs:CreateLogGroup", below(call, input, ""));
+    let sets_tags = input
+        .get("tags")
+        .and_then(Value::as_object)
+        .is_some_and(|tags| !tags.is_empty());
+    if sets_tags {
+        let group = group_arn(&call.scope, &named(input).unwrap_or_default());
+        all.extend(access(state, call, input, "logs:TagResource", group));
+    }
+    all
+}
+
 macro_rules! on_group_itself {
     ($($function:ident => $action:literal),* $(,)?) => {
         $(pub(super) fn $function(state: &State, call: &Call, input: &Value) -> Vec<Access> {
@@ -80,7 +95,6 @@ macro_rules! on_stream {
 }
 
 on_group! {
-    create_log_group => "logs:CreateLogGroup",
     delete_log_group => "logs:DeleteLogGroup",
     delete_retention_policy => "logs:DeleteRetentionPolicy",
     describe_log_groups => "logs:DescribeLogGroups",

@@ -62,7 +62,8 @@ where
 /// Every operation that this service implements, over a keeper of events.
 pub fn operations(events: &Arc<dyn Events>) -> Vec<Operation> {
     let op = |name, access, handler| Operation { name, access, handler };
-    vec![
+    let mut all = tagging();
+    all.extend([
         write!("CreateLogGroup", access::create_log_group, groups::create),
         write!("CreateLogStream", access::create_log_stream, streams::create),
         write!("DeleteLogGroup", access::delete_log_group, groups::delete),
@@ -101,8 +102,15 @@ pub fn operations(events: &Arc<dyn Events>) -> Vec<Operation> {
             groups::put_retention
         ),
         write!("TagLogGroup", access::tag_log_group, tags::tag_group),
-        write!("TagResource", access::tag_resource, tags::tag_resource),
         write!("UntagLogGroup", access::untag_log_group, tags::untag_group),
+    ]);
+    all
+}
+
+/// Those of them that change tags: they need no data plane, and the Resource Groups Tagging API calls them.
+pub fn tagging() -> Vec<Operation> {
+    vec![
+        write!("TagResource", access::tag_resource, tags::tag_resource),
         write!("UntagResource", access::untag_resource, tags::untag_resource),
     ]
 }
