@@ -126,13 +126,47 @@ impl Member {
     }
 }
 
+/// Finds members by one of their names. Names are compared as a whole only when their digests are equal: every member
+/// of every tree is looked up several times in a call.
+#[derive(Debug)]
+pub(crate) struct Index(Box<[(u64, u16)]>);
+
+impl Index {
+    /// An index of names; each one's place is its number.
+    pub fn new<'n>(names: impl Iterator<Item = &'n str>) -> Self {
+        let mut entries: Vec<(u64, u16)> = names.map(digest).zip(0..).collect();
+        entries.sort_unstable();
+        Self(entries.into())
+    }
+
+    /// The places of the names with the digest of this one: nearly always one, or none.
+    fn candidates(&self, name: &str) -> impl Iterator<Item = u16> {
+        let wanted = digest(name);
+        let from = self.0.partition_point(|(digest, _)| *digest < wanted);
+        let found = self.0.get(from..).unwrap_or_default().iter();
+        found
+            .take_while(move |(digest, _)| *digest == wanted)
+            .map(|(_, at)| *at)
+    }
+}
+
+/// Of the length and the last eight bytes: members that begin alike are many, such that end alike are few.
+fn digest(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let end = match bytes.last_chunk() {
+        Some(end) => u64::from_le_bytes(*end),
+        None => bytes.iter().fold(0, |end, byte| end << 8 | u64::from(*byte)),
+    };
+    end ^ (bytes.len() as u64) << 56
+}
+
 /// The members of a structure, with an index for each way to name them.
 #[derive(Debug)]
 pub(crate) struct Structure {
     pub members: Box<[Member]>,
-    by_name: Box<[u16]>,
-    by_wire: Box<[u16]>,
-    by_form: Box<[u16]>,
+    by_name: Index,
+    by_wire: Index,
+    by_form: Index,
     /// The members that must be there.
     required: Box<[u16]>,
     /// The member that is the whole body of a REST message.
@@ -155,11 +189,11 @@ impl Structure {
         self.find(&self.by_form, name, Member::form)
     }
 
-    fn find<'s>(&'s self, index: &[u16], name: &str, of: impl Fn(&'s Member) -> &'s str) -> Option<&'s Member> {
-        let at = index
-            .binary_search_by(|at| self.members.get(usize::from(*at)).map_or("", &of).cmp(name))
-            .ok()?;
-        self.members.get(usize::from(*index.get(at)?))
+    fn find<'s>(&'s self, index: &Index, name: &str, of: impl Fn(&'s Member) -> &'s str) -> Option<&'s Member> {
+        index
+            .candidates(name)
+            .filter_map(|at| self.members.get(usize::from(at)))
+            .find(|member| of(member) == name)
     }
 
     /// The members that must be there.

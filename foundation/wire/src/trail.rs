@@ -17,7 +17,7 @@ pub enum Side {
     Output,
 }
 
-fn shape_of<'s>(service: &'s Service, operation: &Op, side: Side) -> Option<&'s Shape> {
+pub(crate) fn shape_of<'s>(service: &'s Service, operation: &Op, side: Side) -> Option<&'s Shape> {
     let id = match side {
         Side::Input => operation.input,
         Side::Output => operation.output,

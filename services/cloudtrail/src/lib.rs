@@ -8,11 +8,13 @@
 
 mod api;
 mod document;
+mod json;
 mod record;
 mod trail;
 pub mod types;
 
 pub use api::operations;
+pub use json::Json;
 pub use record::{Recorded, Repeated, Who, is_read_only};
 pub use trail::{Attribute, Found, Place, Trail, Wanted};
 

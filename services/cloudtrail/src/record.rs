@@ -1,9 +1,9 @@
 //! The record of one call, and how CloudTrail shows it.
 
+use crate::json::Json;
 use honmaru_base::{AccountId, Region, Time};
 use honmaru_machine::{Principal, PrincipalKind, SessionContext};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// The kind of [`Who::service`].
 pub(crate) const SERVICE_KIND: &str = "AWSService";
@@ -118,11 +118,11 @@ pub struct Recorded {
     /// How long the answer took, in microseconds.
     pub took_us: u64,
     /// The input without secrets; null when it could not be read.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub input: Value,
+    #[serde(default, skip_serializing_if = "Json::is_null")]
+    pub input: Json,
     /// The output of a call that changed something, without secrets; null for calls that read and calls that failed.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub output: Value,
+    #[serde(default, skip_serializing_if = "Json::is_null")]
+    pub output: Json,
     /// The ARNs that the caller needed permission for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,

@@ -1,4 +1,4 @@
-use crate::{Found, Place, Recorded, Repeated, Trail, Wanted, Who, is_read_only, operations};
+use crate::{Found, Json, Place, Recorded, Repeated, Trail, Wanted, Who, is_read_only, operations};
 use honmaru_base::{ApiError, Scope, Time};
 use honmaru_machine::{BoxFuture, Call, Handler, Principal, PrincipalKind, SessionContext};
 use serde_json::{Value, json};
@@ -41,11 +41,11 @@ fn record(n: i64, name: &str) -> Recorded {
         code: Some("ClusterNotFoundException".to_owned()),
         message: Some("Cluster not found.".to_owned()),
         took_us: 7,
-        input: json!({ "cluster": "a" }),
+        input: Json::of(&json!({ "cluster": "a" })),
         resources: vec!["arn:aws:ecs:us-east-1:000000000000:cluster/a".to_owned()],
         secure: false,
         repeated: None,
-        output: Value::Null,
+        output: Json::default(),
     }
 }
 
@@ -199,8 +199,8 @@ fn what_a_write_answered_is_shown_in_cloudtrails_words() {
     let mut of_role = record(1, "CreateRole");
     of_role.service = "iam".to_owned();
     (of_role.code, of_role.message) = (None, None);
-    of_role.input = json!({ "RoleName": "a", "Tags": [{ "Key": "K", "Value": "V" }] });
-    of_role.output = json!({ "Role": { "RoleName": "a" } });
+    of_role.input = Json::of(&json!({ "RoleName": "a", "Tags": [{ "Key": "K", "Value": "V" }] }));
+    of_role.output = Json::of(&json!({ "Role": { "RoleName": "a" } }));
     of_role.resources = vec!["arn:aws:iam::111111111111:role/a".to_owned()];
     let line = serde_json::to_string(&of_role).expect("plain data");
     let of_role: Recorded = serde_json::from_str(&line).expect("it was written so");

@@ -130,7 +130,7 @@ mod tests {
         assert_eq!((record.from.as_str(), record.agent.as_str()), (TASKS, TASKS));
         let wanted =
             json!({ "roleArn": "arn:aws:iam::111122223333:role/of-web", "roleSessionName": "0123456789abcdef" });
-        assert_eq!(record.input, wanted);
+        assert_eq!(record.input.value(), wanted);
         assert_eq!((record.status, record.code), (200, None));
     }
 

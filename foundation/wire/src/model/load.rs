@@ -1,8 +1,8 @@
 //! Reads botocore's `service-2.json` into a [`Service`].
 
 use super::{
-    Constraints, ErrorTrait, Kind, Location, Member, Namespace, Op, Protocol, Service, Shape, ShapeId, Structure,
-    TimestampFormat, UriTemplate,
+    Constraints, ErrorTrait, Index, Kind, Location, Member, Namespace, Op, Protocol, Service, Shape, ShapeId,
+    Structure, TimestampFormat, UriTemplate,
 };
 use crate::pattern::Pattern;
 use indexmap::IndexMap;
@@ -231,11 +231,7 @@ impl Loader<'_> {
             .map(|(member, reference)| self.member(member, reference, raw.required.contains(member)))
             .collect::<Result<_, _>>()?;
         let count = u16::try_from(members.len()).map_err(|_| ModelError::Members(name.to_owned()))?;
-        let index = |of: fn(&Member) -> &str| -> Box<[u16]> {
-            let mut order: Vec<u16> = (0..count).collect();
-            order.sort_by_key(|at| of(&members[usize::from(*at)]));
-            order.into()
-        };
+        let index = |of: fn(&Member) -> &str| Index::new(members.iter().map(of));
         let required = (0..count).filter(|at| members[usize::from(*at)].required).collect();
         Ok(Structure {
             required,

@@ -1,5 +1,5 @@
 use crate::{Http, target};
-use honmaru_wire::{Protocol, flaws_of_output, redact, validate};
+use honmaru_wire::{Excerpt, Protocol, Side, flaws_of_output, redacted, validate};
 use serde_json::json;
 
 #[track_caller]
@@ -139,11 +139,47 @@ fn the_message_does_not_grow_with_the_request() {
 #[test]
 fn secrets_are_neither_shown_nor_logged() {
     let target = target("iam", Protocol::AwsQuery, "ChangePassword");
-    let mut input = json!({"OldPassword": "\u{0}hunter2", "NewPassword": "hunter3"});
+    let input = json!({"OldPassword": "\u{0}hunter2", "NewPassword": "hunter3"});
     let error = validate(&target, &input).unwrap_err();
     assert!(!error.message.contains("hunter2"), "{}", error.message);
-    redact(&target, &mut input);
-    assert_eq!(input, json!({"OldPassword": "***", "NewPassword": "***"}));
+    let told = redacted(&target, Side::Input, &input, &EXCERPT);
+    assert_eq!(told.get(), r#"{"NewPassword":"HIDDEN","OldPassword":"HIDDEN"}"#);
+}
+
+const EXCERPT: Excerpt = Excerpt {
+    text_bytes_max: 8,
+    items_max: 2,
+    depth_max: 4,
+    is_hidden: |service, above, name| (service, above, name) == ("ecs", "environment", "value"),
+    hidden: "HIDDEN",
+};
+
+#[test]
+fn of_large_inputs_an_excerpt_is_told() {
+    let target = target("ecs", Protocol::AwsJson, "RegisterTaskDefinition");
+    let told = |input| redacted(&target, Side::Input, &input, &EXCERPT).get().to_owned();
+    assert_eq!(told(json!({"family": "abcdefgh"})), r#"{"family":"abcdefgh"}"#);
+    // The cut is between two characters.
+    assert_eq!(
+        told(json!({"family": "abcdefgé"})),
+        r#"{"family":"abcdefg... (9 bytes)"}"#
+    );
+    assert_eq!(told(json!({"cpu": [1, 2, 3]})), r#"{"cpu":[1,2,"... (3 items)"]}"#);
+    assert_eq!(told(json!({"a": 1, "b": null, "c": 3})), r#"{"a":1,"b":null}"#);
+    assert_eq!(
+        told(json!({"a": {"b": {"c": {"d": {}}}}})),
+        r#"{"a":{"b":{"c":{"d":"..."}}}}"#
+    );
+    let wide = Excerpt {
+        text_bytes_max: 64,
+        depth_max: 16,
+        ..EXCERPT
+    };
+    let input = json!({"containerDefinitions": [{"environment": [{"name": "A", "value": "secret"}]}]});
+    assert_eq!(
+        redacted(&target, Side::Input, &input, &wide).get(),
+        r#"{"containerDefinitions":[{"environment":[{"name":"A","value":"HIDDEN"}]}]}"#
+    );
 }
 
 #[test]

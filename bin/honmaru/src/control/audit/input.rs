@@ -6,10 +6,10 @@ use crate::control::http::Received;
 use crate::control::listener::Peer;
 use ::http::{HeaderMap, Method, header};
 use honmaru_base::{ApiError, Scope, Time};
-use honmaru_cloudtrail::{Recorded, Who};
+use honmaru_cloudtrail::{Json, Recorded, Who};
 use honmaru_machine::{Access, Principal};
-use honmaru_wire::Target;
-use serde_json::{Map, Value};
+use honmaru_wire::{Excerpt, Side, Target};
+use serde_json::Value;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const TEXT_BYTES_MAX: usize = 512;
 /// Items of a list that are kept.
 const ITEMS_MAX: usize = 64;
 /// Depth of an input that is kept; the models' deepest inputs have some ten levels.
-pub(super) const DEPTH_MAX: usize = 16;
+const DEPTH_MAX: usize = 16;
 /// An input at most, as JSON. Ref: CloudTrail, requestParameters: larger ones are left out.
 const INPUT_BYTES_MAX: usize = 16 * 1024;
 /// Resources of a record at most.
@@ -33,7 +33,7 @@ const AGENT_BYTES_MAX: usize = 256;
 const PATH_BYTES_MAX: usize = 128;
 
 /// What stands in a secret's place. Ref: CloudTrail's records of ECS use these words.
-pub(super) const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
+const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
 
 /// Members that are secret, or data, though no model marks them: service, member, and the member below it.
 const UNMARKED: [(&str, &str, &str); 19] = [
@@ -60,6 +60,15 @@ const UNMARKED: [(&str, &str, &str); 19] = [
     ("ecs", "tokenValue", ""),
 ];
 
+/// How much of an input or an output is kept.
+pub(super) const EXCERPT: Excerpt = Excerpt {
+    text_bytes_max: TEXT_BYTES_MAX,
+    items_max: ITEMS_MAX,
+    depth_max: DEPTH_MAX,
+    is_hidden: is_unmarked_secret,
+    hidden: HIDDEN,
+};
+
 /// What becomes known of a call while it is answered.
 #[derive(Debug, Default)]
 pub struct Noted {
@@ -70,9 +79,9 @@ pub struct Noted {
     /// Account and region, once they are known.
     pub scope: Option<Scope>,
     /// The input without secrets.
-    pub input: Value,
+    pub input: Json,
     /// The output of a call that changed something, without secrets; null otherwise.
-    pub output: Value,
+    pub output: Json,
     /// The ARNs that permission was needed for, written from within the transition.
     pub resources: Arc<OnceLock<Vec<String>>>,
 }
@@ -94,13 +103,14 @@ pub struct Ended<'a> {
 impl Noted {
     /// Keeps an input without its secrets.
     pub fn keep_input(&mut self, target: &Target, input: &Value) {
-        let mut kept = shorten(target.service.name(), "", input, DEPTH_MAX);
-        honmaru_wire::redact(target, &mut kept);
-        let bytes = serde_json::to_vec(&kept).map_or(usize::MAX, |text| text.len());
-        self.input = if bytes > INPUT_BYTES_MAX {
-            serde_json::json!({ "requestParametersOmitted": true, "reason": "requestParameters too large" })
+        let kept = honmaru_wire::redacted(target, Side::Input, input, &EXCERPT);
+        self.input = if kept.get().len() > INPUT_BYTES_MAX {
+            Json::of(&serde_json::json!({
+                "requestParametersOmitted": true,
+                "reason": "requestParameters too large",
+            }))
         } else {
-            kept
+            Json::from(kept)
         };
     }
 
@@ -235,8 +245,8 @@ impl Head {
             code: error.map(|(code, _)| cut(code, AGENT_BYTES_MAX)),
             message: error.map(|(_, message)| cut(message, STRANGERS_MESSAGE_BYTES_MAX)),
             took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            input: what.input,
-            output: Value::Null,
+            input: Json::of(&what.input),
+            output: Json::default(),
             resources: what.resources,
             secure: self.secure,
             repeated: None,
@@ -287,40 +297,6 @@ fn cut(text: &str, bytes_max: usize) -> String {
     }
     let end = (0..=bytes_max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     format!("{}... ({} bytes)", text.get(..end).unwrap_or_default(), text.len())
-}
-
-/// A copy of an input with long texts cut and unmarked secrets hidden; `above` is the member that it is in.
-pub(super) fn shorten(service: &str, above: &str, value: &Value, depth: usize) -> Value {
-    if depth == 0 {
-        return Value::from("...");
-    }
-    match value {
-        Value::String(text) => Value::String(cut(text, TEXT_BYTES_MAX)),
-        Value::Array(items) => {
-            let kept = items
-                .iter()
-                .take(ITEMS_MAX)
-                .map(|item| shorten(service, above, item, depth - 1));
-            let mut kept: Vec<Value> = kept.collect();
-            if items.len() > ITEMS_MAX {
-                kept.push(Value::from(format!("... ({} items)", items.len())));
-            }
-            Value::Array(kept)
-        }
-        Value::Object(members) => {
-            let mut kept = Map::new();
-            for (name, member) in members.iter().take(ITEMS_MAX) {
-                let value = if is_unmarked_secret(service, above, name) {
-                    Value::from(HIDDEN)
-                } else {
-                    shorten(service, name, member, depth - 1)
-                };
-                kept.insert(cut(name, TEXT_BYTES_MAX), value);
-            }
-            Value::Object(kept)
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
-    }
 }
 
 fn is_unmarked_secret(service: &str, above: &str, name: &str) -> bool {

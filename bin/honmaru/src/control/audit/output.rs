@@ -1,11 +1,11 @@
 //! What a call that changed something answered, for its record.
 
-use super::input::{DEPTH_MAX, HIDDEN, Noted, shorten};
-use honmaru_cloudtrail::is_read_only;
-use honmaru_wire::Target;
+use super::input::{EXCERPT, Noted};
+use honmaru_cloudtrail::{Json, is_read_only};
+use honmaru_wire::{Side, Target};
 use serde_json::{Value, json};
 
-/// An output at most, roughly, as JSON. Ref: CloudTrail, responseElements: larger ones are left out.
+/// An output at most, as JSON. Ref: CloudTrail, responseElements: larger ones are left out.
 const OUTPUT_BYTES_MAX: usize = 16 * 1024;
 
 impl Noted {
@@ -16,25 +16,11 @@ impl Noted {
         if is_read_only(target.operation.name()) && !gives_credentials() {
             return;
         }
-        let mut kept = shorten(target.service.name(), "", output, DEPTH_MAX);
-        honmaru_wire::redact_output(target, HIDDEN, &mut kept);
-        self.output = if weight(&kept) > OUTPUT_BYTES_MAX {
-            json!({ "responseElementsOmitted": true, "reason": "responseElements too large" })
+        let kept = honmaru_wire::redacted(target, Side::Output, output, &EXCERPT);
+        self.output = if kept.get().len() > OUTPUT_BYTES_MAX {
+            Json::of(&json!({ "responseElementsOmitted": true, "reason": "responseElements too large" }))
         } else {
-            kept
+            Json::from(kept)
         };
-    }
-}
-
-/// How many bytes a value has as JSON, without what must be escaped.
-fn weight(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
-        Value::String(text) => text.len() + 3,
-        Value::Array(items) => items.iter().map(weight).sum::<usize>() + 2,
-        Value::Object(members) => {
-            let members = members.iter().map(|(name, value)| name.len() + 4 + weight(value));
-            members.sum::<usize>() + 2
-        }
     }
 }

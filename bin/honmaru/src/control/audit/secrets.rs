@@ -99,18 +99,21 @@ fn nothing_that_sounds_like_a_secret_is_recorded() {
             let mut noted = Noted::default();
             noted.keep_input(&target, &all(Side::Input));
             noted.keep_output(&target, &all(Side::Output));
-            assert!(noted.input.get("requestParametersOmitted").is_none(), "{name}");
+            assert!(noted.input.value().get("requestParametersOmitted").is_none(), "{name}");
             operations += 1;
             outputs += usize::from(!noted.output.is_null());
-            for (side, tree) in [("in", &noted.input), ("out", &noted.output)] {
+            for (side, tree) in [("in", noted.input.value()), ("out", noted.output.value())] {
                 let mut found = BTreeSet::new();
-                paths(tree, &mut found);
+                paths(&tree, &mut found);
                 let secrets = found.into_iter().filter(|path| sounds_secret(path));
                 left.extend(secrets.map(|path| format!("{}:{name} {side} {path}", service.name())));
             }
         }
     }
-    assert!(operations > 300 && outputs > 100, "{operations} operations, {outputs} outputs");
+    assert!(
+        operations > 300 && outputs > 100,
+        "{operations} operations, {outputs} outputs"
+    );
     assert!(left.is_empty(), "{left:#?}");
 }
 
@@ -126,22 +129,28 @@ fn the_answers_of_writes_are_kept_and_those_of_reads_are_not() {
         };
         let mut noted = Noted::default();
         noted.keep_output(&target, output);
-        noted.output
+        noted.output.value()
     };
     let cluster = json!({ "cluster": { "clusterName": "a" } });
     assert_eq!(of("ecs", "CreateCluster", &cluster), cluster);
-    assert_eq!(of("ecs", "DescribeClusters", &json!({ "clusters": [cluster] })), Value::Null);
+    assert_eq!(
+        of("ecs", "DescribeClusters", &json!({ "clusters": [cluster] })),
+        Value::Null
+    );
     let key = json!({ "AccessKey": { "UserName": "ann", "AccessKeyId": "AKIA1", "SecretAccessKey": "s3cret" } });
     let kept = of("iam", "CreateAccessKey", &key);
     assert_eq!(kept["AccessKey"]["SecretAccessKey"], "HIDDEN_DUE_TO_SECURITY_REASONS");
     assert_eq!(kept["AccessKey"]["AccessKeyId"], "AKIA1");
-    let session = json!({ "Credentials": { "AccessKeyId": "ASIA1", "SecretAccessKey": "s3cret", "SessionToken": "s3cret" } });
+    let session =
+        json!({ "Credentials": { "AccessKeyId": "ASIA1", "SecretAccessKey": "s3cret", "SessionToken": "s3cret" } });
     for operation in ["AssumeRole", "GetSessionToken", "AssumeRoleWithWebIdentity"] {
         let kept = of("sts", operation, &session);
         assert_eq!(kept["Credentials"]["AccessKeyId"], "ASIA1");
         assert!(!kept.to_string().contains("s3cret"), "{kept}");
     }
-    let many: Vec<Value> = (0..60).map(|n| json!({ "key": n.to_string(), "value": "x".repeat(500) })).collect();
+    let many: Vec<Value> = (0..60)
+        .map(|n| json!({ "key": n.to_string(), "value": "x".repeat(500) }))
+        .collect();
     let large = of("ecs", "CreateCluster", &json!({ "cluster": { "tags": many } }));
     assert_eq!(large["responseElementsOmitted"], true);
 }
