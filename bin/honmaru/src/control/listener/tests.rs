@@ -19,7 +19,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 /// What must happen does so within this time, on a machine that does other things too.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
+
+/// The patience of an endpoint under test. Whatever a test does well in time has as long, on a machine that may stand
+/// still for a moment.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// What `/big` answers: more than the kernel's buffers take.
 const BIG_BYTES: usize = 64 * 1024 * 1024;
@@ -27,13 +31,13 @@ const BIG_BYTES: usize = 64 * 1024 * 1024;
 fn limits() -> Limits {
     Limits {
         connections_max: 64,
-        head: Duration::from_millis(400),
-        idle: Duration::from_millis(400),
-        idle_when_full: Duration::from_millis(100),
+        head: SHORT,
+        idle: SHORT,
+        idle_when_full: SHORT / 2,
         farewell: Duration::from_millis(100),
         look: Duration::from_millis(20),
         linger: Duration::from_millis(300),
-        drain: Duration::from_secs(3),
+        drain: Duration::from_secs(30),
         ..Limits::default()
     }
 }
@@ -88,10 +92,23 @@ impl Endpoint {
         TcpStream::connect(self.address).await.expect("it listens")
     }
 
-    /// Asks on a connection of its own and returns the status.
+    /// Asks on a connection of its own and returns the status. A client that the machine held up for so long that it
+    /// lost its place before it had asked comes again.
     async fn ask(&self, path: &str) -> u16 {
-        let mut client = Client::new(self.connect().await);
-        client.ask(path).await.expect("an answer").status
+        loop {
+            let mut client = Client::new(self.connect().await);
+            let connected = Instant::now();
+            let asked = client.send(path).await;
+            let is_late = connected.elapsed() >= SHORT / 4;
+            let answer = match asked {
+                Ok(()) => client.answer().await,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(answer) => return answer.status,
+                Err(error) => assert!(is_late, "no answer: {error}"),
+            }
+        }
     }
 
     /// Ends it; returns whether everything was answered, and how long that took.
@@ -147,9 +164,13 @@ impl Client {
     }
 
     async fn ask(&mut self, path: &str) -> io::Result<Answer> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        self.stream.write_all(request.as_bytes()).await?;
+        self.send(path).await?;
         self.answer().await
+    }
+
+    async fn send(&mut self, path: &str) -> io::Result<()> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        self.stream.write_all(request.as_bytes()).await
     }
 
     async fn answer(&mut self) -> io::Result<Answer> {
@@ -179,7 +200,7 @@ impl Client {
 
 /// Waits until the other side has closed; returns what it said before.
 async fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
-    let (mut said, mut part) = (Vec::new(), [0; 65_536]);
+    let (mut said, mut part) = (Vec::new(), vec![0; 65_536]);
     let closed = async {
         while let Ok(n @ 1..) = stream.read(&mut part).await {
             said.extend_from_slice(&part[..n]);
@@ -222,23 +243,20 @@ async fn a_client_that_asks_for_nothing_loses_its_place() {
         // Headers that never end: END_HEADERS is missing.
         &[begin_http2(), frame(HEADERS, 0, 1, &get())].concat(),
     ];
-    for opening in openings {
-        let began = Instant::now();
-        let mut stream = endpoint.connect().await;
-        stream.write_all(opening).await.expect("it is open");
-        until_closed(&mut stream).await;
-        let took = began.elapsed();
-        assert!(
-            took >= Duration::from_millis(300),
-            "{opening:?} was closed after {took:?} already"
-        );
-        assert_eq!(endpoint.ask("/").await, 200);
-    }
-    assert_eq!(
-        endpoint.load.begun.load(Ordering::SeqCst),
-        openings.len(),
-        "only the askers asked"
-    );
+    futures_util::future::join_all(openings.map(|opening| {
+        let endpoint = &endpoint;
+        async move {
+            let began = Instant::now();
+            let mut stream = endpoint.connect().await;
+            stream.write_all(opening).await.expect("it is open");
+            until_closed(&mut stream).await;
+            let took = began.elapsed();
+            assert!(took >= SHORT / 2, "{opening:?} was closed after {took:?} already");
+        }
+    }))
+    .await;
+    assert_eq!(endpoint.load.begun.load(Ordering::SeqCst), 0, "nobody has asked yet");
+    assert_eq!(endpoint.ask("/").await, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -265,8 +283,17 @@ async fn a_client_that_trickles_its_head_loses_its_place() {
 async fn idle_connections_are_closed_after_their_time() {
     let endpoint = Endpoint::start(limits()).await;
     let mut client = Client::new(endpoint.connect().await);
+    let mut last = Instant::now();
     for _ in 0..3 {
-        assert_eq!(client.ask("/").await.expect("an answer").status, 200);
+        match client.ask("/").await {
+            Ok(answer) => assert_eq!(answer.status, 200),
+            // The machine stood still for longer than a connection may be idle.
+            Err(error) => {
+                assert!(last.elapsed() >= SHORT / 2, "{error}");
+                client = Client::new(endpoint.connect().await);
+            }
+        }
+        last = Instant::now();
         sleep(Duration::from_millis(100)).await;
     }
     assert!(until_closed(&mut client.stream).await.is_empty());
@@ -293,14 +320,15 @@ async fn idle_connections_are_closed_after_their_time() {
 async fn a_long_call_is_not_idle() {
     let endpoint = Endpoint::start(limits()).await;
     let mut client = Client::new(endpoint.connect().await);
-    assert_eq!(client.ask("/slow/1500").await.expect("an answer").status, 200);
-    assert_eq!(client.ask("/").await.expect("an answer").status, 200);
+    let answer = client.ask("/slow/2500").await.expect("an answer");
+    // Its connection may stay: it is idle from here on only.
+    assert!(answer.status == 200 && !answer.closes, "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_nobody_takes_is_given_up_and_a_slow_reader_gets_all() {
     let limits = Limits {
-        idle: Duration::from_secs(1),
+        idle: Duration::from_secs(2),
         ..limits()
     };
     let endpoint = Endpoint::start(limits.clone()).await;
@@ -313,7 +341,7 @@ async fn an_answer_that_nobody_takes_is_given_up_and_a_slow_reader_gets_all() {
     // At least 64 reads.
     while let n @ 1.. = slow.read(&mut part).await.expect("the answer goes on") {
         read += n;
-        sleep(Duration::from_millis(40)).await;
+        sleep(Duration::from_millis(70)).await;
     }
     assert!(read >= BIG_BYTES, "only {read} bytes came");
     assert!(
@@ -343,6 +371,7 @@ async fn when_all_places_are_taken_idle_connections_make_room() {
         connections_max: 4,
         idle: Duration::from_secs(3_600),
         head: Duration::from_secs(3_600),
+        idle_when_full: SHORT * 2,
         ..limits()
     };
     let endpoint = Endpoint::start(limits).await;
@@ -360,6 +389,7 @@ async fn when_all_places_are_taken_idle_connections_make_room() {
 async fn when_all_places_are_busy_a_further_client_waits_and_is_answered_later() {
     let limits = Limits {
         connections_max: 4,
+        idle_when_full: SHORT * 10,
         ..limits()
     };
     let endpoint = Arc::new(Endpoint::start(limits).await);
@@ -507,7 +537,15 @@ async fn floods_of_pings_and_settings_end_with_their_connection() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_end_under_load_fails_no_request() {
-    let endpoint = Endpoint::start(limits()).await;
+    // The end is what is tested: nobody loses its place before for being slow, and whoever keeps a connection has some
+    // time for its next request.
+    let limits = Limits {
+        head: SOON,
+        idle: SOON,
+        linger: Duration::from_secs(3),
+        ..limits()
+    };
+    let endpoint = Endpoint::start(limits.clone()).await;
     let (address, is_over) = (endpoint.address, Arc::new(AtomicBool::new(false)));
     let mut clients = Vec::new();
     for n in 0..12 {
@@ -536,22 +574,32 @@ async fn the_end_under_load_fails_no_request() {
             }
         }));
     }
+    let loaded = async {
+        while endpoint.load.begun.load(Ordering::SeqCst) <= 100 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(SOON, loaded).await.expect("there is no load");
     let long = {
         let mut client = Client::new(endpoint.connect().await);
         tokio::spawn(async move { client.ask("/slow/1500").await.map(|answer| answer.status) })
     };
-    sleep(Duration::from_millis(500)).await;
     let begun = endpoint.load.begun.load(Ordering::SeqCst);
+    let more = async {
+        while endpoint.load.begun.load(Ordering::SeqCst) < begun + 40 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(SOON, more).await.expect("the load goes on");
     is_over.store(true, Ordering::SeqCst);
     let load = endpoint.load.clone();
     let (all, took) = endpoint.end().await;
-    assert!(all && took < limits().drain, "{all} after {took:?}");
+    assert!(all && took < limits.drain, "{all} after {took:?}");
     assert_eq!(long.await.expect("no panic").expect("the long request failed"), 200);
     let mut answered = 1;
     for client in clients {
         answered += timeout(SOON, client).await.expect("it ends").expect("no panic");
     }
-    assert!(begun > 100, "there was no load: {begun}");
     assert_eq!(
         answered,
         load.begun.load(Ordering::SeqCst),
@@ -574,7 +622,7 @@ async fn the_end_comes_in_time_though_a_request_does_not() {
     let (all, took) = endpoint.end().await;
     assert!(!all, "it cannot have been answered");
     assert!(
-        took >= Duration::from_millis(700) && took < Duration::from_secs(5),
+        took >= Duration::from_millis(700) && took < Duration::from_secs(40),
         "{took:?}"
     );
     hangs.abort();
