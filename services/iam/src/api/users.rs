@@ -116,7 +116,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteUserReque
     deletable(user)?;
     if !user.groups.is_empty() {
         return Err(delete_conflict(
-            "Cannot delete entity, must remove user from all groups first.",
+            "Cannot delete entity, must remove users from group first.",
         ));
     }
     if tx.find::<AccessKey>(&scope, USER, &key).next().is_some() {
