@@ -244,6 +244,40 @@ def rules(host):
     free = ecr.validate_pull_through_cache_rule(ecrRepositoryPrefix="free")
     assert not free["isValid"] and free["failure"], free
     fails("PullThroughCacheRuleNotFoundException", ecr.validate_pull_through_cache_rule, ecrRepositoryPrefix="none")
+    imports(ecr, host)
+
+
+def imports(ecr, host):
+    """Who may pull may not yet have a mirror filled: the registry's policy, or another, lets them."""
+    from access import REGISTRY, allow, ask, document, repository_statement, user
+
+    ecr.create_pull_through_cache_rule(ecrRepositoryPrefix="asked", upstreamRegistryUrl=host)
+    _, header = user("reader", allow("ecr:GetAuthorizationToken", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"))
+    read = ("GET", "/v2/asked/open/app/manifests/v1")
+
+    def refused(action):
+        status, code, _, message = ask(header, *read)
+        assert (status, code) == (403, "DENIED") and action in message, (status, code, message)
+        fails("RepositoryNotFoundException", ecr.describe_repositories, repositoryNames=["asked/open/app"])
+
+    def let(*actions):
+        who = {"AWS": "arn:aws:iam::000000000000:user/reader"}
+        statement = repository_statement("Allow", who, *actions, Resource=REGISTRY + "asked/*")
+        ecr.put_registry_policy(policyText=document(statement))
+
+    refused("ecr:BatchImportUpstreamImage")
+    let("ecr:BatchImportUpstreamImage")
+    refused("ecr:CreateRepository")
+    let("ecr:BatchImportUpstreamImage", "ecr:CreateRepository")
+    assert ask(header, *read)[0] == 200
+    ecr.delete_registry_policy()
+    assert ask(header, *read)[0] == 200, "what is cached needs no permission to import"
+    status, code, _, _ = ask(header, "GET", "/v2/asked/open/app/manifests/none")
+    assert (status, code) == (403, "DENIED"), (status, code)
+    client("iam").delete_access_key(
+        UserName="reader", AccessKeyId=client("iam").list_access_keys(UserName="reader")["AccessKeyMetadata"][0]["AccessKeyId"])
+    client("iam").delete_user_policy(UserName="reader", PolicyName="p")
+    client("iam").delete_user(UserName="reader")
 
 
 def own_rule(host):
