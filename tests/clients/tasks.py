@@ -386,7 +386,7 @@ def insights():
     late = events("Task") + events("Cluster")
     assert len(late) <= 4, late
     ECS.delete_service(cluster=cluster, service="busy")
-    wait("the cluster can go", 20, lambda: not ECS.list_tasks(cluster=cluster)["taskArns"])
+    ECS.get_waiter("tasks_stopped").wait(cluster=cluster, tasks=[task["TaskId"]], WaiterConfig={"Delay": 1})
     ECS.delete_cluster(cluster=cluster)
 
 
