@@ -580,3 +580,47 @@ fn a_web_identity_becomes_a_role() {
         "ExpiredTokenException"
     );
 }
+
+#[test]
+fn every_character_of_a_web_identity_token_counts() {
+    let mut cloud = Cloud::new();
+    let issuer = "https://token.actions.githubusercontent.com";
+    let federated = format!("arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com");
+    cloud.role(
+        "ci",
+        json!([{"Effect": "Allow", "Principal": {"Federated": federated}, "Action": "sts:AssumeRoleWithWebIdentity"}]),
+    );
+    cloud.iam(
+        "CreateOpenIDConnectProvider",
+        json!({"Url": issuer, "ClientIDList": ["sts.amazonaws.com"]}),
+    );
+    cloud.change(|tx| put_issuer_keys(tx, issuer, JWKS));
+    let nobody = Principal {
+        kind: PrincipalKind::Anonymous,
+        ..cloud.administrator()
+    };
+    let mut code = |token: &str| {
+        let input = json!({"RoleArn": arn("ci"), "RoleSessionName": "ci", "WebIdentityToken": token});
+        let answer = cloud.sts(nobody.clone(), "AssumeRoleWithWebIdentity", input);
+        answer.err().map(|error| error.code)
+    };
+    assert_eq!(code(TOKEN), None);
+    let invalid = Some("InvalidIdentityTokenException".to_owned());
+    for at in 0..TOKEN.len() {
+        for other in ["A", "_", ".", "", "é", "\0"] {
+            let (before, rest) = TOKEN.split_at(at);
+            let (old, after) = rest.split_at(1);
+            if old != other {
+                assert_eq!(
+                    code(&format!("{before}{other}{after}")),
+                    invalid,
+                    "{other:?} for {old} at {at}"
+                );
+            }
+        }
+    }
+    for more in ["A", ".", "=", " ", "\n"] {
+        assert_eq!(code(&format!("{TOKEN}{more}")), invalid, "{more:?} after it");
+        assert_eq!(code(&format!("{more}{TOKEN}")), invalid, "{more:?} before it");
+    }
+}
