@@ -48,7 +48,7 @@ fn user(state: &State, scope: &Scope, user: &User) -> types::UserDetail {
         user_name: Some(entity.name.clone()),
         user_id: Some(entity.id.clone()),
         arn: Some(entity.arn.clone()),
-        create_date: Some(entity.created_at.as_epoch_s()),
+        create_date: Some(entity.created_at.as_epoch_s().floor()),
         user_policy_list: inline(entity),
         group_list: Some(groups.map(|group| group.entity.name.clone()).collect()),
         attached_managed_policies: attached(entity),
@@ -64,7 +64,7 @@ fn group(group: &Group) -> types::GroupDetail {
         group_name: Some(entity.name.clone()),
         group_id: Some(entity.id.clone()),
         arn: Some(entity.arn.clone()),
-        create_date: Some(entity.created_at.as_epoch_s()),
+        create_date: Some(entity.created_at.as_epoch_s().floor()),
         group_policy_list: inline(entity),
         attached_managed_policies: attached(entity),
     }
@@ -80,7 +80,7 @@ fn role(state: &State, call: &Call, scope: &Scope, role: &Role) -> types::RoleDe
         role_name: Some(entity.name.clone()),
         role_id: Some(entity.id.clone()),
         arn: Some(entity.arn.clone()),
-        create_date: Some(entity.created_at.as_epoch_s()),
+        create_date: Some(entity.created_at.as_epoch_s().floor()),
         assume_role_policy_document: Some(encoded(&trust_of(state, role))),
         instance_profile_list: Some(profiles.collect()),
         role_policy_list: inline(entity),
@@ -205,7 +205,7 @@ pub(super) fn report(state: &State, call: &Call, _: Nothing) -> Answer<types::Ge
     Ok(types::GetCredentialReportResponse {
         content: Some(STANDARD.encode(lines.join("\n"))),
         report_format: Some("text/csv".to_owned()),
-        generated_time: Some(call.now.as_epoch_s()),
+        generated_time: Some(call.now.as_epoch_s().floor()),
     })
 }
 

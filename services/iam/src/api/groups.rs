@@ -18,7 +18,7 @@ fn shape(group: &Group) -> types::Group {
         group_name: entity.name.clone(),
         group_id: entity.id.clone(),
         arn: entity.arn.clone(),
-        create_date: entity.created_at.as_epoch_s(),
+        create_date: entity.created_at.as_epoch_s().floor(),
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) fn get(state: &State, call: &Call, input: types::GetGroupRequest) -> 
             user_name: entity.name.clone(),
             user_id: entity.id.clone(),
             arn: entity.arn.clone(),
-            create_date: entity.created_at.as_epoch_s(),
+            create_date: entity.created_at.as_epoch_s().floor(),
             ..Default::default()
         };
         (key.to_owned(), item)

@@ -42,7 +42,7 @@ pub(super) fn create(
             access_key_id: key.id,
             status: status(key.active),
             secret_access_key: key.secret,
-            create_date: Some(key.created_at.as_epoch_s()),
+            create_date: Some(key.created_at.as_epoch_s().floor()),
         },
     })
 }
@@ -60,7 +60,7 @@ pub(super) fn list(
             user_name: Some(user_name.clone()),
             access_key_id: Some(key.id.clone()),
             status: Some(status(key.active)),
-            create_date: Some(key.created_at.as_epoch_s()),
+            create_date: Some(key.created_at.as_epoch_s().floor()),
         };
         (id.to_owned(), item)
     });
@@ -107,7 +107,7 @@ pub(super) fn last_used(
     };
     let last = match state.get::<AccessKeyUse>(&scope, id) {
         Some(last) => types::AccessKeyLastUsed {
-            last_used_date: Some(last.at.as_epoch_s()),
+            last_used_date: Some(last.at.as_epoch_s().floor()),
             service_name: last.service.clone(),
             region: last.region.clone(),
         },

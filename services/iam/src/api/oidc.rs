@@ -96,7 +96,7 @@ pub(super) fn get(
         url: Some(row.url.clone()),
         client_id_list: Some(row.client_ids.clone()),
         thumbprint_list: Some(row.thumbprints.clone()),
-        create_date: Some(row.created_at.as_epoch_s()),
+        create_date: Some(row.created_at.as_epoch_s().floor()),
         tags: Some(tags_out(&row.tags)),
     })
 }

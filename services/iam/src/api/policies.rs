@@ -57,8 +57,8 @@ pub(super) fn shape(state: &State, scope: &Scope, policy: &ManagedPolicy) -> typ
         permissions_boundary_usage_count: count(uses(state, scope, BOUNDARY, &policy.arn)),
         is_attachable: Some(true),
         description: policy.description.clone(),
-        create_date: Some(policy.created_at.as_epoch_s()),
-        update_date: Some(policy.updated_at.as_epoch_s()),
+        create_date: Some(policy.created_at.as_epoch_s().floor()),
+        update_date: Some(policy.updated_at.as_epoch_s().floor()),
         tags: Some(tags_out(&policy.tags)),
     }
 }
@@ -217,7 +217,7 @@ pub(super) fn version_shape(version: &PolicyVersion, default: u32, with_document
         document: with_document.then(|| encoded(&version.document)),
         version_id: Some(format!("v{}", version.number)),
         is_default_version: Some(version.number == default),
-        create_date: Some(version.created_at.as_epoch_s()),
+        create_date: Some(version.created_at.as_epoch_s().floor()),
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn shape(state: &State, call: &Call, row: &InstanceProfile) -> types:
         instance_profile_name: row.name.clone(),
         instance_profile_id: row.id.clone(),
         arn: row.arn.clone(),
-        create_date: row.created_at.as_epoch_s(),
+        create_date: row.created_at.as_epoch_s().floor(),
         roles: role.map(|role| roles::shape(state, role)).into_iter().collect(),
         tags: Some(tags_out(&row.tags)),
     }

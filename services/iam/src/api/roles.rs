@@ -28,7 +28,7 @@ pub(super) fn shape(state: &State, role: &Role) -> types::Role {
         role_name: entity.name.clone(),
         role_id: entity.id.clone(),
         arn: entity.arn.clone(),
-        create_date: entity.created_at.as_epoch_s(),
+        create_date: entity.created_at.as_epoch_s().floor(),
         assume_role_policy_document: Some(encoded(&trust_of(state, role))),
         description: role.description.clone(),
         max_session_duration: Some(role.max_session_s),

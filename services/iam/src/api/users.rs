@@ -18,7 +18,7 @@ fn shape(user: &User) -> types::User {
         user_name: entity.name.clone(),
         user_id: entity.id.clone(),
         arn: entity.arn.clone(),
-        create_date: entity.created_at.as_epoch_s(),
+        create_date: entity.created_at.as_epoch_s().floor(),
         password_last_used: None,
         permissions_boundary: boundary_of(entity.boundary.as_ref()),
         tags: Some(tags_out(&entity.tags)),

@@ -38,10 +38,11 @@ pub(super) fn assume_role(
     call: &Call,
     input: types::AssumeRoleWithWebIdentityRequest,
 ) -> Result<types::AssumeRoleWithWebIdentityResponse, ApiError> {
+    // What is no token is refused before anything is looked up.
+    let token = Unverified::parse(&input.web_identity_token).map_err(|error| refused(&error))?;
     let (account, role) = role_by_arn(tx, &input.role_arn)
         .map(|(account, role)| (account, role.clone()))
         .ok_or_else(not_authorized)?;
-    let token = Unverified::parse(&input.web_identity_token).map_err(|error| refused(&error))?;
     let issuer = token
         .issuer()
         .ok_or_else(|| invalid(JwtError::Malformed.to_string()))?

@@ -130,6 +130,15 @@ fn a_good_token_is_good_in_every_form_it_may_have() {
 }
 
 #[test]
+fn what_is_no_token_is_said_before_anything_of_the_role() {
+    let mut web = Web::new();
+    let code = |answer: Result<Value, ApiError>| answer.err().map(|error| error.code);
+    assert_eq!(code(web.assume("none", "aaaa.bbbb.cccc")).as_deref(), Some(INVALID));
+    let token = web.issuer.token(json!({}));
+    assert_eq!(code(web.assume("none", &token)).as_deref(), Some("AccessDenied"));
+}
+
+#[test]
 fn hostile_tokens_are_refused() {
     let mut web = Web::new();
     let stranger = Issuer::new();
