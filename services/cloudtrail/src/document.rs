@@ -4,8 +4,14 @@
 use crate::is_read_only;
 use crate::record::{Recorded, SERVICE_KIND};
 use crate::trail::{resource_type, shown};
+use honmaru_base::Time;
 use honmaru_wire::Side;
 use serde_json::{Map, Value, json};
+
+/// CloudTrail's times are whole seconds.
+fn seconds(at: Time) -> String {
+    Time::from_ms(at.as_ms().div_euclid(1_000) * 1_000).rfc3339()
+}
 
 impl Recorded {
     /// The record as CloudTrail writes it.
@@ -13,7 +19,7 @@ impl Recorded {
         let mut document = json!({
             "eventVersion": "1.11",
             "userIdentity": self.identity(),
-            "eventTime": self.at.rfc3339(),
+            "eventTime": seconds(self.at),
             "eventSource": self.source,
             "eventName": self.name,
             "awsRegion": self.region.as_str(),
@@ -92,7 +98,7 @@ impl Recorded {
     fn session(&self) -> Map<String, Value> {
         let mut context = Map::new();
         if let Some(session) = &self.who.session {
-            let created = session.issued_at.rfc3339();
+            let created = seconds(session.issued_at);
             context.insert(
                 "attributes".to_owned(),
                 json!({ "creationDate": created, "mfaAuthenticated": "false" }),

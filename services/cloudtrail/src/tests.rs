@@ -198,6 +198,7 @@ fn the_document_is_cloudtrails() {
 fn what_a_write_answered_is_shown_in_cloudtrails_words() {
     let mut of_role = record(1, "CreateRole");
     of_role.service = "iam".to_owned();
+    of_role.at = Time::from_ms(1_999);
     (of_role.code, of_role.message) = (None, None);
     of_role.input = Json::of(&json!({ "RoleName": "a", "Tags": [{ "Key": "K", "Value": "V" }] }));
     of_role.output = Json::of(&json!({ "Role": { "RoleName": "a" } }));
@@ -213,6 +214,7 @@ fn what_a_write_answered_is_shown_in_cloudtrails_words() {
     });
     assert_eq!(document["resources"], json!([resource]));
     assert!(document.get("errorCode").is_none());
+    assert_eq!(document["eventTime"], "1970-01-01T00:00:01Z");
 }
 
 #[test]
