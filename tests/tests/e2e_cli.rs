@@ -172,11 +172,12 @@ fn deaf(cloud: &Cloud, apps: &Apps) -> Result<()> {
     )
 }
 
-/// An app that listens for itself only.
+/// An app that listens for itself only, in an image that has nothing but the app: nobody can look around in it.
 fn shy(cloud: &Cloud, apps: &Apps) -> Result<()> {
     let dir = apps.app(
         "shy",
-        "CMD [\"/bin/sh\", \"-c\", \"httpd -f -p 127.0.0.1:8080 & trap 'exit 0' TERM; wait\"]",
+        "FROM scratch\nCOPY --from=0 /bin/busybox /httpd\nEXPOSE 8080\n\
+         STOPSIGNAL SIGKILL\nENTRYPOINT [\"/httpd\", \"-f\", \"-p\", \"127.0.0.1:8080\"]",
     )?;
     fails(
         cloud,
@@ -196,13 +197,28 @@ fn sick(cloud: &Cloud, apps: &Apps) -> Result<()> {
     )
 }
 
-/// A site without /health: the front page is checked, now and the next time.
+/// A site without /health: the front page is checked, now and the next time. It is a stage before the last one, and an
+/// argument of the build says what stands on it.
 fn site(cloud: &Cloud, apps: &Apps) -> Result<()> {
-    let serve = "RUN mkdir /www && echo hi > /www/index.html\n\
+    let serve = "ARG TEXT=hi\nRUN mkdir /www && echo $TEXT > /www/index.html\n\
         CMD [\"/bin/sh\", \"-c\", \"httpd -f -p 8080 -h /www & trap 'exit 0' TERM; wait\"]";
-    let dir = apps.app("site", serve)?;
-    let said = ok(cloud, &["deploy", &dir, "--count", "1"])?;
+    let dir = apps.app("site", &format!("{serve}\nFROM scratch AS nothing"))?;
+    let file = PathBuf::from(&dir).join("Dockerfile");
+    let text = std::fs::read_to_string(&file)?;
+    std::fs::write(&file, text.replacen("busybox:latest", "busybox:latest AS site", 1))?;
+    std::fs::write(PathBuf::from(&dir).join("honmaru.toml"), "[build]\ntarget = \"site\"\n")?;
+    let built = ["--build-arg", "TEXT=built", "--build-arg", "OTHER=1"];
+    let first = [&["deploy", &dir, "--count", "1"], built.as_slice()].concat();
+    let said = ok(cloud, &first)?;
     ensure!(said.contains("nothing is at `/health`"), "{said}");
+    ensure!(said.contains("no `ARG OTHER`"), "{said}");
+    let (status, body) = cloud.http(cloud.http_port, "site.localhost", "/")?;
+    ensure!(status == 200 && body.contains("built"), "status {status}: {body}");
+    fails(
+        cloud,
+        &["deploy", &dir, "--target", "none"],
+        &["no stage `none`", "site, nothing"],
+    )?;
     let said = ok(cloud, &["deploy", &dir])?;
     ensure!(said.contains("site.localhost") && !said.contains("waits for"), "{said}");
     Ok(())

@@ -1,7 +1,7 @@
 //! Base images that need no registry: made from programs of Debian packages on this machine.
 
-use crate::dockerfile::base_images;
-use crate::{BuildError, Builder};
+use crate::stages::base_images;
+use crate::{BuildError, BuildSettings, Builder};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -18,9 +18,13 @@ fn file<'a>(path: &'a Path) -> impl FnOnce(std::io::Error) -> BuildError + 'a {
 }
 
 /// Makes the images of ours that a Dockerfile names, unless they are there.
-pub async fn ensure_base_images(builder: &Builder, dockerfile: &str) -> Result<(), BuildError> {
+pub async fn ensure_base_images(
+    builder: &Builder,
+    dockerfile: &str,
+    settings: &BuildSettings,
+) -> Result<(), BuildError> {
     let name = |image: &str| image.split([':', '@']).next().unwrap_or_default().to_owned();
-    let images = base_images(dockerfile);
+    let images = base_images(dockerfile, settings);
     let wanted = images.iter().any(|image| name(image) == name(BUSYBOX_IMAGE));
     // No registry answers to `localhost` without a port: what is not here is nowhere, and nobody need wait for it.
     for image in images
@@ -46,7 +50,13 @@ pub async fn ensure_base_images(builder: &Builder, dockerfile: &str) -> Result<(
     )
     .map_err(file(&dockerfile))?;
     builder
-        .build(context.path(), &dockerfile, BUSYBOX_IMAGE, &mut |_| {})
+        .build(
+            context.path(),
+            &dockerfile,
+            BUSYBOX_IMAGE,
+            &BuildSettings::default(),
+            &mut |_| {},
+        )
         .await
 }
 

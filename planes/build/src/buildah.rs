@@ -1,7 +1,8 @@
 //! The commands of buildah, with a storage of our own.
 
-use crate::dockerfile::{check_syntax, from_lines};
-use crate::{BuildError, ImageFacts};
+use crate::dockerfile::check_syntax;
+use crate::stages::{base_images, check_target, stage_names};
+use crate::{BuildError, BuildSettings, ImageFacts};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -115,13 +116,15 @@ impl Builder {
         context: &Path,
         dockerfile: &Path,
         image: &str,
+        settings: &BuildSettings,
         progress: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(), BuildError> {
         if let Ok(text) = std::fs::read_to_string(dockerfile) {
             check_syntax(dockerfile, &text)?;
+            check_target(&text, settings.target.as_deref())?;
         }
         let (context, file) = (context.display().to_string(), dockerfile.display().to_string());
-        let arguments = [
+        let mut arguments = vec![
             "bud",
             "--isolation",
             "chroot",
@@ -135,8 +138,17 @@ impl Builder {
             image,
             "-f",
             &file,
-            &context,
         ];
+        let pairs: Vec<String> = settings
+            .arguments
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        arguments.extend(pairs.iter().flat_map(|pair| ["--build-arg", pair.as_str()]));
+        if let Some(target) = &settings.target {
+            arguments.extend(["--target", target]);
+        }
+        arguments.push(&context);
         let failed = |source| BuildError::File {
             path: self.program.clone(),
             source,
@@ -161,7 +173,7 @@ impl Builder {
                 line = stderr.next_line(), if err_open => { let line = line.map_err(failed)?; err_open = line.is_some(); line }
             };
             let Some(line) = line else { continue };
-            if let Some(instruction) = line.strip_prefix("STEP ") {
+            if let Some(instruction) = step_of(&line) {
                 step = instruction
                     .split_once(": ")
                     .map_or(instruction, |(_, text)| text)
@@ -180,7 +192,7 @@ impl Builder {
             return Err(BuildError::NoSpace(self.storage.clone()));
         }
         let cause = last_words(said.iter().map(String::as_str));
-        Err(explain(dockerfile, &step, plain(&cause).to_owned()))
+        Err(explain(dockerfile, &step, plain(&cause).to_owned(), settings))
     }
 
     /// Fetches an image anew from a registry, so that a Dockerfile may build on it. `credentials` is `user:password`.
@@ -278,6 +290,16 @@ impl Builder {
     }
 }
 
+/// The step that a line of buildah's announces: `2/3: RUN true` of `STEP 2/3: RUN true`, or, where there are several
+/// stages, of `[1/2] STEP 2/3: RUN true`.
+pub fn step_of(line: &str) -> Option<&str> {
+    let line = match line.strip_prefix('[') {
+        Some(rest) => rest.split_once("] ")?.1,
+        None => line,
+    };
+    line.strip_prefix("STEP ")
+}
+
 fn last_words<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     let lines: Vec<&str> = lines.filter(|line| !line.trim().is_empty()).collect();
     // buildah's own error comes last and begins with the word.
@@ -312,9 +334,10 @@ fn plain(cause: &str) -> &str {
     rest.split(" &imagebuilder.").next().unwrap_or(rest)
 }
 
-fn explain(dockerfile: &Path, step: &str, cause: String) -> BuildError {
+fn explain(dockerfile: &Path, step: &str, cause: String, settings: &BuildSettings) -> BuildError {
     let words: Vec<&str> = step.split_whitespace().filter(|word| !word.starts_with("--")).collect();
-    let (images, stages) = from_lines(&std::fs::read_to_string(dockerfile).unwrap_or_default());
+    let text = std::fs::read_to_string(dockerfile).unwrap_or_default();
+    let (images, stages) = (base_images(&text, settings), stage_names(&text));
     match words.as_slice() {
         // buildah has put the values of ARG in: the image need not stand in the file.
         [from, image, ..] if from.eq_ignore_ascii_case("FROM") && !stages.iter().any(|stage| stage == image) => {
@@ -346,6 +369,14 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_are_seen_in_one_stage_and_in_several() {
+        assert_eq!(step_of("STEP 2/3: RUN true"), Some("2/3: RUN true"));
+        assert_eq!(step_of("[1/2] STEP 2/3: RUN true"), Some("2/3: RUN true"));
+        assert_eq!(step_of("[1/2] COMMIT"), None);
+        assert_eq!(step_of("the STEP of a program"), None);
+    }
 
     #[test]
     fn causes_say_only_what_is_wrong() {

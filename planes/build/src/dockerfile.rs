@@ -1,6 +1,7 @@
 //! What can be said of a Dockerfile without building it.
 
 use crate::BuildError;
+use crate::stages::stage_of;
 use std::path::{Path, PathBuf};
 
 /// Something worth a look.
@@ -119,7 +120,7 @@ fn here_documents(instruction: &str) -> Vec<String> {
 }
 
 /// Logical lines with their numbers: continued ones joined, comments, blanks and here-documents left out.
-fn instructions(text: &str) -> Vec<(usize, String)> {
+pub(crate) fn instructions(text: &str) -> Vec<(usize, String)> {
     let mut found: Vec<(usize, String)> = Vec::new();
     let mut is_open = false;
     let mut documents: std::collections::VecDeque<String> = std::collections::VecDeque::new();
@@ -153,41 +154,23 @@ fn instructions(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// The images that `FROM` names, without stages of the same file and `scratch`.
-pub fn base_images(text: &str) -> Vec<String> {
-    from_lines(text).0
-}
-
-/// The images that `FROM` names, and the names of stages.
-pub(crate) fn from_lines(text: &str) -> (Vec<String>, Vec<String>) {
-    let mut stages: Vec<String> = Vec::new();
-    let mut images = Vec::new();
-    for (_, instruction) in instructions(text) {
-        let words: Vec<&str> = instruction
-            .split_whitespace()
-            .filter(|word| !word.starts_with("--"))
-            .collect();
-        if let [from, image, rest @ ..] = words.as_slice()
-            && from.eq_ignore_ascii_case("FROM")
-        {
-            if *image != "scratch" && !stages.iter().any(|stage| stage == image) {
-                images.push((*image).to_owned());
-            }
-            if let [r#as, name, ..] = rest
-                && r#as.eq_ignore_ascii_case("AS")
-            {
-                stages.push((*name).to_owned());
-            }
-        }
-    }
-    (images, stages)
-}
-
 /// What a reader with experience would point at. None of it stops a build.
-pub fn check_dockerfile(text: &str) -> Vec<Finding> {
+/// With a target the stages behind it do not count.
+pub fn check_dockerfile(text: &str, target: Option<&str>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let (mut has_user, mut has_start, mut last) = (false, false, 1);
+    let mut stages_left = stage_of(text, target).map(|number| number + 1);
     for (line, instruction) in instructions(text) {
+        if instruction
+            .get(..5)
+            .is_some_and(|word| word.eq_ignore_ascii_case("FROM "))
+        {
+            match &mut stages_left {
+                Some(0) => break,
+                Some(left) => *left -= 1,
+                None => {}
+            }
+        }
         last = line;
         let (name, rest) = instruction
             .split_once(char::is_whitespace)
@@ -257,18 +240,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base_images_are_not_stages() {
-        let text = "FROM --platform=linux/amd64 rust:1 AS build\nRUN true\nFROM build\nFROM scratch\nfrom a/b\n";
-        assert_eq!(base_images(text), ["rust:1", "a/b"]);
-    }
-
-    #[test]
     fn findings_name_their_line() {
         let text = "FROM debian\n# comment\nENV DB_PASSWORD=x \\\n  A=b\nADD https://x/y /y\nCMD [\"a\"]\n";
-        let lines: Vec<usize> = check_dockerfile(text).iter().map(|finding| finding.line).collect();
+        let lines: Vec<usize> = check_dockerfile(text, None)
+            .iter()
+            .map(|finding| finding.line)
+            .collect();
         assert_eq!(lines, [1, 3, 5, 6]);
-        assert_eq!(check_dockerfile("FROM a:1\nUSER 1000\nCMD [\"a\"]\n"), []);
-        let single = check_dockerfile("FROM a:1\nUSER 1000\nCMD ['a', 'b']\n");
+        assert_eq!(check_dockerfile("FROM a:1\nUSER 1000\nCMD [\"a\"]\n", None), []);
+        let staged = "FROM a:1 AS app\nUSER 1000\nCMD [\"a\"]\nFROM b\nRUN x\n";
+        assert_eq!(check_dockerfile(staged, Some("app")), []);
+        assert_eq!(
+            check_dockerfile(staged, None).len(),
+            3,
+            "no fixed tag, root, no command"
+        );
+        let single = check_dockerfile("FROM a:1\nUSER 1000\nCMD ['a', 'b']\n", None);
         assert!(
             single.iter().any(|finding| finding.text.contains("no JSON")),
             "{single:?}"

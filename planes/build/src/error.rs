@@ -37,6 +37,14 @@ pub enum BuildError {
         /// What the registry or the network said.
         cause: String,
     },
+    /// The wanted stage is not in the Dockerfile.
+    #[error("the Dockerfile has no stage `{target}`")]
+    NoStage {
+        /// What was wanted.
+        target: String,
+        /// The names of those that there are.
+        stages: Vec<String>,
+    },
     /// A step of the Dockerfile failed.
     #[error("the build failed at `{step}`: {cause}")]
     Step {
@@ -79,6 +87,10 @@ impl BuildError {
                 "install the Debian package `busybox-static`: the base image is made from it".to_owned()
             }
             Self::Dockerfile { hint, .. } => hint.clone(),
+            Self::NoStage { target, stages } if stages.is_empty() => {
+                format!("name one with `FROM IMAGE AS {target}`, or leave `--target` away")
+            }
+            Self::NoStage { stages, .. } => format!("its stages are {}", stages.join(", ")),
             Self::NoSpace(dir) => format!(
                 "make room: `df -h {}` shows how much there is; earlier builds lie there, too",
                 dir.display()

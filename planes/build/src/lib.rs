@@ -10,9 +10,11 @@ mod buildah;
 mod dockerfile;
 mod error;
 mod inspect;
+mod stages;
 
 pub use base_image::{BUSYBOX_IMAGE, ensure_base_images};
-pub use buildah::{Builder, Pushed, Transport};
-pub use dockerfile::{Finding, base_images, check_dockerfile, find_dockerfile};
+pub use buildah::{Builder, Pushed, Transport, step_of};
+pub use dockerfile::{Finding, check_dockerfile, find_dockerfile};
 pub use error::BuildError;
 pub use inspect::ImageFacts;
+pub use stages::{BuildSettings, base_images, unused_arguments};

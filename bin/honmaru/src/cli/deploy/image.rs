@@ -10,7 +10,8 @@ use anyhow::Context;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use honmaru_build::{
-    BuildError, Builder, ImageFacts, Transport, base_images, check_dockerfile, ensure_base_images, find_dockerfile,
+    BuildError, BuildSettings, Builder, ImageFacts, Transport, base_images, check_dockerfile, ensure_base_images,
+    find_dockerfile, step_of, unused_arguments,
 };
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -91,6 +92,7 @@ impl Workshop {
         client: &Client,
         app: &App,
         dir: &Path,
+        settings: &BuildSettings,
         step: &StepHandle<'_>,
         progress: &Progress,
     ) -> anyhow::Result<()> {
@@ -98,8 +100,15 @@ impl Workshop {
         let text =
             std::fs::read_to_string(&dockerfile).with_context(|| format!("failed to read {}", dockerfile.display()))?;
         step.note("base image");
-        ensure_base_images(&self.builder, &text).await.map_err(explained)?;
-        for image in base_images(&text) {
+        for name in unused_arguments(&text, &settings.arguments) {
+            progress.warn(&format!(
+                "no `ARG {name}` in the Dockerfile takes the argument `{name}` of the build"
+            ));
+        }
+        ensure_base_images(&self.builder, &text, settings)
+            .await
+            .map_err(explained)?;
+        for image in base_images(&text, settings) {
             if let Some(transport) = own_transport(client, &image) {
                 step.note(&image);
                 let credentials = registry_credentials(client).await?;
@@ -115,7 +124,7 @@ impl Workshop {
                 .chars()
                 .take(LINE_CHARACTERS_MAX)
                 .collect();
-            if let Some(instruction) = line.strip_prefix("STEP ") {
+            if let Some(instruction) = step_of(&line) {
                 step.note(instruction);
             }
             said.push(line);
@@ -125,7 +134,7 @@ impl Workshop {
         };
         let built = self
             .builder
-            .build(dir, &dockerfile, &Self::local_name(app), &mut heard)
+            .build(dir, &dockerfile, &Self::local_name(app), settings, &mut heard)
             .await;
         if let Err(error) = built {
             if matches!(error, BuildError::Step { .. } | BuildError::Buildah { .. }) {
@@ -144,6 +153,7 @@ impl Workshop {
         app: &App,
         dir: &Path,
         port: Option<u16>,
+        target: Option<&str>,
         progress: &Progress,
     ) -> anyhow::Result<Checked> {
         let dockerfile = find_dockerfile(dir).map_err(explained)?;
@@ -152,7 +162,7 @@ impl Workshop {
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
         if let Ok(text) = std::fs::read_to_string(&dockerfile) {
-            for finding in check_dockerfile(&text) {
+            for finding in check_dockerfile(&text, target) {
                 progress.warn(&format!("{shown}:{}: {}", finding.line, finding.text));
             }
         }

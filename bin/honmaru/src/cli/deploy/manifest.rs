@@ -2,6 +2,7 @@
 
 use crate::cli::app::App;
 use crate::cli::failure::Usage;
+use honmaru_build::BuildSettings;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -53,6 +54,12 @@ pub struct Settings {
     /// An environment variable of the app; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,
+    /// A value of an ARG of the Dockerfile; NAME alone takes it from the environment; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub build_arg: Vec<String>,
+    /// The stage of the Dockerfile to build; the last one by default
+    #[arg(long, value_name = "STAGE")]
+    pub target: Option<String>,
     /// How many seconds the app may take to become healthy [default: 60]
     #[arg(long, value_name = "SECONDS")]
     pub grace: Option<u32>,
@@ -75,6 +82,17 @@ struct File {
     env: BTreeMap<String, Scalar>,
     grace: Option<u32>,
     waf: Option<bool>,
+    #[serde(default)]
+    build: BuildTable,
+}
+
+/// How the directory is built.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BuildTable {
+    #[serde(default)]
+    args: BTreeMap<String, Scalar>,
+    target: Option<String>,
 }
 
 /// A value of a variable: TOML's numbers and booleans are as good as texts.
@@ -112,6 +130,7 @@ pub struct Plan {
     pub env: BTreeMap<String, String>,
     pub grace_s: u32,
     pub waf: bool,
+    pub build: BuildSettings,
 }
 
 impl Plan {
@@ -155,6 +174,7 @@ impl Plan {
                 "`{name}` is no name for a variable\nhint: write `--env NAME=VALUE`"
             )));
         }
+        let build = build_settings(settings, file.build)?;
         let health_path = settings.health_path.clone().or(file.health_path);
         if let Some(health_path) = &health_path
             && (!health_path.starts_with('/') || health_path.contains(char::is_whitespace))
@@ -183,6 +203,7 @@ impl Plan {
             env,
             grace_s: settings.grace.or(file.grace).unwrap_or(GRACE_DEFAULT_S),
             waf: !settings.no_waf && file.waf.unwrap_or(true),
+            build,
         })
     }
 
@@ -190,6 +211,48 @@ impl Plan {
     pub fn shown_dir(&self) -> String {
         self.dir.display().to_string()
     }
+}
+
+/// The arguments of the build and its stage. An argument without a value has that of the environment, as with other
+/// builders; there it must be.
+fn build_settings(settings: &Settings, file: BuildTable) -> Result<BuildSettings, Usage> {
+    let mut arguments: BTreeMap<String, String> = file
+        .args
+        .into_iter()
+        .map(|(name, value)| (name, value.into_text()))
+        .collect();
+    for pair in &settings.build_arg {
+        let (name, value) = match pair.split_once('=') {
+            Some((name, value)) => (name, value.to_owned()),
+            None => {
+                let value = std::env::var(pair).map_err(|_| {
+                    Usage(format!(
+                        "`--build-arg {pair}` has no value, and neither has the environment\nhint: write `--build-arg \
+                         {pair}=VALUE`"
+                    ))
+                })?;
+                (pair.as_str(), value)
+            }
+        };
+        arguments.insert(name.to_owned(), value);
+    }
+    let is_name = |name: &str| {
+        let mut letters = name.bytes();
+        letters.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+            && letters.all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    if let Some(name) = arguments.keys().find(|name| !is_name(name)) {
+        return Err(Usage(format!(
+            "`{name}` is no name for an argument of the build\nhint: it has letters, digits and `_`, as in `ARG VERSION`"
+        )));
+    }
+    let target = settings.target.clone().or(file.target);
+    if target.as_deref().is_some_and(|target| target.trim().is_empty()) {
+        return Err(Usage(
+            "the target is empty\nhint: name a stage, as in `FROM IMAGE AS STAGE`".to_owned(),
+        ));
+    }
+    Ok(BuildSettings { arguments, target })
 }
 
 /// CPU units and MiB of a task: what is left open follows from what is given. A size that no task can have is refused
@@ -263,6 +326,51 @@ mod tests {
         assert_eq!(plan.health_path.as_deref(), Some("/up"));
         let env: Vec<String> = plan.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(env, ["A=1", "B=x=y", "DEBUG=true"]);
+    }
+
+    #[test]
+    fn the_build_has_arguments_and_a_stage() {
+        let settings = Settings {
+            build_arg: vec!["A=1".to_owned(), "B=x=y".to_owned(), "PATH".to_owned()],
+            ..Settings::default()
+        };
+        let file = "[build]\ntarget = \"release\"\n[build.args]\nA = \"file\"\nDEBUG = true\n";
+        let build = merged(&settings, file).expect("valid").build;
+        let pair = |name: &str| build.arguments.get(name).map(String::as_str);
+        assert_eq!(
+            (pair("A"), pair("B"), pair("DEBUG")),
+            (Some("1"), Some("x=y"), Some("true"))
+        );
+        assert_eq!(pair("PATH"), std::env::var("PATH").ok().as_deref());
+        assert_eq!(build.target.as_deref(), Some("release"));
+        let settings = Settings {
+            target: Some("debug".to_owned()),
+            ..Settings::default()
+        };
+        assert_eq!(
+            merged(&settings, file).expect("valid").build.target.as_deref(),
+            Some("debug")
+        );
+        for (build_arg, target, expected) in [
+            (
+                "NO_SUCH_VARIABLE_HERE",
+                "x",
+                "has no value, and neither has the environment",
+            ),
+            ("1A=x", "x", "`1A` is no name for an argument"),
+            ("=x", "x", "`` is no name for an argument"),
+            ("A=", " ", "the target is empty"),
+        ] {
+            let settings = Settings {
+                build_arg: vec![build_arg.to_owned()],
+                target: Some(target.to_owned()),
+                ..Settings::default()
+            };
+            let error = merged(&settings, "").expect_err(expected);
+            assert!(error.contains(expected), "{error}");
+        }
+        let error = merged(&Settings::default(), "[build]\nsecrets = 1\n").expect_err("no such member");
+        assert!(error.contains("unknown field `secrets`"), "{error}");
     }
 
     #[test]

@@ -102,11 +102,14 @@ async fn deploy(
     let builder = image::Workshop::open(client, &options.connection.state)?;
 
     let step = progress.step("build");
-    builder.build(client, app, &plan.dir, &step, progress).await?;
+    builder
+        .build(client, app, &plan.dir, &plan.build, &step, progress)
+        .await?;
     step.done(&format!("image from `{}`", plan.shown_dir()));
 
     let step = progress.step("check");
-    let facts = builder.check(app, &plan.dir, plan.port, progress).await?;
+    let target = plan.build.target.as_deref();
+    let facts = builder.check(app, &plan.dir, plan.port, target, progress).await?;
     step.done(&facts.sentence());
 
     let step = progress.step("push");
