@@ -14,6 +14,12 @@ pub fn is_repository_name(name: &str) -> bool {
     (NAME_CHARS_MIN..=NAME_CHARS_MAX).contains(&name.len()) && name.split('/').all(is_component)
 }
 
+/// Whether a text may be the prefix of repositories' names, without the slash at its end, which is understood. It may be
+/// as short as one character. Ref: ECR `Prefix`.
+pub(crate) fn is_prefix(prefix: &str) -> bool {
+    prefix.len() <= NAME_CHARS_MAX && prefix.split('/').all(is_component)
+}
+
 fn is_component(part: &str) -> bool {
     let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let ends = part.bytes().next().is_some_and(alphanumeric) && part.bytes().last().is_some_and(alphanumeric);

@@ -28,9 +28,31 @@ fn check(text: &str, invalid: &str) -> Result<(), ApiError> {
     if text.len() > POLICY_CHARS_MAX {
         return refuse("Policy text is too long");
     }
-    match Policy::parse(text, PolicyKind::Resource) {
-        Ok(_) => Ok(()),
-        Err(_) => refuse(invalid),
+    if Policy::parse(text, PolicyKind::Resource).is_err() {
+        return refuse(invalid);
+    }
+    // No action of another service is ever asked of a repository.
+    let is_own = |action: &str| {
+        let vendor = action.split_once(':').map_or(action, |(vendor, _)| vendor);
+        ["*", "ecr", "ecr-public"].contains(&vendor.to_ascii_lowercase().as_str())
+    };
+    let document: Value = serde_json::from_str(text).unwrap_or_default();
+    let statements = list(&document["Statement"]).iter();
+    let mut actions = statements
+        .flat_map(|statement| list(&statement["Action"]))
+        .filter_map(Value::as_str);
+    match actions.all(is_own) {
+        true => Ok(()),
+        false => refuse(invalid),
+    }
+}
+
+/// A policy writes a list of one without brackets, if it likes.
+fn list(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(list) => list,
+        Value::Null => &[],
+        one => std::slice::from_ref(one),
     }
 }
 
@@ -43,23 +65,15 @@ fn check_registry(state: &State, scope: &Scope, text: &str) -> Result<(), ApiErr
     let setting = row.and_then(|row| row.settings.get(POLICY_SCOPE));
     let is_v1 = setting.is_some_and(|value| value == POLICY_SCOPE_V1);
     let document: Value = serde_json::from_str(text).unwrap_or_default();
-    let statements = match &document["Statement"] {
-        Value::Array(list) => list.as_slice(),
-        one => std::slice::from_ref(one),
-    };
-    for statement in statements {
+    for statement in list(&document["Statement"]) {
         if statement.get("Resource").or(statement.get("NotResource")).is_none() {
             return refuse(INVALID);
         }
-        let actions = match &statement["Action"] {
-            Value::Array(list) => list.as_slice(),
-            one => std::slice::from_ref(one),
-        };
         let is_known = |action: &Value| {
             let action = action.as_str().unwrap_or_default();
             action == "ecr:*" || POLICY_ACTIONS_V1.iter().any(|known| known.eq_ignore_ascii_case(action))
         };
-        if is_v1 && !actions.iter().all(is_known) {
+        if is_v1 && !list(&statement["Action"]).iter().all(is_known) {
             return refuse(INVALID);
         }
     }

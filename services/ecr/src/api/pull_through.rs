@@ -4,7 +4,7 @@ use super::common::{page, scope_of};
 use crate::errors;
 use crate::layers::{Layers, Secret};
 use crate::model::PullThroughRule;
-use crate::names::is_repository_name;
+use crate::names::is_prefix;
 use crate::types;
 use honmaru_base::{ApiError, Arn, Scope};
 use honmaru_machine::{Call, State, Tx};
@@ -54,10 +54,12 @@ fn missing(scope: &Scope, prefix: &str) -> ApiError {
 }
 
 pub(super) fn check_prefix(prefix: &str) -> Result<(), ApiError> {
-    if prefix == "ROOT" || is_repository_name(prefix) {
+    if prefix == "ROOT" || is_prefix(prefix) {
         return Ok(());
     }
-    Err(errors::invalid(format!("'{prefix}' is no repository prefix")))
+    Err(errors::invalid(format!(
+        "Invalid parameter at 'prefix' failed to satisfy constraint: '{prefix} is no prefix of repository names'"
+    )))
 }
 
 /// A registry's host with an optional port; schemes and paths are no part of it.

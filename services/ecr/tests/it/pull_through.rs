@@ -140,6 +140,22 @@ fn a_mirrors_tag_is_checked_once_a_day_and_by_one_caller() {
 }
 
 #[test]
+fn a_prefix_may_be_one_character() {
+    let ecr = Ecr::new();
+    let template = |prefix: &str| json!({"prefix": prefix, "appliedFor": ["CREATE_ON_PUSH"]});
+    ecr.ok("CreateRepositoryCreationTemplate", template("t"));
+    for bad in ["", "a//b", "A", "-a"] {
+        let refused = ecr.error("CreateRepositoryCreationTemplate", template(bad));
+        assert_eq!(refused.0, "InvalidParameterException", "{bad}");
+    }
+    let scope = ecr.call.scope.clone();
+    let made = ecr
+        .memory
+        .write(|tx| honmaru_ecr::admit(tx, &scope, RegistryAction::UploadBegin, "t/app"));
+    assert_eq!(made, Ok(()));
+}
+
+#[test]
 fn what_makes_a_repository_asks_for_the_permissions_to_import_to_create_and_to_tag() {
     let ecr = Ecr::new();
     let asked = |action: RegistryAction, name: &str| {

@@ -53,6 +53,13 @@ fn policies_are_kept_and_judged() {
     );
     let bad = json!({"repositoryName": "app", "policyText": "{}"});
     assert_eq!(ecr.error("SetRepositoryPolicy", bad).0, "InvalidParameterException");
+    for action in [json!("s3:GetObject"), json!(["ecr:BatchGetImage", "ecrx:*"])] {
+        let foreign =
+            json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": "*", "Action": action}});
+        let input = json!({"repositoryName": "app", "policyText": foreign.to_string()});
+        let refused = ecr.error("SetRepositoryPolicy", input);
+        assert!(refused.1.contains("Invalid repository policy provided"), "{refused:?}");
+    }
     let text = json!({"Version": "2012-10-17", "Statement": [{"Sid": "pull", "Effect": "Allow",
         "Principal": {"AWS": "arn:aws:iam::111111111111:root"}, "Action": ["ecr:BatchGetImage"]}]})
     .to_string();
