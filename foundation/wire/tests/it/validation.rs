@@ -142,15 +142,22 @@ fn secrets_are_neither_shown_nor_logged() {
     let input = json!({"OldPassword": "\u{0}hunter2", "NewPassword": "hunter3"});
     let error = validate(&target, &input).unwrap_err();
     assert!(!error.message.contains("hunter2"), "{}", error.message);
-    let told = redacted(&target, Side::Input, &input, &EXCERPT);
+    let told = redacted(&target, Side::Input, &input, &WIDE);
     assert_eq!(told.get(), r#"{"NewPassword":"HIDDEN","OldPassword":"HIDDEN"}"#);
 }
+
+const WIDE: Excerpt = Excerpt {
+    text_bytes_max: 64,
+    items_max: 8,
+    depth_max: 16,
+    ..EXCERPT
+};
 
 const EXCERPT: Excerpt = Excerpt {
     text_bytes_max: 8,
     items_max: 2,
     depth_max: 4,
-    is_hidden: |service, above, name| (service, above, name) == ("ecs", "environment", "value"),
+    is_hidden: |service, above, name| (service, above, name) == ("ecs", "containerDefinitions", "image"),
     hidden: "HIDDEN",
 };
 
@@ -170,15 +177,17 @@ fn of_large_inputs_an_excerpt_is_told() {
         told(json!({"a": {"b": {"c": {"d": {}}}}})),
         r#"{"a":{"b":{"c":{"d":"..."}}}}"#
     );
-    let wide = Excerpt {
-        text_bytes_max: 64,
-        depth_max: 16,
-        ..EXCERPT
-    };
-    let input = json!({"containerDefinitions": [{"environment": [{"name": "A", "value": "secret"}]}]});
+    // The first is sensitive in the model, the second is hidden though it is not.
+    let container = json!({"environment": [{"name": "A", "value": "secret"}], "image": "secret", "name": "a"});
     assert_eq!(
-        redacted(&target, Side::Input, &input, &wide).get(),
-        r#"{"containerDefinitions":[{"environment":[{"name":"A","value":"HIDDEN"}]}]}"#
+        redacted(
+            &target,
+            Side::Input,
+            &json!({"containerDefinitions": [container]}),
+            &WIDE
+        )
+        .get(),
+        r#"{"containerDefinitions":[{"environment":"HIDDEN","image":"HIDDEN","name":"a"}]}"#
     );
 }
 

@@ -352,7 +352,7 @@ mod tests {
             flatten(&mut form, String::new(), &tree, is_ec2);
             form.finish()
         };
-        assert_eq!(form(false), "Name=a&Tags.member.1.Key=k&Tags.member.1.Value=v&Port=80");
-        assert_eq!(form(true), "Name=a&Tags.1.Key=k&Tags.1.Value=v&Port=80");
+        assert_eq!(form(false), "Name=a&Port=80&Tags.member.1.Key=k&Tags.member.1.Value=v");
+        assert_eq!(form(true), "Name=a&Port=80&Tags.1.Key=k&Tags.1.Value=v");
     }
 }
