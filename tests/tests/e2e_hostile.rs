@@ -23,6 +23,8 @@ use std::time::Duration;
 
 /// How long an answer may take: less than the endpoint's own patience, so that a call that waits for it fails.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long what goes on may stand still.
+const GOES_ON: Duration = Duration::from_secs(60);
 
 #[test]
 fn hostile() -> Result<()> {
@@ -31,7 +33,7 @@ fn hostile() -> Result<()> {
     let late = bodies::begin_late(&cloud)?;
     phase("bodies that cannot be read", || bodies::unreadable(&cloud))?;
     phase("malformed requests", || malformed::malformed(&cloud))?;
-    phase("slow clients hold up nobody", || clients::slow_clients(&cloud))?;
+    let slow = phase("slow clients hold up nobody", || clients::slow_clients(&cloud))?;
     ensure!(cloud.role_pid("control")? == control, "control was started again");
     let log = std::fs::read_to_string(cloud.state.join("logs/control.log"))?;
     ensure!(!log.contains("panicked"), "{log}");
@@ -44,16 +46,14 @@ fn hostile() -> Result<()> {
     })?;
     phase("honmaru audit", || trail::audit_command(&cloud))?;
     phase("tags of all services", || tags::tags(&cloud))?;
+    phase("slow clients lose their places", || clients::lose_their_places(slow))?;
+    // A cloud of its own, while the bodies above are waited for.
+    tls::tls()?;
     phase("a body that does not come in time", || bodies::late(late))?;
     phase("SIGTERM of control under load fails no request", || {
         clients::terminate(&cloud)
     })?;
     phase("destroy leaves the host clean", || cloud.finish())
-}
-
-#[test]
-fn tls() -> Result<()> {
-    tls::tls()
 }
 
 /// Runs a command of ours that must work, and returns its standard output.

@@ -1,6 +1,6 @@
 //! Clients that are slow, that go away, or that come while control ends.
 
-use crate::ANSWER_TIMEOUT;
+use crate::GOES_ON;
 use crate::raw::QUERY;
 use crate::trail::trail;
 use anyhow::{Context, Result, bail, ensure};
@@ -11,7 +11,8 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-pub fn slow_clients(cloud: &Cloud) -> Result<()> {
+/// Clients that never end their headers; [`lose_their_places`] looks for their ends.
+pub fn slow_clients(cloud: &Cloud) -> Result<Vec<TcpStream>> {
     let mut slow = Vec::new();
     for _ in 0..300 {
         let mut stream = TcpStream::connect(("127.0.0.1", cloud.port))?;
@@ -26,15 +27,20 @@ pub fn slow_clients(cloud: &Cloud) -> Result<()> {
         "it took {:?}",
         began.elapsed()
     );
-    // Headers have 20 s.
-    let first = slow.first_mut().context("there are some")?;
-    first.set_read_timeout(Some(Duration::from_secs(40)))?;
-    let mut answer = Vec::new();
-    match first.read_to_end(&mut answer) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(()),
-        Err(error) => bail!("a client that never ends its headers keeps its place: {error}"),
+    Ok(slow)
+}
+
+/// Headers have 20 s, which are over by now, or will be soon.
+pub fn lose_their_places(slow: Vec<TcpStream>) -> Result<()> {
+    for mut client in slow {
+        client.set_read_timeout(Some(Duration::from_secs(60)))?;
+        match client.read_to_end(&mut Vec::new()) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
+            Err(error) => bail!("a client that never ends its headers keeps its place: {error}"),
+        }
     }
+    Ok(())
 }
 
 /// A call whose client goes away at once is done, and is in the trail.
@@ -50,7 +56,7 @@ pub fn runaways(cloud: &Cloud) -> Result<()> {
         );
         TcpStream::connect(("127.0.0.1", cloud.port))?.write_all(format!("{head}{body}").as_bytes())?;
     }
-    wait_until("every call is recorded or counted", ANSWER_TIMEOUT, || {
+    wait_until("every call is recorded or counted", GOES_ON, || {
         let (_, metrics) = cloud.http(cloud.port, "localhost", "/metrics")?;
         let folded = metrics
             .lines()
@@ -80,14 +86,14 @@ pub fn terminate(cloud: &Cloud) -> Result<()> {
         let replaced = (|| {
             let control = cloud.role_pid("control")?;
             let before = answered.load(Ordering::Relaxed);
-            wait_until("there is load", ANSWER_TIMEOUT, || {
+            wait_until("there is load", GOES_ON, || {
                 ensure!(answered.load(Ordering::Relaxed) > before + 50, "not yet");
                 Ok(())
             })?;
             signal(control, "TERM")?;
             cloud.wait_for_restart("control", control)?;
             let before = answered.load(Ordering::Relaxed);
-            wait_until("the load goes on", ANSWER_TIMEOUT, || {
+            wait_until("the load goes on", GOES_ON, || {
                 ensure!(answered.load(Ordering::Relaxed) > before + 50, "not yet");
                 Ok(())
             })
