@@ -36,7 +36,7 @@ const PATH_BYTES_MAX: usize = 128;
 const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
 
 /// Members that are secret, or data, though no model marks them: service, member, and the member below it.
-const UNMARKED: [(&str, &str, &str); 19] = [
+const UNMARKED: [(&str, &str, &str); 21] = [
     // Ref: CloudTrail's records of RegisterTaskDefinition and RunTask hide environments.
     ("ecs", "environment", "value"),
     ("ecs", "command", ""),
@@ -48,6 +48,8 @@ const UNMARKED: [(&str, &str, &str); 19] = [
     ("sts", "WebIdentityToken", ""),
     ("sts", "SAMLAssertion", ""),
     ("sts", "TokenCode", ""),
+    ("sts", "ContextAssertion", ""),
+    ("ecr-public", "logoImageBlob", ""),
     ("elbv2", "ClientSecret", ""),
     // What outputs hold. Ref: CloudTrail's records of these calls leave them out.
     ("iam", "SecretAccessKey", ""),

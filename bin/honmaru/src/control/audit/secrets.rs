@@ -5,6 +5,7 @@
 use super::input::Noted;
 use honmaru_wire::{Protocol, Side, Target};
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -26,7 +27,7 @@ const WORDS: [&str; 13] = [
 ];
 
 /// Members that sound so and hold no secret: the end of their path, and why.
-const HARMLESS: [(&str, &str); 30] = [
+const HARMLESS: [(&str, &str); 36] = [
     ("nextToken", "where a list goes on"),
     ("NextToken", "the same"),
     ("PaginationToken", "the same"),
@@ -57,13 +58,20 @@ const HARMLESS: [(&str, &str); 30] = [
     ("secretOptions.name", "a name"),
     ("secretOptions.valueFrom", "the name of a secret"),
     ("AccessKeyId", "a name"),
+    ("SubjectFromWebIdentityToken", "a name"),
+    ("credentialSpecs", "names of files"),
+    ("credentialsParameter", "the name of a secret"),
+    ("authorizationConfig.accessPointId", "a name"),
+    ("authorizationConfig.iam", "on or off"),
+    ("authorizationConfig.domain", "a name"),
 ];
 
-fn paths(value: &Value, found: &mut BTreeSet<String>) {
+/// The numbers of the texts that are left in a tree.
+fn texts(value: &Value, found: &mut Vec<usize>) {
     match value {
-        Value::String(text) => found.extend(text.strip_prefix("canary").map(str::to_owned)),
-        Value::Array(items) => items.iter().for_each(|item| paths(item, found)),
-        Value::Object(members) => members.values().for_each(|value| paths(value, found)),
+        Value::String(text) => found.extend(text.strip_prefix('#').and_then(|number| number.parse::<usize>().ok())),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        Value::Object(members) => members.values().for_each(|value| texts(value, found)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -95,17 +103,32 @@ fn nothing_that_sounds_like_a_secret_is_recorded() {
                 protocol: Protocol::AwsJson,
                 operation,
             };
-            let all = |side| honmaru_wire::leaves(service, operation, side, &|path| format!("canary{path}"));
+            // Short texts: what is too large is left out of the record, and would show nothing here.
+            let paths = RefCell::new(Vec::new());
+            let all = |side| {
+                honmaru_wire::leaves(service, operation, side, &|path| {
+                    let mut paths = paths.borrow_mut();
+                    paths.push(path.to_owned());
+                    format!("#{}", paths.len() - 1)
+                })
+            };
             let mut noted = Noted::default();
             noted.keep_input(&target, &all(Side::Input));
             noted.keep_output(&target, &all(Side::Output));
-            assert!(noted.input.value().get("requestParametersOmitted").is_none(), "{name}");
+            // The firewall's rules hold each other, and no secrets.
+            if service.name() != "wafv2" {
+                let is_whole = noted.input.value().get("requestParametersOmitted").is_none()
+                    && noted.output.value().get("responseElementsOmitted").is_none();
+                assert!(is_whole, "{name}");
+            }
             operations += 1;
             outputs += usize::from(!noted.output.is_null());
             for (side, tree) in [("in", noted.input.value()), ("out", noted.output.value())] {
-                let mut found = BTreeSet::new();
-                paths(&tree, &mut found);
-                let secrets = found.into_iter().filter(|path| sounds_secret(path));
+                let mut found = Vec::new();
+                texts(&tree, &mut found);
+                let paths = paths.borrow();
+                let found = found.into_iter().filter_map(|number| paths.get(number));
+                let secrets = found.filter(|path| sounds_secret(path));
                 left.extend(secrets.map(|path| format!("{}:{name} {side} {path}", service.name())));
             }
         }
