@@ -210,9 +210,9 @@ impl Network {
         if !network.published.is_empty() {
             sysctl::interface(interface, "route_localnet", "1")?;
         }
-        links::configure_host_side(&self.handle, index, network.address).await?;
         let inside = namespace::enter(path).await?;
-        links::configure_task_side(&inside.handle, network.address).await
+        links::configure_task_side(&inside.handle, network.address).await?;
+        links::configure_host_side(&self.handle, index, network.address).await
     }
 
     async fn connect(
@@ -230,8 +230,10 @@ impl Network {
             // Answers to connections from 127.0.0.1 come back through here; `spoof_hook` drops any other use of it.
             sysctl::interface(interface, "route_localnet", "1")?;
         }
-        links::configure_host_side(&self.handle, index, network.address).await?;
-        links::configure_task_side(&inside.handle, network.address).await
+        // The route to the task is the last: who called before somebody answers for the address would have to wait until
+        // the kernel asks for it again, a second later. Ref: arp(7), retrans_time.
+        links::configure_task_side(&inside.handle, network.address).await?;
+        links::configure_host_side(&self.handle, index, network.address).await
     }
 
     /// Takes a task's interface, namespace and rules away. A task that has none is no error.
