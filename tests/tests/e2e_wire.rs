@@ -1,11 +1,14 @@
 //! Goal: AWS's own clients get AWS's answers and AWS's errors, nobody gets in without a signature and a policy, no
 //! error leaves something half done, and no acknowledged write is lost when control is killed.
-//! Method: boto3, the aws CLI and bare HTTP against a cloud of the test's own.
+//! Method: boto3, the aws CLI, the SDK for JavaScript and bare HTTP against a cloud of the test's own.
 
 use anyhow::{Result, ensure};
-use honmaru_tests::cloud::{Cloud, phase, text, wait_until};
+use honmaru_tests::cloud::{Cloud, bounded, phase, root, text, wait_until};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// How long the SDK for JavaScript may take.
+const NODE_TIMEOUT: Duration = Duration::from_secs(90);
 
 #[test]
 fn wire() -> Result<()> {
@@ -24,10 +27,23 @@ fn wire() -> Result<()> {
         phase(name, || cloud.python("wire.py", &[name]))?;
     }
     phase("the aws CLI", || aws_cli(&cloud))?;
+    phase("the SDK for JavaScript", || javascript(&cloud))?;
     phase("kill -9 of control among writes loses none", || {
         kill_among_writes(&cloud)
     })?;
     phase("destroy leaves the host clean", || cloud.finish())
+}
+
+/// `HONMARU_JAVASCRIPT` names a folder with the SDK; `cargo xtask test` makes it where there are node and npm.
+fn javascript(cloud: &Cloud) -> Result<()> {
+    if std::env::var_os("HONMARU_JAVASCRIPT").is_none() {
+        eprintln!("skipped: HONMARU_JAVASCRIPT is not set");
+        return Ok(());
+    }
+    let mut node = cloud.command("node")?;
+    let output = bounded(node.arg(root().join("tests/clients/life.mjs")), NODE_TIMEOUT)?;
+    ensure!(output.status.success(), "{}", text(&output.stderr));
+    Ok(())
 }
 
 fn aws_cli(cloud: &Cloud) -> Result<()> {

@@ -50,6 +50,9 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     }
     if let Some(binary) = binary {
         command.env("HONMARU_BINARY", binary);
+        if let Some(javascript) = tools::javascript(&root) {
+            command.env("HONMARU_JAVASCRIPT", javascript);
+        }
     }
     let path = format!(
         "{}:{}:/usr/sbin:/sbin",

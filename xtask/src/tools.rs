@@ -32,6 +32,17 @@ pub const BENCH_PROGRAMS: [(&str, &str); 4] = [
 ];
 /// What the tests' own environment of Python holds: clients that we did not write.
 const PYTHON_PACKAGES: [&str; 4] = ["boto3==1.43.11", "awscli==1.45.11", "pytest==8.4.2", "oras==0.2.43"];
+/// The SDK for JavaScript, for `tests/clients/life.mjs`; where node or npm is missing, that test says so and is skipped.
+const JAVASCRIPT_PACKAGES: [&str; 8] = [
+    "@aws-sdk/client-cloudtrail@3.1137.0",
+    "@aws-sdk/client-cloudwatch-logs@3.1169.0",
+    "@aws-sdk/client-ec2@3.1169.0",
+    "@aws-sdk/client-ecs@3.1164.0",
+    "@aws-sdk/client-elastic-load-balancing-v2@3.1142.0",
+    "@aws-sdk/client-iam@3.1169.0",
+    "@aws-sdk/client-resource-groups-tagging-api@3.1142.0",
+    "@aws-sdk/credential-providers@3.1169.0",
+];
 
 /// Whether a program is on the PATH, or where Debian puts those of root.
 pub fn find(program: &str) -> Option<PathBuf> {
@@ -123,6 +134,37 @@ pub fn python(root: &Path) -> Result<PathBuf> {
         .args(PYTHON_PACKAGES))?;
     std::fs::write(&stamp, wanted)?;
     Ok(python)
+}
+
+/// A folder with the SDK for JavaScript, made once in `target/`; nothing where it cannot be had.
+pub fn javascript(root: &Path) -> Option<PathBuf> {
+    let dir = root.join("target/javascript");
+    let stamp = dir.join("packages.txt");
+    let wanted = JAVASCRIPT_PACKAGES.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        return Some(dir);
+    }
+    if find("node").is_none() || find("npm").is_none() {
+        eprintln!("without node and npm the SDK for JavaScript is not tested");
+        return None;
+    }
+    eprintln!("installing from npm: {}", JAVASCRIPT_PACKAGES.join(" "));
+    let made = std::fs::create_dir_all(&dir)
+        .and_then(|()| std::fs::write(dir.join("package.json"), "{}"))
+        .context("failed to make the folder of the SDK for JavaScript")
+        .and_then(|()| {
+            let mut npm = Command::new("npm");
+            npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]);
+            run(npm.args(JAVASCRIPT_PACKAGES).current_dir(&dir))
+        })
+        .and_then(|()| std::fs::write(&stamp, wanted).context("failed to write what is installed"));
+    match made {
+        Ok(()) => Some(dir),
+        Err(error) => {
+            eprintln!("without the SDK for JavaScript: {error:#}");
+            None
+        }
+    }
 }
 
 /// Builds the release binary and returns its path; `HONMARU_BINARY` names one that is built already.
