@@ -6,10 +6,14 @@ use std::process::Command;
 
 /// Runs all tests, or those of one part (`unit`, `wire`, `e2e`).
 pub fn run(arguments: &[&str]) -> Result<()> {
+    let part = arguments.first().copied().unwrap_or("all");
+    anyhow::ensure!(
+        matches!(part, "all" | "unit" | "wire" | "e2e"),
+        "there is no part `{part}` of the tests: say `unit`, `wire` or `e2e`, or nothing for all of them"
+    );
     let root = crate::root();
     tools::ensure()?;
     let python = tools::python(&root)?;
-    let part = arguments.first().copied().unwrap_or("all");
     crate::tidy::run()?;
     crate::coverage::run(&["--check"])?;
     if matches!(part, "all" | "wire") {

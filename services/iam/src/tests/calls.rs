@@ -1,0 +1,189 @@
+//! Whether a call is allowed, and what the simulator says of it.
+
+use super::*;
+
+#[test]
+fn a_call_needs_a_policy_that_allows_it() {
+    let mut cloud = Cloud::new();
+    cloud.ok("CreateUser", json!({"UserName": "ada"}));
+    let ada = cloud.user("ada");
+    let denied = cloud
+        .call_as(ada.clone(), "CreateUser", json!({"UserName": "eve"}))
+        .unwrap_err();
+    assert_eq!((denied.code.as_str(), denied.status), ("AccessDenied", Some(403)));
+    assert_eq!(
+        denied.message,
+        "User: arn:aws:iam::123456789012:user/ada is not authorized to perform: iam:CreateUser on resource: \
+         arn:aws:iam::123456789012:user/eve because no identity-based policy allows the iam:CreateUser action"
+    );
+    // Through a group.
+    cloud.ok("CreateGroup", json!({"GroupName": "admins"}));
+    let policy = allow("iam:CreateUser", "arn:aws:iam::123456789012:user/e*");
+    cloud.ok(
+        "PutGroupPolicy",
+        json!({"GroupName": "admins", "PolicyName": "p", "PolicyDocument": policy}),
+    );
+    cloud.ok("AddUserToGroup", json!({"GroupName": "admins", "UserName": "ada"}));
+    cloud
+        .call_as(ada.clone(), "CreateUser", json!({"UserName": "eve"}))
+        .unwrap();
+    assert!(
+        cloud
+            .call_as(ada.clone(), "CreateUser", json!({"UserName": "bob"}))
+            .is_err()
+    );
+    // Within a boundary.
+    let boundary = json!({"UserName": "ada", "PermissionsBoundary": "arn:aws:iam::aws:policy/IAMReadOnlyAccess"});
+    cloud.ok("PutUserPermissionsBoundary", boundary);
+    let denied = cloud
+        .call_as(ada.clone(), "CreateUser", json!({"UserName": "emil"}))
+        .unwrap_err();
+    assert!(
+        denied
+            .message
+            .ends_with("because no permissions boundary allows the iam:CreateUser action"),
+        "{denied}"
+    );
+    // An explicit deny stands above the administrator.
+    let deny = r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"iam:DeleteUser","Resource":"*"}}"#;
+    cloud.ok(
+        "PutUserPolicy",
+        json!({"UserName": ADMINISTRATOR, "PolicyName": "no", "PolicyDocument": deny}),
+    );
+    let administrator = cloud.user(ADMINISTRATOR);
+    let denied = cloud
+        .call_as(administrator, "DeleteUser", json!({"UserName": "eve"}))
+        .unwrap_err();
+    assert!(
+        denied
+            .message
+            .ends_with("with an explicit deny in an identity-based policy"),
+        "{denied}"
+    );
+    // Session policies limit.
+    let mut limited = cloud.user(ADMINISTRATOR);
+    limited.session_policies = vec![allow("iam:Get*", "*")];
+    let denied = cloud.call_as(limited, "ListUsers", json!({})).unwrap_err();
+    assert!(
+        denied
+            .message
+            .ends_with("because no session policy allows the iam:ListUsers action"),
+        "{denied}"
+    );
+    // Root may do what nobody allowed.
+    let root = principal(PrincipalKind::Root, "arn:aws:iam::123456789012:root");
+    cloud.call_as(root, "ListUsers", json!({})).unwrap();
+    let stranger = principal(PrincipalKind::Anonymous, "*");
+    assert!(cloud.call_as(stranger, "ListUsers", json!({})).is_err());
+}
+
+#[test]
+fn tags_and_requests_are_conditions() {
+    let mut cloud = Cloud::new();
+    cloud.ok(
+        "CreateUser",
+        json!({"UserName": "ada", "Tags": [{"Key": "team", "Value": "blue"}]}),
+    );
+    let policy = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": ["iam:CreateRole", "iam:TagRole"], "Resource": "*",
+        "Condition": {
+            "StringEquals": {"aws:RequestTag/team": "${aws:PrincipalTag/team}"},
+            "ForAllValues:StringEquals": {"aws:TagKeys": ["team", "stage"]}}}]});
+    cloud.ok(
+        "PutUserPolicy",
+        json!({"UserName": "ada", "PolicyName": "p", "PolicyDocument": policy.to_string()}),
+    );
+    let document = trust(json!({"Service": "ecs-tasks.amazonaws.com"}));
+    let role = |name: &str, tags: Value| json!({"RoleName": name, "AssumeRolePolicyDocument": document, "Tags": tags});
+    let ada = cloud.user("ada");
+    assert!(cloud.call_as(ada.clone(), "CreateRole", role("a", json!([]))).is_err());
+    assert!(
+        cloud
+            .call_as(
+                ada.clone(),
+                "CreateRole",
+                role("a", json!([{"Key": "team", "Value": "red"}]))
+            )
+            .is_err()
+    );
+    let extra = json!([{"Key": "team", "Value": "blue"}, {"Key": "cost", "Value": "1"}]);
+    assert!(cloud.call_as(ada.clone(), "CreateRole", role("a", extra)).is_err());
+    cloud
+        .call_as(ada, "CreateRole", role("a", json!([{"Key": "team", "Value": "blue"}])))
+        .unwrap();
+}
+
+#[test]
+fn a_failed_call_leaves_nothing_behind() {
+    let mut cloud = Cloud::new();
+    let before = cloud.state.dump();
+    cloud.code(
+        "CreateUser",
+        json!({"UserName": "ada", "Tags": [{"Key": "aws:x", "Value": "v"}]}),
+    );
+    cloud.code("CreateUser", json!({"UserName": "ada", "Path": "no slash"}));
+    cloud.code("AddUserToGroup", json!({"UserName": "ada", "GroupName": "none"}));
+    assert_eq!(cloud.state.dump(), before);
+}
+
+#[test]
+fn the_simulator_says_what_the_evaluator_says() {
+    let mut cloud = Cloud::new();
+    cloud.ok("CreateUser", json!({"UserName": "ada"}));
+    let input = json!({"UserName": "ada", "PolicyName": "p", "PolicyDocument": allow("ecs:List*", "*")});
+    cloud.ok("PutUserPolicy", input);
+    let arn = "arn:aws:iam::123456789012:user/ada";
+    let deny = r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"ecs:ListClusters","Resource":"*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}}"#;
+    let input = json!({"PolicySourceArn": arn, "ActionNames": ["ecs:ListTasks", "ecs:ListClusters", "ecs:RunTask"],
+        "PolicyInputList": [deny],
+        "ContextEntries": [{"ContextKeyName": "aws:SecureTransport", "ContextKeyValues": ["false"], "ContextKeyType": "boolean"}]});
+    let answer = cloud.ok("SimulatePrincipalPolicy", input);
+    let decisions: Vec<&str> = answer["EvaluationResults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| result["EvalDecision"].as_str().unwrap())
+        .collect();
+    assert_eq!(decisions, ["allowed", "explicitDeny", "implicitDeny"]);
+    assert_eq!(
+        answer["EvaluationResults"][0]["MatchedStatements"][0]["SourcePolicyId"],
+        "user_ada_p"
+    );
+    let answer = cloud.ok(
+        "SimulateCustomPolicy",
+        json!({"PolicyInputList": [deny], "ActionNames": ["ecs:ListClusters"]}),
+    );
+    assert_eq!(
+        answer["EvaluationResults"][0]["MissingContextValues"],
+        json!(["aws:SecureTransport"])
+    );
+    // Ref: AWS CLI, simulate-custom-policy, example 1.
+    let dated = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"dynamodb:*","Resource":"*","Condition":{"DateGreaterThan":{"aws:CurrentTime":"2018-08-16T12:00:00Z"}}}}"#;
+    let answer = cloud.ok(
+        "SimulateCustomPolicy",
+        json!({"PolicyInputList": [dated], "ActionNames": ["dynamodb:CreateBackup"],
+            "ResourceArns": ["arn:aws:dynamodb:us-east-1:123456789012:table/t"],
+            "ContextEntries": [{"ContextKeyName": "aws:CurrentTime", "ContextKeyValues": ["2019-04-25T11:00:00Z"], "ContextKeyType": "date"}]}),
+    );
+    let result = &answer["EvaluationResults"][0];
+    let matched = json!([{"SourcePolicyId": "PolicyInputList.1", "SourcePolicyType": "IAM Policy",
+        "StartPosition": {"Line": 1, "Column": 38}, "EndPosition": {"Line": 1, "Column": 167}}]);
+    assert_eq!(result["MatchedStatements"], matched);
+    assert_eq!(result["ResourceSpecificResults"][0]["EvalResourceDecision"], "allowed");
+    assert_eq!(result["ResourceSpecificResults"][0]["MatchedStatements"], matched);
+    let keys = cloud.ok("GetContextKeysForCustomPolicy", json!({"PolicyInputList": [deny]}));
+    assert_eq!(keys["ContextKeyNames"], json!(["aws:SecureTransport"]));
+}
+
+#[test]
+fn an_administrators_calls_are_allowed_time_after_time() {
+    let cloud = Cloud::new();
+    let call = call(cloud.user(ADMINISTRATOR));
+    let access = [Access::new(
+        "ecs:RunTask",
+        vec!["arn:aws:ecs:us-east-1:123456789012:task-definition/a:1".to_owned()],
+    )];
+    for _ in 0..10_000 {
+        authorize(&cloud.state, &call, &access, ProtocolFamily::Json).unwrap();
+    }
+}
