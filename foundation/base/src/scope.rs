@@ -1,6 +1,7 @@
 //! Whose and where: the account and the region that every piece of state belongs to.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use smol_str::SmolStr;
 use std::{fmt, str::FromStr};
 
 /// The region under which global services (IAM) keep their state.
@@ -18,14 +19,15 @@ pub enum ScopeError {
 }
 
 /// An AWS account id: twelve digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct AccountId(String);
+// Both are copied with every call and every row: short texts need no allocation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct AccountId(SmolStr);
 
 /// A region's name, for example `us-east-1`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Region(String);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Region(SmolStr);
 
 macro_rules! text {
     ($name:ident, $error:ident, $valid:expr) => {
@@ -40,7 +42,7 @@ macro_rules! text {
             fn from_str(s: &str) -> Result<Self, ScopeError> {
                 let valid: fn(&str) -> bool = $valid;
                 if valid(s) {
-                    Ok(Self(s.to_owned()))
+                    Ok(Self(SmolStr::new(s)))
                 } else {
                     Err(ScopeError::$error(s.to_owned()))
                 }
@@ -54,7 +56,12 @@ macro_rules! text {
         }
         impl From<$name> for String {
             fn from(v: $name) -> String {
-                v.0
+                v.0.into()
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(&self.0)
             }
         }
         impl fmt::Display for $name {
@@ -93,7 +100,7 @@ impl Scope {
     pub fn global(&self) -> Self {
         Self {
             account: self.account.clone(),
-            region: Region(GLOBAL_REGION.to_owned()),
+            region: Region(SmolStr::new_static(GLOBAL_REGION)),
         }
     }
 }

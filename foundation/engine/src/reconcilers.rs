@@ -15,25 +15,28 @@ struct Scheduled {
 }
 
 /// All reconcilers with what they have seen.
-pub(crate) struct Reconcilers(Vec<Scheduled>);
+pub(crate) struct Reconcilers {
+    all: Vec<Scheduled>,
+    /// The state's number of changes when nothing was left to do for any of them.
+    settled_at: Option<u64>,
+}
 
 impl Reconcilers {
     pub(crate) fn new(reconcilers: Vec<Box<dyn Reconciler>>) -> Self {
-        Self(
-            reconcilers
-                .into_iter()
-                .map(|reconciler| Scheduled {
-                    reconciler,
-                    seen: None,
-                    wake_at: None,
-                })
-                .collect(),
-        )
+        let unseen = |reconciler| Scheduled {
+            reconciler,
+            seen: None,
+            wake_at: None,
+        };
+        Self {
+            all: reconcilers.into_iter().map(unseen).collect(),
+            settled_at: None,
+        }
     }
 
     /// When the next one wants to run though nothing changed.
     pub(crate) fn next_wake(&self) -> Option<Time> {
-        self.0.iter().filter_map(|s| s.wake_at).min()
+        self.all.iter().filter_map(|s| s.wake_at).min()
     }
 
     /// Runs each reconciler that is due, once, and adds what it changed to `records`. Returns whether one ran.
@@ -45,8 +48,12 @@ impl Reconcilers {
         records: &mut Vec<Record>,
         is_changed: &mut bool,
     ) -> bool {
+        let is_settled = self.settled_at == Some(state.changes());
+        if is_settled && self.next_wake().is_none_or(|at| at > now) {
+            return false;
+        }
         let mut ran = false;
-        for scheduled in &mut self.0 {
+        for scheduled in &mut self.all {
             let seen = version_of(state, scheduled.reconciler.watches());
             let due = scheduled.wake_at.is_some_and(|at| at <= now);
             if scheduled.seen == Some(seen) && !due {
@@ -73,6 +80,7 @@ impl Reconcilers {
                 }
             }
         }
+        self.settled_at = (!ran).then(|| state.changes());
         ran
     }
 }

@@ -3,16 +3,46 @@
 use crate::table::{AnyTable, Resource, Table};
 use crate::{RECORD_FORMAT, Record, RecordError};
 use honmaru_base::Scope;
-use std::collections::BTreeMap;
+use std::any::TypeId;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Bound;
 use std::sync::Arc;
 
 /// Typed tables by kind. Read freely; change it through [`crate::Tx`] only.
 #[derive(Default)]
 pub struct State {
-    tables: BTreeMap<&'static str, Box<dyn AnyTable>>,
-    versions: BTreeMap<&'static str, u64>,
+    slots: Vec<Slot>,
+    /// The place of each row type's table: a call looks up a dozen rows, and text is slow to compare.
+    by_type: HashMap<TypeId, usize, BuildHasherDefault<TypeIdHasher>>,
+    by_kind: BTreeMap<&'static str, usize>,
     changes: u64,
+}
+
+struct Slot {
+    table: Box<dyn AnyTable>,
+    /// `State::changes` at its last change; 0 before the first one.
+    version: u64,
+}
+
+/// A `TypeId` is a hash already.
+#[derive(Default)]
+struct TypeIdHasher(u64);
+
+impl Hasher for TypeIdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        self.0 ^= n;
+    }
 }
 
 impl State {
@@ -23,24 +53,36 @@ impl State {
 
     /// Adds the table of `R`. Registering twice is a programming error and panics.
     pub fn register<R: Resource>(&mut self) {
-        let before = self.tables.insert(R::KIND, Box::<Table<R>>::default());
+        let place = self.slots.len();
+        let before = self.by_kind.insert(R::KIND, place);
         assert!(before.is_none(), "table `{}` is registered twice", R::KIND);
+        self.by_type.insert(TypeId::of::<R>(), place);
+        self.slots.push(Slot {
+            table: Box::<Table<R>>::default(),
+            version: 0,
+        });
+    }
+
+    fn place<R: Resource>(&self) -> usize {
+        let place = self.by_type.get(&TypeId::of::<R>());
+        *place.unwrap_or_else(|| panic!("table `{}` is not registered", R::KIND))
     }
 
     pub(crate) fn table<R: Resource>(&self) -> &Table<R> {
-        self.tables
-            .get(R::KIND)
-            .and_then(|table| table.as_any().downcast_ref())
+        let slot = self.slots.get(self.place::<R>());
+        slot.and_then(|slot| slot.table.as_any().downcast_ref())
             .unwrap_or_else(|| panic!("table `{}` is not registered", R::KIND))
     }
 
     pub(crate) fn table_mut<R: Resource>(&mut self) -> &mut Table<R> {
+        let place = self.place::<R>();
         self.changes += 1;
-        self.versions.insert(R::KIND, self.changes);
-        self.tables
-            .get_mut(R::KIND)
-            .and_then(|table| table.as_any_mut().downcast_mut())
-            .unwrap_or_else(|| panic!("table `{}` is not registered", R::KIND))
+        let slot = self.slots.get_mut(place);
+        slot.and_then(|slot| {
+            slot.version = self.changes;
+            slot.table.as_any_mut().downcast_mut()
+        })
+        .unwrap_or_else(|| panic!("table `{}` is not registered", R::KIND))
     }
 
     /// The row of that key, if there is one.
@@ -121,7 +163,13 @@ impl State {
 
     /// A number that grows whenever the table of that kind changes.
     pub fn version(&self, kind: &str) -> u64 {
-        self.versions.get(kind).copied().unwrap_or(0)
+        let slot = self.by_kind.get(kind).and_then(|place| self.slots.get(*place));
+        slot.map_or(0, |slot| slot.version)
+    }
+
+    /// A number that grows whenever any table changes.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Replays one record of the log.
@@ -129,11 +177,11 @@ impl State {
         if record.v > RECORD_FORMAT {
             return Err(RecordError::Format(record.v));
         }
-        let table = self
-            .tables
-            .get_mut(record.kind.as_str())
+        let place = self.by_kind.get(record.kind.as_str()).copied();
+        let slot = place
+            .and_then(|place| self.slots.get_mut(place))
             .ok_or_else(|| RecordError::Kind(record.kind.clone()))?;
-        table.apply(record)?;
+        slot.table.apply(record)?;
         self.changes += 1;
         Ok(())
     }
@@ -141,8 +189,8 @@ impl State {
     /// Every durable row as a record: the content of a snapshot.
     pub fn dump(&self) -> Vec<Record> {
         let mut records = Vec::new();
-        for table in self.tables.values() {
-            table.dump(&mut records);
+        for slot in self.by_kind.values().filter_map(|place| self.slots.get(*place)) {
+            slot.table.dump(&mut records);
         }
         records
     }

@@ -18,8 +18,10 @@ const EVENTS_QUEUED_MAX: usize = 64;
 const CONTROLS_QUEUED_MAX: usize = 16;
 /// Bytes of one piece of output.
 const OUTPUT_BYTES_MAX: usize = 32 * 1024;
-/// After the command's end its children may keep its output open: how long we go on reading.
-const DRAIN_MS_MAX: u64 = 500;
+/// After the command's end its children may keep its output open: how long we go on reading. In several turns, so that a
+/// machine that stands still for all of one does not lose what lies in the pipe.
+const DRAIN_TURN: Duration = Duration::from_millis(100);
+const DRAIN_TURNS: usize = 5;
 
 /// A running command. When the session is dropped (its `events`), the command and its children are killed.
 pub struct ExecSession {
@@ -185,8 +187,12 @@ async fn serve(
         }
     };
     // Children in the background may hold the output open for ever; a slow reader of `events` may not lose any of it.
-    let drained = async { while readers.join_next().await.is_some() {} };
-    if timeout(Duration::from_millis(DRAIN_MS_MAX), drained).await.is_err() && events.capacity() == 0 {
+    let mut is_drained = false;
+    for _ in 0..DRAIN_TURNS {
+        let drained = async { while readers.join_next().await.is_some() {} };
+        is_drained = is_drained || timeout(DRAIN_TURN, drained).await.is_ok();
+    }
+    if !is_drained && events.capacity() == 0 {
         let rest = async { while readers.join_next().await.is_some() {} };
         let _background_children = timeout(Duration::from_secs(ANSWER_S_MAX), rest).await;
     }

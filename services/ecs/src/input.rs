@@ -78,6 +78,14 @@ impl Input {
         Ok(self.parse(name)?.unwrap_or_default())
     }
 
+    /// The same of a large member that nobody looks at again: its texts are moved and not copied.
+    pub fn take_or_default<T: DeserializeOwned + Default>(&mut self, name: &str) -> Result<T, ApiError> {
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(T::default()),
+            Some(value) => T::deserialize(value).map_err(|err| invalid(format!("{} is invalid: {err}", capital(name)))),
+        }
+    }
+
     /// Fails when one of these members asks for something. Empty lists and structures ask for nothing.
     pub fn refuse(&self, names: &[&str]) -> Result<(), ApiError> {
         refuse_in(&self.0, names)

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 /// RegisterTaskDefinition: checks the definition and gives it the next revision of its family.
 pub fn register_task_definition(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
-    let input = Input::new(input);
+    let mut input = Input::new(input);
     input.refuse(&[
         "inferenceAccelerators",
         "proxyConfiguration",
@@ -38,7 +38,7 @@ pub fn register_task_definition(tx: &mut Tx<'_>, call: &Call, input: Value) -> R
             ],
         )?;
     }
-    let mut definition = read(&input, tx, call)?;
+    let mut definition = read(&mut input, tx, call)?;
     fill_defaults(&mut definition);
     register_rules::check(&definition)?;
     check_tags(&definition.tags)?;
@@ -73,9 +73,14 @@ pub fn register_task_definition(tx: &mut Tx<'_>, call: &Call, input: Value) -> R
     Ok(Value::Object(answer))
 }
 
-fn read(input: &Input, tx: &Tx<'_>, call: &Call) -> Result<TaskDefinition, ApiError> {
-    let not_empty = |name: &str| input.owned(name).filter(|text| !text.is_empty());
+fn read(input: &mut Input, tx: &Tx<'_>, call: &Call) -> Result<TaskDefinition, ApiError> {
     let as_client = |err: ApiError| client(err.message);
+    let containers = input
+        .take_or_default::<Vec<ContainerDefinition>>("containerDefinitions")
+        .map_err(as_client)?;
+    let volumes = input.take_or_default::<Vec<Volume>>("volumes").map_err(as_client)?;
+    let tags = input.take_or_default("tags")?;
+    let not_empty = |name: &str| input.owned(name).filter(|text| !text.is_empty());
     let storage = input
         .value("ephemeralStorage")
         .and_then(|s| s.get("sizeInGiB"))
@@ -84,15 +89,13 @@ fn read(input: &Input, tx: &Tx<'_>, call: &Call) -> Result<TaskDefinition, ApiEr
         family: input.owned("family").unwrap_or_default(),
         revision: 0,
         status: Revision::Active,
-        containers: input
-            .parse_or_default::<Vec<ContainerDefinition>>("containerDefinitions")
-            .map_err(as_client)?,
+        containers,
         cpu: not_empty("cpu").map(|text| fargate::cpu_units(&text)).transpose()?,
         memory: not_empty("memory").map(|text| fargate::memory_mib(&text)).transpose()?,
         network_mode: not_empty("networkMode"),
         task_role_arn: not_empty("taskRoleArn").map(|role| role_arn(call, &role)),
         execution_role_arn: not_empty("executionRoleArn").map(|role| role_arn(call, &role)),
-        volumes: input.parse_or_default::<Vec<Volume>>("volumes").map_err(as_client)?,
+        volumes,
         placement_constraints: input.parse_or_default("placementConstraints")?,
         requires_compatibilities: input.texts("requiresCompatibilities"),
         compatibilities: Vec::new(),
@@ -103,7 +106,7 @@ fn read(input: &Input, tx: &Tx<'_>, call: &Call) -> Result<TaskDefinition, ApiEr
         registered_by: call.principal.arn.clone(),
         deregistered_at: None,
         delete_requested_at: None,
-        tags: input.parse_or_default("tags")?,
+        tags,
     })
 }
 
