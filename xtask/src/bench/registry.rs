@@ -1,4 +1,4 @@
-//! The registry against Debian's docker-registry: pushes and pulls with skopeo, reads with wrk, peak memory.
+//! The registry against Debian's docker-registry: pushes and pulls with skopeo and curl, reads with wrk, peak memory.
 //!
 //! Ours checks a token and a policy at every request; the peer lets everybody in.
 //!
