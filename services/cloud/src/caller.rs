@@ -48,9 +48,10 @@ fn current(state: &State, mut principal: Principal) -> Option<Principal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use honmaru_base::{ApiError, Scope, SeededRng};
+    use crate::calls::{NOW, call, root, scope};
+    use honmaru_base::{ApiError, SeededRng};
     use honmaru_identity::ProtocolFamily;
-    use honmaru_machine::{Call, Handler, Tx};
+    use honmaru_machine::{Handler, Tx};
     use serde_json::{Value, json};
 
     /// A cloud of IAM and ECR, with a user `ada` and one of her keys.
@@ -58,12 +59,6 @@ mod tests {
         state: State,
         turn: u64,
         key: String,
-    }
-
-    const NOW: Time = Time::from_ms(1_800_000_000_000);
-
-    fn scope() -> Scope {
-        Scope::new("111111111111", "us-east-1").unwrap()
     }
 
     impl Cloud {
@@ -114,32 +109,6 @@ mod tests {
             let call = call(self.caller(token).unwrap());
             let access = honmaru_ecr::repository_access(&self.state, &scope(), "app", "ecr:BatchGetImage");
             honmaru_iam::authorize(&self.state, &call, &[access], ProtocolFamily::Json).is_ok()
-        }
-    }
-
-    fn root() -> Principal {
-        Principal {
-            account: "111111111111".parse().unwrap(),
-            arn: "arn:aws:iam::111111111111:root".to_owned(),
-            user_id: "111111111111".to_owned(),
-            kind: PrincipalKind::Root,
-            access_key_id: String::new(),
-            tags: Vec::new(),
-            session_policies: Vec::new(),
-            session: None,
-        }
-    }
-
-    fn call(principal: Principal) -> Call {
-        Call {
-            scope: scope(),
-            principal,
-            request_id: String::new(),
-            now: NOW,
-            source_ip: None,
-            user_agent: String::new(),
-            host: String::new(),
-            secure: false,
         }
     }
 

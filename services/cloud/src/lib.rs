@@ -7,6 +7,8 @@
 
 mod applied;
 mod caller;
+#[cfg(test)]
+mod calls;
 mod checks;
 mod edge;
 mod images;

@@ -1,9 +1,6 @@
 use super::*;
-use honmaru_base::{SeededRng, Time};
-use honmaru_machine::{Principal, PrincipalKind};
-
-const NOW: Time = Time::from_ms(1_000_000);
-const ACCOUNT: &str = "111111111111";
+use crate::calls::{self, ACCOUNT, NOW, call, scope};
+use honmaru_base::SeededRng;
 
 /// All services, root, and a user without policies.
 struct Lab {
@@ -11,34 +8,8 @@ struct Lab {
     turn: u64,
 }
 
-fn scope() -> Scope {
-    Scope::new(ACCOUNT, "us-east-1").unwrap()
-}
-
-fn call(principal: Principal) -> Call {
-    Call {
-        scope: scope(),
-        principal,
-        request_id: String::new(),
-        now: NOW,
-        source_ip: None,
-        user_agent: String::new(),
-        host: String::new(),
-        secure: false,
-    }
-}
-
 fn root() -> Call {
-    call(Principal {
-        account: scope().account,
-        arn: format!("arn:aws:iam::{ACCOUNT}:root"),
-        user_id: ACCOUNT.to_owned(),
-        kind: PrincipalKind::Root,
-        access_key_id: String::new(),
-        tags: Vec::new(),
-        session_policies: Vec::new(),
-        session: None,
-    })
+    call(calls::root())
 }
 
 /// The operations that this test calls.
