@@ -14,7 +14,7 @@ mod table;
 mod tx;
 
 pub use operation::{
-    Access, AsyncHandler, BoxFuture, Call, Handler, Operation, Principal, PrincipalKind, SessionContext,
+    Access, AsyncHandler, BoxFuture, Call, Handler, Operation, Principal, PrincipalKind, SessionContext, SessionIssuer,
 };
 pub use reconcile::Reconciler;
 pub use record::{RECORD_FORMAT, Record, RecordError};

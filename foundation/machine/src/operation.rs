@@ -69,6 +69,20 @@ pub struct SessionContext {
     pub transitive_tag_keys: Vec<String>,
     /// The ARN of the OIDC provider that the session came from, for `aws:FederatedProvider`.
     pub federated_provider: Option<String>,
+    /// Whose permissions the session has, for the audit trail; nothing for sessions of users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<SessionIssuer>,
+}
+
+/// The role behind a role session, or the IAM user behind a federated user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionIssuer {
+    /// The ARN, with the path.
+    pub arn: String,
+    /// The unique id.
+    pub id: String,
+    /// The name.
+    pub name: String,
 }
 
 /// Everything about a call but its input.

@@ -2,7 +2,7 @@
 //! Ref: CloudTrail User Guide, "CloudTrail record contents for management, data, and network activity events".
 
 use crate::is_read_only;
-use crate::record::{Recorded, SERVICE_KIND};
+use crate::record::{Recorded, SERVICE_KIND, WEB_IDENTITY_KIND};
 use crate::trail::{resource_type, shown};
 use honmaru_base::Time;
 use honmaru_wire::Side;
@@ -41,11 +41,28 @@ impl Recorded {
             data.insert("repeatedCalls".to_owned(), json!(repeated.count));
             data.insert("repeatedSince".to_owned(), json!(repeated.since.rfc3339()));
         }
+        if let (Some(details), Some(members)) = (self.tls_details(), document.as_object_mut()) {
+            members.insert("tlsDetails".to_owned(), details);
+        }
         if let (Some(code), Some(members)) = (&self.code, document.as_object_mut()) {
             members.insert("errorCode".to_owned(), json!(code));
             members.insert("errorMessage".to_owned(), json!(self.message));
         }
         document
+    }
+
+    /// How the connection was protected, and the host that the client wrote; what is not known is left out, as CloudTrail
+    /// does. Ref: CloudTrail record contents, tlsDetails.
+    fn tls_details(&self) -> Option<Value> {
+        let mut details = Map::new();
+        if let Some(tls) = &self.tls {
+            details.insert("tlsVersion".to_owned(), json!(tls.version));
+            details.insert("cipherSuite".to_owned(), json!(tls.suite_name()));
+        }
+        if let Some(host) = &self.host {
+            details.insert("clientProvidedHostHeader".to_owned(), json!(host));
+        }
+        (!details.is_empty()).then_some(Value::Object(details))
     }
 
     /// An input or an output with the names that CloudTrail gives its members.
@@ -80,12 +97,14 @@ impl Recorded {
         put("principalId", self.who.id.as_ref());
         put("arn", self.who.arn.as_ref());
         // A service belongs to no account.
-        if self.who.kind != "Unknown" && self.who.kind != SERVICE_KIND {
+        let has_account = !["Unknown", SERVICE_KIND, WEB_IDENTITY_KIND].contains(&self.who.kind.as_str());
+        if has_account {
             put("accountId", Some(&self.account.to_string()));
         }
         put("accessKeyId", self.who.key.as_ref());
         put("invokedBy", self.who.invoked_by.as_ref());
-        if self.who.kind == "IAMUser" {
+        put("identityProvider", self.who.identity_provider.as_ref());
+        if self.who.kind == "IAMUser" || self.who.kind == WEB_IDENTITY_KIND {
             identity.insert("userName".to_owned(), json!(self.who.name));
         }
         let context = self.session();
@@ -109,17 +128,25 @@ impl Recorded {
             if let Some(provider) = &session.federated_provider {
                 context.insert(
                     "webIdFederationData".to_owned(),
-                    json!({ "federatedProvider": provider }),
+                    json!({ "federatedProvider": provider, "attributes": {} }),
                 );
             }
         }
-        if let Some(role) = &self.who.role {
-            // A session's id is the role's, a colon and the session's name.
-            let id = self.who.id.as_deref().and_then(|id| id.split(':').next());
-            let issuer =
-                json!({ "type": "Role", "principalId": id, "accountId": self.account.as_str(), "userName": role });
-            context.insert("sessionIssuer".to_owned(), issuer);
-        }
+        // Records of before know the role's name alone; a session's id is the role's, a colon and the session's name.
+        let id = self.who.id.as_deref().and_then(|id| id.split(':').next());
+        let known = self.who.session.as_ref().and_then(|session| session.issuer.as_ref());
+        let issuer = match (known, &self.who.role) {
+            (Some(issuer), role) => {
+                let kind = if role.is_some() { "Role" } else { "IAMUser" };
+                json!({ "type": kind, "principalId": issuer.id, "arn": issuer.arn, "accountId": self.account.as_str(),
+                    "userName": issuer.name })
+            }
+            (None, Some(role)) => {
+                json!({ "type": "Role", "principalId": id, "accountId": self.account.as_str(), "userName": role })
+            }
+            (None, None) => return context,
+        };
+        context.insert("sessionIssuer".to_owned(), issuer);
         context
     }
 }

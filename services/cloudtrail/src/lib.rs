@@ -15,7 +15,7 @@ pub mod types;
 
 pub use api::operations;
 pub use json::Json;
-pub use record::{Recorded, Repeated, Who, is_read_only};
+pub use record::{Recorded, Repeated, Tls, TlsVersion, Who, is_read_only};
 pub use trail::{Attribute, Found, Place, Trail, Wanted};
 
 /// botocore's name of this service.

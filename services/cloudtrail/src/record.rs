@@ -8,10 +8,14 @@ use serde::{Deserialize, Serialize};
 /// The kind of [`Who::service`].
 pub(crate) const SERVICE_KIND: &str = "AWSService";
 
+/// The kind of [`Who::web_identity`].
+pub(crate) const WEB_IDENTITY_KIND: &str = "WebIdentityUser";
+
 /// Who called. Ref: CloudTrail User Guide, "CloudTrail userIdentity element".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Who {
-    /// `Root`, `IAMUser`, `AssumedRole`, `AWSService` or `Unknown` (a signature that was refused, or none).
+    /// `Root`, `IAMUser`, `AssumedRole`, `FederatedUser`, `WebIdentityUser`, `AWSService` or `Unknown` (a signature that
+    /// was refused, or none).
     pub kind: String,
     /// The ARN, when it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,6 +38,9 @@ pub struct Who {
     /// The service that called by itself, for example `ecs-tasks.amazonaws.com`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invoked_by: Option<String>,
+    /// The ARN of the provider that vouched for a web identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_provider: Option<String>,
 }
 
 impl Who {
@@ -55,6 +62,7 @@ impl Who {
             key: Some(principal.access_key_id.clone()).filter(|key| !key.is_empty()),
             session: principal.session.clone(),
             invoked_by: None,
+            identity_provider: None,
         }
     }
 
@@ -69,6 +77,18 @@ impl Who {
             key,
             session: None,
             invoked_by: None,
+            identity_provider: None,
+        }
+    }
+
+    /// A web identity that a provider vouched for: the provider's ARN, and audience and subject of the token.
+    pub fn web_identity(provider: &str, audience: &str, subject: &str) -> Self {
+        Self {
+            kind: WEB_IDENTITY_KIND.to_owned(),
+            id: Some(format!("{provider}:{audience}:{subject}")),
+            name: Some(subject.to_owned()),
+            identity_provider: Some(provider.to_owned()),
+            ..Self::unknown(None)
         }
     }
 
@@ -129,9 +149,54 @@ pub struct Recorded {
     /// Whether it came over TLS.
     #[serde(default)]
     pub secure: bool,
+    /// How it was protected, when it came over TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// The host that the client addressed, as it wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// Where this record stands for several refused calls of one kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeated: Option<Repeated>,
+}
+
+/// What a TLS connection agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// The version.
+    pub version: TlsVersion,
+    /// The number of the cipher suite in IANA's registry.
+    pub suite: u16,
+}
+
+impl Tls {
+    /// The cipher suite's name in OpenSSL's words, as CloudTrail has it; of an unknown one its number.
+    pub(crate) fn suite_name(self) -> String {
+        let name = match self.suite {
+            0x1301 => "TLS_AES_128_GCM_SHA256",
+            0x1302 => "TLS_AES_256_GCM_SHA384",
+            0x1303 => "TLS_CHACHA20_POLY1305_SHA256",
+            0xc02b => "ECDHE-ECDSA-AES128-GCM-SHA256",
+            0xc02c => "ECDHE-ECDSA-AES256-GCM-SHA384",
+            0xc02f => "ECDHE-RSA-AES128-GCM-SHA256",
+            0xc030 => "ECDHE-RSA-AES256-GCM-SHA384",
+            0xcca8 => "ECDHE-RSA-CHACHA20-POLY1305",
+            0xcca9 => "ECDHE-ECDSA-CHACHA20-POLY1305",
+            other => return format!("0x{other:04x}"),
+        };
+        name.to_owned()
+    }
+}
+
+/// The versions of TLS that the endpoint speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    #[serde(rename = "TLSv1.2")]
+    V1_2,
+    /// TLS 1.3.
+    #[serde(rename = "TLSv1.3")]
+    V1_3,
 }
 
 /// How many calls a record stands for; the record is the last of them.
@@ -144,7 +209,7 @@ pub struct Repeated {
 }
 
 /// What the names of operations that change nothing begin with.
-const READING: [&str; 11] = [
+const READING: [&str; 16] = [
     "Describe",
     "Ping",
     "Get",
@@ -156,6 +221,11 @@ const READING: [&str; 11] = [
     "Check",
     "Simulate",
     "AssumeRole",
+    "GenerateCredentialReport",
+    "StartLiveTail",
+    "StartQuery",
+    "TestMetricFilter",
+    "ValidatePullThroughCacheRule",
 ];
 
 /// Whether an operation changes nothing, by its name.

@@ -1,6 +1,6 @@
-use crate::{Found, Json, Place, Recorded, Repeated, Trail, Wanted, Who, is_read_only, operations};
+use crate::{Found, Json, Place, Recorded, Repeated, Tls, TlsVersion, Trail, Wanted, Who, is_read_only, operations};
 use honmaru_base::{ApiError, Scope, Time};
-use honmaru_machine::{BoxFuture, Call, Handler, Principal, PrincipalKind, SessionContext};
+use honmaru_machine::{BoxFuture, Call, Handler, Principal, PrincipalKind, SessionContext, SessionIssuer};
 use serde_json::{Value, json};
 use std::future::Future;
 use std::pin::pin;
@@ -44,6 +44,8 @@ fn record(n: i64, name: &str) -> Recorded {
         input: Json::of(&json!({ "cluster": "a" })),
         resources: vec!["arn:aws:ecs:us-east-1:000000000000:cluster/a".to_owned()],
         secure: false,
+        tls: None,
+        host: None,
         repeated: None,
         output: Json::default(),
     }
@@ -171,7 +173,6 @@ fn bad_questions_have_their_codes() {
         (json!({ "MaxResults": 0 }), "InvalidMaxResultsException"),
         (json!({ "StartTime": 5, "EndTime": 1 }), "InvalidTimeRangeException"),
         (json!({ "NextToken": "hm1-x" }), "InvalidNextTokenException"),
-        (json!({ "EventCategory": "insight" }), "InvalidEventCategoryException"),
     ];
     for (input, code) in cases {
         assert_eq!(ask(three(), input.clone()), Err(code.to_owned()), "{input}");
@@ -241,7 +242,12 @@ fn a_sessions_document_says_who_stands_behind_it_and_a_count_how_many() {
         issued_at: Time::from_ms(0),
         source_identity: Some("ada".to_owned()),
         transitive_tag_keys: Vec::new(),
-        federated_provider: None,
+        federated_provider: Some("arn:aws:iam::000000000000:oidc-provider/token.example".to_owned()),
+        issuer: Some(SessionIssuer {
+            arn: "arn:aws:iam::000000000000:role/team/app".to_owned(),
+            id: "AROA1".to_owned(),
+            name: "app".to_owned(),
+        }),
     });
     record.who = Who::of(&caller);
     record.repeated = Some(Repeated {
@@ -254,8 +260,78 @@ fn a_sessions_document_says_who_stands_behind_it_and_a_count_how_many() {
     let context = &document["userIdentity"]["sessionContext"];
     assert_eq!(context["sourceIdentity"], "ada");
     assert_eq!(context["attributes"]["creationDate"], "1970-01-01T00:00:00Z");
-    assert_eq!(context["sessionIssuer"]["userName"], "app");
+    let issuer = json!({ "type": "Role", "principalId": "AROA1", "arn": "arn:aws:iam::000000000000:role/team/app",
+        "accountId": "000000000000", "userName": "app" });
+    assert_eq!(context["sessionIssuer"], issuer);
+    let provider = "arn:aws:iam::000000000000:oidc-provider/token.example";
+    assert_eq!(
+        context["webIdFederationData"],
+        json!({ "federatedProvider": provider, "attributes": {} })
+    );
     assert_eq!(document["additionalEventData"]["repeatedCalls"], 7);
+}
+
+#[test]
+fn there_are_no_insight_events() {
+    let answer = ask(three(), json!({ "EventCategory": "insight" })).expect("an answer");
+    assert!(ids(&answer).is_empty());
+}
+
+#[test]
+fn a_document_says_how_the_connection_was_protected() {
+    let mut record = record(1, "RunTask");
+    assert!(record.document().get("tlsDetails").is_none());
+    record.host = Some("cloud.example:4566".to_owned());
+    let host = json!({ "clientProvidedHostHeader": "cloud.example:4566" });
+    assert_eq!(record.document()["tlsDetails"], host);
+    record.tls = Some(Tls {
+        version: TlsVersion::V1_3,
+        suite: 0x1301,
+    });
+    let line = serde_json::to_string(&record).expect("plain data");
+    let record: Recorded = serde_json::from_str(&line).expect("it was written so");
+    let all = json!({ "tlsVersion": "TLSv1.3", "cipherSuite": "TLS_AES_128_GCM_SHA256",
+        "clientProvidedHostHeader": "cloud.example:4566" });
+    assert_eq!(record.document()["tlsDetails"], all);
+}
+
+#[test]
+fn a_web_identity_is_named_by_its_provider() {
+    let mut record = record(1, "AssumeRoleWithWebIdentity");
+    let provider = "arn:aws:iam::000000000000:oidc-provider/token.example";
+    record.who = Who::web_identity(provider, "sts.amazonaws.com", "repo:a/b");
+    let line = serde_json::to_string(&record).expect("plain data");
+    let record: Recorded = serde_json::from_str(&line).expect("it was written so");
+    let wanted = json!({ "type": "WebIdentityUser", "principalId": format!("{provider}:sts.amazonaws.com:repo:a/b"),
+        "userName": "repo:a/b", "identityProvider": provider });
+    assert_eq!(record.document()["userIdentity"], wanted);
+}
+
+#[test]
+fn a_federated_users_issuer_is_the_user_that_asked() {
+    let mut record = record(1, "RunTask");
+    let mut caller = principal(PrincipalKind::FederatedUser {
+        name: "bob".to_owned(),
+        user: Some("ann".to_owned()),
+    });
+    caller.session = Some(SessionContext {
+        issued_at: Time::from_ms(0),
+        source_identity: None,
+        transitive_tag_keys: Vec::new(),
+        federated_provider: None,
+        issuer: Some(SessionIssuer {
+            arn: "arn:aws:iam::000000000000:user/ann".to_owned(),
+            id: "AIDA1".to_owned(),
+            name: "ann".to_owned(),
+        }),
+    });
+    record.who = Who::of(&caller);
+    let issuer = json!({ "type": "IAMUser", "principalId": "AIDA1", "arn": "arn:aws:iam::000000000000:user/ann",
+        "accountId": "000000000000", "userName": "ann" });
+    assert_eq!(
+        record.document()["userIdentity"]["sessionContext"]["sessionIssuer"],
+        issuer
+    );
 }
 
 #[test]

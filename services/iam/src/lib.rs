@@ -23,7 +23,7 @@ pub use authorize::{CallerParts, authorize, caller_parts};
 pub use issuer::{LoopbackIssuers, allow_loopback_issuers, are_loopback_issuers_allowed, issuer_key};
 pub use machine::{
     ADMINISTRATOR, KeyOwner, PolicySources, access_key, document_of, ensure_administrator, identity_policies,
-    note_access_key_use, oidc_provider, role_by_arn, role_of_name, user_of_name, user_principal,
+    note_access_key_use, note_role_use, oidc_provider, role_by_arn, role_of_name, user_of_name, user_principal,
 };
 pub use managed::{AwsManaged, aws_managed};
 pub use model::{AccessKey, Entity, Group, InstanceProfile, ManagedPolicy, OidcProvider, Role, User};
@@ -44,6 +44,7 @@ pub fn register(state: &mut State) {
     state.register::<model::Role>();
     state.register::<model::AccessKey>();
     state.register::<model::AccessKeyUse>();
+    state.register::<model::RoleUse>();
     state.register::<model::ManagedPolicy>();
     state.register::<model::InstanceProfile>();
     state.register::<model::OidcProvider>();

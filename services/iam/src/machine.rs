@@ -2,7 +2,8 @@
 
 use crate::managed::aws_managed;
 use crate::model::{
-    ARN, AccessKey, AccessKeyUse, Entity, Group, Holder, ManagedPolicy, OidcProvider, Role, USER, User, iam_arn, key_of,
+    ARN, AccessKey, AccessKeyUse, Entity, Group, Holder, ManagedPolicy, OidcProvider, Role, RoleUse, USER, User,
+    iam_arn, key_of,
 };
 use honmaru_base::{AccountId, Arn, Scope};
 use honmaru_identity::{
@@ -179,6 +180,15 @@ pub fn note_access_key_use(tx: &mut Tx<'_>, account: &AccountId, access_key_id: 
         region: region.to_owned(),
     };
     tx.put(&scope_of(account), access_key_id, row);
+}
+
+/// Remembers when a role was used, if it is still there; not durable.
+pub fn note_role_use(tx: &mut Tx<'_>, account: &AccountId, role: &str, region: &str) {
+    let (at, scope, key) = (tx.now(), scope_of(account), key_of(role));
+    if tx.get::<Role>(&scope, &key).is_some() {
+        let region = region.to_owned();
+        tx.put(&scope, &key, RoleUse { at, region });
+    }
 }
 
 /// A new access key of a user, by the user's row key.

@@ -37,6 +37,9 @@ pub(crate) fn all_aws_managed() -> &'static [AwsManaged] {
     ALL
 }
 
+/// The path of service-linked roles, which no other role may have, and of the policies of such roles.
+pub(crate) const SERVICE_LINKED_PATH: &str = "/aws-service-role/";
+
 /// The service-linked role of a service.
 pub(crate) struct ServiceLinked {
     pub(crate) service: &'static str,

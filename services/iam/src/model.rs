@@ -193,6 +193,20 @@ impl Resource for AccessKeyUse {
     const DURABLE: bool = false;
 }
 
+/// When a role was last used; its key is the role's. Observed, so not durable: a restart forgets it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoleUse {
+    /// When.
+    pub at: Time,
+    /// In which region.
+    pub region: String,
+}
+
+impl Resource for RoleUse {
+    const KIND: &'static str = "iam.role_use";
+    const DURABLE: bool = false;
+}
+
 /// One version of a managed policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicyVersion {

@@ -1,9 +1,9 @@
 //! Sessions: from a role or a user to a sealed token, and from a token back to a principal.
 
 use honmaru_base::{ApiError, Rng, Time};
-use honmaru_iam::{document_of, role_by_arn, sealer};
+use honmaru_iam::{Entity, document_of, role_by_arn, sealer};
 use honmaru_identity::{AuthError, KeyCache, Presented, Session, verify};
-use honmaru_machine::{Principal, PrincipalKind, SessionContext, State};
+use honmaru_machine::{Principal, PrincipalKind, SessionContext, SessionIssuer, State};
 
 /// A policy that allows nothing: what stands for a session policy that is gone.
 const NOTHING: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
@@ -67,9 +67,10 @@ pub fn session_principal(state: &State, session: &Session) -> Option<Principal> 
             user: user.map(|user| user.entity.name.clone()),
         };
         let tags = with_session_tags(user.map(|user| user.entity.tags.as_slice()).unwrap_or_default());
-        return Some(principal(session, kind, tags, session_policies));
+        let issuer = user.map(|user| issuer(&user.entity));
+        return Some(principal(session, kind, tags, session_policies, issuer));
     }
-    let (kind, tags) = match (&session.role_arn, &session.session_name, &session.user_name) {
+    let (kind, tags, issuer) = match (&session.role_arn, &session.session_name, &session.user_name) {
         (Some(role_arn), Some(name), _) => {
             let (_, role) = role_by_arn(state, role_arn)?;
             if session.user_id.split(':').next() != Some(role.entity.id.as_str()) {
@@ -81,6 +82,7 @@ pub fn session_principal(state: &State, session: &Session) -> Option<Principal> 
                     session: name.clone(),
                 },
                 with_session_tags(&role.entity.tags),
+                Some(issuer(&role.entity)),
             )
         }
         (None, _, Some(name)) => {
@@ -93,13 +95,23 @@ pub fn session_principal(state: &State, session: &Session) -> Option<Principal> 
                     name: user.entity.name.clone(),
                 },
                 user.entity.tags.clone(),
+                None,
             )
         }
         // Only --dev lets root in, and gives it sessions.
-        (None, None, None) if session.arn == root_arn(session) => (PrincipalKind::Root, Vec::new()),
+        (None, None, None) if session.arn == root_arn(session) => (PrincipalKind::Root, Vec::new(), None),
         (None, _, None) | (Some(_), None, _) => return None,
     };
-    Some(principal(session, kind, tags, session_policies))
+    Some(principal(session, kind, tags, session_policies, issuer))
+}
+
+/// Whose permissions a session has.
+pub(crate) fn issuer(entity: &Entity) -> SessionIssuer {
+    SessionIssuer {
+        arn: entity.arn.clone(),
+        id: entity.id.clone(),
+        name: entity.name.clone(),
+    }
 }
 
 fn root_arn(session: &Session) -> String {
@@ -111,6 +123,7 @@ fn principal(
     kind: PrincipalKind,
     tags: Vec<(String, String)>,
     session_policies: Vec<String>,
+    issuer: Option<SessionIssuer>,
 ) -> Principal {
     Principal {
         account: session.account.clone(),
@@ -125,6 +138,7 @@ fn principal(
             source_identity: session.source_identity.clone(),
             transitive_tag_keys: session.transitive_tag_keys.clone(),
             federated_provider: session.federated_provider.clone(),
+            issuer,
         }),
     }
 }

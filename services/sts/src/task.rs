@@ -1,6 +1,6 @@
 //! Credentials for tasks: what the container credentials endpoint serves. Ref: ECS Developer Guide, "Task IAM role".
 
-use crate::session::seal;
+use crate::session::{issuer, seal};
 use honmaru_base::{AccountId, ApiError, Rng, Time};
 use honmaru_iam::{Role, role_by_arn};
 use honmaru_identity::{
@@ -67,6 +67,7 @@ pub fn task_principal(state: &State, role_arn: &str, task: &str, now: Time) -> R
             source_identity: None,
             transitive_tag_keys: Vec::new(),
             federated_provider: None,
+            issuer: Some(issuer(entity)),
         }),
         account,
     })

@@ -2,6 +2,7 @@
 //! Ref: Service Authorization Reference, "Actions, resources, and condition keys for AWS IAM".
 
 use crate::machine::{customer_policy, scope_of};
+use crate::managed::{SERVICE_LINKED_PATH, service_linked};
 use crate::model::{AccessKey, Entity, Group, Holder, OidcProvider, Role, User, iam_arn, key_of};
 use honmaru_machine::{Access, Call, PrincipalKind, State};
 use serde_json::Value;
@@ -18,6 +19,8 @@ pub(super) enum Target {
     Oidc,
     NewOidc,
     ServiceLinkedRole,
+    /// The service-linked role that `DeletionTaskId` is about.
+    DeletedRole,
     /// The user of `AccessKeyId`.
     KeyOwner,
     /// `PolicySourceArn`.
@@ -85,8 +88,19 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
         }
         Target::ServiceLinkedRole => {
             let service = text(input, "AWSServiceName").unwrap_or("*");
+            let name = service_linked(service).map_or("*", |linked| linked.role);
             (
-                iam_arn(account, "role", &format!("/aws-service-role/{service}/"), "*"),
+                iam_arn(account, "role", &format!("{SERVICE_LINKED_PATH}{service}/"), name),
+                None,
+                Vec::new(),
+            )
+        }
+        Target::DeletedRole => {
+            // `task/aws-service-role/SERVICE/ROLE/UUID`
+            let task = text(input, "DeletionTaskId").unwrap_or_default();
+            let role = task.strip_prefix("task/").and_then(|rest| rest.rsplit_once('/'));
+            (
+                iam_arn(account, "role", "/", role.map_or("*", |(role, _)| role)),
                 None,
                 Vec::new(),
             )
@@ -97,19 +111,28 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
             Vec::new(),
         ),
     };
+    let name = action.strip_prefix("iam:").unwrap_or(action);
     let mut access = Access::new(action, vec![arn]);
-    for (member, key) in [("PolicyArn", "iam:PolicyARN"), ("AWSServiceName", "iam:AWSServiceName")] {
-        if let Some(value) = text(input, member) {
-            access = access.with(key, vec![value.to_owned()]);
+    if WITH_POLICY.contains(&name)
+        && let Some(policy) = text(input, "PolicyArn")
+    {
+        access = access.with("iam:PolicyARN", vec![policy.to_owned()]);
+    }
+    if let Some(service) = text(input, "AWSServiceName") {
+        access = access.with("iam:AWSServiceName", vec![service.to_owned()]);
+    }
+    if WITH_BOUNDARY.contains(&name) {
+        let boundary = text(input, "PermissionsBoundary").map(str::to_owned);
+        if let Some(boundary) = boundary.or_else(|| entity.and_then(|entity| entity.boundary.clone())) {
+            access = access.with("iam:PermissionsBoundary", vec![boundary]);
         }
     }
-    let boundary = text(input, "PermissionsBoundary").map(str::to_owned);
-    if let Some(boundary) = boundary.or_else(|| entity.and_then(|entity| entity.boundary.clone())) {
-        access = access.with("iam:PermissionsBoundary", vec![boundary]);
-    }
+    let is_principal = matches!(target, Target::User | Target::Role | Target::KeyOwner);
     for (key, value) in tags {
         access = access.with(&format!("aws:ResourceTag/{key}"), vec![value.clone()]);
-        access = access.with(&format!("iam:ResourceTag/{key}"), vec![value]);
+        if is_principal {
+            access = access.with(&format!("iam:ResourceTag/{key}"), vec![value]);
+        }
     }
     let mut keys: Vec<String> = Vec::new();
     for tag in input.get("Tags").and_then(Value::as_array).into_iter().flatten() {
@@ -118,13 +141,66 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
             keys.push(key.to_owned());
         }
     }
+    let sets_tags = !keys.is_empty();
     let untagged = input.get("TagKeys").and_then(Value::as_array).into_iter().flatten();
     keys.extend(untagged.filter_map(Value::as_str).map(str::to_owned));
     if !keys.is_empty() {
         access = access.with("aws:TagKeys", keys);
     }
-    vec![access]
+    let mut all = vec![access];
+    // Whoever makes something with tags needs the permission to tag it, too. Ref: IAM User Guide, "Tags for IAM resources".
+    if let Some(noun) = name.strip_prefix("Create").filter(|_| sets_tags) {
+        let mut tagging = all[0].clone();
+        tagging.action = format!("iam:Tag{noun}");
+        all.push(tagging);
+    }
+    // Ref: IAM API Reference, AddRoleToInstanceProfile: "The caller of this operation must be granted the PassRole
+    // permission on the IAM role by a permissions policy."
+    if name == "AddRoleToInstanceProfile" {
+        let (role, _, tags) = holder::<Role>(state, call, text(input, "RoleName").unwrap_or("*"), "/");
+        let mut pass = Access::new("iam:PassRole", vec![role]);
+        pass = pass.with("iam:PassedToService", vec!["ec2.amazonaws.com".to_owned()]);
+        for (key, value) in tags {
+            pass = pass.with(&format!("aws:ResourceTag/{key}"), vec![value.clone()]);
+            pass = pass.with(&format!("iam:ResourceTag/{key}"), vec![value]);
+        }
+        all.push(pass);
+    }
+    all
 }
+
+/// The operations that know `iam:PolicyARN`.
+const WITH_POLICY: [&str; 6] = [
+    "AttachGroupPolicy",
+    "AttachRolePolicy",
+    "AttachUserPolicy",
+    "DetachGroupPolicy",
+    "DetachRolePolicy",
+    "DetachUserPolicy",
+];
+
+/// The operations that know `iam:PermissionsBoundary`.
+const WITH_BOUNDARY: [&str; 19] = [
+    "AttachRolePolicy",
+    "AttachUserPolicy",
+    "CreateRole",
+    "CreateUser",
+    "DeleteRole",
+    "DeleteRolePermissionsBoundary",
+    "DeleteRolePolicy",
+    "DeleteUserPermissionsBoundary",
+    "DeleteUserPolicy",
+    "DetachRolePolicy",
+    "DetachUserPolicy",
+    "GetRole",
+    "PutRolePermissionsBoundary",
+    "PutRolePolicy",
+    "PutUserPermissionsBoundary",
+    "PutUserPolicy",
+    "UpdateAssumeRolePolicy",
+    "UpdateRole",
+    "UpdateRoleDescription",
+];
 
 type Found<'a> = (String, Option<&'a Entity>, Vec<(String, String)>);
 

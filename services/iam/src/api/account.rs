@@ -55,10 +55,15 @@ pub(super) fn summary(state: &State, call: &Call, _: Nothing) -> Answer<types::G
         ("RolePolicySizeQuota", 10_240),
         ("AssumeRolePolicySizeQuota", 2_048),
         ("ServerCertificates", 0),
+        ("ServerCertificatesQuota", 20),
+        ("SigningCertificatesPerUserQuota", 2),
+        // Tokens are valid in every region.
+        ("GlobalEndpointTokenVersion", 2),
         ("MFADevices", 0),
         ("MFADevicesInUse", 0),
         ("AccountMFAEnabled", 0),
         ("AccountAccessKeysPresent", 0),
+        ("AccountPasswordPresent", 0),
         ("AccountSigningCertificatesPresent", 0),
     ];
     let map = entries

@@ -2,6 +2,7 @@
 
 use crate::errors::{delete_conflict, invalid_input, limit_exceeded, malformed, no_such_entity, not_found, validation};
 use crate::machine::{document_of, scope_of};
+use crate::managed::SERVICE_LINKED_PATH;
 use crate::model::{Holder, Role, User, key_of};
 use crate::types::{AttachedPermissionsBoundary, Tag};
 use base64::Engine;
@@ -151,8 +152,18 @@ pub(super) fn check_document(document: &str) -> Answer<Policy> {
     Policy::parse(document, PolicyKind::Identity).map_err(|error| malformed(error.to_string()))
 }
 
-/// Checks a managed policy's ARN before it is attached.
+/// Checks a managed policy's ARN before it is attached. Ref: IAM API Reference, PolicyNotAttachable: policies of
+/// service-linked roles belong to those only.
 pub(super) fn attachable(state: &State, call: &Call, arn: &str) -> Answer<()> {
+    if arn
+        .strip_prefix("arn:aws:iam::aws:policy")
+        .is_some_and(|path| path.starts_with(SERVICE_LINKED_PATH))
+    {
+        return Err(ApiError::new(
+            "PolicyNotAttachableException",
+            "Cannot attach a Service Role Policy to a Customer Role.",
+        ));
+    }
     let own = arn
         .split(':')
         .nth(4)

@@ -4,6 +4,7 @@ use super::account::Nothing;
 use super::common::{Answer, boundary_of, encoded, page, scope, tags_out};
 use super::policies::{aws_shape, aws_version, shape as policy_shape, version_shape};
 use super::profiles;
+use super::roles::last_used;
 use crate::machine::scope_of;
 use crate::managed::all_aws_managed;
 use crate::model::{
@@ -87,7 +88,7 @@ fn role(state: &State, call: &Call, scope: &Scope, role: &Role) -> types::RoleDe
         attached_managed_policies: attached(entity),
         permissions_boundary: boundary_of(entity.boundary.as_ref()),
         tags: Some(tags_out(&entity.tags)),
-        ..Default::default()
+        role_last_used: Some(last_used(state, role)),
     }
 }
 

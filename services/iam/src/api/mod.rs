@@ -107,7 +107,11 @@ pub fn operations() -> Vec<Operation> {
             roles::create_service_linked
         ),
         write!("DeleteServiceLinkedRole", Role, roles::delete_service_linked),
-        read!("GetServiceLinkedRoleDeletionStatus", Any, roles::deletion_status),
+        read!(
+            "GetServiceLinkedRoleDeletionStatus",
+            DeletedRole,
+            roles::deletion_status
+        ),
         write!("CreatePolicy", Policy, policies::create),
         read!("GetPolicy", Policy, policies::get),
         read!("ListPolicies", Any, policies::list),

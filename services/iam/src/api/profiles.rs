@@ -2,7 +2,7 @@
 
 use super::Done;
 use super::common::{
-    Answer, INSTANCE_PROFILES_MAX, check_path, holder, page, quota, remove_tags, scope, set_tags, tags_out,
+    Answer, INSTANCE_PROFILES_MAX, check_path, holder, modifiable, page, quota, remove_tags, scope, set_tags, tags_out,
 };
 use super::roles;
 use crate::errors::{already_exists, delete_conflict, limit_exceeded, no_such_entity};
@@ -101,6 +101,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteInstanceP
 }
 
 pub(super) fn add_role(tx: &mut Tx<'_>, call: &Call, input: types::AddRoleToInstanceProfileRequest) -> Answer<Done> {
+    modifiable(tx, call, &input.role_name)?;
     holder::<Role>(tx, call, &input.role_name)?;
     if profile(tx, call, &input.instance_profile_name)?.role.is_some() {
         return Err(limit_exceeded(

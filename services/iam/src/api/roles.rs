@@ -6,9 +6,9 @@ use super::common::{
     quota, remove_tags, scope, set_tags, size_of, tags_out, under_path,
 };
 use crate::errors::{already_exists, delete_conflict, invalid_input, limit_exceeded, malformed, no_such_entity};
-use crate::machine::new_entity;
-use crate::managed::service_linked;
-use crate::model::{InstanceProfile, ROLE, Role, RoleDeletion, key_of};
+use crate::machine::{new_entity, scope_of};
+use crate::managed::{SERVICE_LINKED_PATH, service_linked};
+use crate::model::{InstanceProfile, ROLE, Role, RoleDeletion, RoleUse, key_of};
 use crate::trust::{self, trust_of};
 use crate::types;
 use honmaru_base::uuid;
@@ -34,7 +34,23 @@ pub(super) fn shape(state: &State, role: &Role) -> types::Role {
         max_session_duration: Some(role.max_session_s),
         permissions_boundary: boundary_of(entity.boundary.as_ref()),
         tags: Some(tags_out(&entity.tags)),
+        // GetRole alone tells when it was last used.
         ..Default::default()
+    }
+}
+
+/// When and where the role was last used; an empty structure when it never was. Ref: IAM API Reference, RoleLastUsed.
+pub(super) fn last_used(state: &State, role: &Role) -> types::RoleLastUsed {
+    let account = role
+        .entity
+        .arn
+        .split(':')
+        .nth(4)
+        .and_then(|account| account.parse().ok());
+    let used = account.and_then(|account| state.get::<RoleUse>(&scope_of(&account), &key_of(&role.entity.name)));
+    types::RoleLastUsed {
+        last_used_date: used.map(|used| used.at.as_epoch_s().floor()),
+        region: used.map(|used| used.region.clone()),
     }
 }
 
@@ -69,12 +85,18 @@ pub(super) fn create(
             input.role_name
         )));
     }
+    let path = check_path(input.path)?;
+    // Ref: CreateServiceLinkedRole; the text is IAM's.
+    if path.starts_with(SERVICE_LINKED_PATH) {
+        return Err(invalid_input(format!(
+            "Path prefix '{SERVICE_LINKED_PATH}' can only be used for AWS Service linked Roles"
+        )));
+    }
     let trusted = check_trust(tx, &input.assume_role_policy_document)?;
     if let Some(arn) = &input.permissions_boundary {
         attachable(tx, call, arn)?;
     }
     quota::<Role>(tx, call, "RolesPerAccount", ROLES_MAX)?;
-    let path = check_path(input.path)?;
     let mut entity = new_entity::<Role>(tx, &call.scope.account, &path, &input.role_name);
     entity.boundary = input.permissions_boundary;
     set_tags(&mut entity.tags, input.tags.unwrap_or_default())?;
@@ -92,8 +114,12 @@ pub(super) fn create(
 }
 
 pub(super) fn get(state: &State, call: &Call, input: types::GetRoleRequest) -> Answer<types::GetRoleResponse> {
+    let role = holder::<Role>(state, call, &input.role_name)?;
     Ok(types::GetRoleResponse {
-        role: shape(state, holder::<Role>(state, call, &input.role_name)?),
+        role: types::Role {
+            role_last_used: Some(last_used(state, role)),
+            ..shape(state, role)
+        },
     })
 }
 
@@ -102,7 +128,10 @@ pub(super) fn update(
     call: &Call,
     input: types::UpdateRoleRequest,
 ) -> Answer<types::UpdateRoleResponse> {
-    modifiable(tx, call, &input.role_name)?;
+    // Ref: IAM User Guide, "Edit a service-linked role": its description alone.
+    if input.max_session_duration.is_some() {
+        modifiable(tx, call, &input.role_name)?;
+    }
     change::<Role>(tx, call, &input.role_name, |role| {
         if input.description.is_some() {
             role.description = input.description;
@@ -168,6 +197,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteRoleReque
         ));
     }
     tx.delete::<Role>(&scope, &key);
+    tx.delete::<RoleUse>(&scope, &key);
     trust::forget(tx, &scope, &key);
     Ok(Done)
 }
@@ -191,6 +221,7 @@ pub(super) fn delete_boundary(
     call: &Call,
     input: types::DeleteRolePermissionsBoundaryRequest,
 ) -> Answer<Done> {
+    modifiable(tx, call, &input.role_name)?;
     if holder::<Role>(tx, call, &input.role_name)?.entity.boundary.is_none() {
         return Err(no_such_entity(format!(
             "No permissions boundary is set for role {}.",
@@ -253,7 +284,7 @@ pub(super) fn create_service_linked(
             linked.role
         )));
     }
-    let path = format!("/aws-service-role/{service}/");
+    let path = format!("{SERVICE_LINKED_PATH}{service}/");
     let mut entity = new_entity::<Role>(tx, &call.scope.account, &path, linked.role);
     entity.attached.insert(linked.policy_arn.to_owned());
     let trust = serde_json::json!({
@@ -282,12 +313,14 @@ pub(super) fn delete_service_linked(
     let (scope, key) = (scope(call), key_of(&input.role_name));
     let role = holder::<Role>(tx, call, &input.role_name)?;
     let Some(service) = role.linked_service.clone() else {
-        return Err(invalid_input(format!(
+        // Ref: DeleteServiceLinkedRole knows no other error for it.
+        return Err(no_such_entity(format!(
             "Role {} is not a service-linked role.",
             input.role_name
         )));
     };
     tx.delete::<Role>(&scope, &key);
+    tx.delete::<RoleUse>(&scope, &key);
     let deletion_task_id = format!("task/aws-service-role/{service}/{}/{}", input.role_name, uuid(tx.rng()));
     let done_at = tx.now();
     tx.put(&scope, &deletion_task_id, RoleDeletion { done_at });

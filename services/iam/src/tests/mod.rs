@@ -1,5 +1,6 @@
 //! IAM as its callers see it: operations by name over trees, each authorised first, and rolled back when it fails.
 
+mod access;
 mod account;
 mod calls;
 mod policies;

@@ -222,3 +222,107 @@ fn issuers_speak_plain_http_on_this_machine_and_in_development_only() {
         );
     }
 }
+
+#[test]
+fn the_path_and_the_policies_of_service_linked_roles_are_theirs() {
+    let mut cloud = Cloud::new();
+    let administrator = cloud.user(ADMINISTRATOR);
+    let trusted = trust(json!({"Service": "ecs.amazonaws.com"}));
+    let input =
+        json!({"RoleName": "x", "Path": "/aws-service-role/ecs.amazonaws.com/", "AssumeRolePolicyDocument": trusted});
+    let error = cloud.call_as(administrator.clone(), "CreateRole", input).unwrap_err();
+    assert_eq!(error.code, "InvalidInputException");
+    assert_eq!(
+        error.message,
+        "Path prefix '/aws-service-role/' can only be used for AWS Service linked Roles"
+    );
+    cloud.ok(
+        "CreateRole",
+        json!({"RoleName": "x", "Path": "/service-role/", "AssumeRolePolicyDocument": trusted}),
+    );
+    let policy = "arn:aws:iam::aws:policy/aws-service-role/AmazonECSServiceRolePolicy";
+    let attach = json!({"RoleName": "x", "PolicyArn": policy});
+    assert_eq!(cloud.code("AttachRolePolicy", attach), "PolicyNotAttachableException");
+    assert_eq!(
+        cloud.code("DeleteServiceLinkedRole", json!({"RoleName": "x"})),
+        "NoSuchEntityException"
+    );
+}
+
+#[test]
+fn a_service_linked_role_keeps_all_but_its_description_and_tags() {
+    let mut cloud = Cloud::new();
+    cloud.ok(
+        "CreateServiceLinkedRole",
+        json!({"AWSServiceName": "ecs.amazonaws.com"}),
+    );
+    let name = "AWSServiceRoleForECS";
+    let policy = "arn:aws:iam::aws:policy/PowerUserAccess";
+    cloud.ok("CreateInstanceProfile", json!({"InstanceProfileName": "web"}));
+    for (operation, mut input) in [
+        ("AttachRolePolicy", json!({"PolicyArn": policy})),
+        (
+            "DetachRolePolicy",
+            json!({"PolicyArn": "arn:aws:iam::aws:policy/aws-service-role/AmazonECSServiceRolePolicy"}),
+        ),
+        (
+            "PutRolePolicy",
+            json!({"PolicyName": "p", "PolicyDocument": allow("*", "*")}),
+        ),
+        ("DeleteRolePolicy", json!({"PolicyName": "p"})),
+        ("PutRolePermissionsBoundary", json!({"PermissionsBoundary": policy})),
+        ("DeleteRolePermissionsBoundary", json!({})),
+        (
+            "UpdateAssumeRolePolicy",
+            json!({"PolicyDocument": trust(json!({"Service": "ecs.amazonaws.com"}))}),
+        ),
+        ("UpdateRole", json!({"MaxSessionDuration": 7_200})),
+        ("AddRoleToInstanceProfile", json!({"InstanceProfileName": "web"})),
+        ("DeleteRole", json!({})),
+    ] {
+        input["RoleName"] = json!(name);
+        assert_eq!(
+            cloud.code(operation, input),
+            "UnmodifiableEntityException",
+            "{operation}"
+        );
+    }
+    cloud.ok("UpdateRole", json!({"RoleName": name, "Description": "ours"}));
+    cloud.ok(
+        "TagRole",
+        json!({"RoleName": name, "Tags": [{"Key": "a", "Value": "b"}]}),
+    );
+    assert_eq!(
+        cloud.ok("GetRole", json!({"RoleName": name}))["Role"]["Description"],
+        "ours"
+    );
+}
+
+#[test]
+fn a_role_tells_when_it_was_last_used() {
+    let mut cloud = Cloud::new();
+    let input =
+        json!({"RoleName": "app", "AssumeRolePolicyDocument": trust(json!({"Service": "ecs-tasks.amazonaws.com"}))});
+    cloud.ok("CreateRole", input.clone());
+    let role = json!({"RoleName": "app"});
+    assert_eq!(cloud.ok("GetRole", role.clone())["Role"]["RoleLastUsed"], json!({}));
+    let used = json!({"LastUsedDate": 1_790_000_000, "Region": "eu-west-1"});
+    {
+        let mut tx = Tx::new(&mut cloud.state, NOW, &mut cloud.rng);
+        note_role_use(&mut tx, &account(), "APP", "eu-west-1");
+        note_role_use(&mut tx, &account(), "gone", "eu-west-1");
+        tx.commit();
+    }
+    assert_eq!(cloud.ok("GetRole", role.clone())["Role"]["RoleLastUsed"], used);
+    let all = cloud.ok("GetAccountAuthorizationDetails", json!({"Filter": ["Role"]}));
+    assert_eq!(all["RoleDetailList"][0]["RoleLastUsed"], used);
+    assert!(
+        cloud.ok("ListRoles", json!({}))["Roles"][0]
+            .get("RoleLastUsed")
+            .is_none()
+    );
+    // A new role of the name was never used.
+    cloud.ok("DeleteRole", role.clone());
+    cloud.ok("CreateRole", input);
+    assert_eq!(cloud.ok("GetRole", role)["Role"]["RoleLastUsed"], json!({}));
+}

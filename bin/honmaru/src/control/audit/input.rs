@@ -5,7 +5,7 @@ use crate::control::api::request_id as new_id;
 use crate::control::http::Received;
 use crate::control::listener::Peer;
 use ::http::{HeaderMap, Method, header};
-use honmaru_base::{ApiError, Scope, Time};
+use honmaru_base::{AccountId, ApiError, Scope, Time};
 use honmaru_cloudtrail::{Json, Recorded, Who};
 use honmaru_machine::{Access, Principal};
 use honmaru_wire::{Excerpt, Side, Target};
@@ -31,6 +31,9 @@ const STRANGERS_MESSAGE_BYTES_MAX: usize = 256;
 const AGENT_BYTES_MAX: usize = 256;
 /// A path or a target that nobody knows at most.
 const PATH_BYTES_MAX: usize = 128;
+
+/// The operation whose caller becomes known by what it shows.
+pub(super) const WEB_IDENTITY: &str = "AssumeRoleWithWebIdentity";
 
 /// What stands in a secret's place. Ref: CloudTrail's records of ECS use these words.
 const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
@@ -86,6 +89,8 @@ pub struct Noted {
     pub output: Json,
     /// The ARNs that permission was needed for, written from within the transition.
     pub resources: Arc<OnceLock<Vec<String>>>,
+    /// The web identity that was let in, and the account of its role.
+    pub web_identity: Option<(Who, AccountId)>,
 }
 
 /// How a call ended.
@@ -118,9 +123,11 @@ impl Noted {
 
     /// The record of the call.
     pub fn record(self, home: &Home, target: &Target, received: &Received, ended: &Ended<'_>) -> Recorded {
-        let mut who = match &self.principal {
-            Some(principal) => Who::of(principal),
-            None => Who::unknown(self.key),
+        let (web_identity, account_of_role) = self.web_identity.unzip();
+        let mut who = match (web_identity, &self.principal) {
+            (Some(who), _) => who,
+            (None, Some(principal)) => Who::of(principal),
+            (None, None) => Who::unknown(self.key),
         };
         who.key = who.key.map(key_id);
         let message_bytes_max = if who.kind == "Unknown" {
@@ -135,6 +142,12 @@ impl Noted {
                 None => (home.account.clone(), home.region.clone()),
             },
         };
+        let account = account_of_role.unwrap_or(account);
+        let mut resources = self.resources.get().cloned().unwrap_or_default();
+        if target.operation.name() == WEB_IDENTITY {
+            // Nothing is asked of the caller's own permissions; the role is what it is about.
+            resources.extend(self.input.value()["RoleArn"].as_str().map(str::to_owned));
+        }
         Recorded {
             at: ended.at,
             id: new_id(),
@@ -153,8 +166,10 @@ impl Noted {
             took_us: u64::try_from(ended.took.as_micros()).unwrap_or(u64::MAX),
             input: self.input,
             output: self.output,
-            resources: self.resources.get().cloned().unwrap_or_default(),
+            resources,
             secure: received.secure,
+            tls: None,
+            host: received.host().map(|host| cut(host, AGENT_BYTES_MAX)),
             repeated: None,
         }
     }
@@ -170,6 +185,7 @@ pub struct Head {
     agent: String,
     from: String,
     secure: bool,
+    host: Option<String>,
 }
 
 impl Head {
@@ -183,6 +199,7 @@ impl Head {
             agent: cut(text(header::USER_AGENT.as_str()).unwrap_or_default(), AGENT_BYTES_MAX),
             from: peer.address.ip().to_string(),
             secure: peer.secure,
+            host: text(header::HOST.as_str()).map(|host| cut(host, AGENT_BYTES_MAX)),
         }
     }
 
@@ -196,6 +213,7 @@ impl Head {
             agent: principal.to_owned(),
             from: principal.to_owned(),
             secure: false,
+            host: None,
         }
     }
 
@@ -251,6 +269,8 @@ impl Head {
             output: Json::default(),
             resources: what.resources,
             secure: self.secure,
+            tls: None,
+            host: self.host,
             repeated: None,
         }
     }

@@ -446,6 +446,55 @@ fn strangers_hide_nothing_of_known_identities() {
 }
 
 #[test]
+fn a_web_identity_is_known_when_it_was_let_in() {
+    let target = target("sts", "AssumeRoleWithWebIdentity");
+    let mut headers = http::HeaderMap::new();
+    headers.insert("host", "cloud.example:4566".parse().expect("a value"));
+    let received = Received {
+        method: http::Method::POST,
+        path: "/".to_owned(),
+        query: String::new(),
+        headers,
+        body: bytes::Bytes::new(),
+        peer: "127.0.0.1:1".parse().expect("an address"),
+        secure: false,
+    };
+    let ended = Ended {
+        status: 200,
+        error: None,
+        at: Time::from_ms(1),
+        took: Duration::ZERO,
+        request_id: "r",
+    };
+    let role = "arn:aws:iam::111111111111:role/ci";
+    let provider = "arn:aws:iam::111111111111:oidc-provider/token.example";
+    let record = |output: &Value| {
+        let mut noted = Noted::default();
+        noted.keep_input(&target, &json!({ "RoleArn": role, "WebIdentityToken": "t.o.k" }));
+        noted.keep_output(&target, output);
+        noted.record(&home(), &target, &received, &ended)
+    };
+    let record_of_success = record(&json!({
+        "Credentials": { "AccessKeyId": "ASIA1", "SecretAccessKey": "s", "SessionToken": "s", "Expiration": 1 },
+        "AssumedRoleUser": { "Arn": "arn:aws:sts::111111111111:assumed-role/ci/s", "AssumedRoleId": "AROA1:s" },
+        "Provider": provider, "Audience": "sts.amazonaws.com", "SubjectFromWebIdentityToken": "repo:a/b",
+    }));
+    assert_eq!(record_of_success.who.kind, "WebIdentityUser");
+    assert_eq!(
+        record_of_success.who.id,
+        Some(format!("{provider}:sts.amazonaws.com:repo:a/b"))
+    );
+    assert_eq!(record_of_success.account.as_str(), "111111111111");
+    assert_eq!(record_of_success.resources, [role]);
+    assert_eq!(record_of_success.host.as_deref(), Some("cloud.example:4566"));
+    let refused = record(&Value::Null);
+    assert_eq!(
+        (refused.who.kind.as_str(), refused.resources),
+        ("Unknown", vec![role.to_owned()])
+    );
+}
+
+#[test]
 fn counts_are_written_at_the_end() {
     let folder = Folder::new("finish");
     let audit = Audit::open(&folder.0, Bounds::default()).expect("it opens");
