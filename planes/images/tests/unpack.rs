@@ -301,6 +301,170 @@ fn malformed_tars_are_refused() {
 }
 
 #[test]
+fn sizes_that_lie_are_refused_without_harm() {
+    if !is_root() {
+        return;
+    }
+    let refused = |tar: Vec<u8>| {
+        let result = Lab::new().unpack_with(&tar, &tar, &limits());
+        assert!(matches!(result, Err(UnpackError::Tar(_))), "{result:?}");
+    };
+    // Longer than what there is, up to the largest number: in a pax header, and in the entry's own, as binary.
+    for size in ["513", "9223372036854775807", "18446744073709551615"] {
+        let tar = TarWriter::default()
+            .pax(&[("size", size.as_bytes())])
+            .file("a", b"content");
+        refused(tar.unfinished());
+    }
+    for size in ["-1", "18446744073709551616", "1e3", "0x10", " 7"] {
+        let tar = TarWriter::default()
+            .pax(&[("size", size.as_bytes())])
+            .file("a", b"content");
+        refused(tar.end());
+    }
+    let binary = |field: [u8; 12]| {
+        let mut tar = TarWriter::default().file("a", b"content").unfinished();
+        tar[124..136].copy_from_slice(&field);
+        tar[148..156].copy_from_slice(b"        ");
+        let sum: u32 = tar[..512].iter().map(|byte| u32::from(*byte)).sum();
+        tar[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        tar
+    };
+    refused(binary([0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]));
+    refused(binary([0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+    refused(binary([0xff; 12]));
+    // A pax header, or a long name, that claims more than there is, or more than it may.
+    for kind in [b'x', b'g', b'L', b'K'] {
+        for size in [100_000, 0o77_777_777_777] {
+            let header = Header {
+                path: b"h",
+                kind,
+                size,
+                ..Header::default()
+            };
+            let tar = TarWriter::default().raw(&header, b"7 a=b\n").unfinished();
+            let result = Lab::new().unpack_with(&tar, &tar, &limits());
+            assert!(
+                matches!(result, Err(UnpackError::Tar(_) | UnpackError::Limit { .. })),
+                "{result:?}"
+            );
+        }
+    }
+    // What a link or a directory claims is no content: the next header follows at once.
+    let lab = Lab::new();
+    let tar = ["d/", "l"]
+        .iter()
+        .zip([b'5', b'2'])
+        .fold(TarWriter::default(), |tar, (path, kind)| {
+            let header = Header {
+                path: path.as_bytes(),
+                link: b"x",
+                kind,
+                size: 4096,
+                ..Header::default()
+            };
+            tar.raw(&header, b"")
+        });
+    lab.unpack(tar.file("after", b"here")).unwrap();
+    assert_eq!(lab.text("after"), "here");
+}
+
+#[test]
+fn empty_pax_values_and_a_missing_end_are_taken_as_other_tools_take_them() {
+    if !is_root() {
+        return;
+    }
+    let lab = Lab::new();
+    let tar = TarWriter::default()
+        .pax(&[("path", b"other"), ("size", b"99"), ("uid", b"7"), ("mtime", b"9.5")])
+        .pax(&[
+            ("path", b""),
+            ("size", b""),
+            ("uid", b""),
+            ("mtime", b""),
+            ("gid", b""),
+            ("linkpath", b""),
+        ])
+        .file("own", b"content")
+        .unfinished();
+    // Neither end marks nor the last entry's padding.
+    let tar = &tar[..tar.len() - 505];
+    lab.unpack_with(tar, tar, &limits()).unwrap();
+    assert_eq!(lab.text("own"), "content");
+    assert_eq!((lab.meta("own").uid(), lab.meta("own").mtime()), (0, 15));
+    // A byte of the content less is too little.
+    let cut = &tar[..tar.len() - 1];
+    assert!(matches!(
+        Lab::new().unpack_with(cut, cut, &limits()),
+        Err(UnpackError::Tar(_))
+    ));
+}
+
+#[test]
+fn what_follows_a_compressed_stream_is_refused_and_what_follows_a_tar_is_hashed() {
+    if !is_root() {
+        return;
+    }
+    let tar = TarWriter::default().file("a", b"content").end();
+    for stream in [gzip(&tar), zstd::encode_all(&*tar, 3).unwrap()] {
+        for garbage in [&b"garbage"[..], &[0; 64], &[0x1f, 0x8b]] {
+            let stream = [&stream, garbage].concat();
+            let result = Lab::new().unpack_with(&stream, &tar, &limits());
+            assert!(matches!(result, Err(UnpackError::Decompress(_))), "{result:?}");
+        }
+    }
+    // A second archive behind the end marks is not unpacked, and belongs to the diff id all the same.
+    let two = [tar.clone(), TarWriter::default().file("b", b"x").end()].concat();
+    let lab = Lab::new();
+    lab.unpack_with(&gzip(&two), &two, &limits()).unwrap();
+    assert!(!lab.root().join("b").exists());
+    assert!(matches!(
+        Lab::new().unpack_with(&gzip(&two), &tar, &limits()),
+        Err(UnpackError::DiffId { .. })
+    ));
+}
+
+#[test]
+fn the_root_itself_is_only_ever_a_directory() {
+    if !is_root() {
+        return;
+    }
+    for path in ["", "/", "./", ".", "//."] {
+        for kind in [b'0', b'1', b'2', b'6'] {
+            let header = Header {
+                path: path.as_bytes(),
+                link: b"x",
+                kind,
+                ..Header::default()
+            };
+            let lab = Lab::new();
+            let result = lab.unpack(TarWriter::default().file("x", b"x").raw(&header, b""));
+            // A file whose name ends in a slash is a directory to every reader of tars.
+            if kind == b'0' && path.ends_with('/') {
+                result.unwrap();
+            } else {
+                assert!(
+                    matches!(result, Err(UnpackError::Path(_))),
+                    "{path:?} {kind} {result:?}"
+                );
+            }
+            assert!(lab.meta("").is_dir());
+        }
+        let lab = Lab::new();
+        lab.unpack(TarWriter::default().of_mode(path, b'5', 0o750, 5)).unwrap();
+        assert_eq!((lab.meta("").mode() & 0o7777, lab.meta("").uid()), (0o750, 5));
+    }
+    for whiteout in [".wh.", ".wh..", "a/.wh...", ".wh../x", "a/../.wh.b"] {
+        let result = Lab::new().unpack(TarWriter::default().file(whiteout, b""));
+        // A directory of such a name is nobody's parent: only as a last name it means something.
+        match whiteout {
+            ".wh../x" => drop(result.unwrap()),
+            _ => assert!(matches!(result, Err(UnpackError::Path(_))), "{whiteout} {result:?}"),
+        }
+    }
+}
+
+#[test]
 fn digest_and_diff_id_are_both_verified() {
     if !is_root() {
         return;

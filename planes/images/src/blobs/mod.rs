@@ -23,7 +23,7 @@ use crate::{Algorithm, Digest};
 pub(crate) use error::at;
 use guard::Guards;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -73,6 +73,9 @@ struct Shared {
     /// Bytes of finished blobs, kept up to date by writers and the collector.
     used_bytes: AtomicU64,
     sessions: Mutex<HashMap<UploadId, Arc<upload::Session>>>,
+    /// Blobs that have their final name but whose directory is not on disk yet: whoever finds one there must not
+    /// acknowledge it before that.
+    unsynced: Mutex<HashSet<Digest>>,
     guards: Guards,
 }
 
@@ -85,7 +88,10 @@ impl BlobStore {
     /// Opens a store for reading and writing and makes its directories. One process at a time may do so (the registry).
     pub fn open(dir: &Path, limits: StoreLimits) -> Result<Self, StoreError> {
         for algorithm in ALGORITHMS {
-            make_dir(&dir.join("blobs").join(algorithm.name()))?;
+            let dir = dir.join("blobs").join(algorithm.name());
+            make_dir(&dir)?;
+            // Whoever was killed between a rename and its sync left a name that the next upload would take for durable.
+            sync_dir(&dir)?;
         }
         make_dir(&dir.join("uploads"))?;
         let store = Self::new(dir, limits, false);
@@ -110,6 +116,7 @@ impl BlobStore {
             read_only,
             used_bytes: AtomicU64::new(0),
             sessions: Mutex::default(),
+            unsynced: Mutex::default(),
             guards: Guards::default(),
         };
         Self {

@@ -20,6 +20,7 @@ impl BlobStore {
         blocking(move || {
             let _pins = pins;
             if store.stat(&digest)?.is_some() {
+                store.settle_name(&digest)?;
                 return Ok(digest);
             }
             store.room_for(bytes.len() as u64)?;
@@ -48,18 +49,35 @@ impl BlobStore {
         // A file of another length is a broken one: this push repairs it.
         if there == Some(size) {
             // Another upload of the same content was first: one copy is enough.
+            self.settle_name(digest)?;
             fs::remove_file(path).map_err(at("remove", path))?;
             self.shared.guards.touch(digest);
             return Ok(());
         }
         file.sync_all().map_err(at("sync", path))?;
         crate::fault::point("blob.synced");
-        fs::rename(path, &target).map_err(at("rename into the store", path))?;
+        // Before the name can be seen, so that nobody takes it for durable.
+        self.shared.unsynced.lock().insert(digest.clone());
+        if let Err(error) = fs::rename(path, &target) {
+            self.shared.unsynced.lock().remove(digest);
+            return Err(at("rename into the store", path)(error));
+        }
         crate::fault::point("blob.renamed");
         sync_dir(&self.blobs_dir(digest.algorithm()))?;
+        self.shared.unsynced.lock().remove(digest);
         self.shared.used_bytes.fetch_add(size, Ordering::Relaxed);
         self.shared.used_bytes.fetch_sub(there.unwrap_or(0), Ordering::Relaxed);
         self.shared.guards.touch(digest);
+        Ok(())
+    }
+
+    /// Makes sure that a blob that was found under its final name is there after a power failure too: the upload that
+    /// gave it the name may still be about to.
+    fn settle_name(&self, digest: &Digest) -> Result<(), StoreError> {
+        let is_pending = self.shared.unsynced.lock().contains(digest);
+        if is_pending {
+            sync_dir(&self.blobs_dir(digest.algorithm()))?;
+        }
         Ok(())
     }
 

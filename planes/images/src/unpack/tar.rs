@@ -168,7 +168,8 @@ impl<'s, 'l, R: Read> Tar<'s, 'l, R> {
 
     fn begin_content(&mut self, size: u64) {
         self.remaining = size;
-        self.padding = size.next_multiple_of(BLOCK as u64).saturating_sub(size);
+        // Not `next_multiple_of`, which overflows for the sizes that only a hostile header has.
+        self.padding = (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64;
     }
 
     fn header_data(&mut self, size: u64) -> Result<Vec<u8>, UnpackError> {
@@ -188,14 +189,15 @@ impl<'s, 'l, R: Read> Tar<'s, 'l, R> {
         Ok(data)
     }
 
-    /// Passes over what is left of the current entry.
+    /// Passes over what is left of the current entry. The last one's padding may be missing, as in tars of writers that
+    /// end right after the content; Go's reader, and so Docker's and containerd's, takes them.
     fn skip(&mut self) -> Result<(), UnpackError> {
         let mut buffer = [0; 8192];
-        self.remaining = self.remaining.saturating_add(self.padding);
-        self.padding = 0;
         while self.remaining > 0 {
             self.read(&mut buffer)?;
         }
+        let padding = usize::try_from(std::mem::take(&mut self.padding)).unwrap_or(BLOCK);
+        self.stream.read_full(buffer.get_mut(..padding).unwrap_or_default())?;
         Ok(())
     }
 }
@@ -264,6 +266,13 @@ fn parse_pax(mut data: &[u8], extended: &mut Extended) -> Result<(), UnpackError
         let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(malformed)?;
         let (key, value) = (&record[..equals], &record[equals + 1..]);
         match key {
+            // An empty value takes back what an earlier header said. Ref: POSIX `pax`, "pax Extended Header".
+            b"path" if value.is_empty() => extended.path = None,
+            b"linkpath" if value.is_empty() => extended.link = None,
+            b"size" if value.is_empty() => extended.size = None,
+            b"uid" if value.is_empty() => extended.uid = None,
+            b"gid" if value.is_empty() => extended.gid = None,
+            b"mtime" if value.is_empty() => extended.mtime = None,
             b"path" => extended.path = Some(value.to_vec()),
             b"linkpath" => extended.link = Some(value.to_vec()),
             b"size" => extended.size = Some(text(value)?.parse().map_err(|_| malformed())?),
