@@ -82,6 +82,7 @@ pub fn authorize(state: &State, call: &Call, accesses: &[Access], family: Protoc
         denied.to_api_error(family)
     };
     let first = |access: &Access| access.resources.first().cloned().unwrap_or_else(|| "*".to_owned());
+    let anything = "*".to_owned();
     let mut policies = Policies::default();
     let compiled = identity_policies(state, &call.principal).and_then(|sources| {
         let session = call.principal.session_policies.iter().map(|text| cached_policy(text));
@@ -105,7 +106,12 @@ pub fn authorize(state: &State, call: &Call, accesses: &[Access], family: Protoc
             return Err(denied(access, &first(access), Decision::ExplicitDeny(Layer::Resource)));
         };
         (policies.resource, policies.holder) = (resource, holder);
-        for resource in &access.resources {
+        // Whoever names nothing needs the permission for everything.
+        let resources = match access.resources.as_slice() {
+            [] => std::slice::from_ref(&anything),
+            named => named,
+        };
+        for resource in resources {
             let resource_account = owner_of(resource, caller.account);
             let context = CallContext {
                 caller: &caller,

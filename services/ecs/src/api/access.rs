@@ -1,11 +1,15 @@
 //! What a caller must be allowed to do. Ref: Service Authorization Reference, "Actions, resources, and condition keys
 //! for Amazon Elastic Container Service".
 
+use super::request_conditions::{
+    instance_arn, of_definition, of_deployments, of_providers, of_service, of_setting, of_tasks, provider_arns,
+};
 use super::tag_conditions::{of_creation, of_request, of_resources};
 use crate::input::Input;
-use crate::model::{Family, TaskDefinition};
+use crate::model::{Family, Service, TaskDefinition};
 use crate::names::{
-    DEFAULT_CLUSTER, arn, cluster_arn, family_and_revision, service_arn, short_name, task_arn, task_definition_key,
+    DEFAULT_CLUSTER, arn, cluster_arn, family_and_revision, service_arn, service_key, short_name, task_arn,
+    task_definition_key,
 };
 use honmaru_machine::{Access, Call, Handler, Operation, State};
 use serde_json::Value;
@@ -25,20 +29,18 @@ fn access_of(name: &str) -> AccessFn {
     match name {
         "CreateCluster" => |state, call, input| {
             let arn = cluster_arn(&call.scope, text(input, "clusterName").unwrap_or(DEFAULT_CLUSTER));
-            of_creation(
-                state,
-                call,
-                input,
-                Access::new("ecs:CreateCluster", vec![arn.clone()]),
-                &arn,
-            )
+            let access = of_providers(Access::new("ecs:CreateCluster", vec![arn.clone()]), call, input);
+            of_creation(state, call, input, access, &arn)
         },
         "DeleteCluster" => |state, call, input| on_cluster("ecs:DeleteCluster", state, call, input),
         "UpdateCluster" => |state, call, input| on_cluster("ecs:UpdateCluster", state, call, input),
         "UpdateClusterSettings" => |state, call, input| on_cluster("ecs:UpdateClusterSettings", state, call, input),
-        "PutClusterCapacityProviders" => {
-            |state, call, input| on_cluster("ecs:PutClusterCapacityProviders", state, call, input)
-        }
+        "PutClusterCapacityProviders" => |state, call, input| {
+            let all = on_cluster("ecs:PutClusterCapacityProviders", state, call, input);
+            all.into_iter()
+                .map(|access| of_providers(access, call, input))
+                .collect()
+        },
         "DescribeClusters" => |state, call, input| {
             let named = texts(input, "clusters");
             let named = if named.is_empty() {
@@ -50,7 +52,9 @@ fn access_of(name: &str) -> AccessFn {
             of_resources(state, call, vec![Access::new("ecs:DescribeClusters", arns)])
         },
         "ListClusters" => |_, _, _| vec![Access::any("ecs:ListClusters")],
-        "DescribeCapacityProviders" => |_, _, _| vec![Access::any("ecs:DescribeCapacityProviders")],
+        "DescribeCapacityProviders" => {
+            |_, call, input| vec![Access::new("ecs:DescribeCapacityProviders", provider_arns(call, input))]
+        }
         "RegisterTaskDefinition" => register,
         "DeregisterTaskDefinition" => |_, _, _| vec![Access::any("ecs:DeregisterTaskDefinition")],
         "DescribeTaskDefinition" => |_, _, _| vec![Access::any("ecs:DescribeTaskDefinition")],
@@ -66,33 +70,60 @@ fn access_of(name: &str) -> AccessFn {
         "RunTask" => |state, call, input| run("ecs:RunTask", state, call, input),
         "StartTask" => |state, call, input| run("ecs:StartTask", state, call, input),
         "StopTask" => |state, call, input| on_task("ecs:StopTask", state, call, input),
+        // Ref: ECS developer guide, "Using IAM policies to limit access to ECS Exec": the task and its cluster.
         "ExecuteCommand" => |state, call, input| {
             let mut all = on_task("ecs:ExecuteCommand", state, call, input);
-            if let (Some(access), Some(container)) = (all.first_mut(), text(input, "container")) {
-                access
-                    .context
-                    .push(("ecs:container-name".to_owned(), vec![container.to_owned()]));
+            let tasks: Vec<String> = all.iter().flat_map(|access| access.resources.clone()).collect();
+            let cluster = cluster_arn(&call.scope, cluster_name(input));
+            let of_cluster =
+                Access::new("ecs:ExecuteCommand", vec![cluster.clone()]).with("ecs:cluster", vec![cluster]);
+            all.extend(of_resources(state, call, vec![of_cluster]));
+            for access in &mut all {
+                access.context.push(("ecs:task".to_owned(), tasks.clone()));
+                if let Some(container) = text(input, "container") {
+                    let container = vec![container.to_owned()];
+                    access.context.push(("ecs:container-name".to_owned(), container));
+                }
             }
             all
         },
         "DescribeTasks" => |state, call, input| on_tasks("ecs:DescribeTasks", state, call, input),
         "GetTaskProtection" => |state, call, input| on_tasks("ecs:GetTaskProtection", state, call, input),
         "UpdateTaskProtection" => |state, call, input| on_tasks("ecs:UpdateTaskProtection", state, call, input),
-        "ListTasks" => |_, call, input| in_cluster("ecs:ListTasks", call, input),
+        // Ref: the reference names container instances; without one, AWS asks for `*`.
+        "ListTasks" => |_, call, input| match text(input, "containerInstance") {
+            Some(instance) => on_instances("ecs:ListTasks", call, input, &[instance.to_owned()]),
+            None => in_cluster("ecs:ListTasks", call, input),
+        },
         "ListServices" => |_, call, input| in_cluster("ecs:ListServices", call, input),
         "ListContainerInstances" => |state, call, input| on_cluster("ecs:ListContainerInstances", state, call, input),
-        "DescribeContainerInstances" => |_, call, input| in_cluster("ecs:DescribeContainerInstances", call, input),
+        "DescribeContainerInstances" => |_, call, input| {
+            let instances = texts(input, "containerInstances");
+            on_instances("ecs:DescribeContainerInstances", call, input, &instances)
+        },
         "CreateService" => |state, call, input| {
             let mut all = on_service("ecs:CreateService", "serviceName", state, call, input);
             match all.pop() {
                 Some(access) => {
                     let arn = access.resources.first().cloned().unwrap_or_default();
+                    let definition = text(input, "taskDefinition").and_then(|name| find_definition(state, call, name));
+                    let access = of_service(access, call, input, None, definition);
                     of_creation(state, call, input, access, &arn)
                 }
                 None => all,
             }
         },
-        "UpdateService" => |state, call, input| on_service("ecs:UpdateService", "service", state, call, input),
+        "UpdateService" => |state, call, input| {
+            let name = short_name(text(input, "service").unwrap_or("*"));
+            let service = state.get::<Service>(&call.scope, &service_key(cluster_name(input), name));
+            let definition =
+                text(input, "taskDefinition").or_else(|| Some(service?.primary()?.task_definition.as_str()));
+            let definition = definition.and_then(|name| find_definition(state, call, name));
+            let all = on_service("ecs:UpdateService", "service", state, call, input);
+            all.into_iter()
+                .map(|access| of_service(access, call, input, service, definition))
+                .collect()
+        },
         "DeleteService" => |state, call, input| on_service("ecs:DeleteService", "service", state, call, input),
         "ListServiceDeployments" => {
             |state, call, input| on_service("ecs:ListServiceDeployments", "service", state, call, input)
@@ -105,28 +136,26 @@ fn access_of(name: &str) -> AccessFn {
                 .collect();
             of_resources(state, call, vec![Access::new("ecs:DescribeServices", arns)])
         },
-        "DescribeServiceDeployments" => |_, _, input| {
-            vec![Access::new(
-                "ecs:DescribeServiceDeployments",
-                texts(input, "serviceDeploymentArns"),
-            )]
+        "DescribeServiceDeployments" => |_, call, input| {
+            let named = texts(input, "serviceDeploymentArns");
+            of_deployments("ecs:DescribeServiceDeployments", call, &named)
         },
-        "DescribeServiceRevisions" => |_, _, input| {
-            vec![Access::new(
-                "ecs:DescribeServiceRevisions",
-                texts(input, "serviceRevisionArns"),
-            )]
+        "DescribeServiceRevisions" => |_, call, input| {
+            let named = texts(input, "serviceRevisionArns");
+            of_deployments("ecs:DescribeServiceRevisions", call, &named)
         },
-        "StopServiceDeployment" => |_, _, input| {
-            let arn = text(input, "serviceDeploymentArn").unwrap_or("*").to_owned();
-            vec![Access::new("ecs:StopServiceDeployment", vec![arn])]
+        "StopServiceDeployment" => |_, call, input| {
+            let named = text(input, "serviceDeploymentArn").unwrap_or("*").to_owned();
+            of_deployments("ecs:StopServiceDeployment", call, &[named])
         },
         "TagResource" => |state, call, input| on_resource("ecs:TagResource", state, call, input),
         "UntagResource" => |state, call, input| on_resource("ecs:UntagResource", state, call, input),
         "ListTagsForResource" => |state, call, input| on_resource("ecs:ListTagsForResource", state, call, input),
-        "PutAccountSetting" => |_, _, _| vec![Access::any("ecs:PutAccountSetting")],
-        "PutAccountSettingDefault" => |_, _, _| vec![Access::any("ecs:PutAccountSettingDefault")],
-        "DeleteAccountSetting" => |_, _, _| vec![Access::any("ecs:DeleteAccountSetting")],
+        "PutAccountSetting" => |_, _, input| vec![of_setting(Access::any("ecs:PutAccountSetting"), input)],
+        "PutAccountSettingDefault" => {
+            |_, _, input| vec![of_setting(Access::any("ecs:PutAccountSettingDefault"), input)]
+        }
+        "DeleteAccountSetting" => |_, _, input| vec![of_setting(Access::any("ecs:DeleteAccountSetting"), input)],
         "ListAccountSettings" => |_, _, _| vec![Access::any("ecs:ListAccountSettings")],
         other => unreachable!("operation `{other}` has no access rule"),
     }
@@ -159,6 +188,12 @@ fn on_cluster(action: &str, state: &State, call: &Call, input: &Value) -> Vec<Ac
 fn in_cluster(action: &str, call: &Call, input: &Value) -> Vec<Access> {
     let cluster = cluster_arn(&call.scope, cluster_name(input));
     vec![Access::any(action).with("ecs:cluster", vec![cluster])]
+}
+
+fn on_instances(action: &str, call: &Call, input: &Value, instances: &[String]) -> Vec<Access> {
+    let cluster = cluster_name(input);
+    let arns = instances.iter().map(|id| instance_arn(call, cluster, id)).collect();
+    vec![Access::new(action, arns).with("ecs:cluster", vec![cluster_arn(&call.scope, cluster)])]
 }
 
 fn on_task(action: &str, state: &State, call: &Call, input: &Value) -> Vec<Access> {
@@ -230,7 +265,8 @@ fn register(state: &State, call: &Call, input: &Value) -> Vec<Access> {
         &call.scope,
         &format!("task-definition/{}:*", text(input, "family").unwrap_or("*")),
     );
-    let mut all = of_creation(state, call, input, Access::any("ecs:RegisterTaskDefinition"), &made);
+    let access = of_definition(Access::new("ecs:RegisterTaskDefinition", vec![made.clone()]), input);
+    let mut all = of_creation(state, call, input, access, &made);
     all.extend(pass_roles(roles.map(|role| role_arn(call, role))));
     all
 }
@@ -239,12 +275,13 @@ fn run(action: &str, state: &State, call: &Call, input: &Value) -> Vec<Access> {
     let cluster = cluster_arn(&call.scope, cluster_name(input));
     let name = text(input, "taskDefinition").unwrap_or("*");
     let definition = definition_arn(state, call, name);
+    let own = find_definition(state, call, name);
     let access = Access::new(action, vec![definition]).with("ecs:cluster", vec![cluster]);
+    let access = of_tasks(access, call, input, own);
     let made = task_arn(&call.scope, cluster_name(input), "*");
     // The task definition's tags: the task has none yet.
     let mut all = of_resources(state, call, of_creation(state, call, input, access, &made));
     let overrides = Input::new(input.get("overrides").cloned().unwrap_or(Value::Null));
-    let own = find_definition(state, call, name);
     let roles = [
         overrides
             .owned("taskRoleArn")

@@ -11,6 +11,7 @@ mod launch_rules;
 mod protection;
 mod register;
 mod register_rules;
+mod request_conditions;
 mod run_task;
 mod service;
 mod service_update;

@@ -8,7 +8,9 @@ use honmaru_contract::node::{
     ContainerObserved, ContainerPhase, Health, Listener, NodeObserved, StopReason, TaskGoal, TaskObserved, TaskPhase,
 };
 use honmaru_ecs::{Interface, LastStatus, TargetState, Task};
-use honmaru_machine::{Call, Handler, Operation, Principal, PrincipalKind, Reconciler, Record, Resource, State, Tx};
+use honmaru_machine::{
+    Access, Call, Handler, Operation, Principal, PrincipalKind, Reconciler, Record, Resource, State, Tx,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -73,8 +75,8 @@ impl Lab {
         Scope::new("000000000000", "us-east-1").expect("both are valid")
     }
 
-    pub fn call(&mut self, name: &str, input: Value) -> Result<Value, ApiError> {
-        let call = Call {
+    fn call_now(&self) -> Call {
+        Call {
             scope: Self::scope(),
             principal: Principal {
                 account: Self::scope().account,
@@ -92,7 +94,16 @@ impl Lab {
             user_agent: String::new(),
             host: "localhost:4566".to_owned(),
             secure: false,
-        };
+        }
+    }
+
+    /// What a call asks permission for.
+    pub fn asked(&self, name: &str, input: Value) -> Vec<Access> {
+        (self.operations[name].access)(&self.state, &self.call_now(), &input)
+    }
+
+    pub fn call(&mut self, name: &str, input: Value) -> Result<Value, ApiError> {
+        let call = self.call_now();
         let operation = self
             .operations
             .get(name)

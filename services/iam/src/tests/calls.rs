@@ -187,3 +187,17 @@ fn an_administrators_calls_are_allowed_time_after_time() {
         authorize(&cloud.state, &call, &access, ProtocolFamily::Json).unwrap();
     }
 }
+
+#[test]
+fn whoever_names_no_resource_needs_permission_all_the_same() {
+    let mut cloud = Cloud::new();
+    cloud.ok("CreateUser", json!({"UserName": "ada"}));
+    let call = call(cloud.user("ada"));
+    let nothing = [Access::new("ecs:DescribeTasks", Vec::new())];
+    let refused = authorize(&cloud.state, &call, &nothing, ProtocolFamily::Json).unwrap_err();
+    assert!(
+        refused.message.contains("ecs:DescribeTasks on resource: *"),
+        "{}",
+        refused.message
+    );
+}
