@@ -6,6 +6,7 @@
 
 mod activity;
 mod guarded;
+mod seats;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use seats::{Seat, Seats};
 use socket2::{SockFilter, SockRef};
 use std::convert::Infallible;
 use std::future::Future;
@@ -38,6 +40,8 @@ use tokio_rustls::TlsAcceptor;
 pub struct Limits {
     /// Connections at once; a further one waits in the kernel's queue, and idle ones are closed sooner.
     pub connections_max: usize,
+    /// Those of them that one address may have; a further one is closed at once.
+    pub connections_per_address_max: usize,
     /// The request's head at most.
     pub head_bytes_max: usize,
     /// Requests at once on one connection of HTTP/2.
@@ -46,7 +50,7 @@ pub struct Limits {
     pub head: Duration,
     /// How long a connection may be idle, or an answer stand still because nobody takes it.
     pub idle: Duration,
-    /// The same for idle connections while all places are taken.
+    /// The same for idle connections while all places are taken, or all of their address.
     pub idle_when_full: Duration,
     /// How long a connection has for its last words when it is closed for being idle.
     pub farewell: Duration,
@@ -65,6 +69,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 4_096,
+            connections_per_address_max: 2_048,
             head_bytes_max: 64 * 1024,
             streams_max: 256,
             head: Duration::from_secs(20),
@@ -111,6 +116,7 @@ enum Phase {
 struct Shared<H> {
     limits: Limits,
     places: Arc<Semaphore>,
+    seats: Arc<Seats>,
     phase: watch::Sender<Phase>,
     handler: H,
 }
@@ -132,17 +138,22 @@ where
     let places = Arc::new(Semaphore::new(limits.connections_max));
     let shared = Arc::new(Shared {
         places: places.clone(),
+        seats: Arc::new(Seats::new(limits.connections_per_address_max)),
         phase: watch::Sender::new(Phase::Serving),
         limits,
         handler,
     });
     // Every connection holds a sender: when all are gone, so are the connections.
     let (alive, mut gone) = mpsc::channel::<Infallible>(1);
-    let open = |stream, peer, place: Option<OwnedSemaphorePermit>| {
+    let open = |stream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>| {
+        let Some(seat) = shared.seats.take(peer.ip()) else {
+            tracing::debug!(address = %peer, "a client has all the connections that one address may have");
+            return;
+        };
         let (shared, acceptor, alive) = (shared.clone(), acceptor.clone(), alive.clone());
         tokio::spawn(async move {
-            shared.open(acceptor.as_ref(), stream, peer).await;
-            drop((place, alive));
+            shared.open(acceptor.as_ref(), stream, peer, &seat).await;
+            drop((seat, place, alive));
         });
     };
     let mut ending = pin!(ending);
@@ -223,19 +234,25 @@ where
     H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
     F: Future<Output = Response<AnswerBody>> + Send + 'static,
 {
-    async fn open(self: &Arc<Self>, acceptor: Option<&TlsAcceptor>, stream: TcpStream, address: SocketAddr) {
+    async fn open(
+        self: &Arc<Self>,
+        acceptor: Option<&TlsAcceptor>,
+        stream: TcpStream,
+        address: SocketAddr,
+        seat: &Seat,
+    ) {
         let _ = stream.set_nodelay(true);
         let peer = |secure| Peer { address, secure };
         let opened = tokio::time::timeout(self.limits.head, tls::open(acceptor, stream)).await;
         match opened.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long"))) {
-            Ok(Opened::Plain(stream)) => self.connection(stream, peer(false)).await,
-            Ok(Opened::Secure(stream)) => self.connection(stream, peer(true)).await,
+            Ok(Opened::Plain(stream)) => self.connection(stream, peer(false), seat).await,
+            Ok(Opened::Secure(stream)) => self.connection(stream, peer(true), seat).await,
             // A client that goes away, or that trusts us not, is no news.
             Err(error) => tracing::debug!(%error, %address, "no TLS with a client"),
         }
     }
 
-    async fn connection<S>(self: &Arc<Self>, stream: S, peer: Peer)
+    async fn connection<S>(self: &Arc<Self>, stream: S, peer: Peer, seat: &Seat)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -278,7 +295,7 @@ where
         let farewell = tokio::select! {
             // A client that goes away is no news.
             _ = connection.as_mut() => return,
-            () = self.stalled(&activity) => limits.farewell,
+            () = self.stalled(&activity, seat) => limits.farewell,
             () = ends => limits.drain,
         };
         connection.as_mut().graceful_shutdown();
@@ -287,11 +304,11 @@ where
     }
 
     /// Waits until a connection has moved nothing for too long.
-    async fn stalled(&self, activity: &Activity) {
+    async fn stalled(&self, activity: &Activity, seat: &Seat) {
         let limits = &self.limits;
         loop {
             tokio::time::sleep(limits.look).await;
-            let is_full = self.places.available_permits() == 0;
+            let is_full = self.places.available_permits() == 0 || seat.is_last();
             let limit = match (activity.is_idle(), activity.has_asked()) {
                 (true, _) if is_full => limits.idle_when_full,
                 (_, false) => limits.head,
@@ -305,11 +322,14 @@ where
 
     async fn answer(&self, request: Request<Incoming>, peer: Peer, activity: &Arc<Activity>) -> Response<AnswerBody> {
         let is_http1 = request.version() < Version::HTTP_2;
+        // hyper takes a Content-Length beside the chunks out of the head, and nobody learns of it: what another may have
+        // read as the next request is none. Ref: RFC 9112, 6.1: "the server MUST close the connection".
+        let is_chunked = is_http1 && request.headers().contains_key(header::TRANSFER_ENCODING);
         let work = activity.begin(!is_http1);
         let answer = (self.handler)(request, peer).await;
         let mut answer = answer.map(|body| Watched::new(body, activity.clone()).boxed());
         drop(work);
-        let is_last = *self.phase.borrow() != Phase::Serving;
+        let is_last = is_chunked || *self.phase.borrow() != Phase::Serving;
         if is_last && is_http1 && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             answer
                 .headers_mut()

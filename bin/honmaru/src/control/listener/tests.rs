@@ -31,6 +31,7 @@ const BIG_BYTES: usize = 64 * 1024 * 1024;
 fn limits() -> Limits {
     Limits {
         connections_max: 64,
+        connections_per_address_max: 64,
         head: SHORT,
         idle: SHORT,
         idle_when_full: SHORT / 2,
@@ -408,6 +409,82 @@ async fn when_all_places_are_busy_a_further_client_waits_and_is_answered_later()
     }
     assert!(endpoint.load.most.load(Ordering::SeqCst) <= 4);
     assert!(began.elapsed() >= Duration::from_millis(800), "they did not wait");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_cannot_take_all_places() {
+    let limits = Limits {
+        connections_per_address_max: 3,
+        idle: SOON * 10,
+        head: SOON * 10,
+        idle_when_full: SOON * 10,
+        ..limits()
+    };
+    let endpoint = Endpoint::start(limits).await;
+    let from = async |host: u8| {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, host], 0).into()).expect("it is loopback");
+        Client::new(socket.connect(endpoint.address).await.expect("it listens"))
+    };
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let mut client = from(2).await;
+        assert_eq!(client.ask("/").await.expect("an answer").status, 200);
+        kept.push(client);
+    }
+    assert!(from(2).await.ask("/").await.is_err(), "a fourth is answered");
+    assert_eq!(from(3).await.ask("/").await.expect("another's answer").status, 200);
+    kept.pop();
+    let freed = async {
+        while from(2).await.ask("/").await.is_err() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(SOON, freed)
+        .await
+        .expect("a place that is left is not given again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_connections_make_room_for_others_of_their_address() {
+    let limits = Limits {
+        connections_per_address_max: 3,
+        idle: SOON * 10,
+        head: SOON * 10,
+        ..limits()
+    };
+    let endpoint = Endpoint::start(limits).await;
+    let mut idle = Vec::new();
+    for _ in 0..3 {
+        let mut client = Client::new(endpoint.connect().await);
+        assert_eq!(client.ask("/").await.expect("an answer").status, 200);
+        idle.push(client);
+    }
+    let asked = async {
+        while Client::new(endpoint.connect().await).ask("/").await.is_err() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, asked).await.expect("nobody made room");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_follows_a_request_in_chunks_is_no_request() {
+    let endpoint = Endpoint::start(limits()).await;
+    // Whoever goes by the length sees one request here, whoever goes by the chunks two.
+    for length in ["Content-Length: 40\r\n", ""] {
+        let head = format!("POST /body HTTP/1.1\r\nHost: a\r\n{length}Transfer-Encoding: chunked\r\n\r\n");
+        let both = format!("{head}2\r\nab\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut stream = endpoint.connect().await;
+        stream.write_all(both.as_bytes()).await.expect("it is open");
+        let said = String::from_utf8_lossy(&until_closed(&mut stream).await).to_lowercase();
+        assert!(
+            said.contains("connection: close") && said.ends_with("\r\n\r\n2"),
+            "{said}"
+        );
+        assert_eq!(said.matches("http/1.1 200").count(), 1, "{said}");
+    }
+    assert_eq!(endpoint.load.begun.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
