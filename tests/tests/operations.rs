@@ -8,7 +8,7 @@ mod tokens;
 
 use honmaru_base::ApiError;
 use honmaru_contract::edge::{Samples, SamplesWanted};
-use honmaru_logs::{Events, Page, Plan, Query, StreamRef, StreamStat};
+use honmaru_logs::{Events, Page, Plan, Query, StreamRef, StreamStat, Tail};
 use honmaru_machine::{BoxFuture, Call, Operation, State};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -36,6 +36,10 @@ impl Events for Nowhere {
 
     fn stat(&self, _: StreamRef) -> BoxFuture<Result<StreamStat, ApiError>> {
         unasked()
+    }
+
+    fn follow(&self, _: Arc<Tail>) -> Result<String, ApiError> {
+        Err(ApiError::new("InternalError", "nobody asks"))
     }
 }
 
@@ -95,6 +99,10 @@ impl honmaru_ecr::Layers for Nowhere {
         _: Vec<u8>,
     ) -> BoxFuture<Result<honmaru_ecr::Appended, ApiError>> {
         unasked()
+    }
+
+    fn pull(&self, _: Call, _: String, _: String) -> BoxFuture<Result<(), honmaru_ecr::NotPulled>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn complete_upload(&self, _: String, _: String, _: String) -> BoxFuture<Result<honmaru_ecr::Completed, ApiError>> {

@@ -156,6 +156,18 @@ pub fn ok(target: &Target, output: &Value, request_id: &str) -> Reply {
     reply.finish(Some(service), protocol, request_id)
 }
 
+/// Further events of an answer that is a stream and has begun: a list as the output's stream is. Nothing when the
+/// operation answers with no stream.
+pub fn further_events(target: &Target, events: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    let service = target.service;
+    let shape = target.operation.output.map(|id| service.shape(id));
+    if let Some(stream) = event_stream::stream_of(service, shape) {
+        event_stream::events(service, target.protocol, stream, events, &mut out);
+    }
+    out
+}
+
 /// Writes the members that travel in headers and in the status.
 pub(crate) fn bind(service: &Service, structure: &Structure, object: &Map<String, Value>, reply: &mut Reply) {
     for (name, value) in object.iter().filter(|(_, value)| !value.is_null()) {

@@ -1,8 +1,10 @@
 //! What this service asks of whoever keeps the events.
 
 use crate::model::StreamRef;
+use crate::tail::Tail;
 use honmaru_base::ApiError;
 use honmaru_machine::{BoxFuture, State};
+use std::sync::Arc;
 
 /// An event as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,4 +87,7 @@ pub trait Events: Send + Sync {
     fn read(&self, stream: StreamRef, query: Query) -> BoxFuture<Result<Page, ApiError>>;
     /// What a stream holds.
     fn stat(&self, stream: StreamRef) -> BoxFuture<Result<StreamStat, ApiError>>;
+    /// Gives the session every event that is stored from here on, until nobody takes its updates any more; returns its
+    /// id. `LimitExceededException` when its account and region have too many.
+    fn follow(&self, tail: Arc<Tail>) -> Result<String, ApiError>;
 }

@@ -13,13 +13,15 @@ mod machine;
 mod model;
 mod names;
 mod tagged;
+mod tail;
 pub mod types;
 
 pub use api::{operations, tagging};
 pub use events::{Events, Page, Plan, Query, StoredEvent, StreamStat};
 pub use machine::{cutoff_ms, ensure_group, ensure_group_kept_for, ensure_stream, find_stream, group_exists, streams};
-pub use model::{LogGroup, LogStream, StreamRef};
+pub use model::{LogGroup, LogStream, QueryDefinition, ResourcePolicy, StreamRef};
 pub use tagged::tagged;
+pub use tail::{SESSION_LIFE_S, SESSIONS_MAX, Tail, UPDATE_EVERY_MS};
 
 use honmaru_machine::State;
 
@@ -30,4 +32,6 @@ pub const SERVICE: &str = "logs";
 pub fn register(state: &mut State) {
     state.register::<LogGroup>();
     state.register::<LogStream>();
+    state.register::<ResourcePolicy>();
+    state.register::<QueryDefinition>();
 }

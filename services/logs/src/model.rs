@@ -46,6 +46,50 @@ impl Resource for LogStream {
     const KIND: &'static str = "logs.stream";
 }
 
+/// A resource policy: its key is its name, or for one that is attached to a group NUL and the group's name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResourcePolicy {
+    /// Its name; nothing for one that is attached without.
+    pub name: Option<String>,
+    /// The group that it is attached to; nothing: the account.
+    pub group: Option<String>,
+    /// The document as it was given.
+    pub document: String,
+    /// When it was last put.
+    pub updated_at: Time,
+    /// The id of this state of it.
+    pub revision: String,
+}
+
+impl Resource for ResourcePolicy {
+    const KIND: &'static str = "logs.resource-policy";
+}
+
+/// A saved query; its key is its id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QueryDefinition {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The query.
+    pub query: String,
+    /// In which language.
+    pub language: String,
+    /// The groups that it is meant for.
+    pub groups: Vec<String>,
+    /// Its parameters: name, default value, description.
+    pub parameters: Vec<(String, Option<String>, Option<String>)>,
+    /// When it was last put.
+    pub updated_at: Time,
+    /// The client token that made it.
+    pub client_token: Option<String>,
+}
+
+impl Resource for QueryDefinition {
+    const KIND: &'static str = "logs.query-definition";
+}
+
 /// Where a stream's events lie.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamRef {
@@ -57,6 +101,11 @@ pub struct StreamRef {
     pub stream_id: String,
     /// The stream's name.
     pub name: String,
+}
+
+/// The key of the policy that is attached to a group.
+pub(crate) fn attached_key(group: &str) -> String {
+    format!("\0{group}")
 }
 
 pub(crate) fn stream_key(group: &str, stream: &str) -> String {

@@ -11,19 +11,19 @@ use honmaru_wire::tree::tree;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateLogGroupRequest {
-    pub log_group_name: String,
-    pub kms_key_id: Option<String>,
-    pub tags: Option<std::collections::BTreeMap<String, String>>,
-    pub log_group_class: Option<String>,
     pub deletion_protection_enabled: Option<bool>,
+    pub kms_key_id: Option<String>,
+    pub log_group_class: Option<String>,
+    pub log_group_name: String,
+    pub tags: Option<std::collections::BTreeMap<String, String>>,
 }
 
 tree!(CreateLogGroupRequest {
-    log_group_name: "logGroupName",
-    kms_key_id: "kmsKeyId",
-    tags: "tags",
-    log_group_class: "logGroupClass",
     deletion_protection_enabled: "deletionProtectionEnabled",
+    kms_key_id: "kmsKeyId",
+    log_group_class: "logGroupClass",
+    log_group_name: "logGroupName",
+    tags: "tags",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,6 +35,17 @@ pub struct CreateLogStreamRequest {
 tree!(CreateLogStreamRequest {
     log_group_name: "logGroupName",
     log_stream_name: "logStreamName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DataSourceFilter {
+    pub name: String,
+    pub r#type: Option<String>,
+}
+
+tree!(DataSourceFilter {
+    name: "name",
+    r#type: "type",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -58,6 +69,35 @@ tree!(DeleteLogStreamRequest {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteQueryDefinitionRequest {
+    pub query_definition_id: String,
+}
+
+tree!(DeleteQueryDefinitionRequest {
+    query_definition_id: "queryDefinitionId",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteQueryDefinitionResponse {
+    pub success: Option<bool>,
+}
+
+tree!(DeleteQueryDefinitionResponse { success: "success" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteResourcePolicyRequest {
+    pub expected_revision_id: Option<String>,
+    pub policy_name: Option<String>,
+    pub resource_arn: Option<String>,
+}
+
+tree!(DeleteResourcePolicyRequest {
+    expected_revision_id: "expectedRevisionId",
+    policy_name: "policyName",
+    resource_arn: "resourceArn",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteRetentionPolicyRequest {
     pub log_group_name: String,
 }
@@ -69,24 +109,24 @@ tree!(DeleteRetentionPolicyRequest {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeLogGroupsRequest {
     pub account_identifiers: Option<Vec<String>>,
-    pub log_group_name_prefix: Option<String>,
-    pub log_group_name_pattern: Option<String>,
-    pub next_token: Option<String>,
-    pub limit: Option<i32>,
     pub include_linked_accounts: Option<bool>,
+    pub limit: Option<i32>,
     pub log_group_class: Option<String>,
     pub log_group_identifiers: Option<Vec<String>>,
+    pub log_group_name_pattern: Option<String>,
+    pub log_group_name_prefix: Option<String>,
+    pub next_token: Option<String>,
 }
 
 tree!(DescribeLogGroupsRequest {
     account_identifiers: "accountIdentifiers",
-    log_group_name_prefix: "logGroupNamePrefix",
-    log_group_name_pattern: "logGroupNamePattern",
-    next_token: "nextToken",
-    limit: "limit",
     include_linked_accounts: "includeLinkedAccounts",
+    limit: "limit",
     log_group_class: "logGroupClass",
     log_group_identifiers: "logGroupIdentifiers",
+    log_group_name_pattern: "logGroupNamePattern",
+    log_group_name_prefix: "logGroupNamePrefix",
+    next_token: "nextToken",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -102,23 +142,23 @@ tree!(DescribeLogGroupsResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeLogStreamsRequest {
-    pub log_group_name: Option<String>,
-    pub log_group_identifier: Option<String>,
-    pub log_stream_name_prefix: Option<String>,
-    pub order_by: Option<String>,
     pub descending: Option<bool>,
-    pub next_token: Option<String>,
     pub limit: Option<i32>,
+    pub log_group_identifier: Option<String>,
+    pub log_group_name: Option<String>,
+    pub log_stream_name_prefix: Option<String>,
+    pub next_token: Option<String>,
+    pub order_by: Option<String>,
 }
 
 tree!(DescribeLogStreamsRequest {
-    log_group_name: "logGroupName",
-    log_group_identifier: "logGroupIdentifier",
-    log_stream_name_prefix: "logStreamNamePrefix",
-    order_by: "orderBy",
     descending: "descending",
-    next_token: "nextToken",
     limit: "limit",
+    log_group_identifier: "logGroupIdentifier",
+    log_group_name: "logGroupName",
+    log_stream_name_prefix: "logStreamNamePrefix",
+    next_token: "nextToken",
+    order_by: "orderBy",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -133,124 +173,212 @@ tree!(DescribeLogStreamsResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct DescribeQueryDefinitionsRequest {
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+    pub query_definition_name_prefix: Option<String>,
+    pub query_language: Option<String>,
+}
+
+tree!(DescribeQueryDefinitionsRequest {
+    max_results: "maxResults",
+    next_token: "nextToken",
+    query_definition_name_prefix: "queryDefinitionNamePrefix",
+    query_language: "queryLanguage",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DescribeQueryDefinitionsResponse {
+    pub next_token: Option<String>,
+    pub query_definitions: Option<Vec<QueryDefinition>>,
+}
+
+tree!(DescribeQueryDefinitionsResponse {
+    next_token: "nextToken",
+    query_definitions: "queryDefinitions",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DescribeResourcePoliciesRequest {
+    pub limit: Option<i32>,
+    pub next_token: Option<String>,
+    pub policy_scope: Option<String>,
+    pub resource_arn: Option<String>,
+}
+
+tree!(DescribeResourcePoliciesRequest {
+    limit: "limit",
+    next_token: "nextToken",
+    policy_scope: "policyScope",
+    resource_arn: "resourceArn",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DescribeResourcePoliciesResponse {
+    pub next_token: Option<String>,
+    pub resource_policies: Option<Vec<ResourcePolicy>>,
+}
+
+tree!(DescribeResourcePoliciesResponse {
+    next_token: "nextToken",
+    resource_policies: "resourcePolicies",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Entity {
-    pub key_attributes: Option<std::collections::BTreeMap<String, String>>,
     pub attributes: Option<std::collections::BTreeMap<String, String>>,
+    pub key_attributes: Option<std::collections::BTreeMap<String, String>>,
 }
 
 tree!(Entity {
-    key_attributes: "keyAttributes",
     attributes: "attributes",
+    key_attributes: "keyAttributes",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FilterLogEventsRequest {
-    pub log_group_name: Option<String>,
-    pub log_group_identifier: Option<String>,
-    pub log_stream_names: Option<Vec<String>>,
-    pub log_stream_name_prefix: Option<String>,
-    pub start_time: Option<i64>,
     pub end_time: Option<i64>,
     pub filter_pattern: Option<String>,
-    pub next_token: Option<String>,
-    pub limit: Option<i32>,
-    pub start_from_head: Option<bool>,
     pub interleaved: Option<bool>,
+    pub limit: Option<i32>,
+    pub log_group_identifier: Option<String>,
+    pub log_group_name: Option<String>,
+    pub log_stream_name_prefix: Option<String>,
+    pub log_stream_names: Option<Vec<String>>,
+    pub next_token: Option<String>,
+    pub start_from_head: Option<bool>,
+    pub start_time: Option<i64>,
     pub unmask: Option<bool>,
 }
 
 tree!(FilterLogEventsRequest {
-    log_group_name: "logGroupName",
-    log_group_identifier: "logGroupIdentifier",
-    log_stream_names: "logStreamNames",
-    log_stream_name_prefix: "logStreamNamePrefix",
-    start_time: "startTime",
     end_time: "endTime",
     filter_pattern: "filterPattern",
-    next_token: "nextToken",
-    limit: "limit",
-    start_from_head: "startFromHead",
     interleaved: "interleaved",
+    limit: "limit",
+    log_group_identifier: "logGroupIdentifier",
+    log_group_name: "logGroupName",
+    log_stream_name_prefix: "logStreamNamePrefix",
+    log_stream_names: "logStreamNames",
+    next_token: "nextToken",
+    start_from_head: "startFromHead",
+    start_time: "startTime",
     unmask: "unmask",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FilterLogEventsResponse {
     pub events: Option<Vec<FilteredLogEvent>>,
-    pub searched_log_streams: Option<Vec<SearchedLogStream>>,
     pub next_token: Option<String>,
+    pub searched_log_streams: Option<Vec<SearchedLogStream>>,
 }
 
 tree!(FilterLogEventsResponse {
     events: "events",
-    searched_log_streams: "searchedLogStreams",
     next_token: "nextToken",
+    searched_log_streams: "searchedLogStreams",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FilteredLogEvent {
-    pub log_stream_name: Option<String>,
-    pub timestamp: Option<i64>,
-    pub message: Option<String>,
-    pub ingestion_time: Option<i64>,
     pub event_id: Option<String>,
+    pub ingestion_time: Option<i64>,
+    pub log_stream_name: Option<String>,
+    pub message: Option<String>,
+    pub timestamp: Option<i64>,
 }
 
 tree!(FilteredLogEvent {
-    log_stream_name: "logStreamName",
-    timestamp: "timestamp",
-    message: "message",
-    ingestion_time: "ingestionTime",
     event_id: "eventId",
+    ingestion_time: "ingestionTime",
+    log_stream_name: "logStreamName",
+    message: "message",
+    timestamp: "timestamp",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetLogEventsRequest {
-    pub log_group_name: Option<String>,
-    pub log_group_identifier: Option<String>,
-    pub log_stream_name: String,
-    pub start_time: Option<i64>,
     pub end_time: Option<i64>,
-    pub next_token: Option<String>,
     pub limit: Option<i32>,
+    pub log_group_identifier: Option<String>,
+    pub log_group_name: Option<String>,
+    pub log_stream_name: String,
+    pub next_token: Option<String>,
     pub start_from_head: Option<bool>,
+    pub start_time: Option<i64>,
     pub unmask: Option<bool>,
 }
 
 tree!(GetLogEventsRequest {
-    log_group_name: "logGroupName",
-    log_group_identifier: "logGroupIdentifier",
-    log_stream_name: "logStreamName",
-    start_time: "startTime",
     end_time: "endTime",
-    next_token: "nextToken",
     limit: "limit",
+    log_group_identifier: "logGroupIdentifier",
+    log_group_name: "logGroupName",
+    log_stream_name: "logStreamName",
+    next_token: "nextToken",
     start_from_head: "startFromHead",
+    start_time: "startTime",
     unmask: "unmask",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetLogEventsResponse {
     pub events: Option<Vec<OutputLogEvent>>,
-    pub next_forward_token: Option<String>,
     pub next_backward_token: Option<String>,
+    pub next_forward_token: Option<String>,
 }
 
 tree!(GetLogEventsResponse {
     events: "events",
-    next_forward_token: "nextForwardToken",
     next_backward_token: "nextBackwardToken",
+    next_forward_token: "nextForwardToken",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct InputLogEvent {
-    pub timestamp: i64,
     pub message: String,
+    pub timestamp: i64,
 }
 
 tree!(InputLogEvent {
-    timestamp: "timestamp",
     message: "message",
+    timestamp: "timestamp",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListLogGroupsRequest {
+    pub account_identifiers: Option<Vec<String>>,
+    pub data_sources: Option<Vec<DataSourceFilter>>,
+    pub field_index_names: Option<Vec<String>>,
+    pub include_linked_accounts: Option<bool>,
+    pub limit: Option<i32>,
+    pub log_group_class: Option<String>,
+    pub log_group_name_pattern: Option<String>,
+    pub log_group_tags: Option<Vec<TagFilter>>,
+    pub next_token: Option<String>,
+}
+
+tree!(ListLogGroupsRequest {
+    account_identifiers: "accountIdentifiers",
+    data_sources: "dataSources",
+    field_index_names: "fieldIndexNames",
+    include_linked_accounts: "includeLinkedAccounts",
+    limit: "limit",
+    log_group_class: "logGroupClass",
+    log_group_name_pattern: "logGroupNamePattern",
+    log_group_tags: "logGroupTags",
+    next_token: "nextToken",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListLogGroupsResponse {
+    pub log_groups: Option<Vec<LogGroupSummary>>,
+    pub next_token: Option<String>,
+}
+
+tree!(ListLogGroupsResponse {
+    log_groups: "logGroups",
+    next_token: "nextToken",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -286,104 +414,251 @@ pub struct ListTagsLogGroupResponse {
 tree!(ListTagsLogGroupResponse { tags: "tags" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct LiveTailSessionLogEvent {
+    pub ingestion_time: Option<i64>,
+    pub log_group_identifier: Option<String>,
+    pub log_stream_name: Option<String>,
+    pub message: Option<String>,
+    pub timestamp: Option<i64>,
+}
+
+tree!(LiveTailSessionLogEvent {
+    ingestion_time: "ingestionTime",
+    log_group_identifier: "logGroupIdentifier",
+    log_stream_name: "logStreamName",
+    message: "message",
+    timestamp: "timestamp",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LiveTailSessionMetadata {
+    pub sampled: Option<bool>,
+}
+
+tree!(LiveTailSessionMetadata { sampled: "sampled" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LiveTailSessionStart {
+    pub log_event_filter_pattern: Option<String>,
+    pub log_group_identifiers: Option<Vec<String>>,
+    pub log_stream_name_prefixes: Option<Vec<String>>,
+    pub log_stream_names: Option<Vec<String>>,
+    pub request_id: Option<String>,
+    pub session_id: Option<String>,
+}
+
+tree!(LiveTailSessionStart {
+    log_event_filter_pattern: "logEventFilterPattern",
+    log_group_identifiers: "logGroupIdentifiers",
+    log_stream_name_prefixes: "logStreamNamePrefixes",
+    log_stream_names: "logStreamNames",
+    request_id: "requestId",
+    session_id: "sessionId",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LiveTailSessionUpdate {
+    pub session_metadata: Option<LiveTailSessionMetadata>,
+    pub session_results: Option<Vec<LiveTailSessionLogEvent>>,
+}
+
+tree!(LiveTailSessionUpdate {
+    session_metadata: "sessionMetadata",
+    session_results: "sessionResults",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct LogGroup {
-    pub log_group_name: Option<String>,
-    pub creation_time: Option<i64>,
-    pub retention_in_days: Option<i32>,
-    pub metric_filter_count: Option<i32>,
     pub arn: Option<String>,
-    pub stored_bytes: Option<i64>,
-    pub kms_key_id: Option<String>,
-    pub data_protection_status: Option<String>,
-    pub inherited_properties: Option<Vec<String>>,
-    pub log_group_class: Option<String>,
-    pub log_group_arn: Option<String>,
-    pub deletion_protection_enabled: Option<bool>,
     pub bearer_token_authentication_enabled: Option<bool>,
+    pub creation_time: Option<i64>,
+    pub data_protection_status: Option<String>,
+    pub deletion_protection_enabled: Option<bool>,
+    pub inherited_properties: Option<Vec<String>>,
+    pub kms_key_id: Option<String>,
+    pub log_group_arn: Option<String>,
+    pub log_group_class: Option<String>,
+    pub log_group_name: Option<String>,
+    pub metric_filter_count: Option<i32>,
+    pub retention_in_days: Option<i32>,
     pub retention_policy_name: Option<String>,
+    pub stored_bytes: Option<i64>,
 }
 
 tree!(LogGroup {
-    log_group_name: "logGroupName",
-    creation_time: "creationTime",
-    retention_in_days: "retentionInDays",
-    metric_filter_count: "metricFilterCount",
     arn: "arn",
-    stored_bytes: "storedBytes",
-    kms_key_id: "kmsKeyId",
-    data_protection_status: "dataProtectionStatus",
-    inherited_properties: "inheritedProperties",
-    log_group_class: "logGroupClass",
-    log_group_arn: "logGroupArn",
-    deletion_protection_enabled: "deletionProtectionEnabled",
     bearer_token_authentication_enabled: "bearerTokenAuthenticationEnabled",
+    creation_time: "creationTime",
+    data_protection_status: "dataProtectionStatus",
+    deletion_protection_enabled: "deletionProtectionEnabled",
+    inherited_properties: "inheritedProperties",
+    kms_key_id: "kmsKeyId",
+    log_group_arn: "logGroupArn",
+    log_group_class: "logGroupClass",
+    log_group_name: "logGroupName",
+    metric_filter_count: "metricFilterCount",
+    retention_in_days: "retentionInDays",
     retention_policy_name: "retentionPolicyName",
+    stored_bytes: "storedBytes",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LogGroupSummary {
+    pub log_group_arn: Option<String>,
+    pub log_group_class: Option<String>,
+    pub log_group_name: Option<String>,
+}
+
+tree!(LogGroupSummary {
+    log_group_arn: "logGroupArn",
+    log_group_class: "logGroupClass",
+    log_group_name: "logGroupName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LogStream {
-    pub log_stream_name: Option<String>,
+    pub arn: Option<String>,
     pub creation_time: Option<i64>,
     pub first_event_timestamp: Option<i64>,
     pub last_event_timestamp: Option<i64>,
     pub last_ingestion_time: Option<i64>,
-    pub upload_sequence_token: Option<String>,
-    pub arn: Option<String>,
+    pub log_stream_name: Option<String>,
     pub stored_bytes: Option<i64>,
+    pub upload_sequence_token: Option<String>,
 }
 
 tree!(LogStream {
-    log_stream_name: "logStreamName",
+    arn: "arn",
     creation_time: "creationTime",
     first_event_timestamp: "firstEventTimestamp",
     last_event_timestamp: "lastEventTimestamp",
     last_ingestion_time: "lastIngestionTime",
-    upload_sequence_token: "uploadSequenceToken",
-    arn: "arn",
+    log_stream_name: "logStreamName",
     stored_bytes: "storedBytes",
+    upload_sequence_token: "uploadSequenceToken",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MetricFilterMatchRecord {
+    pub event_message: Option<String>,
+    pub event_number: Option<i64>,
+    pub extracted_values: Option<std::collections::BTreeMap<String, String>>,
+}
+
+tree!(MetricFilterMatchRecord {
+    event_message: "eventMessage",
+    event_number: "eventNumber",
+    extracted_values: "extractedValues",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OutputLogEvent {
-    pub timestamp: Option<i64>,
-    pub message: Option<String>,
     pub ingestion_time: Option<i64>,
+    pub message: Option<String>,
+    pub timestamp: Option<i64>,
 }
 
 tree!(OutputLogEvent {
-    timestamp: "timestamp",
-    message: "message",
     ingestion_time: "ingestionTime",
+    message: "message",
+    timestamp: "timestamp",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutLogEventsRequest {
+    pub entity: Option<Entity>,
+    pub log_events: Vec<InputLogEvent>,
     pub log_group_name: String,
     pub log_stream_name: String,
-    pub log_events: Vec<InputLogEvent>,
     pub sequence_token: Option<String>,
-    pub entity: Option<Entity>,
 }
 
 tree!(PutLogEventsRequest {
+    entity: "entity",
+    log_events: "logEvents",
     log_group_name: "logGroupName",
     log_stream_name: "logStreamName",
-    log_events: "logEvents",
     sequence_token: "sequenceToken",
-    entity: "entity",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutLogEventsResponse {
     pub next_sequence_token: Option<String>,
-    pub rejected_log_events_info: Option<RejectedLogEventsInfo>,
     pub rejected_entity_info: Option<RejectedEntityInfo>,
+    pub rejected_log_events_info: Option<RejectedLogEventsInfo>,
 }
 
 tree!(PutLogEventsResponse {
     next_sequence_token: "nextSequenceToken",
-    rejected_log_events_info: "rejectedLogEventsInfo",
     rejected_entity_info: "rejectedEntityInfo",
+    rejected_log_events_info: "rejectedLogEventsInfo",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutLogGroupDeletionProtectionRequest {
+    pub deletion_protection_enabled: bool,
+    pub log_group_identifier: String,
+}
+
+tree!(PutLogGroupDeletionProtectionRequest {
+    deletion_protection_enabled: "deletionProtectionEnabled",
+    log_group_identifier: "logGroupIdentifier",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutQueryDefinitionRequest {
+    pub client_token: Option<String>,
+    pub log_group_names: Option<Vec<String>>,
+    pub name: String,
+    pub parameters: Option<Vec<QueryParameter>>,
+    pub query_definition_id: Option<String>,
+    pub query_language: Option<String>,
+    pub query_string: String,
+}
+
+tree!(PutQueryDefinitionRequest {
+    client_token: "clientToken",
+    log_group_names: "logGroupNames",
+    name: "name",
+    parameters: "parameters",
+    query_definition_id: "queryDefinitionId",
+    query_language: "queryLanguage",
+    query_string: "queryString",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutQueryDefinitionResponse {
+    pub query_definition_id: Option<String>,
+}
+
+tree!(PutQueryDefinitionResponse {
+    query_definition_id: "queryDefinitionId",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutResourcePolicyRequest {
+    pub expected_revision_id: Option<String>,
+    pub policy_document: Option<String>,
+    pub policy_name: Option<String>,
+    pub resource_arn: Option<String>,
+}
+
+tree!(PutResourcePolicyRequest {
+    expected_revision_id: "expectedRevisionId",
+    policy_document: "policyDocument",
+    policy_name: "policyName",
+    resource_arn: "resourceArn",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PutResourcePolicyResponse {
+    pub resource_policy: Option<ResourcePolicy>,
+    pub revision_id: Option<String>,
+}
+
+tree!(PutResourcePolicyResponse {
+    resource_policy: "resourcePolicy",
+    revision_id: "revisionId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -398,6 +673,40 @@ tree!(PutRetentionPolicyRequest {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct QueryDefinition {
+    pub last_modified: Option<i64>,
+    pub log_group_names: Option<Vec<String>>,
+    pub name: Option<String>,
+    pub parameters: Option<Vec<QueryParameter>>,
+    pub query_definition_id: Option<String>,
+    pub query_language: Option<String>,
+    pub query_string: Option<String>,
+}
+
+tree!(QueryDefinition {
+    last_modified: "lastModified",
+    log_group_names: "logGroupNames",
+    name: "name",
+    parameters: "parameters",
+    query_definition_id: "queryDefinitionId",
+    query_language: "queryLanguage",
+    query_string: "queryString",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct QueryParameter {
+    pub default_value: Option<String>,
+    pub description: Option<String>,
+    pub name: String,
+}
+
+tree!(QueryParameter {
+    default_value: "defaultValue",
+    description: "description",
+    name: "name",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RejectedEntityInfo {
     pub error_type: String,
 }
@@ -408,15 +717,34 @@ tree!(RejectedEntityInfo {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RejectedLogEventsInfo {
+    pub expired_log_event_end_index: Option<i32>,
     pub too_new_log_event_start_index: Option<i32>,
     pub too_old_log_event_end_index: Option<i32>,
-    pub expired_log_event_end_index: Option<i32>,
 }
 
 tree!(RejectedLogEventsInfo {
+    expired_log_event_end_index: "expiredLogEventEndIndex",
     too_new_log_event_start_index: "tooNewLogEventStartIndex",
     too_old_log_event_end_index: "tooOldLogEventEndIndex",
-    expired_log_event_end_index: "expiredLogEventEndIndex",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ResourcePolicy {
+    pub last_updated_time: Option<i64>,
+    pub policy_document: Option<String>,
+    pub policy_name: Option<String>,
+    pub policy_scope: Option<String>,
+    pub resource_arn: Option<String>,
+    pub revision_id: Option<String>,
+}
+
+tree!(ResourcePolicy {
+    last_updated_time: "lastUpdatedTime",
+    policy_document: "policyDocument",
+    policy_name: "policyName",
+    policy_scope: "policyScope",
+    resource_arn: "resourceArn",
+    revision_id: "revisionId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -428,6 +756,70 @@ pub struct SearchedLogStream {
 tree!(SearchedLogStream {
     log_stream_name: "logStreamName",
     searched_completely: "searchedCompletely",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SessionStreamingException {
+    pub message: Option<String>,
+}
+
+tree!(SessionStreamingException { message: "message" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SessionTimeoutException {
+    pub message: Option<String>,
+}
+
+tree!(SessionTimeoutException { message: "message" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StartLiveTailRequest {
+    pub log_event_filter_pattern: Option<String>,
+    pub log_group_identifiers: Vec<String>,
+    pub log_stream_name_prefixes: Option<Vec<String>>,
+    pub log_stream_names: Option<Vec<String>>,
+}
+
+tree!(StartLiveTailRequest {
+    log_event_filter_pattern: "logEventFilterPattern",
+    log_group_identifiers: "logGroupIdentifiers",
+    log_stream_name_prefixes: "logStreamNamePrefixes",
+    log_stream_names: "logStreamNames",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StartLiveTailResponse {
+    pub response_stream: Option<StartLiveTailResponseStream>,
+}
+
+tree!(StartLiveTailResponse {
+    response_stream: "responseStream",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StartLiveTailResponseStream {
+    pub session_streaming_exception: Option<SessionStreamingException>,
+    pub session_timeout_exception: Option<SessionTimeoutException>,
+    pub session_start: Option<LiveTailSessionStart>,
+    pub session_update: Option<LiveTailSessionUpdate>,
+}
+
+tree!(StartLiveTailResponseStream {
+    session_streaming_exception: "SessionStreamingException",
+    session_timeout_exception: "SessionTimeoutException",
+    session_start: "sessionStart",
+    session_update: "sessionUpdate",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TagFilter {
+    pub key: String,
+    pub values: Option<Vec<String>>,
+}
+
+tree!(TagFilter {
+    key: "key",
+    values: "values",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -451,6 +843,24 @@ tree!(TagResourceRequest {
     resource_arn: "resourceArn",
     tags: "tags",
 });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TestMetricFilterRequest {
+    pub filter_pattern: String,
+    pub log_event_messages: Vec<String>,
+}
+
+tree!(TestMetricFilterRequest {
+    filter_pattern: "filterPattern",
+    log_event_messages: "logEventMessages",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TestMetricFilterResponse {
+    pub matches: Option<Vec<MetricFilterMatchRecord>>,
+}
+
+tree!(TestMetricFilterResponse { matches: "matches" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UntagLogGroupRequest {

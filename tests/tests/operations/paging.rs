@@ -292,6 +292,13 @@ fn filled() -> Cloud {
         cloud.ok("ecr", "CreateRepositoryCreationTemplate", template);
         let arn = format!("arn:aws:iam::000000000000:role/{name}");
         cloud.ok("ecr", "RegisterPullTimeUpdateExclusion", json!({"principalArn": arn}));
+        cloud.ok("logs", "CreateLogGroup", json!({"logGroupName": name}));
+        let policy = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "logs:PutLogEvents",
+            "Principal": {"Service": "es.amazonaws.com"}, "Resource": "*"}});
+        let policy = json!({"policyName": name, "policyDocument": policy.to_string()});
+        cloud.ok("logs", "PutResourcePolicy", policy);
+        let query = json!({"name": name, "queryString": "limit 1"});
+        cloud.ok("logs", "PutQueryDefinition", query);
         firewalls(&mut cloud, name, &tags);
         balancers(&mut cloud, name, &subnets, &vpc);
     }

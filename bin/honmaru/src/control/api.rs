@@ -2,6 +2,7 @@
 
 use super::audit::{self, Ended, Head, Noted};
 use super::listener::Peer;
+use super::tails::Following;
 use super::{Control, caller};
 use crate::control::http::Received;
 use honmaru_base::{ApiError, Clock, Region, Scope, Time, uuid};
@@ -55,8 +56,8 @@ fn family(target: &Target) -> ProtocolFamily {
     }
 }
 
-/// Answers one call.
-pub async fn answer(control: &Arc<Control>, received: &Received) -> Reply {
+/// Answers one call. Where the answer goes on, with what follows its begin.
+pub async fn answer(control: &Arc<Control>, received: &Received) -> (Reply, Option<Following>) {
     let request_id = request_id();
     let request = Request::new(
         received.method.as_str(),
@@ -96,12 +97,12 @@ pub async fn answer(control: &Arc<Control>, received: &Received) -> Reply {
         Ok(request) => request,
         Err(error) => {
             let error = honmaru_wire::unread(&head, service, error.kind, &error.error.message);
-            return unrouted(control, received, &error, &request_id);
+            return (unrouted(control, received, &error, &request_id), None);
         }
     };
     let target = match honmaru_wire::route(&request, service) {
         Ok(target) => target,
-        Err(error) => return unrouted(control, received, &error, &request_id),
+        Err(error) => return (unrouted(control, received, &error, &request_id), None),
     };
     let (at, began) = (SystemClock.now(), Instant::now());
     let mut noted = Noted::default();
@@ -112,11 +113,11 @@ pub async fn answer(control: &Arc<Control>, received: &Received) -> Reply {
         }
         Err(error) => Err(error.into()),
     };
-    let (reply, error) = match answered {
-        Ok(reply) => (reply, None),
+    let (reply, following, error) = match answered {
+        Ok((reply, following)) => (reply, following, None),
         Err(refusal) => {
             let error = said(refusal, &target, &request_id);
-            (honmaru_wire::error(&target, &error, &request_id), Some(error))
+            (honmaru_wire::error(&target, &error, &request_id), None, Some(error))
         }
     };
     let ended = Ended {
@@ -129,7 +130,7 @@ pub async fn answer(control: &Arc<Control>, received: &Received) -> Reply {
     control
         .audit
         .record(noted.record(&control.home, &target, received, &ended));
-    reply
+    (reply, following)
 }
 
 /// The answer to a request whose body could not be read, and the code of its error. Who asks is not verified: nothing is
@@ -188,7 +189,7 @@ async fn call(
     presented: Option<Presented>,
     request_id: &str,
     noted: &mut Noted,
-) -> Result<Reply, Refusal> {
+) -> Result<(Reply, Option<Following>), Refusal> {
     let now = SystemClock.now();
     let principal = principal(control, target, presented.as_ref(), now).await?;
     noted.principal = Some(principal.clone());
@@ -268,7 +269,8 @@ async fn call(
     };
     honmaru_wire::seal_token(target, &mut output);
     noted.keep_output(target, &output);
-    Ok(honmaru_wire::ok(target, &output, request_id))
+    let following = control.tails.follow(target, &output);
+    Ok((honmaru_wire::ok(target, &output, request_id), following))
 }
 
 async fn principal(

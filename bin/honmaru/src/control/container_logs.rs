@@ -5,7 +5,7 @@ use anyhow::Context;
 use honmaru_base::{ApiError, Clock, Scope};
 use honmaru_contract::node::LogBatch;
 use honmaru_engine::SystemClock;
-use honmaru_journal::Source;
+use honmaru_journal::{JournalError, Source};
 use honmaru_logs::StreamRef;
 
 /// Stores a batch, once however often it is sent. Lines of a log group that is gone are dropped, as AWS drops them.
@@ -13,7 +13,7 @@ pub async fn store(control: &Control, batch: LogBatch) -> anyhow::Result<()> {
     let Some(stream) = stream(control, &batch).await? else {
         return Ok(());
     };
-    let journal = control.journal.clone();
+    let (journal, tails) = (control.journal.clone(), control.tails.clone());
     let now = SystemClock.now().as_ms();
     let source = Source {
         name: format!("{}/{}", batch.task_id, batch.container),
@@ -24,11 +24,17 @@ pub async fn store(control: &Control, batch: LogBatch) -> anyhow::Result<()> {
         .into_iter()
         .map(|event| (event.at.as_ms(), event.message))
         .collect();
-    tokio::task::spawn_blocking(move || journal.append(&stream_id(&stream), &lines, now, Some(&source)))
+    let stored = move || {
+        // What a node sends again is nothing new.
+        if journal.append(&stream_id(&stream), &lines, now, Some(&source))? {
+            tails.offer(&stream, &lines, now);
+        }
+        Ok::<(), JournalError>(())
+    };
+    tokio::task::spawn_blocking(stored)
         .await
         .context("the journal's task panicked")?
-        .context("failed to store container logs")?;
-    Ok(())
+        .context("failed to store container logs")
 }
 
 async fn stream(control: &Control, batch: &LogBatch) -> anyhow::Result<Option<StreamRef>> {

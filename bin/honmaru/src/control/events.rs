@@ -1,9 +1,10 @@
 //! CloudWatch Logs' events in the journal.
 
+use super::tails::Tails;
 use honmaru_base::{ApiError, Clock};
 use honmaru_engine::{Engine, SystemClock};
 use honmaru_journal::{Cursor, Event, Journal, JournalError, Query, StreamId};
-use honmaru_logs::{Events, Page, Plan, StoredEvent, StreamRef, StreamStat};
+use honmaru_logs::{Events, Page, Plan, StoredEvent, StreamRef, StreamStat, Tail};
 use honmaru_machine::{BoxFuture, State};
 use std::sync::Arc;
 
@@ -11,12 +12,13 @@ use std::sync::Arc;
 pub struct JournalEvents {
     engine: Engine,
     journal: Arc<Journal>,
+    tails: Arc<Tails>,
 }
 
 impl JournalEvents {
-    /// A keeper over an engine's state and a journal.
-    pub fn new(engine: Engine, journal: Arc<Journal>) -> Self {
-        Self { engine, journal }
+    /// A keeper over an engine's state and a journal, which tells the live tails what it stores.
+    pub fn new(engine: Engine, journal: Arc<Journal>, tails: Arc<Tails>) -> Self {
+        Self { engine, journal, tails }
     }
 }
 
@@ -59,10 +61,12 @@ impl Events for JournalEvents {
     }
 
     fn append(&self, stream: StreamRef, events: Vec<(i64, String)>) -> BoxFuture<Result<(), ApiError>> {
-        let journal = self.journal.clone();
+        let (journal, tails) = (self.journal.clone(), self.tails.clone());
         let now = SystemClock.now().as_ms();
         Box::pin(on_disk(move || {
-            journal.append(&stream_id(&stream), &events, now, None).map(drop)
+            journal.append(&stream_id(&stream), &events, now, None)?;
+            tails.offer(&stream, &events, now);
+            Ok(())
         }))
     }
 
@@ -108,5 +112,9 @@ impl Events for JournalEvents {
                 bytes: stat.bytes,
             })
         }))
+    }
+
+    fn follow(&self, tail: Arc<Tail>) -> Result<String, ApiError> {
+        self.tails.open(tail)
     }
 }

@@ -123,6 +123,9 @@ async fn answer(control: Arc<Control>, request: ::http::Request<Incoming>, peer:
     let path = request.uri().path();
     if path == "/v2" || path.starts_with("/v2/") {
         let (parts, body) = request.into_parts();
+        if let Some(message) = ambiguous(&parts) {
+            return text(StatusCode::BAD_REQUEST, format!("{message}\n"));
+        }
         let body = Patient::new(&parts.headers, body);
         let request = ::http::Request::from_parts(parts, body);
         // Each on the heap, so that a call's future, which is moved, is not as large as the largest of them.
@@ -150,9 +153,12 @@ async fn answer(control: Arc<Control>, request: ::http::Request<Incoming>, peer:
             if received.path.starts_with(super::housekeeping::PATH) {
                 return Box::pin(super::housekeeping::answer(&control, &received)).await;
             }
-            let reply = api::answer(&control, &received).await;
+            let (reply, following) = api::answer(&control, &received).await;
             drop(room);
-            response(reply)
+            match following {
+                Some(following) => response_with(reply, |begin| following.body(begin)),
+                None => response(reply),
+            }
         }
         Err(Unread { kind, message }) => {
             let (reply, code) = api::unread(&parts, kind, message);
@@ -171,15 +177,26 @@ async fn answer(control: Arc<Control>, request: ::http::Request<Incoming>, peer:
     }
 }
 
-/// Why a head may be read by others than us as another request. Ref: RFC 9112, 3.2. A length beside chunks never comes
-/// here: hyper takes the chunks, and the length out of the head.
+/// Why a head may be read by others than us as another request. Ref: RFC 9112, 3.2 and 6.1. A length beside chunks never
+/// comes here: hyper takes the chunks, and the length out of the head; the listener closes after every request in chunks.
 fn ambiguous(parts: &::http::request::Parts) -> Option<&'static str> {
     let hosts = parts.headers.get_all(header::HOST).iter().count();
-    (parts.version == Version::HTTP_11 && hosts != 1).then_some("The request must have one Host header")
+    if parts.version == Version::HTTP_11 && hosts != 1 {
+        return Some("The request must have one Host header");
+    }
+    let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let is_known = |coding: &header::HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    // Beneath the chunks there would be something that is not what it seems.
+    (codings.next().is_some_and(|coding| !is_known(coding)) || codings.next().is_some())
+        .then_some("The request must have no transfer coding but chunked")
 }
 
 fn response(reply: Reply) -> Response<AnswerBody> {
-    let mut response = Response::new(full(reply.body));
+    response_with(reply, |body| full(body))
+}
+
+fn response_with(reply: Reply, body: impl FnOnce(Vec<u8>) -> AnswerBody) -> Response<AnswerBody> {
+    let mut response = Response::new(body(reply.body));
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
     response
@@ -358,6 +375,10 @@ mod tests {
         let (old, new, host) = (Version::HTTP_10, Version::HTTP_11, ("host", "a"));
         assert!(refused(new, &[]) && refused(new, &[host, host]) && !refused(new, &[host]));
         assert!(!refused(old, &[]) && !refused(Version::HTTP_2, &[]));
+        let coded = |coding| ("transfer-encoding", coding);
+        assert!(!refused(new, &[host, coded("Chunked")]));
+        assert!(refused(new, &[host, coded("gzip, chunked")]));
+        assert!(refused(new, &[host, coded("chunked"), coded("chunked")]));
     }
 
     #[tokio::test]

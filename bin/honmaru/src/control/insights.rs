@@ -66,11 +66,12 @@ async fn store(control: &Control, log: PerformanceLog) -> anyhow::Result<()> {
     }
     let names: Vec<String> = by_stream.keys().cloned().collect();
     let streams = streams(control, &log.scope, &log.group, names).await?;
-    let journal = control.journal.clone();
+    let (journal, tails) = (control.journal.clone(), control.tails.clone());
     let now = SystemClock.now().as_ms();
     tokio::task::spawn_blocking(move || {
         for (stream, lines) in streams.iter().zip(by_stream.into_values()) {
             journal.append(&stream_id(stream), &lines, now, None)?;
+            tails.offer(stream, &lines, now);
         }
         Ok::<_, honmaru_journal::JournalError>(())
     })

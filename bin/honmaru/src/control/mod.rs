@@ -29,6 +29,7 @@ mod public;
 mod registry;
 mod replicas;
 mod samples;
+mod tails;
 mod task_credentials;
 mod tls;
 mod upstreams;
@@ -102,6 +103,7 @@ pub struct Control {
     pub(crate) engine: Engine,
     pub(crate) operations: HashMap<&'static str, HashMap<&'static str, Operation>>,
     pub(crate) journal: Arc<Journal>,
+    pub(crate) tails: Arc<tails::Tails>,
     pub(crate) sealer: Sealer,
     pub(crate) keys: KeyCache,
     pub(crate) execs: exec::Execs,
@@ -152,7 +154,12 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
     let upstreams = Arc::new(upstreams::Upstreams::open(&options)?);
     let registry = registry::Front::open(&options, &engine, &upstreams)?;
     let replicas = replicas::Replicas::open(options.replicas.as_deref(), &engine).await?;
-    let events: Arc<dyn honmaru_logs::Events> = Arc::new(events::JournalEvents::new(engine.clone(), journal.clone()));
+    let tails = Arc::new(tails::Tails::default());
+    let events: Arc<dyn honmaru_logs::Events> = Arc::new(events::JournalEvents::new(
+        engine.clone(),
+        journal.clone(),
+        tails.clone(),
+    ));
     let audit = Arc::new(audit::Audit::open(
         &options.dirs.control().join("audit"),
         options.audit,
@@ -162,7 +169,7 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
         samples: Arc::new(samples::Asked(samples.clone())),
         layers: Arc::new(layers::StoredLayers::new(
             engine.clone(),
-            registry.store().clone(),
+            registry.registry(),
             upstreams,
         )),
         trail: Arc::new(audit::Kept(audit.clone())),
@@ -175,6 +182,7 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
         operations,
         engine,
         journal,
+        tails,
         sealer: bootstrap.sealer,
         keys: KeyCache::new(),
         execs: exec::Execs::default(),
@@ -195,6 +203,7 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let ending = async {
         terminate.recv().await;
+        control.tails.end();
         if keeper.is_taken_over() {
             listener::End::Handover
         } else {

@@ -52,11 +52,17 @@ pub(super) fn encode(
         ];
         message(&headers, &initial, out);
     }
-    let events = object.get(&*stream.name).and_then(Value::as_array);
+    if let Some(list) = object.get(&*stream.name) {
+        events(service, protocol, stream, list, out);
+    }
+}
+
+/// Writes the events of a list.
+pub(super) fn events(service: &Service, protocol: Protocol, stream: &Member, list: &Value, out: &mut Vec<u8>) {
     let Some(structure) = service.target(stream).structure() else {
         return;
     };
-    for event in events.into_iter().flatten().filter_map(Value::as_object) {
+    for event in list.as_array().into_iter().flatten().filter_map(Value::as_object) {
         for (name, value) in event {
             if let Some(member) = structure.by_name(name) {
                 one(service, protocol, member, value, out);

@@ -76,6 +76,25 @@ pub(super) fn create_log_group(state: &State, call: &Call, input: &Value) -> Vec
     all
 }
 
+macro_rules! on_everything {
+    ($($function:ident => $action:literal),* $(,)?) => {
+        $(pub(super) fn $function(_: &State, _: &Call, _: &Value) -> Vec<Access> {
+            vec![Access::any($action)]
+        })*
+    };
+}
+
+/// Every group that a session looks at.
+pub(super) fn start_live_tail(state: &State, call: &Call, input: &Value) -> Vec<Access> {
+    let groups = input.get("logGroupIdentifiers").and_then(Value::as_array);
+    let groups = groups.into_iter().flatten().filter_map(Value::as_str);
+    let of_group = |identifier: &str| {
+        let one = serde_json::json!({ "logGroupIdentifier": identifier });
+        access(state, call, &one, "logs:StartLiveTail", below(call, &one, ""))
+    };
+    groups.flat_map(of_group).collect()
+}
+
 macro_rules! on_group_itself {
     ($($function:ident => $action:literal),* $(,)?) => {
         $(pub(super) fn $function(state: &State, call: &Call, input: &Value) -> Vec<Access> {
@@ -101,9 +120,21 @@ on_group! {
     describe_log_streams => "logs:DescribeLogStreams",
     filter_log_events => "logs:FilterLogEvents",
     list_tags_log_group => "logs:ListTagsLogGroup",
+    put_log_group_deletion_protection => "logs:PutLogGroupDeletionProtection",
     put_retention_policy => "logs:PutRetentionPolicy",
     tag_log_group => "logs:TagLogGroup",
     untag_log_group => "logs:UntagLogGroup",
+}
+
+on_everything! {
+    delete_query_definition => "logs:DeleteQueryDefinition",
+    delete_resource_policy => "logs:DeleteResourcePolicy",
+    describe_query_definitions => "logs:DescribeQueryDefinitions",
+    describe_resource_policies => "logs:DescribeResourcePolicies",
+    list_log_groups => "logs:ListLogGroups",
+    put_query_definition => "logs:PutQueryDefinition",
+    put_resource_policy => "logs:PutResourcePolicy",
+    test_metric_filter => "logs:TestMetricFilter",
 }
 
 on_group_itself! {

@@ -3,11 +3,11 @@
 use super::tags::checked;
 use crate::events::{Events, Plan};
 use crate::machine::{group_exists, stream_ref};
-use crate::model::{LogGroup, LogStream};
+use crate::model::{LogGroup, LogStream, ResourcePolicy, attached_key};
 use crate::names::{group_arn, group_of, invalid, no_group};
 use crate::types;
 use honmaru_base::{ApiError, uuid};
-use honmaru_machine::{Call, Tx};
+use honmaru_machine::{Call, State, Tx};
 use honmaru_wire::page;
 use std::sync::Arc;
 
@@ -61,6 +61,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteLogGroupR
     for key in keys {
         tx.delete::<LogStream>(&call.scope, &key);
     }
+    tx.delete::<ResourcePolicy>(&call.scope, &attached_key(&name));
     tx.delete::<LogGroup>(&call.scope, &name);
     Ok(())
 }
@@ -96,6 +97,82 @@ pub(super) fn delete_retention(
     input: types::DeleteRetentionPolicyRequest,
 ) -> Result<(), ApiError> {
     change(tx, call, &input.log_group_name, |group| group.retention_days = None)
+}
+
+pub(super) fn put_deletion_protection(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    input: types::PutLogGroupDeletionProtectionRequest,
+) -> Result<(), ApiError> {
+    let name = group_of(None, Some(input.log_group_identifier))?;
+    change(tx, call, &name, |group| {
+        group.deletion_protection = input.deletion_protection_enabled;
+    })
+}
+
+/// Whether a name matches a pattern of ListLogGroups: parts between `|`, with `^` before those that it must begin with.
+/// Ref: `logGroupNamePattern`; the model lets no other characters through.
+fn is_named_so(name: &str, pattern: &str) -> bool {
+    pattern.split('|').any(|part| match part.strip_prefix('^') {
+        Some(prefix) => name.starts_with(prefix),
+        None => name.contains(part),
+    })
+}
+
+/// Whether a group has the tag that a filter asks for. Ref: ListLogGroups, `values`: any of them; `*` at an end is a
+/// wildcard, for which case does not count; `!` before a value means any other.
+fn is_tagged_so(group: &LogGroup, filter: &types::TagFilter) -> bool {
+    let Some(found) = group.tags.get(&filter.key) else {
+        return false;
+    };
+    let values = filter.values.as_deref().unwrap_or_default();
+    values.is_empty()
+        || values.iter().any(|value| match value.strip_prefix('!') {
+            Some(other) => !is_value(found, other),
+            None => is_value(found, value),
+        })
+}
+
+fn is_value(found: &str, wanted: &str) -> bool {
+    let (lower, text) = (found.to_lowercase(), wanted.trim_matches('*').to_lowercase());
+    match (wanted.starts_with('*'), wanted.ends_with('*')) {
+        (false, false) => found == wanted,
+        (true, false) => lower.ends_with(&text),
+        (false, true) => lower.starts_with(&text),
+        (true, true) => lower.contains(&text),
+    }
+}
+
+pub(super) fn list(
+    state: &State,
+    call: &Call,
+    input: types::ListLogGroupsRequest,
+) -> Result<types::ListLogGroupsResponse, ApiError> {
+    // No group has a data source or a field index: there is nothing here that makes them.
+    let asks_for_none = input.data_sources.is_some() || input.field_index_names.is_some();
+    let (pattern, class) = (input.log_group_name_pattern, input.log_group_class);
+    let filters = input.log_group_tags.unwrap_or_default();
+    let max = input.limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(PAGE_MAX);
+    let asked = state
+        .list::<LogGroup>(&call.scope)
+        .map(|(_, group)| group)
+        .filter(|group| {
+            !asks_for_none
+                && pattern.as_ref().is_none_or(|pattern| is_named_so(&group.name, pattern))
+                && class.as_ref().is_none_or(|class| group.class == *class)
+                && filters.iter().all(|filter| is_tagged_so(group, filter))
+        });
+    let page = page(asked, |group| &group.name, input.next_token.as_deref(), max)
+        .map_err(|_| invalid("The specified nextToken is invalid."))?;
+    let view = |group: &LogGroup| types::LogGroupSummary {
+        log_group_arn: Some(group_arn(&call.scope, &group.name)),
+        log_group_name: Some(group.name.clone()),
+        log_group_class: Some(group.class.clone()),
+    };
+    Ok(types::ListLogGroupsResponse {
+        log_groups: Some(page.items.into_iter().map(view).collect()),
+        next_token: page.next,
+    })
 }
 
 /// The groups that a call asks for, and for each the bytes of its streams.
@@ -186,4 +263,26 @@ pub(super) async fn describe(
         log_groups: Some(groups),
         next_token: page.next,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_tags_are_found_by_patterns() {
+        assert!(is_named_so("/aws/lambda/a", "^/aws/lambda|discovery"));
+        assert!(is_named_so("my-discovery", "^/aws/lambda|discovery"));
+        assert!(!is_named_so("x/aws/lambda", "^/aws/lambda|discovery"));
+        for (found, wanted, is_so) in [
+            ("prod", "prod", true),
+            ("Prod", "prod", false),
+            ("Production", "prod*", true),
+            ("pre-PROD", "*prod", true),
+            ("a-prod-b", "*prod*", true),
+            ("test", "prod*", false),
+        ] {
+            assert_eq!(is_value(found, wanted), is_so, "{found} {wanted}");
+        }
+    }
 }

@@ -1,10 +1,14 @@
 //! The operations: what each needs, and the function that answers it.
 
 mod access;
+mod definitions;
 mod groups;
+mod policies;
+mod probe;
 mod read;
 mod streams;
 mod tags;
+mod tail;
 #[cfg(test)]
 pub(crate) mod tests;
 mod write;
@@ -42,6 +46,18 @@ macro_rules! write {
     };
 }
 
+macro_rules! change {
+    ($name:literal, $access:path, $handler:path) => {
+        Operation {
+            name: $name,
+            access: $access,
+            handler: Handler::Write(|tx: &mut Tx<'_>, call: &Call, input: Value| {
+                Ok($handler(tx, call, Tree::from_tree(input))?.into_tree())
+            }),
+        }
+    };
+}
+
 fn waits<In, Out, F>(
     events: &Arc<dyn Events>,
     handler: impl Fn(Arc<dyn Events>, Call, In) -> F + Send + Sync + 'static,
@@ -68,6 +84,12 @@ pub fn operations(events: &Arc<dyn Events>) -> Vec<Operation> {
         write!("CreateLogStream", access::create_log_stream, streams::create),
         write!("DeleteLogGroup", access::delete_log_group, groups::delete),
         write!("DeleteLogStream", access::delete_log_stream, streams::delete),
+        change!(
+            "DeleteQueryDefinition",
+            access::delete_query_definition,
+            definitions::delete
+        ),
+        write!("DeleteResourcePolicy", access::delete_resource_policy, policies::delete),
         write!(
             "DeleteRetentionPolicy",
             access::delete_retention_policy,
@@ -83,12 +105,23 @@ pub fn operations(events: &Arc<dyn Events>) -> Vec<Operation> {
             access::describe_log_streams,
             waits(events, streams::describe),
         ),
+        read!(
+            "DescribeQueryDefinitions",
+            access::describe_query_definitions,
+            definitions::describe
+        ),
+        read!(
+            "DescribeResourcePolicies",
+            access::describe_resource_policies,
+            policies::describe
+        ),
         op(
             "FilterLogEvents",
             access::filter_log_events,
             waits(events, read::filter),
         ),
         op("GetLogEvents", access::get_log_events, waits(events, read::get)),
+        read!("ListLogGroups", access::list_log_groups, groups::list),
         read!(
             "ListTagsForResource",
             access::list_tags_for_resource,
@@ -97,11 +130,20 @@ pub fn operations(events: &Arc<dyn Events>) -> Vec<Operation> {
         read!("ListTagsLogGroup", access::list_tags_log_group, tags::list_of_group),
         op("PutLogEvents", access::put_log_events, waits(events, write::put)),
         write!(
+            "PutLogGroupDeletionProtection",
+            access::put_log_group_deletion_protection,
+            groups::put_deletion_protection
+        ),
+        change!("PutQueryDefinition", access::put_query_definition, definitions::put),
+        change!("PutResourcePolicy", access::put_resource_policy, policies::put),
+        write!(
             "PutRetentionPolicy",
             access::put_retention_policy,
             groups::put_retention
         ),
+        op("StartLiveTail", access::start_live_tail, waits(events, tail::start)),
         write!("TagLogGroup", access::tag_log_group, tags::tag_group),
+        read!("TestMetricFilter", access::test_metric_filter, probe::test),
         write!("UntagLogGroup", access::untag_log_group, tags::untag_group),
     ]);
     all

@@ -4,6 +4,7 @@ use super::read;
 use crate::events::{Events, Look, Page, Plan, Query, StoredEvent, StreamStat};
 use crate::machine::{ensure_group, ensure_stream};
 use crate::model::StreamRef;
+use crate::tail::Tail;
 use crate::types;
 use honmaru_base::{ApiError, Scope, SeededRng, Time};
 use honmaru_machine::{BoxFuture, Call, Principal, PrincipalKind, State, Tx};
@@ -34,14 +35,32 @@ pub(crate) fn call() -> Call {
     }
 }
 
+/// Does something to a state with the group `g`.
+pub(crate) fn in_tx<T>(work: impl FnOnce(&mut Tx<'_>) -> T) -> T {
+    let mut state = State::new();
+    crate::register(&mut state);
+    let mut rng = SeededRng::from_u64(1);
+    let mut tx = Tx::new(&mut state, call().now, &mut rng);
+    ensure_group(&mut tx, &call().scope, "g");
+    work(&mut tx)
+}
+
+/// What a future yields that never waits.
+pub(crate) fn now_or_never<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("memory never waits"),
+    }
+}
+
 /// One stream's events.
-struct Memory {
+pub(crate) struct Memory {
     state: Mutex<State>,
     events: Mutex<Vec<StoredEvent>>,
 }
 
 impl Memory {
-    fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let mut state = State::new();
         crate::register(&mut state);
         let mut rng = SeededRng::from_u64(1);
@@ -107,6 +126,10 @@ impl Events for Memory {
     fn stat(&self, _: StreamRef) -> BoxFuture<Result<StreamStat, ApiError>> {
         Box::pin(std::future::ready(Ok(StreamStat::default())))
     }
+
+    fn follow(&self, _: Arc<Tail>) -> Result<String, ApiError> {
+        Ok("session".to_owned())
+    }
 }
 
 fn get(events: &Arc<Memory>, token: Option<&String>) -> types::GetLogEventsResponse {
@@ -116,10 +139,7 @@ fn get(events: &Arc<Memory>, token: Option<&String>) -> types::GetLogEventsRespo
         next_token: token.cloned(),
         ..Default::default()
     };
-    match pin!(read::get(events.clone(), call(), input)).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer.expect("events"),
-        Poll::Pending => panic!("memory never waits"),
-    }
+    now_or_never(read::get(events.clone(), call(), input)).expect("events")
 }
 
 #[test]
@@ -147,4 +167,33 @@ fn who_waits_at_an_empty_stream_gets_its_first_event() {
         Vec::<String>::new()
     );
     assert_eq!(messages(&get(&events, end.next_backward_token.as_ref())), ["at 5"]);
+}
+
+#[test]
+fn a_batch_may_span_a_day_of_what_is_kept() {
+    use super::write;
+    const HOUR_MS: i64 = 60 * 60 * 1_000;
+    let now = call().now.as_ms();
+    let put = |hours: &[i64]| {
+        let event = |hour: &i64| types::InputLogEvent {
+            timestamp: now + hour * HOUR_MS,
+            message: "m".to_owned(),
+        };
+        let input = types::PutLogEventsRequest {
+            log_group_name: "g".to_owned(),
+            log_stream_name: "s".to_owned(),
+            log_events: hours.iter().map(event).collect(),
+            ..Default::default()
+        };
+        now_or_never(write::put(Memory::new(), call(), input)).map(|put| put.rejected_log_events_info)
+    };
+    assert_eq!(put(&[-24, 0]).expect("a day"), None);
+    assert_eq!(put(&[-25, 0]).expect_err("more").code, "InvalidParameterException");
+    // What is rejected does not count. Ref: PutLogEvents: "For valid events [...]".
+    let rejected = put(&[-500, -400, -1, 0, 5])
+        .expect("a day of valid ones")
+        .expect("some are rejected");
+    assert_eq!(rejected.too_old_log_event_end_index, Some(2));
+    assert_eq!(rejected.too_new_log_event_start_index, Some(4));
+    assert_eq!(put(&[0, -1]).expect_err("no order").code, "InvalidParameterException");
 }

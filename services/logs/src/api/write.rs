@@ -35,12 +35,6 @@ pub(super) async fn put(
             "Log events in a single PutLogEvents request must be in chronological order.",
         ));
     }
-    if let (Some((first, _)), Some((last, _))) = (batch.first(), batch.last())
-        && last - first > SPAN_MS_MAX
-    {
-        let message = "The batch of log events in a single PutLogEvents request cannot span more than 24 hours.";
-        return Err(invalid(message));
-    }
     let (scope, group, stream) = (call.scope.clone(), input.log_group_name, input.log_stream_name);
     let plan = events
         .look(Box::new(move |state| {
@@ -69,6 +63,14 @@ pub(super) async fn put(
     let end = too_new.unwrap_or(batch.len());
     let count = batch.len();
     let kept: Vec<_> = batch.into_iter().take(end).skip(too_old.max(expired)).collect();
+    // Ref: PutLogEvents: "For valid events (within 14 days in the past to 2 hours in future), the time span in a single
+    // batch cannot exceed 24 hours."
+    if let (Some((first, _)), Some((last, _))) = (kept.first(), kept.last())
+        && last - first > SPAN_MS_MAX
+    {
+        let message = "The batch of log events in a single PutLogEvents request cannot span more than 24 hours.";
+        return Err(invalid(message));
+    }
     let index = |n: usize| i32::try_from(n).ok();
     let rejected = (kept.len() < count).then(|| types::RejectedLogEventsInfo {
         too_new_log_event_start_index: too_new.and_then(index),

@@ -30,6 +30,16 @@ impl<T> Expression<T> {
     }
 }
 
+impl<T> Expression<T> {
+    /// Looks at every test.
+    pub(crate) fn each(&self, look: &mut impl FnMut(&T)) {
+        match self {
+            Self::One(one) => look(one),
+            Self::All(inner) | Self::Any(inner) => inner.iter().for_each(|inner| inner.each(look)),
+        }
+    }
+}
+
 /// What of a pattern is still to be read.
 pub(crate) struct Reader<'a> {
     rest: &'a str,

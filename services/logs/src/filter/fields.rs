@@ -8,8 +8,8 @@ const FIELDS_MAX: usize = 64;
 
 type Test = (Operator, Wanted);
 
-/// What is asked of one field; nothing: that it is there.
-type Field = Option<Expression<Test>>;
+/// A field's name, and what is asked of it; nothing: that it is there.
+type Field = (String, Option<Expression<Test>>);
 
 /// The fields of a pattern.
 #[derive(Debug, Clone, Default)]
@@ -62,10 +62,11 @@ fn field(reader: &mut Reader<'_>) -> Option<Field> {
         let wanted = reader.value()?;
         wanted.takes(operator).then_some(Some((operator, wanted)))
     };
-    match reader.expression(&test, 0)? {
-        Expression::One(None) => Some(None),
-        expression => required(expression).map(Some),
-    }
+    let asked = match reader.expression(&test, 0)? {
+        Expression::One(None) => None,
+        expression => Some(required(expression)?),
+    };
+    Some((first.into_inner()?, asked))
 }
 
 /// Every joined part has a test.
@@ -81,8 +82,8 @@ impl Fields {
     /// Whether a message has these fields: exactly these, unless the pattern has `...`.
     pub(crate) fn pass(&self, message: &str) -> bool {
         let found = split(message);
-        let holds = |(field, text): (&Field, &&str)| {
-            field
+        let holds = |((_, asked), text): (&Field, &&str)| {
+            asked
                 .as_ref()
                 .is_none_or(|expression| expression.holds(&|(operator, wanted)| wanted.holds(*operator, text)))
         };
@@ -93,6 +94,24 @@ impl Fields {
         }
         let end = found.len() - tail.len();
         self.head.iter().zip(&found).all(holds) && tail.iter().zip(found.iter().skip(end)).all(holds)
+    }
+}
+
+impl Fields {
+    /// The fields of a message that passes: by name, or by their number where `...` stands for them.
+    pub(crate) fn extract(&self, message: &str) -> Vec<(String, String)> {
+        let found = split(message);
+        let tail = self.tail.as_deref().unwrap_or_default();
+        let end = found.len().saturating_sub(tail.len());
+        let named = |at: usize| match at.checked_sub(end) {
+            Some(of_tail) => tail.get(of_tail),
+            None => self.head.get(at),
+        };
+        let fields = found.into_iter().enumerate().map(|(at, text)| {
+            let name = named(at).map_or_else(|| format!("${}", at + 1), |(name, _)| format!("${name}"));
+            (name, text.to_owned())
+        });
+        fields.collect()
     }
 }
 

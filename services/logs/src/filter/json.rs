@@ -89,6 +89,36 @@ fn selector(reader: &mut Reader<'_>) -> Option<Vec<Step>> {
     (!path.is_empty()).then_some(path)
 }
 
+/// A selector as it is written.
+fn written(path: &[Step]) -> String {
+    let mut text = String::from("$");
+    for step in path {
+        match step {
+            Step::Name(name) if name.contains('.') => text.extend(["['", name, "']"]),
+            Step::Name(name) => text.extend([".", name]),
+            Step::Index(at) => text.push_str(&format!("[{at}]")),
+            Step::Each => text.push_str("[*]"),
+        }
+    }
+    text
+}
+
+/// The values that the selectors of a pattern find, the first of each.
+pub(super) fn extract(expression: &Expression<Test>, message: &str) -> Vec<(String, String)> {
+    let root = serde_json::from_str::<Value>(message).unwrap_or_default();
+    let mut values = Vec::new();
+    expression.each(&mut |test: &Test| {
+        let mut found = Vec::new();
+        select(&root, &test.path, &mut found);
+        let text = found.first().map(|value| match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        });
+        values.extend(text.map(|text| (written(&test.path), text)));
+    });
+    values
+}
+
 pub(super) fn passes(expression: &Expression<Test>, message: &str) -> bool {
     let Ok(root @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str::<Value>(message) else {
         return false;

@@ -15,6 +15,7 @@ use expression::Expression;
 use fields::Fields;
 use honmaru_base::ApiError;
 use json::Test;
+use std::collections::BTreeMap;
 use terms::Terms;
 
 /// Ref: FilterLogEvents, `filterPattern`: at most 1,024 characters.
@@ -57,6 +58,15 @@ impl Filter {
             Self::Terms(terms) => terms.pass(message),
             Self::Json(expression) => json::passes(expression, message),
             Self::Fields(fields) => fields.pass(message),
+        }
+    }
+
+    /// What a pattern takes out of a message that passes. Ref: TestMetricFilter, `extractedValues`.
+    pub(crate) fn extract(&self, message: &str) -> BTreeMap<String, String> {
+        match self {
+            Self::All | Self::Terms(_) => BTreeMap::new(),
+            Self::Json(expression) => json::extract(expression, message).into_iter().collect(),
+            Self::Fields(fields) => fields.extract(message).into_iter().collect(),
         }
     }
 }
