@@ -99,7 +99,7 @@ def singles(repository):
         ("ecr:CompleteLayerUpload", "PUT", f"{begun}?digest={digest_of(b'x')}", b""),
         ("ecr:PutImage", "PUT", f"/v2/{repository}/manifests/v2", manifest()),
         ("ecr:ListImages", "GET", f"/v2/{repository}/tags/list", None),
-        ("ecr:ListImageReferrers", "GET", f"/v2/{repository}/referrers/{NONE}", None),
+        ("ecr:BatchGetImage", "GET", f"/v2/{repository}/referrers/{NONE}", None),
         ("ecr:BatchDeleteImage", "DELETE", f"/v2/{repository}/manifests/none", None),
         ("ecr:BatchDeleteImage", "DELETE", f"/v2/{repository}/blobs/{NONE}", None),
     ]

@@ -1,9 +1,11 @@
-//! What calls of ECS need from other services before they are carried out: subnets, groups, roles, target groups.
+//! What calls need from other services: those of ECS subnets, groups, roles, target groups, before they are carried out;
+//! policies of repositories that their author may set another one.
 
 use honmaru_base::{ApiError, Scope};
 use honmaru_ecs::{Service, TaskDefinition, service_key, task_definition_key};
 use honmaru_elbv2::{Listener, Rule};
-use honmaru_machine::{Call, State, Tx};
+use honmaru_identity::ProtocolFamily;
+use honmaru_machine::{Access, Call, State, Tx};
 use serde_json::Value;
 
 /// RunTask.
@@ -37,6 +39,39 @@ pub(crate) fn update_service(tx: &mut Tx<'_>, call: &Call, input: Value) -> Resu
         check_targets(tx, &call.scope, &input)?;
     }
     honmaru_ecs::update_service(tx, call, input)
+}
+
+/// ECR's SetRepositoryPolicy.
+pub(crate) fn set_repository_policy(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
+    let forced = is_forced(&input);
+    let answer = honmaru_ecr::shared::set_policy(tx, call, input.clone())?;
+    let accesses = honmaru_ecr::shared::policy_access(tx, call, &input);
+    check_lock_out(tx, call, &accesses, forced).map(|()| answer)
+}
+
+/// ECR Public's SetRepositoryPolicy.
+pub(crate) fn set_public_policy(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
+    let forced = is_forced(&input);
+    let answer = honmaru_ecr_public::set_policy(tx, call, input.clone())?;
+    let accesses = honmaru_ecr_public::policy_access(tx, call, &input);
+    check_lock_out(tx, call, &accesses, forced).map(|()| answer)
+}
+
+fn is_forced(input: &Value) -> bool {
+    input.get("force").and_then(Value::as_bool).unwrap_or(false)
+}
+
+/// Whoever sets a policy must be able to set another one, unless they say that they know. What was set is taken back with
+/// the error. Ref: SetRepositoryPolicy, `force`.
+fn check_lock_out(state: &State, call: &Call, accesses: &[Access], forced: bool) -> Result<(), ApiError> {
+    if forced || honmaru_iam::authorize(state, call, accesses, ProtocolFamily::Json).is_ok() {
+        return Ok(());
+    }
+    Err(invalid(
+        "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'The policy would prevent you from setting another \
+         policy in the future; specify force to set it nevertheless'"
+            .to_owned(),
+    ))
 }
 
 fn invalid(message: String) -> ApiError {
@@ -174,5 +209,73 @@ fn mentions(tree: &Value, wanted: &str) -> bool {
         Value::Array(items) => items.iter().any(|item| mentions(item, wanted)),
         Value::Object(members) => members.values().any(|member| mentions(member, wanted)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::{NOW, call, root, scope};
+    use honmaru_base::SeededRng;
+    use honmaru_ecr::Repository;
+    use serde_json::json;
+
+    type Handler = fn(&mut Tx<'_>, &Call, Value) -> Result<Value, ApiError>;
+
+    /// What becomes of a policy of one statement that root sets, first as it is, then by force.
+    fn check(set: Handler, of: &Scope, statement: &Value, is_refused: bool) {
+        let mut state = State::new();
+        crate::register_all(&mut state);
+        let mut rng = SeededRng::from_u64(1);
+        let mut tx = Tx::new(&mut state, NOW, &mut rng);
+        tx.put(of, "app", Repository::plain("app", NOW));
+        drop(tx.commit());
+        let text = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
+        let mut input = json!({"repositoryName": "app", "policyText": text});
+        for forced in [false, true] {
+            input["force"] = json!(forced);
+            let mut tx = Tx::new(&mut state, NOW, &mut rng);
+            let answer = set(&mut tx, &call(root()), input.clone());
+            match answer {
+                Ok(_) => assert!(forced || !is_refused, "{statement}"),
+                Err(error) => {
+                    assert!(is_refused && !forced, "{statement}: {error}");
+                    assert_eq!(error.code, "InvalidParameterException");
+                    assert!(
+                        error.message.contains("prevent you from setting another policy"),
+                        "{error}"
+                    );
+                    tx.roll_back();
+                    assert!(state.get::<Repository>(of, "app").unwrap().policy.is_none());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_policy_that_locks_its_author_out_needs_force() {
+        let public = honmaru_ecr_public::scope_of(scope().account);
+        let deny = |action: &str, principal: Value| json!({"Effect": "Deny", "Principal": principal, "Action": action});
+        let arn = json!({"AWS": "arn:aws:iam::111111111111:root"});
+        for (set, of, service) in [
+            (set_repository_policy as Handler, scope(), "ecr"),
+            (set_public_policy as Handler, public, "ecr-public"),
+        ] {
+            check(set, &of, &deny(&format!("{service}:*"), json!("*")), true);
+            check(
+                set,
+                &of,
+                &deny(&format!("{service}:SetRepositoryPolicy"), arn.clone()),
+                true,
+            );
+            check(
+                set,
+                &of,
+                &deny(&format!("{service}:DeleteRepositoryPolicy"), json!("*")),
+                false,
+            );
+            let other = json!({"AWS": "arn:aws:iam::222222222222:root"});
+            check(set, &of, &deny(&format!("{service}:*"), other), false);
+        }
     }
 }

@@ -10,6 +10,7 @@ mod caller;
 #[cfg(test)]
 mod calls;
 mod checks;
+mod creator;
 mod edge;
 mod images;
 mod imports;
@@ -22,12 +23,15 @@ mod targets;
 
 pub use applied::observe_edge_applied;
 pub use caller::registry_caller;
+pub use creator::may_create;
 pub use edge::edge_config;
 pub use images::{ImageName, parse_image};
 pub use imports::{WantedImage, image_answered, wanted_images};
 pub use node::node_desired;
 
-use honmaru_machine::{Handler, Operation, Reconciler, State};
+use honmaru_base::ApiError;
+use honmaru_machine::{Call, Handler, Operation, Reconciler, State, Tx};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// What operations need from the planes.
@@ -68,11 +72,8 @@ pub fn services(planes: Planes) -> Vec<(&'static str, Vec<Operation>)> {
         (honmaru_logs::SERVICE, honmaru_logs::operations(&planes.events)),
         (honmaru_elbv2::SERVICE, honmaru_elbv2::operations()),
         (honmaru_wafv2::SERVICE, firewall),
-        (honmaru_ecr::SERVICE, honmaru_ecr::operations(&planes.layers)),
-        (
-            honmaru_ecr_public::SERVICE,
-            honmaru_ecr_public::operations(&planes.layers),
-        ),
+        (honmaru_ecr::SERVICE, ecr_operations(&planes.layers)),
+        (honmaru_ecr_public::SERVICE, ecr_public_operations(&planes.layers)),
         (honmaru_ecs::SERVICE, ecs_operations()),
         (
             honmaru_tagging::SERVICE,
@@ -98,6 +99,30 @@ pub fn ecs_operations() -> Vec<Operation> {
         };
     }
     operations
+}
+
+/// ECR's operations; a policy that would lock its author out is refused.
+pub fn ecr_operations(layers: &Arc<dyn honmaru_ecr::Layers>) -> Vec<Operation> {
+    let mut operations = honmaru_ecr::operations(layers);
+    replace(&mut operations, "SetRepositoryPolicy", checks::set_repository_policy);
+    operations
+}
+
+/// The same for public repositories.
+pub fn ecr_public_operations(layers: &Arc<dyn honmaru_ecr::Layers>) -> Vec<Operation> {
+    let mut operations = honmaru_ecr_public::operations(layers);
+    replace(&mut operations, "SetRepositoryPolicy", checks::set_public_policy);
+    operations
+}
+
+fn replace(
+    operations: &mut [Operation],
+    name: &str,
+    handler: fn(&mut Tx<'_>, &Call, Value) -> Result<Value, ApiError>,
+) {
+    for operation in operations.iter_mut().filter(|operation| operation.name == name) {
+        operation.handler = Handler::Write(handler);
+    }
 }
 
 /// Every controller: those of the services and the glue, in the order in which work flows through them.

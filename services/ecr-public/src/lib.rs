@@ -16,7 +16,7 @@ pub mod types;
 
 pub use access::registry_access;
 pub use alias::{account_of, alias_of};
-pub use api::{operations, tagging};
+pub use api::{operations, policy_access, set_policy, tagging};
 pub use model::{CatalogData, RegistryData};
 pub use place::{Door, PATH_PREFIX, Space, host, is_public_host, registry_uri, scope_of};
 

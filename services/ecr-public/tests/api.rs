@@ -1,7 +1,7 @@
 //! The ECR Public API as a client sees it: operations by name, over a state in memory and blobs in a map.
 
 use honmaru_base::{ApiError, Scope, SeededRng, Time};
-use honmaru_ecr::{Appended, Change, Completed, Kept, Layers, Look, Parts, RegistryAction, Secret};
+use honmaru_ecr::{Appended, Change, Completed, Kept, Layers, Look, NotPulled, Parts, RegistryAction, Secret};
 use honmaru_machine::{BoxFuture, Call, Handler, Operation, Principal, PrincipalKind, State, Tx};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -86,6 +86,9 @@ impl Layers for Blobs {
     }
     fn try_upstream(&self, _: String, _: Option<String>) -> BoxFuture<Result<Option<String>, ApiError>> {
         done(Ok(None))
+    }
+    fn pull(&self, _: Call, _: String, _: String) -> BoxFuture<Result<(), NotPulled>> {
+        done(Ok(()))
     }
     fn complete_upload(&self, owner: String, id: String, _: String) -> BoxFuture<Result<Completed, ApiError>> {
         done(Ok(match self.0.uploads.lock().unwrap().remove(&id) {
@@ -347,4 +350,35 @@ fn a_token_needs_two_permissions() {
     );
     let data = public.ok("GetAuthorizationToken", json!({}));
     assert!(data["authorizationData"]["authorizationToken"].is_string(), "{data}");
+}
+
+#[test]
+fn tags_that_a_request_brings_or_takes_are_condition_keys() {
+    let public = Public::new();
+    public.ok("CreateRepository", json!({"repositoryName": "app"}));
+    let keys = |name: &str, input: Value| {
+        let operation = public
+            .operations
+            .iter()
+            .find(|operation| operation.name == name)
+            .unwrap();
+        let accesses = (operation.access)(&public.memory.state.lock().unwrap(), &public.call, &input);
+        let context = accesses.into_iter().flat_map(|access| access.context);
+        context.collect::<Vec<_>>()
+    };
+    let arn = format!("arn:aws:ecr-public::{ACCOUNT}:repository/app");
+    let tags = json!([{"Key": "team", "Value": "web"}]);
+    let brought = vec![
+        ("aws:RequestTag/team".to_owned(), vec!["web".to_owned()]),
+        ("aws:TagKeys".to_owned(), vec!["team".to_owned()]),
+    ];
+    assert_eq!(keys("TagResource", json!({"resourceArn": arn, "tags": tags})), brought);
+    assert_eq!(
+        keys("CreateRepository", json!({"repositoryName": "new", "tags": tags})),
+        brought
+    );
+    assert_eq!(
+        keys("UntagResource", json!({"resourceArn": arn, "tagKeys": ["team"]})),
+        brought[1..]
+    );
 }

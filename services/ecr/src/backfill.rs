@@ -47,18 +47,25 @@ fn go_on(tx: &mut Tx<'_>, scope: &Scope, id: &str) -> bool {
         return false;
     };
     let after = row.cursor.as_deref();
-    let images: Vec<(String, String, String)> = tx
+    let images: Vec<(String, String, String, bool)> = tx
         .list::<Image>(scope)
         .filter(|(key, _)| after.is_none_or(|after| *key > after))
         .take(STEP_MAX)
-        .map(|(key, image)| (key.to_owned(), image.repository.clone(), image.digest.clone()))
+        .map(|(key, image)| {
+            (
+                key.to_owned(),
+                image.repository.clone(),
+                image.digest.clone(),
+                image.archive.holds,
+            )
+        })
         .collect();
     let is_over = images.len() < STEP_MAX;
     let cursor = images.last().map(|(key, ..)| key.clone()).or(row.cursor.clone());
     let mut copied = 0;
-    for (_, name, digest) in images {
+    for (_, name, digest, is_archived) in images {
         // The rule may have gone meanwhile, and with it what it covered.
-        if !destinations(tx, scope, &name).contains(&to) {
+        if is_archived || !destinations(tx, scope, &name).contains(&to) {
             continue;
         }
         copied += 1;
@@ -103,7 +110,8 @@ pub(crate) fn covered<'a>(
     to: &'a Scope,
 ) -> impl Iterator<Item = (&'a str, &'a Image)> {
     let mut last: Option<(&str, bool)> = None;
-    state.list::<Image>(scope).filter(move |(_, image)| match last {
+    let active = state.list::<Image>(scope).filter(|(_, image)| !image.archive.holds);
+    active.filter(move |(_, image)| match last {
         // Images of one repository follow each other.
         Some((name, is_covered)) if name == image.repository => is_covered,
         _ => {

@@ -1,7 +1,7 @@
 //! What this service asks of whoever keeps the bytes and drives the engine.
 
 use honmaru_base::ApiError;
-use honmaru_machine::{BoxFuture, State, Tx};
+use honmaru_machine::{BoxFuture, Call, State, Tx};
 use serde_json::Value;
 
 /// A look at the state.
@@ -69,6 +69,19 @@ pub enum Secret {
     Missing,
 }
 
+/// Why a mirror has an image not fetched.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NotPulled {
+    /// Upstream does not let this registry in; why, for the caller.
+    Denied(String),
+    /// Upstream's rate limit is reached.
+    TooMany(String),
+    /// Upstream cannot be reached, or gave no image.
+    Unavailable(String),
+    /// It is not upstream that refuses.
+    Refused(ApiError),
+}
+
 /// The keeper of blobs. `owner` is `<account>/<region>/<repository>`, as the registry plane names its uploads.
 pub trait Layers: Send + Sync {
     /// Looks at the state.
@@ -100,6 +113,10 @@ pub trait Layers: Send + Sync {
     fn secret(&self, arn: String) -> BoxFuture<Result<Secret, ApiError>>;
     /// Asks an upstream registry whether it lets us in with a secret, or without one: why not, when it does not.
     fn try_upstream(&self, registry: String, secret: Option<String>) -> BoxFuture<Result<Option<String>, ApiError>>;
+    /// Has a mirror fetch an image by tag or digest where it lacks it, or where its tag is to be compared with upstream's;
+    /// makes the repository where there is none. Good also when upstream has no such image. The call is in the
+    /// registry's scope.
+    fn pull(&self, call: Call, repository: String, reference: String) -> BoxFuture<Result<(), NotPulled>>;
     /// Ends an upload whose content must have this digest.
     fn complete_upload(&self, owner: String, id: String, digest: String) -> BoxFuture<Result<Completed, ApiError>>;
 }

@@ -23,20 +23,20 @@ pub mod types;
 mod wildcard;
 
 pub use api::{operations, shared, tagging};
-pub use layers::{Appended, Change, Completed, Kept, Layers, Look, Parts, Secret};
+pub use layers::{Appended, Change, Completed, Kept, Layers, Look, NotPulled, Parts, Secret};
 pub use machine::{
     DeleteProblem, ManifestInfo, ManifestProblem, NewImage, Parcel, ParcelManifest, PutImage, Reference,
     RegistryAction, Undelivered, Upstream, admit, are_live, begin_check, create_repository, creation_access,
-    delete_image, delete_repository, drop_parcel, due_parcels, get_repository, has_blobs, holders_of, import_access,
-    index_entry, is_check_due, is_layer_in_use, is_pull_excluded, link_layer, mounts_blobs, needs_record, parcel,
-    parcel_arrived, parcel_undelivered, put_image, record_pull, referrers, registry_access, registry_code,
-    repository_access, resolve_image, select_platform, set_other_clouds, tags_of, tags_page, token_access,
-    unlink_layer, untag_image, upstream_of,
+    creation_role, delete_image, delete_repository, drop_parcel, due_parcels, get_repository, has_blobs, holders_of,
+    import_access, index_entry, is_check_due, is_layer_in_use, is_pull_excluded, link_layer, mounts_blobs,
+    needs_record, parcel, parcel_arrived, parcel_undelivered, put_image, record_pull, referrers, registry_access,
+    registry_code, repository_access, resolve_image, select_platform, set_other_clouds, tags_of, tags_page,
+    token_access, unlink_layer, untag_image, upstream_of, with_request_tags,
 };
 pub use model::{
-    Backfill, BackfillState, Content, CreationTemplate, Image, IndexEntry, LayerLink, Mutability, MutabilityFilter,
-    OtherCloud, Preview, PreviewEntry, Pull, PullThroughRule, PullTimeExclusion, Registry, ReplicationJob,
-    ReplicationResult, Repository, Tag, UpstreamCheck,
+    Archive, Backfill, BackfillState, Content, CreationTemplate, Image, IndexEntry, LayerLink, LifecycleAction,
+    Mutability, MutabilityFilter, OtherCloud, Preview, PreviewEntry, Pull, PullThroughRule, PullTimeExclusion,
+    Registry, ReplicationJob, ReplicationResult, Repository, Tag, UpstreamCheck,
 };
 pub use names::{
     is_own_registry, is_repository_name, is_tag, registry_host, repository_arn, repository_of, repository_uri,

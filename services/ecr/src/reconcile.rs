@@ -2,8 +2,8 @@
 
 use crate::api::candidates;
 use crate::lifecycle::{Policy, evaluate};
-use crate::machine::{LAYER_LINK_LIFE_S, delete_image};
-use crate::model::{LayerLink, Repository};
+use crate::machine::{LAYER_LINK_LIFE_S, archive_image, delete_image};
+use crate::model::{LayerLink, LifecycleAction, Repository};
 use honmaru_base::{Scope, Time};
 use honmaru_machine::{Reconciler, Resource, Tx};
 
@@ -50,7 +50,7 @@ impl Reconciler for LifecycleRunner {
 }
 
 impl LifecycleRunner {
-    /// Deletes what the policy expires, and returns when to look again.
+    /// Deletes what the policy expires, archives what it archives, and returns when to look again.
     fn carry_out(&self, tx: &mut Tx<'_>, scope: &Scope, name: &str) -> Time {
         let now = tx.now();
         let policy = tx
@@ -65,7 +65,10 @@ impl LifecycleRunner {
         let rest = verdicts.len() > STEP_MAX;
         for verdict in verdicts.into_iter().take(STEP_MAX) {
             // Parents come first, so that only an image that is gone already can refuse.
-            let _ = delete_image(tx, scope, name, &verdict.digest);
+            match verdict.action {
+                LifecycleAction::Expire => drop(delete_image(tx, scope, name, &verdict.digest)),
+                LifecycleAction::Archive => drop(archive_image(tx, scope, name, &verdict.digest)),
+            }
         }
         if rest {
             return now.plus_ms(1);

@@ -39,10 +39,10 @@ pub struct AwsEcrContainerImageDetails {
     pub author: Option<String>,
     pub image_hash: Option<String>,
     pub image_tags: Option<Vec<String>>,
+    pub in_use_count: Option<i64>,
+    pub last_in_use_at: Option<f64>,
     pub platform: Option<String>,
     pub pushed_at: Option<f64>,
-    pub last_in_use_at: Option<f64>,
-    pub in_use_count: Option<i64>,
     pub registry: Option<String>,
     pub repository_name: Option<String>,
 }
@@ -52,86 +52,86 @@ tree!(AwsEcrContainerImageDetails {
     author: "author",
     image_hash: "imageHash",
     image_tags: "imageTags",
+    in_use_count: "inUseCount",
+    last_in_use_at: "lastInUseAt",
     platform: "platform",
     pushed_at: "pushedAt",
-    last_in_use_at: "lastInUseAt",
-    in_use_count: "inUseCount",
     registry: "registry",
     repository_name: "repositoryName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BatchCheckLayerAvailabilityRequest {
+    pub layer_digests: Vec<String>,
     pub registry_id: Option<String>,
     pub repository_name: String,
-    pub layer_digests: Vec<String>,
 }
 
 tree!(BatchCheckLayerAvailabilityRequest {
+    layer_digests: "layerDigests",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    layer_digests: "layerDigests",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BatchCheckLayerAvailabilityResponse {
-    pub layers: Option<Vec<Layer>>,
     pub failures: Option<Vec<LayerFailure>>,
+    pub layers: Option<Vec<Layer>>,
 }
 
 tree!(BatchCheckLayerAvailabilityResponse {
-    layers: "layers",
     failures: "failures",
+    layers: "layers",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BatchDeleteImageRequest {
+    pub image_ids: Vec<ImageIdentifier>,
     pub registry_id: Option<String>,
     pub repository_name: String,
-    pub image_ids: Vec<ImageIdentifier>,
 }
 
 tree!(BatchDeleteImageRequest {
+    image_ids: "imageIds",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    image_ids: "imageIds",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BatchDeleteImageResponse {
-    pub image_ids: Option<Vec<ImageIdentifier>>,
     pub failures: Option<Vec<ImageFailure>>,
+    pub image_ids: Option<Vec<ImageIdentifier>>,
 }
 
 tree!(BatchDeleteImageResponse {
-    image_ids: "imageIds",
     failures: "failures",
+    image_ids: "imageIds",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BatchGetImageRequest {
+    pub accepted_media_types: Option<Vec<String>>,
+    pub image_ids: Vec<ImageIdentifier>,
     pub registry_id: Option<String>,
     pub repository_name: String,
-    pub image_ids: Vec<ImageIdentifier>,
-    pub accepted_media_types: Option<Vec<String>>,
 }
 
 tree!(BatchGetImageRequest {
+    accepted_media_types: "acceptedMediaTypes",
+    image_ids: "imageIds",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    image_ids: "imageIds",
-    accepted_media_types: "acceptedMediaTypes",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BatchGetImageResponse {
-    pub images: Option<Vec<Image>>,
     pub failures: Option<Vec<ImageFailure>>,
+    pub images: Option<Vec<Image>>,
 }
 
 tree!(BatchGetImageResponse {
-    images: "images",
     failures: "failures",
+    images: "images",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -145,114 +145,114 @@ tree!(BatchGetRepositoryScanningConfigurationRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BatchGetRepositoryScanningConfigurationResponse {
-    pub scanning_configurations: Option<Vec<RepositoryScanningConfiguration>>,
     pub failures: Option<Vec<RepositoryScanningConfigurationFailure>>,
+    pub scanning_configurations: Option<Vec<RepositoryScanningConfiguration>>,
 }
 
 tree!(BatchGetRepositoryScanningConfigurationResponse {
-    scanning_configurations: "scanningConfigurations",
     failures: "failures",
+    scanning_configurations: "scanningConfigurations",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CompleteLayerUploadRequest {
+    pub layer_digests: Vec<String>,
     pub registry_id: Option<String>,
     pub repository_name: String,
     pub upload_id: String,
-    pub layer_digests: Vec<String>,
 }
 
 tree!(CompleteLayerUploadRequest {
+    layer_digests: "layerDigests",
     registry_id: "registryId",
     repository_name: "repositoryName",
     upload_id: "uploadId",
-    layer_digests: "layerDigests",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CompleteLayerUploadResponse {
+    pub layer_digest: Option<String>,
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
     pub upload_id: Option<String>,
-    pub layer_digest: Option<String>,
 }
 
 tree!(CompleteLayerUploadResponse {
+    layer_digest: "layerDigest",
     registry_id: "registryId",
     repository_name: "repositoryName",
     upload_id: "uploadId",
-    layer_digest: "layerDigest",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreatePullThroughCacheRuleRequest {
-    pub ecr_repository_prefix: String,
-    pub upstream_registry_url: String,
-    pub registry_id: Option<String>,
-    pub upstream_registry: Option<String>,
     pub credential_arn: Option<String>,
     pub custom_role_arn: Option<String>,
+    pub ecr_repository_prefix: String,
+    pub registry_id: Option<String>,
+    pub upstream_registry: Option<String>,
+    pub upstream_registry_url: String,
     pub upstream_repository_prefix: Option<String>,
 }
 
 tree!(CreatePullThroughCacheRuleRequest {
-    ecr_repository_prefix: "ecrRepositoryPrefix",
-    upstream_registry_url: "upstreamRegistryUrl",
-    registry_id: "registryId",
-    upstream_registry: "upstreamRegistry",
     credential_arn: "credentialArn",
     custom_role_arn: "customRoleArn",
+    ecr_repository_prefix: "ecrRepositoryPrefix",
+    registry_id: "registryId",
+    upstream_registry: "upstreamRegistry",
+    upstream_registry_url: "upstreamRegistryUrl",
     upstream_repository_prefix: "upstreamRepositoryPrefix",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreatePullThroughCacheRuleResponse {
-    pub ecr_repository_prefix: Option<String>,
-    pub upstream_registry_url: Option<String>,
     pub created_at: Option<f64>,
-    pub registry_id: Option<String>,
-    pub upstream_registry: Option<String>,
     pub credential_arn: Option<String>,
     pub custom_role_arn: Option<String>,
+    pub ecr_repository_prefix: Option<String>,
+    pub registry_id: Option<String>,
+    pub upstream_registry: Option<String>,
+    pub upstream_registry_url: Option<String>,
     pub upstream_repository_prefix: Option<String>,
 }
 
 tree!(CreatePullThroughCacheRuleResponse {
-    ecr_repository_prefix: "ecrRepositoryPrefix",
-    upstream_registry_url: "upstreamRegistryUrl",
     created_at: "createdAt",
-    registry_id: "registryId",
-    upstream_registry: "upstreamRegistry",
     credential_arn: "credentialArn",
     custom_role_arn: "customRoleArn",
+    ecr_repository_prefix: "ecrRepositoryPrefix",
+    registry_id: "registryId",
+    upstream_registry: "upstreamRegistry",
+    upstream_registry_url: "upstreamRegistryUrl",
     upstream_repository_prefix: "upstreamRepositoryPrefix",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateRepositoryCreationTemplateRequest {
-    pub prefix: String,
-    pub description: Option<String>,
-    pub encryption_configuration: Option<EncryptionConfigurationForRepositoryCreationTemplate>,
-    pub resource_tags: Option<Vec<Tag>>,
-    pub image_tag_mutability: Option<String>,
-    pub image_tag_mutability_exclusion_filters: Option<Vec<ImageTagMutabilityExclusionFilter>>,
-    pub repository_policy: Option<String>,
-    pub lifecycle_policy: Option<String>,
     pub applied_for: Vec<String>,
     pub custom_role_arn: Option<String>,
+    pub description: Option<String>,
+    pub encryption_configuration: Option<EncryptionConfigurationForRepositoryCreationTemplate>,
+    pub image_tag_mutability: Option<String>,
+    pub image_tag_mutability_exclusion_filters: Option<Vec<ImageTagMutabilityExclusionFilter>>,
+    pub lifecycle_policy: Option<String>,
+    pub prefix: String,
+    pub repository_policy: Option<String>,
+    pub resource_tags: Option<Vec<Tag>>,
 }
 
 tree!(CreateRepositoryCreationTemplateRequest {
-    prefix: "prefix",
-    description: "description",
-    encryption_configuration: "encryptionConfiguration",
-    resource_tags: "resourceTags",
-    image_tag_mutability: "imageTagMutability",
-    image_tag_mutability_exclusion_filters: "imageTagMutabilityExclusionFilters",
-    repository_policy: "repositoryPolicy",
-    lifecycle_policy: "lifecyclePolicy",
     applied_for: "appliedFor",
     custom_role_arn: "customRoleArn",
+    description: "description",
+    encryption_configuration: "encryptionConfiguration",
+    image_tag_mutability: "imageTagMutability",
+    image_tag_mutability_exclusion_filters: "imageTagMutabilityExclusionFilters",
+    lifecycle_policy: "lifecyclePolicy",
+    prefix: "prefix",
+    repository_policy: "repositoryPolicy",
+    resource_tags: "resourceTags",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -268,23 +268,23 @@ tree!(CreateRepositoryCreationTemplateResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateRepositoryRequest {
+    pub encryption_configuration: Option<EncryptionConfiguration>,
+    pub image_scanning_configuration: Option<ImageScanningConfiguration>,
+    pub image_tag_mutability: Option<String>,
+    pub image_tag_mutability_exclusion_filters: Option<Vec<ImageTagMutabilityExclusionFilter>>,
     pub registry_id: Option<String>,
     pub repository_name: String,
     pub tags: Option<Vec<Tag>>,
-    pub image_tag_mutability: Option<String>,
-    pub image_tag_mutability_exclusion_filters: Option<Vec<ImageTagMutabilityExclusionFilter>>,
-    pub image_scanning_configuration: Option<ImageScanningConfiguration>,
-    pub encryption_configuration: Option<EncryptionConfiguration>,
 }
 
 tree!(CreateRepositoryRequest {
+    encryption_configuration: "encryptionConfiguration",
+    image_scanning_configuration: "imageScanningConfiguration",
+    image_tag_mutability: "imageTagMutability",
+    image_tag_mutability_exclusion_filters: "imageTagMutabilityExclusionFilters",
     registry_id: "registryId",
     repository_name: "repositoryName",
     tags: "tags",
-    image_tag_mutability: "imageTagMutability",
-    image_tag_mutability_exclusion_filters: "imageTagMutabilityExclusionFilters",
-    image_scanning_configuration: "imageScanningConfiguration",
-    encryption_configuration: "encryptionConfiguration",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -352,17 +352,17 @@ tree!(DeleteLifecyclePolicyRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteLifecyclePolicyResponse {
+    pub last_evaluated_at: Option<f64>,
+    pub lifecycle_policy_text: Option<String>,
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
-    pub lifecycle_policy_text: Option<String>,
-    pub last_evaluated_at: Option<f64>,
 }
 
 tree!(DeleteLifecyclePolicyResponse {
+    last_evaluated_at: "lastEvaluatedAt",
+    lifecycle_policy_text: "lifecyclePolicyText",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    lifecycle_policy_text: "lifecyclePolicyText",
-    last_evaluated_at: "lastEvaluatedAt",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -378,22 +378,22 @@ tree!(DeletePullThroughCacheRuleRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeletePullThroughCacheRuleResponse {
-    pub ecr_repository_prefix: Option<String>,
-    pub upstream_registry_url: Option<String>,
     pub created_at: Option<f64>,
-    pub registry_id: Option<String>,
     pub credential_arn: Option<String>,
     pub custom_role_arn: Option<String>,
+    pub ecr_repository_prefix: Option<String>,
+    pub registry_id: Option<String>,
+    pub upstream_registry_url: Option<String>,
     pub upstream_repository_prefix: Option<String>,
 }
 
 tree!(DeletePullThroughCacheRuleResponse {
-    ecr_repository_prefix: "ecrRepositoryPrefix",
-    upstream_registry_url: "upstreamRegistryUrl",
     created_at: "createdAt",
-    registry_id: "registryId",
     credential_arn: "credentialArn",
     custom_role_arn: "customRoleArn",
+    ecr_repository_prefix: "ecrRepositoryPrefix",
+    registry_id: "registryId",
+    upstream_registry_url: "upstreamRegistryUrl",
     upstream_repository_prefix: "upstreamRepositoryPrefix",
 });
 
@@ -404,13 +404,13 @@ tree!(DeleteRegistryPolicyRequest {});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteRegistryPolicyResponse {
-    pub registry_id: Option<String>,
     pub policy_text: Option<String>,
+    pub registry_id: Option<String>,
 }
 
 tree!(DeleteRegistryPolicyResponse {
-    registry_id: "registryId",
     policy_text: "policyText",
+    registry_id: "registryId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -451,28 +451,28 @@ tree!(DeleteRepositoryPolicyRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteRepositoryPolicyResponse {
+    pub policy_text: Option<String>,
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
-    pub policy_text: Option<String>,
 }
 
 tree!(DeleteRepositoryPolicyResponse {
+    policy_text: "policyText",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    policy_text: "policyText",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteRepositoryRequest {
+    pub force: Option<bool>,
     pub registry_id: Option<String>,
     pub repository_name: String,
-    pub force: Option<bool>,
 }
 
 tree!(DeleteRepositoryRequest {
+    force: "force",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    force: "force",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -520,122 +520,122 @@ tree!(DeregisterPullTimeUpdateExclusionResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeImageReplicationStatusRequest {
-    pub repository_name: String,
     pub image_id: ImageIdentifier,
     pub registry_id: Option<String>,
+    pub repository_name: String,
 }
 
 tree!(DescribeImageReplicationStatusRequest {
-    repository_name: "repositoryName",
     image_id: "imageId",
     registry_id: "registryId",
+    repository_name: "repositoryName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeImageReplicationStatusResponse {
-    pub repository_name: Option<String>,
     pub image_id: Option<ImageIdentifier>,
     pub replication_statuses: Option<Vec<ImageReplicationStatus>>,
+    pub repository_name: Option<String>,
 }
 
 tree!(DescribeImageReplicationStatusResponse {
-    repository_name: "repositoryName",
     image_id: "imageId",
     replication_statuses: "replicationStatuses",
+    repository_name: "repositoryName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeImageScanFindingsRequest {
+    pub image_id: ImageIdentifier,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
     pub registry_id: Option<String>,
     pub repository_name: String,
-    pub image_id: ImageIdentifier,
-    pub next_token: Option<String>,
-    pub max_results: Option<i32>,
 }
 
 tree!(DescribeImageScanFindingsRequest {
+    image_id: "imageId",
+    max_results: "maxResults",
+    next_token: "nextToken",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    image_id: "imageId",
-    next_token: "nextToken",
-    max_results: "maxResults",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeImageScanFindingsResponse {
+    pub image_id: Option<ImageIdentifier>,
+    pub image_scan_findings: Option<ImageScanFindings>,
+    pub image_scan_status: Option<ImageScanStatus>,
+    pub next_token: Option<String>,
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
-    pub image_id: Option<ImageIdentifier>,
-    pub image_scan_status: Option<ImageScanStatus>,
-    pub image_scan_findings: Option<ImageScanFindings>,
-    pub next_token: Option<String>,
 }
 
 tree!(DescribeImageScanFindingsResponse {
+    image_id: "imageId",
+    image_scan_findings: "imageScanFindings",
+    image_scan_status: "imageScanStatus",
+    next_token: "nextToken",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    image_id: "imageId",
-    image_scan_status: "imageScanStatus",
-    image_scan_findings: "imageScanFindings",
-    next_token: "nextToken",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeImageSigningStatusRequest {
-    pub repository_name: String,
     pub image_id: ImageIdentifier,
     pub registry_id: Option<String>,
+    pub repository_name: String,
 }
 
 tree!(DescribeImageSigningStatusRequest {
-    repository_name: "repositoryName",
     image_id: "imageId",
     registry_id: "registryId",
+    repository_name: "repositoryName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeImageSigningStatusResponse {
-    pub repository_name: Option<String>,
     pub image_id: Option<ImageIdentifier>,
     pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
     pub signing_statuses: Option<Vec<ImageSigningStatus>>,
 }
 
 tree!(DescribeImageSigningStatusResponse {
-    repository_name: "repositoryName",
     image_id: "imageId",
     registry_id: "registryId",
+    repository_name: "repositoryName",
     signing_statuses: "signingStatuses",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeImagesFilter {
-    pub tag_status: Option<String>,
     pub image_status: Option<String>,
+    pub tag_status: Option<String>,
 }
 
 tree!(DescribeImagesFilter {
-    tag_status: "tagStatus",
     image_status: "imageStatus",
+    tag_status: "tagStatus",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeImagesRequest {
+    pub filter: Option<DescribeImagesFilter>,
+    pub image_ids: Option<Vec<ImageIdentifier>>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
     pub registry_id: Option<String>,
     pub repository_name: String,
-    pub image_ids: Option<Vec<ImageIdentifier>>,
-    pub next_token: Option<String>,
-    pub max_results: Option<i32>,
-    pub filter: Option<DescribeImagesFilter>,
 }
 
 tree!(DescribeImagesRequest {
+    filter: "filter",
+    image_ids: "imageIds",
+    max_results: "maxResults",
+    next_token: "nextToken",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    image_ids: "imageIds",
-    next_token: "nextToken",
-    max_results: "maxResults",
-    filter: "filter",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -651,28 +651,28 @@ tree!(DescribeImagesResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribePullThroughCacheRulesRequest {
-    pub registry_id: Option<String>,
     pub ecr_repository_prefixes: Option<Vec<String>>,
-    pub next_token: Option<String>,
     pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+    pub registry_id: Option<String>,
 }
 
 tree!(DescribePullThroughCacheRulesRequest {
-    registry_id: "registryId",
     ecr_repository_prefixes: "ecrRepositoryPrefixes",
-    next_token: "nextToken",
     max_results: "maxResults",
+    next_token: "nextToken",
+    registry_id: "registryId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribePullThroughCacheRulesResponse {
-    pub pull_through_cache_rules: Option<Vec<PullThroughCacheRule>>,
     pub next_token: Option<String>,
+    pub pull_through_cache_rules: Option<Vec<PullThroughCacheRule>>,
 }
 
 tree!(DescribePullThroughCacheRulesResponse {
-    pull_through_cache_rules: "pullThroughCacheRules",
     next_token: "nextToken",
+    pull_through_cache_rules: "pullThroughCacheRules",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -693,98 +693,98 @@ tree!(DescribeRegistryResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeReplicationBackfillResultsRequest {
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
     pub registry_id: Option<String>,
     pub replication_backfill_id: String,
     pub result_status_filter: Option<String>,
-    pub max_results: Option<i32>,
-    pub next_token: Option<String>,
 }
 
 tree!(DescribeReplicationBackfillResultsRequest {
+    max_results: "maxResults",
+    next_token: "nextToken",
     registry_id: "registryId",
     replication_backfill_id: "replicationBackfillId",
     result_status_filter: "resultStatusFilter",
-    max_results: "maxResults",
-    next_token: "nextToken",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeReplicationBackfillResultsResponse {
+    pub destination: Option<ReplicationDestination>,
+    pub ended_at: Option<f64>,
+    pub failure_code: Option<String>,
+    pub next_token: Option<String>,
+    pub progress: Option<ReplicationBackfillProgress>,
     pub registry_id: Option<String>,
     pub replication_backfill_id: Option<String>,
-    pub destination: Option<ReplicationDestination>,
-    pub status: Option<String>,
-    pub failure_code: Option<String>,
-    pub progress: Option<ReplicationBackfillProgress>,
     pub results: Option<Vec<ReplicationBackfillResult>>,
     pub started_at: Option<f64>,
-    pub ended_at: Option<f64>,
-    pub next_token: Option<String>,
+    pub status: Option<String>,
 }
 
 tree!(DescribeReplicationBackfillResultsResponse {
+    destination: "destination",
+    ended_at: "endedAt",
+    failure_code: "failureCode",
+    next_token: "nextToken",
+    progress: "progress",
     registry_id: "registryId",
     replication_backfill_id: "replicationBackfillId",
-    destination: "destination",
-    status: "status",
-    failure_code: "failureCode",
-    progress: "progress",
     results: "results",
     started_at: "startedAt",
-    ended_at: "endedAt",
-    next_token: "nextToken",
+    status: "status",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeRepositoriesRequest {
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
     pub registry_id: Option<String>,
     pub repository_names: Option<Vec<String>>,
-    pub next_token: Option<String>,
-    pub max_results: Option<i32>,
 }
 
 tree!(DescribeRepositoriesRequest {
+    max_results: "maxResults",
+    next_token: "nextToken",
     registry_id: "registryId",
     repository_names: "repositoryNames",
-    next_token: "nextToken",
-    max_results: "maxResults",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeRepositoriesResponse {
-    pub repositories: Option<Vec<Repository>>,
     pub next_token: Option<String>,
+    pub repositories: Option<Vec<Repository>>,
 }
 
 tree!(DescribeRepositoriesResponse {
-    repositories: "repositories",
     next_token: "nextToken",
+    repositories: "repositories",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeRepositoryCreationTemplatesRequest {
-    pub prefixes: Option<Vec<String>>,
-    pub next_token: Option<String>,
     pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+    pub prefixes: Option<Vec<String>>,
 }
 
 tree!(DescribeRepositoryCreationTemplatesRequest {
-    prefixes: "prefixes",
-    next_token: "nextToken",
     max_results: "maxResults",
+    next_token: "nextToken",
+    prefixes: "prefixes",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeRepositoryCreationTemplatesResponse {
+    pub next_token: Option<String>,
     pub registry_id: Option<String>,
     pub repository_creation_templates: Option<Vec<RepositoryCreationTemplate>>,
-    pub next_token: Option<String>,
 }
 
 tree!(DescribeRepositoryCreationTemplatesResponse {
+    next_token: "nextToken",
     registry_id: "registryId",
     repository_creation_templates: "repositoryCreationTemplates",
-    next_token: "nextToken",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -813,8 +813,10 @@ tree!(EncryptionConfigurationForRepositoryCreationTemplate {
 pub struct EnhancedImageScanFinding {
     pub aws_account_id: Option<String>,
     pub description: Option<String>,
+    pub exploit_available: Option<String>,
     pub finding_arn: Option<String>,
     pub first_observed_at: Option<f64>,
+    pub fix_available: Option<String>,
     pub last_observed_at: Option<f64>,
     pub package_vulnerability_details: Option<PackageVulnerabilityDetails>,
     pub remediation: Option<Remediation>,
@@ -826,15 +828,15 @@ pub struct EnhancedImageScanFinding {
     pub title: Option<String>,
     pub r#type: Option<String>,
     pub updated_at: Option<f64>,
-    pub fix_available: Option<String>,
-    pub exploit_available: Option<String>,
 }
 
 tree!(EnhancedImageScanFinding {
     aws_account_id: "awsAccountId",
     description: "description",
+    exploit_available: "exploitAvailable",
     finding_arn: "findingArn",
     first_observed_at: "firstObservedAt",
+    fix_available: "fixAvailable",
     last_observed_at: "lastObservedAt",
     package_vulnerability_details: "packageVulnerabilityDetails",
     remediation: "remediation",
@@ -846,8 +848,6 @@ tree!(EnhancedImageScanFinding {
     title: "title",
     r#type: "type",
     updated_at: "updatedAt",
-    fix_available: "fixAvailable",
-    exploit_available: "exploitAvailable",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -888,15 +888,15 @@ tree!(GetAuthorizationTokenResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetDownloadUrlForLayerRequest {
+    pub layer_digest: String,
     pub registry_id: Option<String>,
     pub repository_name: String,
-    pub layer_digest: String,
 }
 
 tree!(GetDownloadUrlForLayerRequest {
+    layer_digest: "layerDigest",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    layer_digest: "layerDigest",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -912,41 +912,41 @@ tree!(GetDownloadUrlForLayerResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetLifecyclePolicyPreviewRequest {
+    pub filter: Option<LifecyclePolicyPreviewFilter>,
+    pub image_ids: Option<Vec<ImageIdentifier>>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
     pub registry_id: Option<String>,
     pub repository_name: String,
-    pub image_ids: Option<Vec<ImageIdentifier>>,
-    pub next_token: Option<String>,
-    pub max_results: Option<i32>,
-    pub filter: Option<LifecyclePolicyPreviewFilter>,
 }
 
 tree!(GetLifecyclePolicyPreviewRequest {
+    filter: "filter",
+    image_ids: "imageIds",
+    max_results: "maxResults",
+    next_token: "nextToken",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    image_ids: "imageIds",
-    next_token: "nextToken",
-    max_results: "maxResults",
-    filter: "filter",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetLifecyclePolicyPreviewResponse {
-    pub registry_id: Option<String>,
-    pub repository_name: Option<String>,
     pub lifecycle_policy_text: Option<String>,
-    pub status: Option<String>,
     pub next_token: Option<String>,
     pub preview_results: Option<Vec<LifecyclePolicyPreviewResult>>,
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+    pub status: Option<String>,
     pub summary: Option<LifecyclePolicyPreviewSummary>,
 }
 
 tree!(GetLifecyclePolicyPreviewResponse {
-    registry_id: "registryId",
-    repository_name: "repositoryName",
     lifecycle_policy_text: "lifecyclePolicyText",
-    status: "status",
     next_token: "nextToken",
     preview_results: "previewResults",
+    registry_id: "registryId",
+    repository_name: "repositoryName",
+    status: "status",
     summary: "summary",
 });
 
@@ -963,17 +963,17 @@ tree!(GetLifecyclePolicyRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetLifecyclePolicyResponse {
+    pub last_evaluated_at: Option<f64>,
+    pub lifecycle_policy_text: Option<String>,
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
-    pub lifecycle_policy_text: Option<String>,
-    pub last_evaluated_at: Option<f64>,
 }
 
 tree!(GetLifecyclePolicyResponse {
+    last_evaluated_at: "lastEvaluatedAt",
+    lifecycle_policy_text: "lifecyclePolicyText",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    lifecycle_policy_text: "lifecyclePolicyText",
-    last_evaluated_at: "lastEvaluatedAt",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -983,13 +983,13 @@ tree!(GetRegistryPolicyRequest {});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetRegistryPolicyResponse {
-    pub registry_id: Option<String>,
     pub policy_text: Option<String>,
+    pub registry_id: Option<String>,
 }
 
 tree!(GetRegistryPolicyResponse {
-    registry_id: "registryId",
     policy_text: "policyText",
+    registry_id: "registryId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1021,15 +1021,15 @@ tree!(GetRepositoryPolicyRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetRepositoryPolicyResponse {
+    pub policy_text: Option<String>,
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
-    pub policy_text: Option<String>,
 }
 
 tree!(GetRepositoryPolicyResponse {
+    policy_text: "policyText",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    policy_text: "policyText",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1050,69 +1050,69 @@ tree!(GetSigningConfigurationResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Image {
-    pub registry_id: Option<String>,
-    pub repository_name: Option<String>,
     pub image_id: Option<ImageIdentifier>,
     pub image_manifest: Option<String>,
     pub image_manifest_media_type: Option<String>,
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
 }
 
 tree!(Image {
-    registry_id: "registryId",
-    repository_name: "repositoryName",
     image_id: "imageId",
     image_manifest: "imageManifest",
     image_manifest_media_type: "imageManifestMediaType",
+    registry_id: "registryId",
+    repository_name: "repositoryName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImageDetail {
+    pub artifact_media_type: Option<String>,
+    pub image_digest: Option<String>,
+    pub image_manifest_media_type: Option<String>,
+    pub image_pushed_at: Option<f64>,
+    pub image_scan_findings_summary: Option<ImageScanFindingsSummary>,
+    pub image_scan_status: Option<ImageScanStatus>,
+    pub image_size_in_bytes: Option<i64>,
+    pub image_status: Option<String>,
+    pub image_tags: Option<Vec<String>>,
+    pub last_activated_at: Option<f64>,
+    pub last_archived_at: Option<f64>,
+    pub last_recorded_pull_time: Option<f64>,
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
-    pub image_digest: Option<String>,
-    pub image_tags: Option<Vec<String>>,
-    pub image_size_in_bytes: Option<i64>,
-    pub image_pushed_at: Option<f64>,
-    pub image_scan_status: Option<ImageScanStatus>,
-    pub image_scan_findings_summary: Option<ImageScanFindingsSummary>,
-    pub image_manifest_media_type: Option<String>,
-    pub artifact_media_type: Option<String>,
-    pub last_recorded_pull_time: Option<f64>,
     pub subject_manifest_digest: Option<String>,
-    pub image_status: Option<String>,
-    pub last_archived_at: Option<f64>,
-    pub last_activated_at: Option<f64>,
 }
 
 tree!(ImageDetail {
+    artifact_media_type: "artifactMediaType",
+    image_digest: "imageDigest",
+    image_manifest_media_type: "imageManifestMediaType",
+    image_pushed_at: "imagePushedAt",
+    image_scan_findings_summary: "imageScanFindingsSummary",
+    image_scan_status: "imageScanStatus",
+    image_size_in_bytes: "imageSizeInBytes",
+    image_status: "imageStatus",
+    image_tags: "imageTags",
+    last_activated_at: "lastActivatedAt",
+    last_archived_at: "lastArchivedAt",
+    last_recorded_pull_time: "lastRecordedPullTime",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    image_digest: "imageDigest",
-    image_tags: "imageTags",
-    image_size_in_bytes: "imageSizeInBytes",
-    image_pushed_at: "imagePushedAt",
-    image_scan_status: "imageScanStatus",
-    image_scan_findings_summary: "imageScanFindingsSummary",
-    image_manifest_media_type: "imageManifestMediaType",
-    artifact_media_type: "artifactMediaType",
-    last_recorded_pull_time: "lastRecordedPullTime",
     subject_manifest_digest: "subjectManifestDigest",
-    image_status: "imageStatus",
-    last_archived_at: "lastArchivedAt",
-    last_activated_at: "lastActivatedAt",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImageFailure {
-    pub image_id: Option<ImageIdentifier>,
     pub failure_code: Option<String>,
     pub failure_reason: Option<String>,
+    pub image_id: Option<ImageIdentifier>,
 }
 
 tree!(ImageFailure {
-    image_id: "imageId",
     failure_code: "failureCode",
     failure_reason: "failureReason",
+    image_id: "imageId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1128,94 +1128,94 @@ tree!(ImageIdentifier {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImageReferrer {
-    pub digest: String,
-    pub media_type: String,
-    pub artifact_type: Option<String>,
-    pub size: i64,
     pub annotations: Option<std::collections::BTreeMap<String, String>>,
     pub artifact_status: Option<String>,
+    pub artifact_type: Option<String>,
+    pub digest: String,
+    pub media_type: String,
+    pub size: i64,
 }
 
 tree!(ImageReferrer {
-    digest: "digest",
-    media_type: "mediaType",
-    artifact_type: "artifactType",
-    size: "size",
     annotations: "annotations",
     artifact_status: "artifactStatus",
+    artifact_type: "artifactType",
+    digest: "digest",
+    media_type: "mediaType",
+    size: "size",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImageReplicationStatus {
+    pub failure_code: Option<String>,
     pub region: Option<String>,
     pub registry_id: Option<String>,
     pub status: Option<String>,
-    pub failure_code: Option<String>,
 }
 
 tree!(ImageReplicationStatus {
+    failure_code: "failureCode",
     region: "region",
     registry_id: "registryId",
     status: "status",
-    failure_code: "failureCode",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImageScanFinding {
-    pub name: Option<String>,
-    pub description: Option<String>,
-    pub uri: Option<String>,
-    pub severity: Option<String>,
     pub attributes: Option<Vec<Attribute>>,
+    pub description: Option<String>,
+    pub name: Option<String>,
+    pub severity: Option<String>,
+    pub uri: Option<String>,
 }
 
 tree!(ImageScanFinding {
-    name: "name",
-    description: "description",
-    uri: "uri",
-    severity: "severity",
     attributes: "attributes",
+    description: "description",
+    name: "name",
+    severity: "severity",
+    uri: "uri",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImageScanFindings {
-    pub image_scan_completed_at: Option<f64>,
-    pub vulnerability_source_updated_at: Option<f64>,
+    pub enhanced_findings: Option<Vec<EnhancedImageScanFinding>>,
     pub finding_severity_counts: Option<std::collections::BTreeMap<String, i32>>,
     pub findings: Option<Vec<ImageScanFinding>>,
-    pub enhanced_findings: Option<Vec<EnhancedImageScanFinding>>,
+    pub image_scan_completed_at: Option<f64>,
+    pub vulnerability_source_updated_at: Option<f64>,
 }
 
 tree!(ImageScanFindings {
-    image_scan_completed_at: "imageScanCompletedAt",
-    vulnerability_source_updated_at: "vulnerabilitySourceUpdatedAt",
+    enhanced_findings: "enhancedFindings",
     finding_severity_counts: "findingSeverityCounts",
     findings: "findings",
-    enhanced_findings: "enhancedFindings",
+    image_scan_completed_at: "imageScanCompletedAt",
+    vulnerability_source_updated_at: "vulnerabilitySourceUpdatedAt",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImageScanFindingsSummary {
+    pub finding_severity_counts: Option<std::collections::BTreeMap<String, i32>>,
     pub image_scan_completed_at: Option<f64>,
     pub vulnerability_source_updated_at: Option<f64>,
-    pub finding_severity_counts: Option<std::collections::BTreeMap<String, i32>>,
 }
 
 tree!(ImageScanFindingsSummary {
+    finding_severity_counts: "findingSeverityCounts",
     image_scan_completed_at: "imageScanCompletedAt",
     vulnerability_source_updated_at: "vulnerabilitySourceUpdatedAt",
-    finding_severity_counts: "findingSeverityCounts",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImageScanStatus {
-    pub status: Option<String>,
     pub description: Option<String>,
+    pub status: Option<String>,
 }
 
 tree!(ImageScanStatus {
-    status: "status",
     description: "description",
+    status: "status",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1229,28 +1229,28 @@ tree!(ImageScanningConfiguration {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImageSigningStatus {
-    pub signing_profile_arn: Option<String>,
     pub failure_code: Option<String>,
     pub failure_reason: Option<String>,
+    pub signing_profile_arn: Option<String>,
     pub status: Option<String>,
 }
 
 tree!(ImageSigningStatus {
-    signing_profile_arn: "signingProfileArn",
     failure_code: "failureCode",
     failure_reason: "failureReason",
+    signing_profile_arn: "signingProfileArn",
     status: "status",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImageTagMutabilityExclusionFilter {
-    pub filter_type: String,
     pub filter: String,
+    pub filter_type: String,
 }
 
 tree!(ImageTagMutabilityExclusionFilter {
-    filter_type: "filterType",
     filter: "filter",
+    filter_type: "filterType",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1266,41 +1266,41 @@ tree!(InitiateLayerUploadRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct InitiateLayerUploadResponse {
-    pub upload_id: Option<String>,
     pub part_size: Option<i64>,
+    pub upload_id: Option<String>,
 }
 
 tree!(InitiateLayerUploadResponse {
-    upload_id: "uploadId",
     part_size: "partSize",
+    upload_id: "uploadId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Layer {
-    pub layer_digest: Option<String>,
     pub layer_availability: Option<String>,
+    pub layer_digest: Option<String>,
     pub layer_size: Option<i64>,
     pub media_type: Option<String>,
 }
 
 tree!(Layer {
-    layer_digest: "layerDigest",
     layer_availability: "layerAvailability",
+    layer_digest: "layerDigest",
     layer_size: "layerSize",
     media_type: "mediaType",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LayerFailure {
-    pub layer_digest: Option<String>,
     pub failure_code: Option<String>,
     pub failure_reason: Option<String>,
+    pub layer_digest: Option<String>,
 }
 
 tree!(LayerFailure {
-    layer_digest: "layerDigest",
     failure_code: "failureCode",
     failure_reason: "failureReason",
+    layer_digest: "layerDigest",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1314,20 +1314,20 @@ tree!(LifecyclePolicyPreviewFilter {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LifecyclePolicyPreviewResult {
-    pub image_tags: Option<Vec<String>>,
-    pub image_digest: Option<String>,
-    pub image_pushed_at: Option<f64>,
     pub action: Option<LifecyclePolicyRuleAction>,
     pub applied_rule_priority: Option<i32>,
+    pub image_digest: Option<String>,
+    pub image_pushed_at: Option<f64>,
+    pub image_tags: Option<Vec<String>>,
     pub storage_class: Option<String>,
 }
 
 tree!(LifecyclePolicyPreviewResult {
-    image_tags: "imageTags",
-    image_digest: "imageDigest",
-    image_pushed_at: "imagePushedAt",
     action: "action",
     applied_rule_priority: "appliedRulePriority",
+    image_digest: "imageDigest",
+    image_pushed_at: "imagePushedAt",
+    image_tags: "imageTags",
     storage_class: "storageClass",
 });
 
@@ -1344,82 +1344,82 @@ tree!(LifecyclePolicyPreviewSummary {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LifecyclePolicyRuleAction {
-    pub r#type: Option<String>,
     pub target_storage_class: Option<String>,
+    pub r#type: Option<String>,
 }
 
 tree!(LifecyclePolicyRuleAction {
-    r#type: "type",
     target_storage_class: "targetStorageClass",
+    r#type: "type",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListImageReferrersFilter {
-    pub artifact_types: Option<Vec<String>>,
     pub artifact_status: Option<String>,
+    pub artifact_types: Option<Vec<String>>,
 }
 
 tree!(ListImageReferrersFilter {
-    artifact_types: "artifactTypes",
     artifact_status: "artifactStatus",
+    artifact_types: "artifactTypes",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListImageReferrersRequest {
+    pub filter: Option<ListImageReferrersFilter>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
     pub registry_id: Option<String>,
     pub repository_name: String,
     pub subject_id: SubjectIdentifier,
-    pub filter: Option<ListImageReferrersFilter>,
-    pub next_token: Option<String>,
-    pub max_results: Option<i32>,
 }
 
 tree!(ListImageReferrersRequest {
+    filter: "filter",
+    max_results: "maxResults",
+    next_token: "nextToken",
     registry_id: "registryId",
     repository_name: "repositoryName",
     subject_id: "subjectId",
-    filter: "filter",
-    next_token: "nextToken",
-    max_results: "maxResults",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListImageReferrersResponse {
-    pub referrers: Option<Vec<ImageReferrer>>,
     pub next_token: Option<String>,
+    pub referrers: Option<Vec<ImageReferrer>>,
 }
 
 tree!(ListImageReferrersResponse {
-    referrers: "referrers",
     next_token: "nextToken",
+    referrers: "referrers",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListImagesFilter {
-    pub tag_status: Option<String>,
     pub image_status: Option<String>,
+    pub tag_status: Option<String>,
 }
 
 tree!(ListImagesFilter {
-    tag_status: "tagStatus",
     image_status: "imageStatus",
+    tag_status: "tagStatus",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListImagesRequest {
+    pub filter: Option<ListImagesFilter>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
     pub registry_id: Option<String>,
     pub repository_name: String,
-    pub next_token: Option<String>,
-    pub max_results: Option<i32>,
-    pub filter: Option<ListImagesFilter>,
 }
 
 tree!(ListImagesRequest {
+    filter: "filter",
+    max_results: "maxResults",
+    next_token: "nextToken",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    next_token: "nextToken",
-    max_results: "maxResults",
-    filter: "filter",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1446,39 +1446,39 @@ tree!(ListPullTimeUpdateExclusionsRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListPullTimeUpdateExclusionsResponse {
-    pub pull_time_update_exclusions: Option<Vec<String>>,
     pub next_token: Option<String>,
+    pub pull_time_update_exclusions: Option<Vec<String>>,
 }
 
 tree!(ListPullTimeUpdateExclusionsResponse {
-    pull_time_update_exclusions: "pullTimeUpdateExclusions",
     next_token: "nextToken",
+    pull_time_update_exclusions: "pullTimeUpdateExclusions",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListReplicationBackfillsRequest {
-    pub registry_id: Option<String>,
     pub max_results: Option<i32>,
     pub next_token: Option<String>,
+    pub registry_id: Option<String>,
 }
 
 tree!(ListReplicationBackfillsRequest {
-    registry_id: "registryId",
     max_results: "maxResults",
     next_token: "nextToken",
+    registry_id: "registryId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListReplicationBackfillsResponse {
-    pub registry_id: Option<String>,
     pub backfills: Option<Vec<ReplicationBackfillSummary>>,
     pub next_token: Option<String>,
+    pub registry_id: Option<String>,
 }
 
 tree!(ListReplicationBackfillsResponse {
-    registry_id: "registryId",
     backfills: "backfills",
     next_token: "nextToken",
+    registry_id: "registryId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1526,27 +1526,27 @@ tree!(PackageVulnerabilityDetails {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PullThroughCacheRule {
-    pub ecr_repository_prefix: Option<String>,
-    pub upstream_registry_url: Option<String>,
     pub created_at: Option<f64>,
-    pub registry_id: Option<String>,
     pub credential_arn: Option<String>,
     pub custom_role_arn: Option<String>,
-    pub upstream_repository_prefix: Option<String>,
-    pub upstream_registry: Option<String>,
+    pub ecr_repository_prefix: Option<String>,
+    pub registry_id: Option<String>,
     pub updated_at: Option<f64>,
+    pub upstream_registry: Option<String>,
+    pub upstream_registry_url: Option<String>,
+    pub upstream_repository_prefix: Option<String>,
 }
 
 tree!(PullThroughCacheRule {
-    ecr_repository_prefix: "ecrRepositoryPrefix",
-    upstream_registry_url: "upstreamRegistryUrl",
     created_at: "createdAt",
-    registry_id: "registryId",
     credential_arn: "credentialArn",
     custom_role_arn: "customRoleArn",
-    upstream_repository_prefix: "upstreamRepositoryPrefix",
-    upstream_registry: "upstreamRegistry",
+    ecr_repository_prefix: "ecrRepositoryPrefix",
+    registry_id: "registryId",
     updated_at: "updatedAt",
+    upstream_registry: "upstreamRegistry",
+    upstream_registry_url: "upstreamRegistryUrl",
+    upstream_repository_prefix: "upstreamRepositoryPrefix",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1573,21 +1573,21 @@ tree!(PutAccountSettingResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutImageRequest {
-    pub registry_id: Option<String>,
-    pub repository_name: String,
+    pub image_digest: Option<String>,
     pub image_manifest: String,
     pub image_manifest_media_type: Option<String>,
     pub image_tag: Option<String>,
-    pub image_digest: Option<String>,
+    pub registry_id: Option<String>,
+    pub repository_name: String,
 }
 
 tree!(PutImageRequest {
-    registry_id: "registryId",
-    repository_name: "repositoryName",
+    image_digest: "imageDigest",
     image_manifest: "imageManifest",
     image_manifest_media_type: "imageManifestMediaType",
     image_tag: "imageTag",
-    image_digest: "imageDigest",
+    registry_id: "registryId",
+    repository_name: "repositoryName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1599,84 +1599,84 @@ tree!(PutImageResponse { image: "image" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutImageScanningConfigurationRequest {
+    pub image_scanning_configuration: ImageScanningConfiguration,
     pub registry_id: Option<String>,
     pub repository_name: String,
-    pub image_scanning_configuration: ImageScanningConfiguration,
 }
 
 tree!(PutImageScanningConfigurationRequest {
+    image_scanning_configuration: "imageScanningConfiguration",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    image_scanning_configuration: "imageScanningConfiguration",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutImageScanningConfigurationResponse {
+    pub image_scanning_configuration: Option<ImageScanningConfiguration>,
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
-    pub image_scanning_configuration: Option<ImageScanningConfiguration>,
 }
 
 tree!(PutImageScanningConfigurationResponse {
+    image_scanning_configuration: "imageScanningConfiguration",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    image_scanning_configuration: "imageScanningConfiguration",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutImageTagMutabilityRequest {
-    pub registry_id: Option<String>,
-    pub repository_name: String,
     pub image_tag_mutability: String,
     pub image_tag_mutability_exclusion_filters: Option<Vec<ImageTagMutabilityExclusionFilter>>,
+    pub registry_id: Option<String>,
+    pub repository_name: String,
 }
 
 tree!(PutImageTagMutabilityRequest {
-    registry_id: "registryId",
-    repository_name: "repositoryName",
     image_tag_mutability: "imageTagMutability",
     image_tag_mutability_exclusion_filters: "imageTagMutabilityExclusionFilters",
+    registry_id: "registryId",
+    repository_name: "repositoryName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutImageTagMutabilityResponse {
-    pub registry_id: Option<String>,
-    pub repository_name: Option<String>,
     pub image_tag_mutability: Option<String>,
     pub image_tag_mutability_exclusion_filters: Option<Vec<ImageTagMutabilityExclusionFilter>>,
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
 }
 
 tree!(PutImageTagMutabilityResponse {
-    registry_id: "registryId",
-    repository_name: "repositoryName",
     image_tag_mutability: "imageTagMutability",
     image_tag_mutability_exclusion_filters: "imageTagMutabilityExclusionFilters",
+    registry_id: "registryId",
+    repository_name: "repositoryName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutLifecyclePolicyRequest {
+    pub lifecycle_policy_text: String,
     pub registry_id: Option<String>,
     pub repository_name: String,
-    pub lifecycle_policy_text: String,
 }
 
 tree!(PutLifecyclePolicyRequest {
+    lifecycle_policy_text: "lifecyclePolicyText",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    lifecycle_policy_text: "lifecyclePolicyText",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutLifecyclePolicyResponse {
+    pub lifecycle_policy_text: Option<String>,
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
-    pub lifecycle_policy_text: Option<String>,
 }
 
 tree!(PutLifecyclePolicyResponse {
+    lifecycle_policy_text: "lifecyclePolicyText",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    lifecycle_policy_text: "lifecyclePolicyText",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1690,24 +1690,24 @@ tree!(PutRegistryPolicyRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutRegistryPolicyResponse {
-    pub registry_id: Option<String>,
     pub policy_text: Option<String>,
+    pub registry_id: Option<String>,
 }
 
 tree!(PutRegistryPolicyResponse {
-    registry_id: "registryId",
     policy_text: "policyText",
+    registry_id: "registryId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutRegistryScanningConfigurationRequest {
-    pub scan_type: Option<String>,
     pub rules: Option<Vec<RegistryScanningRule>>,
+    pub scan_type: Option<String>,
 }
 
 tree!(PutRegistryScanningConfigurationRequest {
-    scan_type: "scanType",
     rules: "rules",
+    scan_type: "scanType",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1739,13 +1739,13 @@ tree!(PutReplicationConfigurationResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Recommendation {
-    pub url: Option<String>,
     pub text: Option<String>,
+    pub url: Option<String>,
 }
 
 tree!(Recommendation {
-    url: "url",
     text: "text",
+    url: "url",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1759,35 +1759,35 @@ tree!(RegisterPullTimeUpdateExclusionRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RegisterPullTimeUpdateExclusionResponse {
-    pub principal_arn: Option<String>,
     pub created_at: Option<f64>,
+    pub principal_arn: Option<String>,
 }
 
 tree!(RegisterPullTimeUpdateExclusionResponse {
-    principal_arn: "principalArn",
     created_at: "createdAt",
+    principal_arn: "principalArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RegistryScanningConfiguration {
-    pub scan_type: Option<String>,
     pub rules: Option<Vec<RegistryScanningRule>>,
+    pub scan_type: Option<String>,
 }
 
 tree!(RegistryScanningConfiguration {
-    scan_type: "scanType",
     rules: "rules",
+    scan_type: "scanType",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RegistryScanningRule {
-    pub scan_frequency: String,
     pub repository_filters: Vec<ScanningRepositoryFilter>,
+    pub scan_frequency: String,
 }
 
 tree!(RegistryScanningRule {
-    scan_frequency: "scanFrequency",
     repository_filters: "repositoryFilters",
+    scan_frequency: "scanFrequency",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1801,55 +1801,55 @@ tree!(Remediation {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReplicationBackfillProgress {
-    pub total_replication_count: i32,
     pub completed_replication_count: i32,
     pub failed_replication_count: i32,
     pub failure_codes: Vec<String>,
+    pub total_replication_count: i32,
 }
 
 tree!(ReplicationBackfillProgress {
-    total_replication_count: "totalReplicationCount",
     completed_replication_count: "completedReplicationCount",
     failed_replication_count: "failedReplicationCount",
     failure_codes: "failureCodes",
+    total_replication_count: "totalReplicationCount",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReplicationBackfillResult {
-    pub repository_name: String,
-    pub image_id: ImageIdentifier,
-    pub status: String,
     pub failure_code: Option<String>,
+    pub image_id: ImageIdentifier,
+    pub repository_name: String,
+    pub status: String,
     pub sub_image_failure_codes: Option<Vec<String>>,
 }
 
 tree!(ReplicationBackfillResult {
-    repository_name: "repositoryName",
-    image_id: "imageId",
-    status: "status",
     failure_code: "failureCode",
+    image_id: "imageId",
+    repository_name: "repositoryName",
+    status: "status",
     sub_image_failure_codes: "subImageFailureCodes",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReplicationBackfillSummary {
-    pub replication_backfill_id: String,
     pub destination: ReplicationDestination,
-    pub status: String,
+    pub ended_at: Option<f64>,
     pub failure_code: Option<String>,
     pub progress: Option<ReplicationBackfillProgress>,
+    pub replication_backfill_id: String,
     pub started_at: f64,
-    pub ended_at: Option<f64>,
+    pub status: String,
 }
 
 tree!(ReplicationBackfillSummary {
-    replication_backfill_id: "replicationBackfillId",
     destination: "destination",
-    status: "status",
+    ended_at: "endedAt",
     failure_code: "failureCode",
     progress: "progress",
+    replication_backfill_id: "replicationBackfillId",
     started_at: "startedAt",
-    ended_at: "endedAt",
+    status: "status",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1872,70 +1872,70 @@ tree!(ReplicationDestination {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReplicationRule {
+    pub delete_replication: Option<DeleteReplication>,
     pub destinations: Vec<ReplicationDestination>,
     pub repository_filters: Option<Vec<RepositoryFilter>>,
-    pub delete_replication: Option<DeleteReplication>,
 }
 
 tree!(ReplicationRule {
+    delete_replication: "deleteReplication",
     destinations: "destinations",
     repository_filters: "repositoryFilters",
-    delete_replication: "deleteReplication",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Repository {
-    pub repository_arn: Option<String>,
-    pub registry_id: Option<String>,
-    pub repository_name: Option<String>,
-    pub repository_uri: Option<String>,
     pub created_at: Option<f64>,
+    pub encryption_configuration: Option<EncryptionConfiguration>,
+    pub image_scanning_configuration: Option<ImageScanningConfiguration>,
     pub image_tag_mutability: Option<String>,
     pub image_tag_mutability_exclusion_filters: Option<Vec<ImageTagMutabilityExclusionFilter>>,
-    pub image_scanning_configuration: Option<ImageScanningConfiguration>,
-    pub encryption_configuration: Option<EncryptionConfiguration>,
+    pub registry_id: Option<String>,
+    pub repository_arn: Option<String>,
+    pub repository_name: Option<String>,
+    pub repository_uri: Option<String>,
 }
 
 tree!(Repository {
-    repository_arn: "repositoryArn",
-    registry_id: "registryId",
-    repository_name: "repositoryName",
-    repository_uri: "repositoryUri",
     created_at: "createdAt",
+    encryption_configuration: "encryptionConfiguration",
+    image_scanning_configuration: "imageScanningConfiguration",
     image_tag_mutability: "imageTagMutability",
     image_tag_mutability_exclusion_filters: "imageTagMutabilityExclusionFilters",
-    image_scanning_configuration: "imageScanningConfiguration",
-    encryption_configuration: "encryptionConfiguration",
+    registry_id: "registryId",
+    repository_arn: "repositoryArn",
+    repository_name: "repositoryName",
+    repository_uri: "repositoryUri",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RepositoryCreationTemplate {
-    pub prefix: Option<String>,
+    pub applied_for: Option<Vec<String>>,
+    pub created_at: Option<f64>,
+    pub custom_role_arn: Option<String>,
     pub description: Option<String>,
     pub encryption_configuration: Option<EncryptionConfigurationForRepositoryCreationTemplate>,
-    pub resource_tags: Option<Vec<Tag>>,
     pub image_tag_mutability: Option<String>,
     pub image_tag_mutability_exclusion_filters: Option<Vec<ImageTagMutabilityExclusionFilter>>,
-    pub repository_policy: Option<String>,
     pub lifecycle_policy: Option<String>,
-    pub applied_for: Option<Vec<String>>,
-    pub custom_role_arn: Option<String>,
-    pub created_at: Option<f64>,
+    pub prefix: Option<String>,
+    pub repository_policy: Option<String>,
+    pub resource_tags: Option<Vec<Tag>>,
     pub updated_at: Option<f64>,
 }
 
 tree!(RepositoryCreationTemplate {
-    prefix: "prefix",
+    applied_for: "appliedFor",
+    created_at: "createdAt",
+    custom_role_arn: "customRoleArn",
     description: "description",
     encryption_configuration: "encryptionConfiguration",
-    resource_tags: "resourceTags",
     image_tag_mutability: "imageTagMutability",
     image_tag_mutability_exclusion_filters: "imageTagMutabilityExclusionFilters",
-    repository_policy: "repositoryPolicy",
     lifecycle_policy: "lifecyclePolicy",
-    applied_for: "appliedFor",
-    custom_role_arn: "customRoleArn",
-    created_at: "createdAt",
+    prefix: "prefix",
+    repository_policy: "repositoryPolicy",
+    resource_tags: "resourceTags",
     updated_at: "updatedAt",
 });
 
@@ -1952,32 +1952,32 @@ tree!(RepositoryFilter {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RepositoryScanningConfiguration {
+    pub applied_scan_filters: Option<Vec<ScanningRepositoryFilter>>,
     pub repository_arn: Option<String>,
     pub repository_name: Option<String>,
-    pub scan_on_push: Option<bool>,
     pub scan_frequency: Option<String>,
-    pub applied_scan_filters: Option<Vec<ScanningRepositoryFilter>>,
+    pub scan_on_push: Option<bool>,
 }
 
 tree!(RepositoryScanningConfiguration {
+    applied_scan_filters: "appliedScanFilters",
     repository_arn: "repositoryArn",
     repository_name: "repositoryName",
-    scan_on_push: "scanOnPush",
     scan_frequency: "scanFrequency",
-    applied_scan_filters: "appliedScanFilters",
+    scan_on_push: "scanOnPush",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RepositoryScanningConfigurationFailure {
-    pub repository_name: Option<String>,
     pub failure_code: Option<String>,
     pub failure_reason: Option<String>,
+    pub repository_name: Option<String>,
 }
 
 tree!(RepositoryScanningConfigurationFailure {
-    repository_name: "repositoryName",
     failure_code: "failureCode",
     failure_reason: "failureReason",
+    repository_name: "repositoryName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2024,30 +2024,30 @@ tree!(ScoreDetails { cvss: "cvss" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SetRepositoryPolicyRequest {
+    pub force: Option<bool>,
+    pub policy_text: String,
     pub registry_id: Option<String>,
     pub repository_name: String,
-    pub policy_text: String,
-    pub force: Option<bool>,
 }
 
 tree!(SetRepositoryPolicyRequest {
+    force: "force",
+    policy_text: "policyText",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    policy_text: "policyText",
-    force: "force",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SetRepositoryPolicyResponse {
+    pub policy_text: Option<String>,
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
-    pub policy_text: Option<String>,
 }
 
 tree!(SetRepositoryPolicyResponse {
+    policy_text: "policyText",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    policy_text: "policyText",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2070,97 +2070,97 @@ tree!(SigningRepositoryFilter {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SigningRule {
-    pub signing_profile_arn: String,
     pub repository_filters: Option<Vec<SigningRepositoryFilter>>,
+    pub signing_profile_arn: String,
 }
 
 tree!(SigningRule {
-    signing_profile_arn: "signingProfileArn",
     repository_filters: "repositoryFilters",
+    signing_profile_arn: "signingProfileArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StartImageScanRequest {
+    pub image_id: ImageIdentifier,
     pub registry_id: Option<String>,
     pub repository_name: String,
-    pub image_id: ImageIdentifier,
 }
 
 tree!(StartImageScanRequest {
+    image_id: "imageId",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    image_id: "imageId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StartImageScanResponse {
-    pub registry_id: Option<String>,
-    pub repository_name: Option<String>,
     pub image_id: Option<ImageIdentifier>,
     pub image_scan_status: Option<ImageScanStatus>,
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
 }
 
 tree!(StartImageScanResponse {
-    registry_id: "registryId",
-    repository_name: "repositoryName",
     image_id: "imageId",
     image_scan_status: "imageScanStatus",
+    registry_id: "registryId",
+    repository_name: "repositoryName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StartLifecyclePolicyPreviewRequest {
+    pub lifecycle_policy_text: Option<String>,
     pub registry_id: Option<String>,
     pub repository_name: String,
-    pub lifecycle_policy_text: Option<String>,
 }
 
 tree!(StartLifecyclePolicyPreviewRequest {
+    lifecycle_policy_text: "lifecyclePolicyText",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    lifecycle_policy_text: "lifecyclePolicyText",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StartLifecyclePolicyPreviewResponse {
+    pub lifecycle_policy_text: Option<String>,
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
-    pub lifecycle_policy_text: Option<String>,
     pub status: Option<String>,
 }
 
 tree!(StartLifecyclePolicyPreviewResponse {
+    lifecycle_policy_text: "lifecyclePolicyText",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    lifecycle_policy_text: "lifecyclePolicyText",
     status: "status",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StartReplicationBackfillRequest {
-    pub registry_id: Option<String>,
     pub destination: ReplicationDestination,
+    pub registry_id: Option<String>,
 }
 
 tree!(StartReplicationBackfillRequest {
-    registry_id: "registryId",
     destination: "destination",
+    registry_id: "registryId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StartReplicationBackfillResponse {
-    pub replication_backfill_id: Option<String>,
-    pub registry_id: Option<String>,
     pub destination: Option<ReplicationDestination>,
-    pub status: Option<String>,
+    pub registry_id: Option<String>,
+    pub replication_backfill_id: Option<String>,
     pub started_at: Option<f64>,
+    pub status: Option<String>,
 }
 
 tree!(StartReplicationBackfillResponse {
-    replication_backfill_id: "replicationBackfillId",
-    registry_id: "registryId",
     destination: "destination",
-    status: "status",
+    registry_id: "registryId",
+    replication_backfill_id: "replicationBackfillId",
     started_at: "startedAt",
+    status: "status",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2176,19 +2176,19 @@ tree!(StopReplicationBackfillRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StopReplicationBackfillResponse {
+    pub destination: Option<ReplicationDestination>,
     pub registry_id: Option<String>,
     pub replication_backfill_id: Option<String>,
-    pub destination: Option<ReplicationDestination>,
-    pub status: Option<String>,
     pub started_at: Option<f64>,
+    pub status: Option<String>,
 }
 
 tree!(StopReplicationBackfillResponse {
+    destination: "destination",
     registry_id: "registryId",
     replication_backfill_id: "replicationBackfillId",
-    destination: "destination",
-    status: "status",
     started_at: "startedAt",
+    status: "status",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2229,13 +2229,13 @@ tree!(TagResourceResponse {});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TransitioningImageTotalCount {
-    pub target_storage_class: Option<String>,
     pub image_total_count: Option<i32>,
+    pub target_storage_class: Option<String>,
 }
 
 tree!(TransitioningImageTotalCount {
-    target_storage_class: "targetStorageClass",
     image_total_count: "imageTotalCount",
+    target_storage_class: "targetStorageClass",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2255,64 +2255,94 @@ pub struct UntagResourceResponse {}
 tree!(UntagResourceResponse {});
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct UpdatePullThroughCacheRuleRequest {
+pub struct UpdateImageStorageClassRequest {
+    pub image_id: ImageIdentifier,
     pub registry_id: Option<String>,
-    pub ecr_repository_prefix: String,
+    pub repository_name: String,
+    pub target_storage_class: String,
+}
+
+tree!(UpdateImageStorageClassRequest {
+    image_id: "imageId",
+    registry_id: "registryId",
+    repository_name: "repositoryName",
+    target_storage_class: "targetStorageClass",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateImageStorageClassResponse {
+    pub image_id: Option<ImageIdentifier>,
+    pub image_status: Option<String>,
+    pub registry_id: Option<String>,
+    pub repository_name: Option<String>,
+}
+
+tree!(UpdateImageStorageClassResponse {
+    image_id: "imageId",
+    image_status: "imageStatus",
+    registry_id: "registryId",
+    repository_name: "repositoryName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdatePullThroughCacheRuleRequest {
     pub credential_arn: Option<String>,
     pub custom_role_arn: Option<String>,
+    pub ecr_repository_prefix: String,
+    pub registry_id: Option<String>,
 }
 
 tree!(UpdatePullThroughCacheRuleRequest {
-    registry_id: "registryId",
-    ecr_repository_prefix: "ecrRepositoryPrefix",
     credential_arn: "credentialArn",
     custom_role_arn: "customRoleArn",
+    ecr_repository_prefix: "ecrRepositoryPrefix",
+    registry_id: "registryId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdatePullThroughCacheRuleResponse {
+    pub credential_arn: Option<String>,
+    pub custom_role_arn: Option<String>,
     pub ecr_repository_prefix: Option<String>,
     pub registry_id: Option<String>,
     pub updated_at: Option<f64>,
-    pub credential_arn: Option<String>,
-    pub custom_role_arn: Option<String>,
     pub upstream_repository_prefix: Option<String>,
 }
 
 tree!(UpdatePullThroughCacheRuleResponse {
+    credential_arn: "credentialArn",
+    custom_role_arn: "customRoleArn",
     ecr_repository_prefix: "ecrRepositoryPrefix",
     registry_id: "registryId",
     updated_at: "updatedAt",
-    credential_arn: "credentialArn",
-    custom_role_arn: "customRoleArn",
     upstream_repository_prefix: "upstreamRepositoryPrefix",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateRepositoryCreationTemplateRequest {
-    pub prefix: String,
-    pub description: Option<String>,
-    pub encryption_configuration: Option<EncryptionConfigurationForRepositoryCreationTemplate>,
-    pub resource_tags: Option<Vec<Tag>>,
-    pub image_tag_mutability: Option<String>,
-    pub image_tag_mutability_exclusion_filters: Option<Vec<ImageTagMutabilityExclusionFilter>>,
-    pub repository_policy: Option<String>,
-    pub lifecycle_policy: Option<String>,
     pub applied_for: Option<Vec<String>>,
     pub custom_role_arn: Option<String>,
+    pub description: Option<String>,
+    pub encryption_configuration: Option<EncryptionConfigurationForRepositoryCreationTemplate>,
+    pub image_tag_mutability: Option<String>,
+    pub image_tag_mutability_exclusion_filters: Option<Vec<ImageTagMutabilityExclusionFilter>>,
+    pub lifecycle_policy: Option<String>,
+    pub prefix: String,
+    pub repository_policy: Option<String>,
+    pub resource_tags: Option<Vec<Tag>>,
 }
 
 tree!(UpdateRepositoryCreationTemplateRequest {
-    prefix: "prefix",
-    description: "description",
-    encryption_configuration: "encryptionConfiguration",
-    resource_tags: "resourceTags",
-    image_tag_mutability: "imageTagMutability",
-    image_tag_mutability_exclusion_filters: "imageTagMutabilityExclusionFilters",
-    repository_policy: "repositoryPolicy",
-    lifecycle_policy: "lifecyclePolicy",
     applied_for: "appliedFor",
     custom_role_arn: "customRoleArn",
+    description: "description",
+    encryption_configuration: "encryptionConfiguration",
+    image_tag_mutability: "imageTagMutability",
+    image_tag_mutability_exclusion_filters: "imageTagMutabilityExclusionFilters",
+    lifecycle_policy: "lifecyclePolicy",
+    prefix: "prefix",
+    repository_policy: "repositoryPolicy",
+    resource_tags: "resourceTags",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2328,36 +2358,36 @@ tree!(UpdateRepositoryCreationTemplateResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UploadLayerPartRequest {
+    pub layer_part_blob: String,
+    pub part_first_byte: i64,
+    pub part_last_byte: i64,
     pub registry_id: Option<String>,
     pub repository_name: String,
     pub upload_id: String,
-    pub part_first_byte: i64,
-    pub part_last_byte: i64,
-    pub layer_part_blob: String,
 }
 
 tree!(UploadLayerPartRequest {
+    layer_part_blob: "layerPartBlob",
+    part_first_byte: "partFirstByte",
+    part_last_byte: "partLastByte",
     registry_id: "registryId",
     repository_name: "repositoryName",
     upload_id: "uploadId",
-    part_first_byte: "partFirstByte",
-    part_last_byte: "partLastByte",
-    layer_part_blob: "layerPartBlob",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UploadLayerPartResponse {
+    pub last_byte_received: Option<i64>,
     pub registry_id: Option<String>,
     pub repository_name: Option<String>,
     pub upload_id: Option<String>,
-    pub last_byte_received: Option<i64>,
 }
 
 tree!(UploadLayerPartResponse {
+    last_byte_received: "lastByteReceived",
     registry_id: "registryId",
     repository_name: "repositoryName",
     upload_id: "uploadId",
-    last_byte_received: "lastByteReceived",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2373,25 +2403,25 @@ tree!(ValidatePullThroughCacheRuleRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ValidatePullThroughCacheRuleResponse {
-    pub ecr_repository_prefix: Option<String>,
-    pub registry_id: Option<String>,
-    pub upstream_registry_url: Option<String>,
     pub credential_arn: Option<String>,
     pub custom_role_arn: Option<String>,
-    pub upstream_repository_prefix: Option<String>,
-    pub is_valid: Option<bool>,
+    pub ecr_repository_prefix: Option<String>,
     pub failure: Option<String>,
+    pub is_valid: Option<bool>,
+    pub registry_id: Option<String>,
+    pub upstream_registry_url: Option<String>,
+    pub upstream_repository_prefix: Option<String>,
 }
 
 tree!(ValidatePullThroughCacheRuleResponse {
-    ecr_repository_prefix: "ecrRepositoryPrefix",
-    registry_id: "registryId",
-    upstream_registry_url: "upstreamRegistryUrl",
     credential_arn: "credentialArn",
     custom_role_arn: "customRoleArn",
-    upstream_repository_prefix: "upstreamRepositoryPrefix",
-    is_valid: "isValid",
+    ecr_repository_prefix: "ecrRepositoryPrefix",
     failure: "failure",
+    is_valid: "isValid",
+    registry_id: "registryId",
+    upstream_registry_url: "upstreamRegistryUrl",
+    upstream_repository_prefix: "upstreamRepositoryPrefix",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2399,22 +2429,22 @@ pub struct VulnerablePackage {
     pub arch: Option<String>,
     pub epoch: Option<i32>,
     pub file_path: Option<String>,
+    pub fixed_in_version: Option<String>,
     pub name: Option<String>,
     pub package_manager: Option<String>,
     pub release: Option<String>,
     pub source_layer_hash: Option<String>,
     pub version: Option<String>,
-    pub fixed_in_version: Option<String>,
 }
 
 tree!(VulnerablePackage {
     arch: "arch",
     epoch: "epoch",
     file_path: "filePath",
+    fixed_in_version: "fixedInVersion",
     name: "name",
     package_manager: "packageManager",
     release: "release",
     source_layer_hash: "sourceLayerHash",
     version: "version",
-    fixed_in_version: "fixedInVersion",
 });

@@ -1,11 +1,13 @@
 //! ECR's layers in the registry's store.
 
+use super::registry::{Caller, Rows};
 use super::upstreams::Upstreams;
 use honmaru_base::ApiError;
-use honmaru_ecr::{Appended, Change, Completed, Kept, Layers, Look, Parts, Secret};
+use honmaru_ecr::{Appended, Change, Completed, Kept, Layers, Look, NotPulled, Parts, Secret};
 use honmaru_engine::{Engine, EngineError};
 use honmaru_images::{Algorithm, BlobStore, Digest, StoreError, UploadId};
-use honmaru_machine::BoxFuture;
+use honmaru_machine::{BoxFuture, Call};
+use honmaru_registry::{Action, ErrorCode, ManifestRef, Registry, RegistryError, Repositories};
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -21,17 +23,39 @@ pub struct StoredLayers {
     /// The parts of uploads in progress, by owner and id.
     parts: Arc<Mutex<HashMap<(String, String), Parts>>>,
     upstreams: Arc<Upstreams>,
+    registry: Registry<Rows>,
 }
 
 impl StoredLayers {
-    /// A keeper over an engine's state and a store.
-    pub fn new(engine: Engine, store: BlobStore, upstreams: Arc<Upstreams>) -> Self {
+    /// A keeper over an engine's state and the registry with its store.
+    pub fn new(engine: Engine, registry: &Registry<Rows>, upstreams: Arc<Upstreams>) -> Self {
         Self {
             engine,
-            store: Arc::new(store),
+            store: Arc::new(registry.store().clone()),
             parts: Arc::default(),
             upstreams,
+            registry: registry.clone(),
         }
+    }
+}
+
+/// Why a mirror is not there and does not come to be, as the API says it.
+fn not_admitted(error: RegistryError) -> ApiError {
+    match error.code {
+        ErrorCode::Denied => ApiError::new("AccessDeniedException", error.message),
+        ErrorCode::TooManyRequests => ApiError::new("LimitExceededException", error.message),
+        _ => ApiError::new("ServerException", error.message).with_status(500),
+    }
+}
+
+/// Why nothing came from upstream. What is not there is no failure: whoever looks for it next says so.
+fn not_pulled(error: RegistryError) -> Result<(), NotPulled> {
+    match error.code {
+        ErrorCode::NameUnknown | ErrorCode::NameInvalid | ErrorCode::ManifestUnknown => Ok(()),
+        ErrorCode::Denied => Err(NotPulled::Denied(error.message)),
+        ErrorCode::TooManyRequests => Err(NotPulled::TooMany(error.message)),
+        // What upstream gave is no image, or not whole; or it gave nothing.
+        _ => Err(NotPulled::Unavailable(error.message)),
     }
 }
 
@@ -179,6 +203,32 @@ impl Layers for StoredLayers {
     fn try_upstream(&self, registry: String, secret: Option<String>) -> BoxFuture<Result<Option<String>, ApiError>> {
         let upstreams = self.upstreams.clone();
         Box::pin(async move { Ok(upstreams.failure(&registry, secret.as_deref()).await) })
+    }
+
+    fn pull(&self, call: Call, repository: String, reference: String) -> BoxFuture<Result<(), NotPulled>> {
+        let registry = self.registry.clone();
+        Box::pin(async move {
+            let reference = match (reference.contains(':'), reference.parse::<Digest>()) {
+                (false, _) => ManifestRef::Tag(reference),
+                (true, Ok(digest)) => ManifestRef::Digest(digest),
+                (true, Err(_)) => return Ok(()),
+            };
+            let caller = Caller::of_call(call);
+            // First whether the mirror is there, or may come to be: that is no matter of upstream's.
+            let admitted = registry
+                .repositories()
+                .admit(&caller, Action::ManifestRead, Some(&repository))
+                .await;
+            match admitted {
+                Ok(()) => {}
+                Err(error) if matches!(error.code, ErrorCode::NameUnknown | ErrorCode::NameInvalid) => return Ok(()),
+                Err(error) => return Err(NotPulled::Refused(not_admitted(error))),
+            }
+            match registry.pull(&caller, &repository, &reference).await {
+                Ok(_) => Ok(()),
+                Err(error) => not_pulled(error),
+            }
+        })
     }
 
     fn complete_upload(&self, owner: String, id: String, digest: String) -> BoxFuture<Result<Completed, ApiError>> {

@@ -70,6 +70,16 @@ impl Caller {
         }
     }
 
+    /// Whoever called the API, in the registry that the call is about.
+    pub(super) fn of_call(call: Call) -> Self {
+        Self {
+            call: Arc::new(call),
+            is_link: false,
+            is_admitted: false,
+            door: None,
+        }
+    }
+
     /// Whether policies allow something.
     fn check(&self, state: &State, accesses: &[Access]) -> Result<(), ApiError> {
         if self.is_admitted {
@@ -389,6 +399,7 @@ impl Repositories for Rows {
                     }
                     Some(Place { scope, name, .. }) => {
                         caller.check(state, &honmaru_ecr::creation_access(state, scope, wanted, name))?;
+                        honmaru_cloud::may_create(state, scope, wanted, name, caller.call.now)?;
                         state.get::<honmaru_ecr::Repository>(scope, name).is_some()
                     }
                     None => true,

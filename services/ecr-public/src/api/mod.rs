@@ -122,6 +122,17 @@ fn in_registry(call: &Call, mut input: Value) -> Result<(Call, Value), ApiError>
     Ok((call, input))
 }
 
+/// SetRepositoryPolicy, without a look at whether the caller may set another policy afterwards.
+pub fn set_policy(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
+    let (call, input) = in_registry(call, input)?;
+    shared::set_policy(tx, &call, input)
+}
+
+/// What it takes to set a repository's policy as things are.
+pub fn policy_access(state: &State, call: &Call, input: &Value) -> Vec<Access> {
+    access::repository(state, call, input, "ecr-public:SetRepositoryPolicy")
+}
+
 /// Every operation that this service implements, over a keeper of blobs.
 pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
     let mut all = tagging();

@@ -1,7 +1,10 @@
 //! What each operation needs. Ref: Service Authorization Reference, "Amazon Elastic Container Registry".
 
 use super::common::scope_of;
-use crate::machine::{any_access, repository_access, under_policy, with_request_tags};
+use crate::machine::{
+    Reference, RegistryAction, any_access, creation_access, import_access, repository_access, resolve_image,
+    under_policy, upstream_of, with_request_tags,
+};
 use crate::names::{parse_repository_arn, repository_arn};
 use honmaru_machine::{Access, Call, State};
 use serde_json::Value;
@@ -16,6 +19,33 @@ pub(super) fn repository(state: &State, call: &Call, input: &Value, action: &str
     let scope = scope_of(call, text(input, "registryId")).unwrap_or_else(|_| call.scope.clone());
     let name = text(input, "repositoryName").unwrap_or_default();
     vec![with_tags(repository_access(state, &scope, name, action), input)]
+}
+
+/// BatchGetImage: beside the permission to read, those that a mirror needs to fetch what it lacks, and to come to be.
+pub(super) fn pull(state: &State, call: &Call, input: &Value, action: &str) -> Vec<Access> {
+    let mut accesses = repository(state, call, input, action);
+    let scope = scope_of(call, text(input, "registryId")).unwrap_or_else(|_| call.scope.clone());
+    let name = text(input, "repositoryName").unwrap_or_default();
+    let making = creation_access(state, &scope, RegistryAction::ManifestRead, name);
+    if !making.is_empty() {
+        accesses.extend(making);
+        return accesses;
+    }
+    let lacks = |id: &Value| {
+        let reference = text(id, "imageDigest").or(text(id, "imageTag")).map(Reference::parse);
+        reference.is_some_and(|reference| resolve_image(state, &scope, name, &reference).is_none())
+    };
+    let ids = input.get("imageIds").and_then(Value::as_array);
+    if upstream_of(state, &scope, name).is_some() && ids.is_some_and(|ids| ids.iter().any(lacks)) {
+        accesses.push(import_access(state, &scope, name));
+    }
+    accesses
+}
+
+/// ListImageReferrers, which is an act of reading images. Ref: ListImageReferrers: "The IAM principal invoking this
+/// operation must have the `ecr:BatchGetImage` permission."
+pub(super) fn referrers(state: &State, call: &Call, input: &Value, _action: &str) -> Vec<Access> {
+    repository(state, call, input, "ecr:BatchGetImage")
 }
 
 /// The same with the tags that the request sets, or the keys of those that it takes.
@@ -53,6 +83,35 @@ pub(super) fn repositories(state: &State, call: &Call, input: &Value, action: &s
 /// An operation on the registry.
 pub(super) fn registry(state: &State, call: &Call, _input: &Value, action: &str) -> Vec<Access> {
     vec![any_access(state, &call.scope, action)]
+}
+
+/// What a creation template is made or changed with: what its repositories will have, whoever makes it must be allowed to
+/// give, and the role that makes them to pass on. Ref: ECR user guide, "IAM permissions for creating repository creation
+/// templates".
+pub(super) fn template(state: &State, call: &Call, input: &Value, action: &str) -> Vec<Access> {
+    let mut accesses = registry(state, call, input, action);
+    let filled = |name: &str| text(input, name).filter(|text| !text.is_empty());
+    let prefix = text(input, "prefix").unwrap_or_default().trim_end_matches('/');
+    let names = if prefix == "ROOT" {
+        "*".to_owned()
+    } else {
+        format!("{prefix}/*")
+    };
+    let mut on_repositories = vec!["ecr:CreateRepository"];
+    if filled("lifecyclePolicy").is_some() {
+        on_repositories.push("ecr:PutLifecyclePolicy");
+    }
+    if filled("repositoryPolicy").is_some() {
+        on_repositories.push("ecr:SetRepositoryPolicy");
+    }
+    let arn = repository_arn(&call.scope, &names);
+    let under = |action| under_policy(state, &call.scope, Access::new(action, vec![arn.clone()]));
+    accesses.extend(on_repositories.into_iter().map(under));
+    if let Some(role) = filled("customRoleArn") {
+        let pass = Access::new("iam:PassRole", vec![role.to_owned()]);
+        accesses.push(pass.with("iam:PassedToService", vec!["ecr.amazonaws.com".to_owned()]));
+    }
+    accesses
 }
 
 /// An operation on the resource whose ARN the input names.

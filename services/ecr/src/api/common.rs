@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use honmaru_base::{ApiError, Scope};
 use honmaru_machine::Call;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Ref: ECR: 50 tags a resource.
 const TAGS_MAX: usize = 50;
@@ -61,10 +61,14 @@ fn decode_token(token: &str) -> Result<String, ApiError> {
     decoded.ok_or_else(|| errors::invalid("Invalid parameter at 'nextToken' failed to satisfy constraint: 'invalid'"))
 }
 
-/// Adds tags to those that are there.
+/// Adds tags to those that are there; `InvalidTagParameterException`, `TooManyTagsException`.
 pub fn merge_tags(into: &mut BTreeMap<String, String>, tags: Vec<Tag>) -> Result<(), ApiError> {
+    let invalid = |text: &str| ApiError::new("InvalidTagParameterException", text);
+    let mut seen = BTreeSet::new();
     for tag in tags {
-        let invalid = |text: &str| ApiError::new("InvalidTagParameterException", text);
+        if !seen.insert(tag.key.clone()) {
+            return Err(invalid(&format!("The tag key '{}' is given more than once.", tag.key)));
+        }
         if tag.key.is_empty() || tag.key.chars().count() > TAG_KEY_CHARS_MAX {
             return Err(invalid("A tag's key has 1 to 128 characters."));
         }

@@ -15,13 +15,11 @@ use std::sync::Arc;
 
 /// Ref: ListImages and DescribeImages: 100 a page unless asked otherwise.
 const PAGE: usize = 100;
-/// Ref: ListImageReferrers: 50 a page.
-const REFERRERS_PAGE: usize = 50;
-/// Ref: OCI distribution specification 1.1.
-const MANIFEST_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Ref: ListImageReferrers: 20 a page unless asked otherwise.
+const REFERRERS_PAGE: usize = 20;
 
 /// Which image an identifier means, or why none.
-fn identify(state: &State, scope: &Scope, name: &str, id: &ImageIdentifier) -> Result<String, ImageFailure> {
+pub(super) fn identify(state: &State, scope: &Scope, name: &str, id: &ImageIdentifier) -> Result<String, ImageFailure> {
     let fail = |code: &str, reason: String| ImageFailure {
         image_id: Some(id.clone()),
         failure_code: Some(code.to_owned()),
@@ -122,84 +120,6 @@ pub(super) fn batch_delete(
     })
 }
 
-pub(super) async fn batch_get(
-    layers: Arc<dyn Layers>,
-    call: Call,
-    input: types::BatchGetImageRequest,
-) -> Result<types::BatchGetImageResponse, ApiError> {
-    let scope = scope_of(&call, input.registry_id.as_deref())?;
-    let name = input.repository_name;
-    let (look_scope, look_name, ids) = (scope.clone(), name.clone(), input.image_ids.clone());
-    let (principal, now) = (call.principal.clone(), call.now);
-    let found = layers.read(Box::new(move |state| {
-        get_repository(state, &look_scope, &look_name)?;
-        let excluded = machine::is_pull_excluded(state, &look_scope, &principal);
-        let found = ids.iter().map(|id| match identify(state, &look_scope, &look_name, id) {
-            Ok(digest) => {
-                let image = find_image(state, &look_scope, &look_name, &Reference::Digest(digest.clone()));
-                let media_type = image.map(|image| image.media_type.clone());
-                let record = !excluded && machine::needs_record(state, &look_scope, &look_name, &digest, now);
-                json!({"digest": digest, "type": media_type, "record": record})
-            }
-            Err(failure) => json!({"code": failure.failure_code, "reason": failure.failure_reason}),
-        });
-        Ok(Value::Array(found.collect()))
-    }));
-    let found = found.await?;
-    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-    let (mut images, mut failures, mut pulled) = (Vec::new(), Vec::new(), Vec::new());
-    for (id, found) in input
-        .image_ids
-        .into_iter()
-        .zip(found.as_array().cloned().unwrap_or_default())
-    {
-        let Some(digest) = text(&found, "digest") else {
-            let (failure_code, failure_reason) = (text(&found, "code"), text(&found, "reason"));
-            failures.push(ImageFailure {
-                image_id: Some(id),
-                failure_code,
-                failure_reason,
-            });
-            continue;
-        };
-        let bytes = layers.get_blob(digest.clone(), MANIFEST_BYTES_MAX).await?;
-        let Some(manifest) = bytes.and_then(|bytes| String::from_utf8(bytes).ok()) else {
-            failures.push(ImageFailure {
-                image_id: Some(id),
-                failure_code: Some("ImageInaccessible".to_owned()),
-                failure_reason: Some("The manifest cannot be read".to_owned()),
-            });
-            continue;
-        };
-        if found.get("record") == Some(&Value::Bool(true)) {
-            pulled.push(digest.clone());
-        }
-        images.push(types::Image {
-            registry_id: Some(scope.account.to_string()),
-            repository_name: Some(name.clone()),
-            image_id: Some(ImageIdentifier {
-                image_digest: Some(digest),
-                image_tag: id.image_tag,
-            }),
-            image_manifest: Some(manifest),
-            image_manifest_media_type: text(&found, "type"),
-        });
-    }
-    if !pulled.is_empty() {
-        let change = move |tx: &mut Tx<'_>| {
-            for digest in &pulled {
-                machine::record_pull(tx, &scope, &name, digest);
-            }
-            Ok(Value::Null)
-        };
-        layers.write(Box::new(change)).await?;
-    }
-    Ok(types::BatchGetImageResponse {
-        images: Some(images),
-        failures: Some(failures),
-    })
-}
-
 pub(super) async fn put(
     layers: Arc<dyn Layers>,
     call: Call,
@@ -281,13 +201,32 @@ async fn check_sizes(layers: &Arc<dyn Layers>, scope: &Scope, name: &str, image:
 
 /// Pages are of whole repositories. Ref: DescribeImages and others: `maxResults` and `nextToken` cannot be used with a
 /// list of what is wanted.
-pub(super) fn refuse_page(max_results: Option<i32>, next_token: Option<&str>, list: &str) -> Result<(), ApiError> {
+pub fn refuse_page(max_results: Option<i32>, next_token: Option<&str>, list: &str) -> Result<(), ApiError> {
     if max_results.is_none() && next_token.is_none() {
         return Ok(());
     }
     Err(errors::invalid(format!(
         "Invalid request parameters: maxResults and nextToken cannot be specified with {list}"
     )))
+}
+
+/// Whether an image is in the state that a filter asks for: in none but those that can be pulled, unless it says so. None
+/// is on its way back: restoring takes no time.
+pub(super) fn is_of_status(status: Option<&str>, image: &Image) -> bool {
+    match status {
+        None | Some("ACTIVE") => !image.archive.holds,
+        Some("ARCHIVED") => image.archive.holds,
+        Some("ANY") => true,
+        Some(_) => false,
+    }
+}
+
+/// The state of an image in AWS's word.
+pub(super) fn status_of(image: &Image) -> &'static str {
+    match image.archive.holds {
+        true => "ARCHIVED",
+        false => "ACTIVE",
+    }
 }
 
 /// Whether an image with these tags is asked for.
@@ -308,20 +247,11 @@ pub(super) fn list(
     let name = &input.repository_name;
     get_repository(state, &scope, name)?;
     let status = input.filter.as_ref().and_then(|filter| filter.tag_status.as_deref());
-    if input
-        .filter
-        .as_ref()
-        .is_some_and(|filter| filter.image_status.as_deref() == Some("ARCHIVED"))
-    {
-        return Ok(types::ListImagesResponse {
-            image_ids: Some(Vec::new()),
-            next_token: None,
-        });
-    }
+    let image_status = input.filter.as_ref().and_then(|filter| filter.image_status.as_deref());
     let prefix = Image::prefix(name);
     let ids = state.prefixed::<Image>(&scope, &prefix).flat_map(|(_, image)| {
         let tags = tags_of(state, &scope, name, &image.digest);
-        let asked = is_asked(status, &tags);
+        let asked = is_asked(status, &tags) && is_of_status(image_status, image);
         let tags: Vec<Option<String>> = match tags.is_empty() {
             true => vec![None],
             false => tags.into_iter().map(Some).collect(),
@@ -375,7 +305,9 @@ fn detail(state: &State, scope: &Scope, image: &Image) -> ImageDetail {
         artifact_media_type: image.artifact_type.clone().or_else(|| image.config_media_type.clone()),
         last_recorded_pull_time: pulled.map(|pulled| pulled.at.as_epoch_s()),
         subject_manifest_digest: image.subject.clone(),
-        image_status: Some("ACTIVE".to_owned()),
+        image_status: Some(status_of(image).to_owned()),
+        last_archived_at: image.archive.archived_at.map(|at| at.as_epoch_s()),
+        last_activated_at: image.archive.restored_at.map(|at| at.as_epoch_s()),
         ..ImageDetail::default()
     }
 }
@@ -388,6 +320,9 @@ pub(super) fn describe(
     let scope = scope_of(call, input.registry_id.as_deref())?;
     let name = &input.repository_name;
     get_repository(state, &scope, name)?;
+    let status = input.filter.as_ref().and_then(|filter| filter.tag_status.as_deref());
+    let image_status = input.filter.as_ref().and_then(|filter| filter.image_status.as_deref());
+    let is_tagged_so = |image: &Image| is_asked(status, &tags_of(state, &scope, name, &image.digest));
     if let Some(ids) = input.image_ids.filter(|ids| !ids.is_empty()) {
         refuse_page(input.max_results, input.next_token.as_deref(), "imageIds")?;
         let mut digests: Vec<&Image> = Vec::new();
@@ -397,21 +332,18 @@ pub(super) fn describe(
                 digests.push(image);
             }
         }
+        // What is named is shown, archived or not, unless the filter says otherwise.
+        digests.retain(|image| is_tagged_so(image) && is_of_status(image_status.or(Some("ANY")), image));
         let details = digests.into_iter().map(|image| detail(state, &scope, image)).collect();
         return Ok(types::DescribeImagesResponse {
             image_details: Some(details),
             next_token: None,
         });
     }
-    let status = input.filter.as_ref().and_then(|filter| filter.tag_status.as_deref());
-    let archived = input
-        .filter
-        .as_ref()
-        .is_some_and(|filter| filter.image_status.as_deref() == Some("ARCHIVED"));
     let prefix = Image::prefix(name);
     let images = state
         .prefixed::<Image>(&scope, &prefix)
-        .filter(|(_, image)| !archived && is_asked(status, &tags_of(state, &scope, name, &image.digest)))
+        .filter(|(_, image)| is_of_status(image_status, image) && is_tagged_so(image))
         .map(|(key, image)| (key.to_owned(), image));
     let (images, next_token) = page(images, input.next_token.as_deref(), input.max_results, PAGE)?;
     let details = images.into_iter().map(|image| detail(state, &scope, image)).collect();
@@ -429,12 +361,13 @@ pub(super) fn referrers(
     let scope = scope_of(call, input.registry_id.as_deref())?;
     let name = &input.repository_name;
     get_repository(state, &scope, name)?;
-    let kinds = input
-        .filter
-        .and_then(|filter| filter.artifact_types)
-        .unwrap_or_default();
-    let asked =
-        |image: &&Image| kinds.is_empty() || image.artifact_type.as_ref().is_some_and(|kind| kinds.contains(kind));
+    let filter = input.filter.unwrap_or_default();
+    let kinds = filter.artifact_types.unwrap_or_default();
+    let status = filter.artifact_status.as_deref();
+    let asked = |image: &&Image| {
+        let is_of_kind = kinds.is_empty() || image.artifact_type.as_ref().is_some_and(|kind| kinds.contains(kind));
+        is_of_kind && is_of_status(status, image)
+    };
     let found = machine::referrers(state, &scope, name, &input.subject_id.image_digest)
         .filter(asked)
         .map(|image| (image.digest.clone(), image));
@@ -445,7 +378,7 @@ pub(super) fn referrers(
         artifact_type: image.artifact_type.clone(),
         size: i64::try_from(image.manifest_bytes).unwrap_or(i64::MAX),
         annotations: (!image.annotations.is_empty()).then(|| image.annotations.clone()),
-        artifact_status: Some("ACTIVE".to_owned()),
+        artifact_status: Some(status_of(image).to_owned()),
     };
     Ok(types::ListImageReferrersResponse {
         referrers: Some(images.into_iter().map(referrer).collect()),

@@ -1,11 +1,14 @@
 //! Lifecycle policies: put, got, deleted, previewed.
 
 use super::common::{page, scope_of};
-use super::images::is_asked;
-use crate::lifecycle::{Candidate, Policy, evaluate};
+use super::images::{is_asked, refuse_page};
+use crate::lifecycle::{Candidate, Policy, Verdict, evaluate};
 use crate::machine::{get_repository, tags_of};
-use crate::model::{Image, Preview, PreviewEntry, Pull, Repository};
-use crate::types::{self, LifecyclePolicyPreviewResult, LifecyclePolicyPreviewSummary, LifecyclePolicyRuleAction};
+use crate::model::{Image, LifecycleAction, Preview, PreviewEntry, Pull, Repository};
+use crate::types::{
+    self, LifecyclePolicyPreviewResult, LifecyclePolicyPreviewSummary, LifecyclePolicyRuleAction,
+    TransitioningImageTotalCount,
+};
 use crate::{errors, reconcile};
 use honmaru_base::{ApiError, Scope, Time};
 use honmaru_machine::{Call, State, Tx};
@@ -27,6 +30,7 @@ pub(crate) fn candidates(state: &State, scope: &Scope, name: &str) -> Vec<Candid
             .map(|(_, index)| index.digest.clone())
             .collect(),
         subject: image.subject.clone(),
+        archive: image.archive,
     };
     images.map(candidate).collect()
 }
@@ -121,18 +125,19 @@ pub(super) fn start_preview(
     };
     let policy = parse(&text)?;
     let images = candidates(tx, &scope, &name);
-    let entry = |digest: &str, priority: i32| {
-        let image = images.iter().find(|image| image.digest == digest)?;
-        let (tags, pushed_at) = (image.tags.clone(), image.pushed_at);
+    let entry = |verdict: Verdict| {
+        let image = images.iter().find(|image| image.digest == verdict.digest)?;
         Some(PreviewEntry {
-            digest: digest.to_owned(),
-            tags,
-            pushed_at,
-            priority,
+            digest: verdict.digest,
+            tags: image.tags.clone(),
+            pushed_at: image.pushed_at,
+            priority: verdict.priority,
+            action: verdict.action,
+            is_archived: image.archive.holds,
         })
     };
     let verdicts = evaluate(&policy, &images, tx.now());
-    let mut entries: Vec<PreviewEntry> = verdicts.iter().filter_map(|v| entry(&v.digest, v.priority)).collect();
+    let mut entries: Vec<PreviewEntry> = verdicts.into_iter().filter_map(entry).collect();
     entries.sort_by(|a, b| a.digest.cmp(&b.digest));
     let preview = Preview {
         policy: text.clone(),
@@ -161,6 +166,9 @@ pub(super) fn get_preview(
     })?;
     let status = input.filter.as_ref().and_then(|filter| filter.tag_status.as_deref());
     let ids = input.image_ids.unwrap_or_default();
+    if !ids.is_empty() {
+        refuse_page(input.max_results, input.next_token.as_deref(), "imageIds")?;
+    }
     let named = |entry: &&PreviewEntry| {
         ids.is_empty()
             || ids.iter().any(|id| {
@@ -180,12 +188,26 @@ pub(super) fn get_preview(
         image_tags: Some(entry.tags.clone()),
         image_digest: Some(entry.digest.clone()),
         image_pushed_at: Some(entry.pushed_at.as_epoch_s()),
-        action: Some(LifecyclePolicyRuleAction {
-            r#type: Some("EXPIRE".to_owned()),
-            target_storage_class: None,
+        action: Some(match entry.action {
+            LifecycleAction::Expire => LifecyclePolicyRuleAction {
+                r#type: Some("EXPIRE".to_owned()),
+                target_storage_class: None,
+            },
+            LifecycleAction::Archive => LifecyclePolicyRuleAction {
+                r#type: Some("TRANSITION".to_owned()),
+                target_storage_class: Some("ARCHIVE".to_owned()),
+            },
         }),
         applied_rule_priority: Some(entry.priority),
-        storage_class: None,
+        storage_class: Some(if entry.is_archived { "ARCHIVE" } else { "STANDARD" }.to_owned()),
+    };
+    let count = |action: LifecycleAction| {
+        let count = preview.entries.iter().filter(|entry| entry.action == action).count();
+        i32::try_from(count).unwrap_or(i32::MAX)
+    };
+    let archived = TransitioningImageTotalCount {
+        target_storage_class: Some("ARCHIVE".to_owned()),
+        image_total_count: Some(count(LifecycleAction::Archive)),
     };
     Ok(types::GetLifecyclePolicyPreviewResponse {
         registry_id: Some(scope.account.to_string()),
@@ -195,8 +217,8 @@ pub(super) fn get_preview(
         next_token,
         preview_results: Some(entries.into_iter().map(result).collect()),
         summary: Some(LifecyclePolicyPreviewSummary {
-            expiring_image_total_count: Some(i32::try_from(preview.entries.len()).unwrap_or(i32::MAX)),
-            transitioning_image_total_counts: None,
+            expiring_image_total_count: Some(count(LifecycleAction::Expire)),
+            transitioning_image_total_counts: (archived.image_total_count != Some(0)).then(|| vec![archived]),
         }),
     })
 }

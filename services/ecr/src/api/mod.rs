@@ -1,11 +1,13 @@
 //! The operations: what each needs, and the function that answers it.
 
 mod access;
+mod archive;
 mod backfills;
 mod common;
 mod images;
 mod lifecycle;
 mod policies;
+mod pull;
 mod pull_through;
 mod registry;
 mod repositories;
@@ -89,7 +91,7 @@ pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
     all.extend([
         read!("BatchCheckLayerAvailability", repository, uploads::check_availability),
         write!("BatchDeleteImage", repository, images::batch_delete),
-        waits!(layers, "BatchGetImage", repository, images::batch_get),
+        waits!(layers, "BatchGetImage", pull, pull::batch_get),
         read!(
             "BatchGetRepositoryScanningConfiguration",
             repositories,
@@ -98,7 +100,7 @@ pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
         waits!(layers, "CompleteLayerUpload", repository, uploads::complete),
         waits!(layers, "CreatePullThroughCacheRule", registry, pull_through::create),
         write!("CreateRepository", repository, repositories::create),
-        write!("CreateRepositoryCreationTemplate", registry, templates::create),
+        write!("CreateRepositoryCreationTemplate", template, templates::create),
         write!("DeleteLifecyclePolicy", repository, lifecycle::delete),
         write!("DeletePullThroughCacheRule", registry, pull_through::delete),
         write!("DeleteRegistryPolicy", registry, policies::delete_registry),
@@ -134,7 +136,7 @@ pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
         read!("GetRepositoryPolicy", repository, policies::get),
         read!("GetSigningConfiguration", registry, signing::get),
         waits!(layers, "InitiateLayerUpload", repository, uploads::initiate),
-        read!("ListImageReferrers", repository, images::referrers),
+        read!("ListImageReferrers", referrers, images::referrers),
         read!("ListImages", repository, images::list),
         read!("ListPullTimeUpdateExclusions", registry, registry::list_exclusions),
         read!("ListReplicationBackfills", registry, backfills::list),
@@ -157,8 +159,9 @@ pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
         write!("StartLifecyclePolicyPreview", repository, lifecycle::start_preview),
         write!("StartReplicationBackfill", registry, backfills::start),
         write!("StopReplicationBackfill", registry, backfills::stop),
+        write!("UpdateImageStorageClass", repository, archive::update),
         waits!(layers, "UpdatePullThroughCacheRule", registry, pull_through::update),
-        write!("UpdateRepositoryCreationTemplate", registry, templates::update),
+        write!("UpdateRepositoryCreationTemplate", template, templates::update),
         waits!(layers, "UploadLayerPart", repository, uploads::append),
         waits!(layers, "ValidatePullThroughCacheRule", registry, pull_through::validate),
     ]);

@@ -17,13 +17,14 @@ const RULES_MAX: usize = 50;
 const PAGE: usize = 100;
 
 /// Known upstreams: AWS's word, the host.
-const UPSTREAMS: [(&str, &str); 8] = [
+const UPSTREAMS: [(&str, &str); 9] = [
     ("ecr-public", "public.ecr.aws"),
     ("docker-hub", "registry-1.docker.io"),
     ("quay", "quay.io"),
     ("k8s", "registry.k8s.io"),
     ("github-container-registry", "ghcr.io"),
     ("gitlab-container-registry", "registry.gitlab.com"),
+    ("azure-container-registry", ".azurecr.io"),
     ("chainguard", "cgr.dev"),
     ("ecr", ".dkr.ecr."),
 ];
@@ -36,7 +37,8 @@ fn shown(scope: &Scope, row: &PullThroughRule) -> types::PullThroughCacheRule {
         registry_id: Some(scope.account.to_string()),
         credential_arn: row.credential_arn.clone(),
         custom_role_arn: row.custom_role_arn.clone(),
-        upstream_repository_prefix: row.upstream_prefix.clone(),
+        // Ref: CreatePullThroughCacheRule: "When this field isn't specified, Amazon ECR will use the ROOT."
+        upstream_repository_prefix: Some(row.upstream_prefix.clone().unwrap_or_else(|| "ROOT".to_owned())),
         upstream_registry: row.upstream_registry.clone(),
         updated_at: Some(row.updated_at.as_epoch_s()),
     }
@@ -53,13 +55,27 @@ fn missing(scope: &Scope, prefix: &str) -> ApiError {
     )
 }
 
-pub(super) fn check_prefix(prefix: &str) -> Result<(), ApiError> {
-    if prefix == "ROOT" || is_prefix(prefix) {
-        return Ok(());
+/// A prefix as rows have it: the slash at its end is understood, written or not. Ref: CreatePullThroughCacheRule: "There
+/// is always an assumed `/` applied to the end of the prefix."
+pub(super) fn read_prefix(prefix: &str) -> Result<String, ApiError> {
+    let plain = prefix.strip_suffix('/').unwrap_or(prefix);
+    if prefix == "ROOT" || is_prefix(plain) {
+        return Ok(plain.to_owned());
     }
     Err(errors::invalid(format!(
         "Invalid parameter at 'prefix' failed to satisfy constraint: '{prefix} is no prefix of repository names'"
     )))
+}
+
+/// AWS takes a role to authenticate to another registry of ECR. Upstream registries are asked here with a secret or
+/// without credentials, never in a role's name.
+fn check_role(role: Option<&str>) -> Result<(), ApiError> {
+    match role.filter(|role| !role.is_empty()) {
+        None => Ok(()),
+        Some(_) => Err(errors::validation(
+            "customRoleArn is not supported by this cloud for pull through cache rules: name a secret in credentialArn",
+        )),
+    }
 }
 
 /// A registry's host with an optional port; schemes and paths are no part of it.
@@ -114,17 +130,19 @@ fn write(
     scope: &Scope,
     input: types::CreatePullThroughCacheRuleRequest,
 ) -> Result<types::CreatePullThroughCacheRuleResponse, ApiError> {
-    let prefix = input.ecr_repository_prefix;
+    let prefix = read_prefix(&input.ecr_repository_prefix)?;
     let url = input
         .upstream_registry_url
         .trim_start_matches("https://")
         .trim_end_matches('/')
         .to_owned();
-    check_prefix(&prefix)?;
     check_url(&url)?;
-    if let Some(upstream) = &input.upstream_repository_prefix {
-        check_prefix(upstream)?;
-    }
+    let upstream_prefix = input
+        .upstream_repository_prefix
+        .as_deref()
+        .map(read_prefix)
+        .transpose()?;
+    check_role(input.custom_role_arn.as_deref())?;
     if tx.get::<PullThroughRule>(scope, &prefix).is_some() {
         return Err(ApiError::new(
             "PullThroughCacheRuleAlreadyExistsException",
@@ -149,9 +167,9 @@ fn write(
         prefix: prefix.clone(),
         upstream_url: url,
         upstream_registry: input.upstream_registry.or(known),
-        upstream_prefix: input.upstream_repository_prefix,
+        upstream_prefix,
         credential_arn: input.credential_arn,
-        custom_role_arn: input.custom_role_arn,
+        custom_role_arn: None,
         created_at: now,
         updated_at: now,
     };
@@ -175,7 +193,7 @@ pub(super) fn delete(
     input: types::DeletePullThroughCacheRuleRequest,
 ) -> Result<types::DeletePullThroughCacheRuleResponse, ApiError> {
     let scope = scope_of(call, input.registry_id.as_deref())?;
-    let prefix = input.ecr_repository_prefix;
+    let prefix = read_prefix(&input.ecr_repository_prefix)?;
     let row = tx
         .delete::<PullThroughRule>(&scope, &prefix)
         .ok_or_else(|| missing(&scope, &prefix))?;
@@ -207,11 +225,11 @@ fn change(
     scope: &Scope,
     input: types::UpdatePullThroughCacheRuleRequest,
 ) -> Result<types::UpdatePullThroughCacheRuleResponse, ApiError> {
-    let prefix = input.ecr_repository_prefix;
+    let prefix = read_prefix(&input.ecr_repository_prefix)?;
+    check_role(input.custom_role_arn.as_deref())?;
     let now = tx.now();
     let row = tx.update::<PullThroughRule>(scope, &prefix, |row| {
         row.credential_arn = input.credential_arn.clone().or(row.credential_arn.take());
-        row.custom_role_arn = input.custom_role_arn.clone().or(row.custom_role_arn.take());
         row.updated_at = now;
     });
     let all = shown(scope, row.ok_or_else(|| missing(scope, &prefix))?);
@@ -232,7 +250,7 @@ pub(super) async fn validate(
     input: types::ValidatePullThroughCacheRuleRequest,
 ) -> Result<types::ValidatePullThroughCacheRuleResponse, ApiError> {
     let scope = scope_of(&call, input.registry_id.as_deref())?;
-    let prefix = input.ecr_repository_prefix;
+    let prefix = read_prefix(&input.ecr_repository_prefix)?;
     let look = move |state: &State| -> Result<Value, ApiError> {
         let row = state.get::<PullThroughRule>(&scope, &prefix);
         let row = row.ok_or_else(|| missing(&scope, &prefix))?;
@@ -268,9 +286,10 @@ pub(super) fn describe(
     let scope = scope_of(call, input.registry_id.as_deref())?;
     if let Some(named) = input.ecr_repository_prefixes.filter(|named| !named.is_empty()) {
         let row = |prefix: &String| {
+            let prefix = read_prefix(prefix)?;
             state
-                .get::<PullThroughRule>(&scope, prefix)
-                .ok_or_else(|| missing(&scope, prefix))
+                .get::<PullThroughRule>(&scope, &prefix)
+                .ok_or_else(|| missing(&scope, &prefix))
         };
         let rules = named
             .iter()

@@ -11,9 +11,10 @@ use crate::types::{self, AuthorizationData, ImageReplicationStatus, ReplicationC
 use honmaru_base::{ApiError, Arn, Scope};
 use honmaru_machine::{Call, State, Tx};
 use honmaru_wire::tree::Tree;
+use std::collections::BTreeSet;
 
-/// Ref: ECR: at most 10 replication rules, 25 destinations over all rules, 100 filters a rule.
-const RULES_MAX: usize = 10;
+/// Ref: ECR's model: at most 25 replication rules, 100 filters a rule; quota "unique destinations across all rules".
+const RULES_MAX: usize = 25;
 const DESTINATIONS_MAX: usize = 25;
 const FILTERS_MAX: usize = 100;
 const PAGE: usize = 100;
@@ -88,6 +89,12 @@ pub(super) fn describe(
     })
 }
 
+/// The first of some texts that is there twice.
+fn twice(texts: impl Iterator<Item = String>) -> Option<String> {
+    let mut seen = BTreeSet::new();
+    texts.into_iter().find(|text| !seen.insert(text.clone()))
+}
+
 pub(super) fn put_replication(
     tx: &mut Tx<'_>,
     call: &Call,
@@ -95,7 +102,8 @@ pub(super) fn put_replication(
 ) -> Result<types::PutReplicationConfigurationResponse, ApiError> {
     let configuration = input.replication_configuration;
     let all = || configuration.rules.iter().flat_map(|rule| &rule.destinations);
-    if configuration.rules.len() > RULES_MAX || all().count() > DESTINATIONS_MAX {
+    let unique: BTreeSet<(&str, &str)> = all().map(|to| (to.registry_id.as_str(), to.region.as_str())).collect();
+    if configuration.rules.len() > RULES_MAX || unique.len() > DESTINATIONS_MAX {
         return Err(errors::validation(format!(
             "A replication configuration may have at most {RULES_MAX} rules and {DESTINATIONS_MAX} destinations"
         )));
@@ -118,6 +126,21 @@ pub(super) fn put_replication(
     }
     for rule in &configuration.rules {
         let filters = rule.repository_filters.as_deref().unwrap_or_default();
+        let destinations = rule
+            .destinations
+            .iter()
+            .map(|to| format!("{} {}", to.registry_id, to.region));
+        let wanted = filters.iter().map(|filter| filter.filter.clone());
+        for (what, twice) in [
+            ("destination", twice(destinations)),
+            ("repository filter", twice(wanted)),
+        ] {
+            if let Some(twice) = twice {
+                return Err(errors::validation(format!(
+                    "Invalid replication configuration: a rule names the {what} '{twice}' more than once"
+                )));
+            }
+        }
         if filters.len() > FILTERS_MAX || filters.iter().any(|filter| filter.filter_type != "PREFIX_MATCH") {
             return Err(errors::validation(
                 "Repository filters must be at most 100 of filterType PREFIX_MATCH",

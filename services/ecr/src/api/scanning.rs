@@ -35,6 +35,16 @@ pub(super) fn start(
 ) -> Result<types::StartImageScanResponse, ApiError> {
     let scope = scope_of(call, input.registry_id.as_deref())?;
     let image = image_of(state, &scope, &input.repository_name, &input.image_id)?;
+    if image.archive.holds {
+        return Err(ApiError::new(
+            "ImageArchivedException",
+            format!(
+                "The image with digest '{}' in the repository with name '{}' in the registry with id '{}' is archived and \
+                 cannot be scanned",
+                image.digest, input.repository_name, scope.account
+            ),
+        ));
+    }
     Err(ApiError::new(
         "UnsupportedImageTypeException",
         format!(

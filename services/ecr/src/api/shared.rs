@@ -2,10 +2,11 @@
 //! for a call whose scope is the account's public registry and whose `registryId` is an account.
 
 pub use super::common::{merge_tags, page};
+pub use super::images::refuse_page;
 use super::{images, policies, uploads, waits};
 use crate::layers::Layers;
 use honmaru_base::ApiError;
-use honmaru_machine::{AsyncHandler, Call, State, Tx};
+use honmaru_machine::{Access, AsyncHandler, Call, State, Tx};
 use honmaru_wire::tree::Tree;
 use serde_json::Value;
 use std::sync::Arc;
@@ -35,6 +36,11 @@ macro_rules! asks {
             waits(layers, $handler)
         }
     };
+}
+
+/// What it takes to set a repository's policy as things are.
+pub fn policy_access(state: &State, call: &Call, input: &Value) -> Vec<Access> {
+    super::access::repository(state, call, input, "ecr:SetRepositoryPolicy")
 }
 
 reads!(

@@ -2,12 +2,12 @@
 
 use super::common::{check_encryption, merge_tags, page, shown_tags};
 use super::policies::check_policy;
-use super::pull_through::check_prefix;
+use super::pull_through::read_prefix;
 use crate::lifecycle::Policy;
 use crate::model::CreationTemplate;
 use crate::types::{self, EncryptionConfigurationForRepositoryCreationTemplate as Encryption};
 use crate::{errors, mutability};
-use honmaru_base::ApiError;
+use honmaru_base::{ApiError, Arn};
 use honmaru_machine::{Call, State, Tx};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,6 +56,22 @@ fn check_texts(repository_policy: Option<&str>, lifecycle_policy: Option<&str>) 
     Ok(())
 }
 
+/// The role that makes repositories is one of the registry's account; an empty text is none.
+fn role(call: &Call, arn: Option<String>) -> Result<Option<String>, ApiError> {
+    let Some(arn) = arn.filter(|arn| !arn.is_empty()) else {
+        return Ok(None);
+    };
+    let is_own = arn.parse::<Arn>().is_ok_and(|arn| {
+        arn.service == "iam" && arn.account == call.scope.account.as_str() && arn.resource.starts_with("role/")
+    });
+    match is_own {
+        true => Ok(Some(arn)),
+        false => Err(errors::validation(format!(
+            "Invalid customRoleArn '{arn}': the role must be in the same account as the registry"
+        ))),
+    }
+}
+
 fn applied_for(list: Vec<String>) -> Result<BTreeSet<String>, ApiError> {
     let known = ["PULL_THROUGH_CACHE", "REPLICATION", "CREATE_ON_PUSH"];
     match list.iter().find(|item| !known.contains(&item.as_str())) {
@@ -71,7 +87,7 @@ pub(super) fn create(
     call: &Call,
     input: types::CreateRepositoryCreationTemplateRequest,
 ) -> Result<types::CreateRepositoryCreationTemplateResponse, ApiError> {
-    check_prefix(&input.prefix)?;
+    let prefix = read_prefix(&input.prefix)?;
     check_encryption(
         input
             .encryption_configuration
@@ -79,12 +95,12 @@ pub(super) fn create(
             .map(|config| config.encryption_type.as_str()),
     )?;
     check_texts(input.repository_policy.as_deref(), input.lifecycle_policy.as_deref())?;
-    if tx.get::<CreationTemplate>(&call.scope, &input.prefix).is_some() {
+    if tx.get::<CreationTemplate>(&call.scope, &prefix).is_some() {
         return Err(ApiError::new(
             "TemplateAlreadyExistsException",
             format!(
-                "The Repository Creation Template with prefix '{}' already exists in the registry with id '{}'",
-                input.prefix, call.scope.account
+                "The Repository Creation Template with prefix '{prefix}' already exists in the registry with id '{}'",
+                call.scope.account
             ),
         ));
     }
@@ -101,7 +117,7 @@ pub(super) fn create(
     merge_tags(&mut resource_tags, input.resource_tags.unwrap_or_default())?;
     let now = tx.now();
     let row = CreationTemplate {
-        prefix: input.prefix.clone(),
+        prefix: prefix.clone(),
         description: input.description,
         resource_tags,
         mutability,
@@ -109,12 +125,12 @@ pub(super) fn create(
         repository_policy: input.repository_policy.filter(|text| !text.is_empty()),
         lifecycle_policy: input.lifecycle_policy.filter(|text| !text.is_empty()),
         applied_for: applied_for(input.applied_for)?,
-        custom_role_arn: input.custom_role_arn,
+        custom_role_arn: role(call, input.custom_role_arn)?,
         created_at: now,
         updated_at: now,
     };
     let template = shown(&row);
-    tx.put(&call.scope, &input.prefix, row);
+    tx.put(&call.scope, &prefix, row);
     Ok(types::CreateRepositoryCreationTemplateResponse {
         registry_id: Some(call.scope.account.to_string()),
         repository_creation_template: Some(template),
@@ -133,8 +149,9 @@ pub(super) fn update(
             .map(|config| config.encryption_type.as_str()),
     )?;
     check_texts(input.repository_policy.as_deref(), input.lifecycle_policy.as_deref())?;
-    let before = tx.get::<CreationTemplate>(&call.scope, &input.prefix);
-    let mut row = before.cloned().ok_or_else(|| missing(call, &input.prefix))?;
+    let prefix = read_prefix(&input.prefix)?;
+    let before = tx.get::<CreationTemplate>(&call.scope, &prefix);
+    let mut row = before.cloned().ok_or_else(|| missing(call, &prefix))?;
     if input.image_tag_mutability.is_some() {
         (row.mutability, row.mutability_filters) = mutability::read(
             input.image_tag_mutability.as_deref(),
@@ -155,10 +172,12 @@ pub(super) fn update(
         row.applied_for = applied_for(list)?;
     }
     row.description = input.description.or(row.description);
-    row.custom_role_arn = input.custom_role_arn.or(row.custom_role_arn);
+    if input.custom_role_arn.is_some() {
+        row.custom_role_arn = role(call, input.custom_role_arn)?;
+    }
     row.updated_at = tx.now();
     let template = shown(&row);
-    tx.put(&call.scope, &input.prefix, row);
+    tx.put(&call.scope, &prefix, row);
     Ok(types::UpdateRepositoryCreationTemplateResponse {
         registry_id: Some(call.scope.account.to_string()),
         repository_creation_template: Some(template),
@@ -170,9 +189,10 @@ pub(super) fn delete(
     call: &Call,
     input: types::DeleteRepositoryCreationTemplateRequest,
 ) -> Result<types::DeleteRepositoryCreationTemplateResponse, ApiError> {
+    let prefix = read_prefix(&input.prefix)?;
     let row = tx
-        .delete::<CreationTemplate>(&call.scope, &input.prefix)
-        .ok_or_else(|| missing(call, &input.prefix))?;
+        .delete::<CreationTemplate>(&call.scope, &prefix)
+        .ok_or_else(|| missing(call, &prefix))?;
     Ok(types::DeleteRepositoryCreationTemplateResponse {
         registry_id: Some(call.scope.account.to_string()),
         repository_creation_template: Some(shown(&row)),
@@ -185,6 +205,10 @@ pub(super) fn describe(
     input: types::DescribeRepositoryCreationTemplatesRequest,
 ) -> Result<types::DescribeRepositoryCreationTemplatesResponse, ApiError> {
     let named = input.prefixes.unwrap_or_default();
+    let named = named
+        .iter()
+        .map(|prefix| read_prefix(prefix))
+        .collect::<Result<Vec<_>, _>>()?;
     let all = state
         .list::<CreationTemplate>(&call.scope)
         .filter(|(prefix, _)| named.is_empty() || named.iter().any(|one| one == prefix))

@@ -29,6 +29,30 @@ fn owner(scope: &Scope, name: &str) -> String {
     format!("{scope}/{name}")
 }
 
+/// What a repository has a blob for.
+enum LayerUse {
+    /// For an image that is still to come.
+    Waiting,
+    /// For an image that can be pulled.
+    Active,
+    /// For archived images only.
+    Archived,
+}
+
+fn layer_use(state: &State, scope: &Scope, key: &str) -> Option<LayerUse> {
+    let mut is_archived = false;
+    for (_, image) in state.find::<Image>(scope, "blob", key) {
+        if !image.archive.holds {
+            return Some(LayerUse::Active);
+        }
+        is_archived = true;
+    }
+    if state.get::<LayerLink>(scope, key).is_some() {
+        return Some(LayerUse::Waiting);
+    }
+    is_archived.then_some(LayerUse::Archived)
+}
+
 async fn check_repository(layers: &Arc<dyn Layers>, scope: &Scope, name: &str) -> Result<(), ApiError> {
     let (scope, name) = (scope.clone(), name.to_owned());
     layers
@@ -50,10 +74,14 @@ pub(super) fn check_availability(
     let (mut layers, mut failures) = (Vec::new(), Vec::new());
     for digest in input.layer_digests {
         if !names::is_digest(&digest) {
+            let (code, reason) = match digest.as_str() {
+                "" => ("MissingLayerDigest", "layer digest cannot be null"),
+                _ => ("InvalidLayerDigest", "layer digest is malformed"),
+            };
             failures.push(LayerFailure {
                 layer_digest: Some(digest),
-                failure_code: Some("InvalidLayerDigest".to_owned()),
-                failure_reason: Some("Invalid request parameters: layer digest is malformed".to_owned()),
+                failure_code: Some(code.to_owned()),
+                failure_reason: Some(format!("Invalid request parameters: {reason}")),
             });
             continue;
         }
@@ -64,9 +92,14 @@ pub(super) fn check_availability(
             let blob = image.blobs.iter().find(|blob| blob.digest == digest)?;
             Some((blob.size, Some(blob.media_type.clone())))
         };
+        let availability = match layer_use(state, &scope, &key) {
+            Some(LayerUse::Archived) => "ARCHIVED",
+            Some(LayerUse::Waiting | LayerUse::Active) => "AVAILABLE",
+            None => "UNAVAILABLE",
+        };
         let found = waiting.or_else(named);
         layers.push(Layer {
-            layer_availability: Some(if found.is_some() { "AVAILABLE" } else { "UNAVAILABLE" }.to_owned()),
+            layer_availability: Some(availability.to_owned()),
             layer_size: found.as_ref().map(|(size, _)| i64::try_from(*size).unwrap_or(i64::MAX)),
             media_type: found.and_then(|(_, media_type)| media_type),
             layer_digest: Some(digest),
@@ -211,13 +244,23 @@ pub(super) fn download_url(
     let scope = scope_of(call, input.registry_id.as_deref())?;
     let (name, digest) = (&input.repository_name, input.layer_digest);
     get_repository(tx, &scope, name)?;
-    if has_blobs(tx, &scope, name, [digest.as_str()]) != [true] {
-        let message = format!(
-            "The layer with digest '{digest}' does not exist in the repository with name '{name}' in the registry \
-             with id '{}'",
-            scope.account
-        );
-        return Err(ApiError::new("LayersNotFoundException", message));
+    let of = format!(
+        "in the repository with name '{name}' in the registry with id '{}'",
+        scope.account
+    );
+    let inaccessible = |why: &str| {
+        let message = format!("The layer with digest '{digest}' {of} is not available because {why}");
+        ApiError::new("LayerInaccessibleException", message)
+    };
+    // Ref: GetDownloadUrlForLayer: "You can only get URLs for image layers that are referenced in an image."
+    match layer_use(tx, &scope, &Image::key(name, &digest)) {
+        Some(LayerUse::Active) => {}
+        Some(LayerUse::Archived) => return Err(inaccessible("every image that it is associated with is archived")),
+        Some(LayerUse::Waiting) => return Err(inaccessible("it is not associated with an image")),
+        None => {
+            let message = format!("The layer with digest '{digest}' does not exist {of}");
+            return Err(ApiError::new("LayersNotFoundException", message));
+        }
     }
     let token = layer_token(tx, &scope, name, &digest);
     let scheme = if call.secure { "https" } else { "http" };

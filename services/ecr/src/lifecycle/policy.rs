@@ -1,10 +1,13 @@
 //! The text of a lifecycle policy.
 
-use serde_json::Value;
+use crate::model::LifecycleAction;
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// Ref: ECR quota "rules per lifecycle policy".
 const RULES_MAX: usize = 50;
+/// Ref: ECR user guide, "Archiving an image": archived images are kept for so long at least.
+const ARCHIVED_DAYS_MIN: i64 = 90;
 
 /// Rules in the order of their priorities.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +20,9 @@ pub(super) struct Rule {
     pub(super) priority: i32,
     pub(super) select: Select,
     pub(super) count: Count,
+    /// Whether it is about archived images, or about those that can be pulled.
+    pub(super) of_archived: bool,
+    pub(super) action: LifecycleAction,
 }
 
 /// Which images a rule is about.
@@ -36,6 +42,7 @@ pub(super) enum Count {
     MoreThan(usize),
     SincePushedDays(i64),
     SincePulledDays(i64),
+    SinceArchivedDays(i64),
 }
 
 impl Policy {
@@ -77,11 +84,7 @@ fn rule(value: &Value) -> Result<Rule, String> {
     let priority = priority
         .filter(|n| *n > 0)
         .ok_or("rulePriority must be a positive number")?;
-    match value.pointer("/action/type").and_then(Value::as_str) {
-        Some("expire") => {}
-        Some("transition") => return Err("the action 'transition' (archive storage) is not supported".to_owned()),
-        _ => return Err("action.type must be 'expire'".to_owned()),
-    }
+    let action = action(object.get("action"))?;
     let selection = object
         .get("selection")
         .and_then(Value::as_object)
@@ -90,14 +93,13 @@ fn rule(value: &Value) -> Result<Rule, String> {
         "tagStatus",
         "tagPrefixList",
         "tagPatternList",
+        "storageClass",
         "countType",
         "countUnit",
         "countNumber",
     ];
     if let Some(other) = selection.keys().find(|key| !known.contains(&key.as_str())) {
-        return Err(format!(
-            "a selection has the member '{other}', which is unknown or not supported"
-        ));
+        return Err(format!("a selection has the unknown member '{other}'"));
     }
     let list = |name: &str| -> Result<Option<Vec<String>>, String> {
         let Some(list) = selection.get(name) else {
@@ -128,14 +130,66 @@ fn rule(value: &Value) -> Result<Rule, String> {
     {
         return Err("a pattern may have at most 4 wildcards".to_owned());
     }
+    let count = count(selection)?;
+    let of_archived = match selection.get("storageClass").map(Value::as_str) {
+        None | Some(Some("standard")) => false,
+        Some(Some("archive")) => true,
+        Some(_) => return Err("storageClass must be 'standard' or 'archive'".to_owned()),
+    };
+    check_kind(&count, of_archived, action)?;
     Ok(Rule {
         priority,
         select,
-        count: count(selection)?,
+        count,
+        of_archived,
+        action,
     })
 }
 
-fn count(selection: &serde_json::Map<String, Value>) -> Result<Count, String> {
+fn action(value: Option<&Value>) -> Result<LifecycleAction, String> {
+    let action = value.and_then(Value::as_object).ok_or("a rule has no action")?;
+    if let Some(other) = action
+        .keys()
+        .find(|key| !["type", "targetStorageClass"].contains(&key.as_str()))
+    {
+        return Err(format!("an action has the unknown member '{other}'"));
+    }
+    let target = action.get("targetStorageClass").map(Value::as_str);
+    match (action.get("type").and_then(Value::as_str), target) {
+        (Some("expire"), None) => Ok(LifecycleAction::Expire),
+        (Some("expire"), Some(_)) => Err("targetStorageClass is for action.type 'transition' only".to_owned()),
+        (Some("transition"), Some(Some("archive"))) => Ok(LifecycleAction::Archive),
+        (Some("transition"), _) => {
+            Err("action.type 'transition' needs targetStorageClass, which must be 'archive'".to_owned())
+        }
+        _ => Err("action.type must be 'expire' or 'transition'".to_owned()),
+    }
+}
+
+/// Which storage class and which action go with which count. Ref: ECR user guide, "Lifecycle policy properties", "Storage
+/// class"; "Examples of lifecycle policies", "Filtering on last pulled time", "Filtering on archive transition time".
+fn check_kind(count: &Count, of_archived: bool, action: LifecycleAction) -> Result<(), String> {
+    let refuse = |text: &str| Err(text.to_owned());
+    match (count, of_archived, action) {
+        (Count::SinceArchivedDays(_), false, _) => {
+            refuse("countType 'sinceImageTransitioned' needs storageClass 'archive'")
+        }
+        (Count::SinceArchivedDays(_), _, LifecycleAction::Archive) => {
+            refuse("countType 'sinceImageTransitioned' must be used with action.type 'expire'")
+        }
+        (Count::SinceArchivedDays(days), ..) if *days < ARCHIVED_DAYS_MIN => Err(format!(
+            "archived images are kept for at least {ARCHIVED_DAYS_MIN} days: countNumber must not be less"
+        )),
+        (Count::SinceArchivedDays(_), ..) => Ok(()),
+        (_, true, _) => refuse("storageClass 'archive' needs countType 'sinceImageTransitioned'"),
+        (Count::SincePulledDays(_), _, LifecycleAction::Expire) => {
+            refuse("countType 'sinceImagePulled' must be used with action.type 'transition'")
+        }
+        (Count::MoreThan(_) | Count::SincePushedDays(_) | Count::SincePulledDays(_), ..) => Ok(()),
+    }
+}
+
+fn count(selection: &Map<String, Value>) -> Result<Count, String> {
     let number = selection.get("countNumber").and_then(Value::as_i64).filter(|n| *n > 0);
     let number = number.ok_or("countNumber must be a positive number")?;
     let unit = selection.get("countUnit").and_then(Value::as_str);
@@ -145,17 +199,32 @@ fn count(selection: &serde_json::Map<String, Value>) -> Result<Count, String> {
             .map_err(|_| "countNumber is too large".to_owned()),
         (Some("sinceImagePushed"), Some("days")) => Ok(Count::SincePushedDays(number)),
         (Some("sinceImagePulled"), Some("days")) => Ok(Count::SincePulledDays(number)),
+        (Some("sinceImageTransitioned"), Some("days")) => Ok(Count::SinceArchivedDays(number)),
         (Some("imageCountMoreThan"), Some(_)) => Err("countUnit is for countType 'sinceImage...' only".to_owned()),
-        (Some("sinceImagePushed" | "sinceImagePulled"), _) => Err("countUnit must be 'days'".to_owned()),
-        _ => Err("countType must be 'imageCountMoreThan', 'sinceImagePushed' or 'sinceImagePulled'".to_owned()),
+        (Some("sinceImagePushed" | "sinceImagePulled" | "sinceImageTransitioned"), _) => {
+            Err("countUnit must be 'days'".to_owned())
+        }
+        _ => Err(
+            "countType must be 'imageCountMoreThan', 'sinceImagePushed', 'sinceImagePulled' or 'sinceImageTransitioned'"
+                .to_owned(),
+        ),
     }
 }
 
+/// What rules must not have in common. Those about archived images and those about others do not touch each other.
 fn check_together(rules: &[Rule]) -> Result<(), String> {
     let priorities: BTreeSet<i32> = rules.iter().map(|rule| rule.priority).collect();
     if priorities.len() != rules.len() {
         return Err("rulePriority must be unique".to_owned());
     }
+    for of_archived in [false, true] {
+        let rules: Vec<&Rule> = rules.iter().filter(|rule| rule.of_archived == of_archived).collect();
+        check_class(&rules)?;
+    }
+    Ok(())
+}
+
+fn check_class(rules: &[&Rule]) -> Result<(), String> {
     let any = rules.iter().position(|rule| rule.select == Select::Any);
     if any.is_some_and(|at| at + 1 != rules.len()) {
         return Err(

@@ -3,7 +3,7 @@
 
 use super::pull_through::rule_for;
 use super::registry::{CREATE_ON_PUSH, PULL_THROUGH_CACHE, RegistryAction, template_for};
-use crate::model::{Registry, Repository};
+use crate::model::{CreationTemplate, Registry, Repository};
 use crate::names;
 use honmaru_base::Scope;
 use honmaru_machine::{Access, State};
@@ -79,24 +79,65 @@ pub fn import_access(state: &State, scope: &Scope, name: &str) -> Access {
 /// What it takes to have a repository made by a request, beyond what the request itself takes; nothing when none would
 /// be made. A permission to tag comes from the caller's own policies only.
 pub fn creation_access(state: &State, scope: &Scope, action: RegistryAction, name: &str) -> Vec<Access> {
+    match would_make(state, scope, action, name) {
+        Maker::Nobody => Vec::new(),
+        Maker::Rule(template) => {
+            let mut accesses = vec![import_access(state, scope, name)];
+            accesses.extend(making_access(state, scope, name, template));
+            accesses
+        }
+        Maker::Template(template) => making_access(state, scope, name, Some(template)),
+    }
+}
+
+/// The role in whose name a template makes a repository, and what that role must be allowed to do; nothing where no
+/// repository would be made, or its template names no role. Ref: CreateRepositoryCreationTemplate, `customRoleArn`; ECR
+/// user guide, "Create a custom policy for repository creation templates".
+pub fn creation_role<'s>(
+    state: &'s State,
+    scope: &Scope,
+    action: RegistryAction,
+    name: &str,
+) -> Option<(&'s CreationTemplate, &'s str, Vec<Access>)> {
+    let template = would_make(state, scope, action, name).template()?;
+    let role = template.custom_role_arn.as_deref()?;
+    Some((template, role, making_access(state, scope, name, Some(template))))
+}
+
+/// What a request would have a repository made by.
+enum Maker<'s> {
+    Nobody,
+    /// A pull-through cache rule, as its template says, if there is one.
+    Rule(Option<&'s CreationTemplate>),
+    Template(&'s CreationTemplate),
+}
+
+impl<'s> Maker<'s> {
+    fn template(self) -> Option<&'s CreationTemplate> {
+        match self {
+            Self::Nobody => None,
+            Self::Rule(template) => template,
+            Self::Template(template) => Some(template),
+        }
+    }
+}
+
+fn would_make<'s>(state: &'s State, scope: &Scope, action: RegistryAction, name: &str) -> Maker<'s> {
     if state.get::<Repository>(scope, name).is_some() {
-        return Vec::new();
+        return Maker::Nobody;
     }
-    let mirrors = action == RegistryAction::ManifestRead && rule_for(state, scope, name).is_some();
-    let reason = match () {
-        () if mirrors => PULL_THROUGH_CACHE,
-        () if action.is_push() => CREATE_ON_PUSH,
-        () => return Vec::new(),
-    };
-    let template = template_for(state, scope, name, reason);
-    if template.is_none() && !mirrors {
-        return Vec::new();
+    if action == RegistryAction::ManifestRead && rule_for(state, scope, name).is_some() {
+        return Maker::Rule(template_for(state, scope, name, PULL_THROUGH_CACHE));
     }
-    let mut accesses = Vec::new();
-    if mirrors {
-        accesses.push(import_access(state, scope, name));
+    match template_for(state, scope, name, CREATE_ON_PUSH).filter(|_| action.is_push()) {
+        Some(template) => Maker::Template(template),
+        None => Maker::Nobody,
     }
-    accesses.push(repository_access(state, scope, name, "ecr:CreateRepository"));
+}
+
+/// The permissions to make a repository, with the tags of a template.
+fn making_access(state: &State, scope: &Scope, name: &str, template: Option<&CreationTemplate>) -> Vec<Access> {
+    let mut accesses = vec![repository_access(state, scope, name, "ecr:CreateRepository")];
     let tags = template
         .map(|template| &template.resource_tags)
         .filter(|tags| !tags.is_empty());
@@ -109,7 +150,7 @@ pub fn creation_access(state: &State, scope: &Scope, action: RegistryAction, nam
 }
 
 /// The same with the condition keys of tags that the request brings.
-pub(crate) fn with_request_tags<'a>(mut access: Access, tags: impl Iterator<Item = (&'a str, &'a str)>) -> Access {
+pub fn with_request_tags<'a>(mut access: Access, tags: impl Iterator<Item = (&'a str, &'a str)>) -> Access {
     let mut keys = Vec::new();
     for (key, value) in tags {
         access = access.with(&format!("aws:RequestTag/{key}"), vec![value.to_owned()]);

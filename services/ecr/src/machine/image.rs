@@ -5,7 +5,7 @@ use super::outbound::forget;
 use super::pull_through::{note_checked, rule_for};
 use super::replicate::replicate;
 use super::repository::get_repository;
-use crate::model::{Image, IndexEntry, LayerLink, Pull, PullTimeExclusion, Tag, UpstreamCheck};
+use crate::model::{Archive, Image, IndexEntry, LayerLink, Pull, PullTimeExclusion, Tag, UpstreamCheck};
 use crate::{errors, mutability};
 use honmaru_base::{ApiError, Scope, Time};
 use honmaru_machine::{Principal, PrincipalKind, State, Tx};
@@ -73,7 +73,7 @@ pub(crate) fn find_image<'a>(state: &'a State, scope: &Scope, name: &str, refere
 
 /// The manifest that a tag or digest means; an index stays an index.
 pub fn resolve_image(state: &State, scope: &Scope, name: &str, reference: &Reference) -> Option<ManifestInfo> {
-    let image = find_image(state, scope, name, reference)?;
+    let image = find_image(state, scope, name, reference).filter(|image| !image.archive.holds)?;
     Some(ManifestInfo {
         digest: image.digest.clone(),
         media_type: image.media_type.clone(),
@@ -89,7 +89,7 @@ pub fn select_platform(
     reference: &Reference,
     architecture: &str,
 ) -> Option<ManifestInfo> {
-    let image = find_image(state, scope, name, reference)?;
+    let image = find_image(state, scope, name, reference).filter(|image| !image.archive.holds)?;
     if !image.is_index() {
         return Some(ManifestInfo {
             digest: image.digest.clone(),
@@ -98,6 +98,7 @@ pub fn select_platform(
     }
     let entry = entry_for(image, architecture)?;
     let child = state.get::<Image>(scope, &Image::key(name, &entry.digest))?;
+    let child = Some(child).filter(|child| !child.archive.holds)?;
     Some(ManifestInfo {
         digest: child.digest.clone(),
         media_type: child.media_type.clone(),
@@ -162,22 +163,20 @@ fn has_blob(state: &State, scope: &Scope, name: &str, digest: &str) -> bool {
     state.get::<LayerLink>(scope, &key).is_some() || state.find::<Image>(scope, "blob", &key).next().is_some()
 }
 
-/// Gives the repository a blob that waits for its manifest.
+/// Gives the repository a blob that waits for its manifest. Also where an image names it already: that one may be deleted
+/// before the manifest comes.
 pub fn link_layer(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str, size: u64) -> Result<(), ApiError> {
     get_repository(tx, scope, name)?;
-    let key = Image::key(name, digest);
-    if tx.find::<Image>(scope, "blob", &key).next().is_none() {
-        let linked_at = tx.now();
-        tx.put(
-            scope,
-            &key,
-            LayerLink {
-                digest: digest.to_owned(),
-                size,
-                linked_at,
-            },
-        );
-    }
+    let linked_at = tx.now();
+    tx.put(
+        scope,
+        &Image::key(name, digest),
+        LayerLink {
+            digest: digest.to_owned(),
+            size,
+            linked_at,
+        },
+    );
     Ok(())
 }
 
@@ -191,14 +190,18 @@ pub fn put_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, put: PutImage) -> R
     let repository = get_repository(tx, scope, name)?.clone();
     let digest = put.image.digest.clone();
     check_content(tx, scope, name, &put)?;
-    let known = tx.get::<Image>(scope, &Image::key(name, &digest)).is_some();
+    let before = tx.get::<Image>(scope, &Image::key(name, &digest));
+    let known = before.is_some();
+    // Pushing an archived image restores it, and is never for nothing.
+    let is_archived = before.is_some_and(|image| image.archive.holds);
+    let refuse_same = put.refuse_same && !is_archived;
     if let Some(tag) = &put.tag {
         let before = tx
             .get::<Tag>(scope, &Tag::key(name, tag))
             .map(|before| before.digest.clone());
         let is_set = before.as_ref() == Some(&digest);
         match before {
-            Some(before) if before == digest && put.refuse_same => {
+            Some(before) if before == digest && refuse_same => {
                 return Err(errors::image_exists(scope, name, &digest, Some(tag)));
             }
             Some(before) if before != digest && mutability::is_immutable(&repository, tag) => {
@@ -209,7 +212,7 @@ pub fn put_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, put: PutImage) -> R
         if !is_set && tx.count_found::<Tag>(scope, "image", &Image::key(name, &digest)) >= TAGS_MAX {
             return Err(errors::limit(format!("An image may have at most {TAGS_MAX} tags")));
         }
-    } else if known && put.refuse_same {
+    } else if known && refuse_same {
         return Err(errors::image_exists(scope, name, &digest, None));
     }
     if !known && tx.count_found::<Image>(scope, "repository", name) >= IMAGES_MAX {
@@ -250,10 +253,10 @@ fn check_content(state: &State, scope: &Scope, name: &str, put: &PutImage) -> Re
 pub(super) fn write_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, new: NewImage, tag: Option<&str>) {
     let digest = new.digest.clone();
     let key = Image::key(name, &digest);
+    for blob in &new.blobs {
+        tx.delete::<LayerLink>(scope, &Image::key(name, &blob.digest));
+    }
     if tx.get::<Image>(scope, &key).is_none() {
-        for blob in &new.blobs {
-            tx.delete::<LayerLink>(scope, &Image::key(name, &blob.digest));
-        }
         let row = Image {
             repository: name.to_owned(),
             digest: new.digest,
@@ -271,8 +274,11 @@ pub(super) fn write_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, new: NewIm
             },
             subject: new.subject,
             architecture: new.architecture,
+            archive: Archive::default(),
         };
         tx.put(scope, &key, row);
+    } else {
+        restore_image(tx, scope, name, &digest);
     }
     if let Some(tag) = tag {
         let (key, set_at) = (Tag::key(name, tag), Some(tx.now()));
@@ -288,6 +294,63 @@ pub(super) fn write_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, new: NewIm
                 },
             );
         }
+    }
+}
+
+/// Archives an image with what is about it: it cannot be pulled until it is restored. False when an index that is not
+/// archived names it.
+pub(crate) fn archive_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str) -> bool {
+    let key = Image::key(name, digest);
+    let is_held = tx
+        .find::<Image>(scope, "parent", &key)
+        .any(|(_, index)| !index.archive.holds);
+    if is_held {
+        return false;
+    }
+    for digest in with_referrers(tx, scope, name, digest) {
+        let now = tx.now();
+        set_archive(tx, scope, name, &digest, |archive| {
+            (archive.holds, archive.archived_at) = (true, Some(now));
+        });
+    }
+    true
+}
+
+/// Restores an archived image with what is about it; another stays as it is. Whether it was archived.
+pub(crate) fn restore_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str) -> bool {
+    let was = |tx: &Tx<'_>, digest: &str| {
+        let image = tx.get::<Image>(scope, &Image::key(name, digest));
+        image.is_some_and(|image| image.archive.holds)
+    };
+    if !was(tx, digest) {
+        return false;
+    }
+    for digest in with_referrers(tx, scope, name, digest) {
+        let now = tx.now();
+        if was(tx, &digest) {
+            set_archive(tx, scope, name, &digest, |archive| {
+                (archive.holds, archive.restored_at) = (false, Some(now));
+            });
+        }
+    }
+    true
+}
+
+fn with_referrers(state: &State, scope: &Scope, name: &str, digest: &str) -> Vec<String> {
+    let about = referrers(state, scope, name, digest).map(|image| image.digest.clone());
+    std::iter::once(digest.to_owned()).chain(about).collect()
+}
+
+/// Changes whether an image is archived, where `change` does change that.
+fn set_archive(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str, change: impl FnOnce(&mut Archive)) {
+    let key = Image::key(name, digest);
+    let Some(image) = tx.get::<Image>(scope, &key) else {
+        return;
+    };
+    let mut archive = image.archive;
+    change(&mut archive);
+    if archive.holds != image.archive.holds {
+        tx.update::<Image>(scope, &key, |image| image.archive = archive);
     }
 }
 

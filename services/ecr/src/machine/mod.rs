@@ -9,16 +9,16 @@ mod registry;
 mod replicate;
 mod repository;
 
-pub(crate) use access::{
-    POLICY_ACTIONS_V1, POLICY_SCOPE, POLICY_SCOPE_V1, any_access, under_policy, with_request_tags,
+pub(crate) use access::{POLICY_ACTIONS_V1, POLICY_SCOPE, POLICY_SCOPE_V1, any_access, under_policy};
+pub use access::{
+    creation_access, creation_role, import_access, registry_access, repository_access, token_access, with_request_tags,
 };
-pub use access::{creation_access, import_access, registry_access, repository_access, token_access};
 pub use image::{
     DeleteProblem, ManifestInfo, Reference, delete_image, has_blobs, index_entry, is_pull_excluded, link_layer,
     needs_record, put_image, record_pull, referrers, resolve_image, select_platform, tags_of, tags_page, unlink_layer,
     untag_image,
 };
-pub(crate) use image::{LAYER_LINK_LIFE_S, find_image};
+pub(crate) use image::{LAYER_LINK_LIFE_S, archive_image, find_image, restore_image};
 pub use manifest::{ManifestProblem, NewImage, PutImage};
 
 pub(crate) use outbound::{Copied, copied, leaves, outstanding};
@@ -28,5 +28,5 @@ pub use outbound::{
 };
 pub use pull_through::{Upstream, begin_check, is_check_due, upstream_of};
 pub use registry::{RegistryAction, admit, are_live, holders_of, is_layer_in_use, mounts_blobs, registry_code};
-pub(crate) use replicate::{copy_image, destinations};
+pub(crate) use replicate::{copy_image, destinations, replicate_again};
 pub use repository::{create_repository, delete_repository, get_repository};

@@ -45,8 +45,17 @@ pub enum RegistryAction {
 }
 
 impl RegistryAction {
-    /// The permission that it needs, which is also the name that CloudTrail records it under; a ping needs none.
+    /// The permission that it needs; a ping needs none.
     pub const fn iam_action(self) -> Option<&'static str> {
+        match self {
+            // Ref: ListImageReferrers: whoever may read images may.
+            Self::ReferrerList => Some("ecr:BatchGetImage"),
+            other => other.event(),
+        }
+    }
+
+    /// The action that CloudTrail records it as; a ping is none.
+    pub const fn event(self) -> Option<&'static str> {
         match self {
             Self::Ping => None,
             Self::BlobRead => Some("ecr:GetDownloadUrlForLayer"),

@@ -2,7 +2,7 @@
 //! to be sent (`outbound`).
 //! Ref: ECR user guide, "Private image replication".
 
-use super::image::write_image;
+use super::image::{tags_of, write_image};
 use super::manifest::NewImage;
 use super::outbound::{leaves, queue};
 use super::registry::{made_by, template_for};
@@ -41,6 +41,16 @@ pub(crate) fn destinations(state: &State, scope: &Scope, name: &str) -> Vec<Scop
 pub(super) fn replicate(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str, tag: Option<&str>) {
     for to in destinations(tx, scope, name) {
         copy_image(tx, scope, &to, name, digest, tag);
+    }
+}
+
+/// Copies an image that is there for long with all its tags. Ref: ECR user guide, "Restoring an image": restored images
+/// are replicated.
+pub(crate) fn replicate_again(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str) {
+    let tags = tags_of(tx, scope, name, digest);
+    replicate(tx, scope, name, digest, tags.first().map(String::as_str));
+    for tag in tags.iter().skip(1) {
+        replicate(tx, scope, name, digest, Some(tag));
     }
 }
 

@@ -34,6 +34,20 @@ pub struct IndexEntry {
     pub variant: Option<String>,
 }
 
+/// Where an image is between the storage classes. An archived one cannot be pulled until it is restored.
+/// Ref: ECR user guide, "Archiving an image in Amazon ECR".
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archive {
+    /// Whether it is archived.
+    pub holds: bool,
+    /// When it was archived last.
+    #[serde(default)]
+    pub archived_at: Option<Time>,
+    /// When it was restored last.
+    #[serde(default)]
+    pub restored_at: Option<Time>,
+}
+
 /// An image, an index or an artifact; its key is [`Image::key`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Image {
@@ -68,6 +82,9 @@ pub struct Image {
     /// Go's name of the architecture that the configuration says.
     #[serde(default)]
     pub architecture: Option<String>,
+    /// Whether it is archived, and when that changed.
+    #[serde(default)]
+    pub archive: Archive,
 }
 
 impl Image {

@@ -5,7 +5,7 @@ mod registry;
 mod replication;
 mod repository;
 
-pub use image::{Content, Image, IndexEntry, LayerLink, Pull, Tag, UpstreamCheck};
+pub use image::{Archive, Content, Image, IndexEntry, LayerLink, Pull, Tag, UpstreamCheck};
 pub use registry::{Backfill, BackfillState, CreationTemplate, PullThroughRule, PullTimeExclusion, Registry};
 pub use replication::{OtherCloud, ReplicationJob, ReplicationResult};
-pub use repository::{Mutability, MutabilityFilter, Preview, PreviewEntry, Repository};
+pub use repository::{LifecycleAction, Mutability, MutabilityFilter, Preview, PreviewEntry, Repository};

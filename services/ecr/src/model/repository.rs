@@ -84,16 +84,27 @@ pub struct Repository {
     pub preview: Option<Preview>,
 }
 
+/// What a lifecycle policy does to an image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LifecycleAction {
+    /// Deletes it.
+    #[default]
+    Expire,
+    /// Archives it.
+    Archive,
+}
+
 /// What a lifecycle policy would do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preview {
     /// The policy that was tried.
     pub policy: String,
-    /// The images that would expire.
+    /// The images that it would delete or archive.
     pub entries: Vec<PreviewEntry>,
 }
 
-/// An image that would expire.
+/// An image that would be deleted or archived.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PreviewEntry {
     /// The image.
@@ -104,6 +115,12 @@ pub struct PreviewEntry {
     pub pushed_at: Time,
     /// The rule's priority.
     pub priority: i32,
+    /// What would be done to it.
+    #[serde(default)]
+    pub action: LifecycleAction,
+    /// Whether it was archived at that moment.
+    #[serde(default)]
+    pub is_archived: bool,
 }
 
 impl Resource for Repository {

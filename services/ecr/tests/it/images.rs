@@ -260,3 +260,28 @@ fn images_are_listed_by_the_status_of_their_tags_page_by_page() {
     assert_eq!(error.0, "RepositoryNotFoundException");
     assert!(error.1.contains("registry with id '999999999999'"), "{}", error.1);
 }
+
+#[test]
+fn an_image_of_a_kind_that_the_client_does_not_accept_is_not_found_by_tag() {
+    let ecr = Ecr::new();
+    ecr.repository("app");
+    let digest = ecr.image("app", "one", Some("v1"));
+    let get = |id: serde_json::Value, accepted: &[&str]| {
+        let input = json!({"repositoryName": "app", "imageIds": [id], "acceptedMediaTypes": accepted});
+        ecr.ok("BatchGetImage", input)
+    };
+    let (oci, docker) = (
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    );
+    let tag = json!({"imageTag": "v1"});
+    assert_eq!(
+        get(tag.clone(), &[docker, oci])["images"][0]["imageManifestMediaType"],
+        oci
+    );
+    let refused = get(tag, &[docker]);
+    assert_eq!(refused["failures"][0]["failureCode"], "ImageNotFound");
+    assert_eq!(refused["images"], json!([]));
+    // By digest it is what it is.
+    assert_eq!(get(json!({"imageDigest": digest}), &[docker])["failures"], json!([]));
+}

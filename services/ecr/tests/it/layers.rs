@@ -88,6 +88,14 @@ fn layers_are_uploaded_in_parts() {
         "LayerAlreadyExistsException"
     );
     let answer = json!({"repositoryName": "app", "layerDigest": sha(b"abc")});
+    // Only the layers of images are given.
+    assert_eq!(
+        ecr.error("GetDownloadUrlForLayer", answer.clone()).0,
+        "LayerInaccessibleException"
+    );
+    let other = json!({"repositoryName": "app", "layerDigest": sha(b"none")});
+    assert_eq!(ecr.error("GetDownloadUrlForLayer", other).0, "LayersNotFoundException");
+    ecr.image("app", "abc", None);
     let url = ecr.ok("GetDownloadUrlForLayer", answer)["downloadUrl"]
         .as_str()
         .unwrap()
@@ -104,6 +112,22 @@ fn layers_are_uploaded_in_parts() {
 }
 
 #[test]
+fn a_missing_digest_and_a_malformed_one_are_told_apart() {
+    let ecr = Ecr::new();
+    ecr.repository("app");
+    let asked = json!({"repositoryName": "app", "layerDigests": ["", "sha256:x", sha(b"none")]});
+    let answer = ecr.ok("BatchCheckLayerAvailability", asked);
+    let codes: Vec<_> = answer["failures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["failureCode"])
+        .collect();
+    assert_eq!(codes, ["MissingLayerDigest", "InvalidLayerDigest"]);
+    assert_eq!(answer["layers"][0]["layerAvailability"], "UNAVAILABLE");
+}
+
+#[test]
 fn layers_of_abandoned_pushes_are_given_up() {
     let mut ecr = Ecr::new();
     ecr.repository("app");
@@ -114,4 +138,39 @@ fn layers_of_abandoned_pushes_are_given_up() {
     ecr.advance(DAY_MS + 1);
     ecr.settle();
     assert!(!live(&ecr));
+}
+
+#[test]
+fn a_layer_that_was_taken_again_waits_for_its_manifest_whatever_becomes_of_the_image_that_had_it() {
+    let ecr = Ecr::new();
+    ecr.repository("app");
+    let image = ecr.image("app", "x", Some("v1"));
+    let availability = || {
+        let asked = json!({"repositoryName": "app", "layerDigests": [sha(b"x")]});
+        ecr.ok("BatchCheckLayerAvailability", asked)["layers"][0]["layerAvailability"].clone()
+    };
+    let delete = |digest: &str| {
+        let ids = json!({"repositoryName": "app", "imageIds": [{"imageDigest": digest}]});
+        ecr.ok("BatchDeleteImage", ids)
+    };
+    // Another push is told that it has the layer; before its manifest comes the first image is deleted.
+    let scope = &ecr.call.scope;
+    let linked = ecr
+        .memory
+        .write(|tx| honmaru_ecr::link_layer(tx, scope, "app", &sha(b"x"), 1));
+    linked.unwrap();
+    delete(&image);
+    assert_eq!(availability(), "AVAILABLE");
+    let manifest = super::support::manifest("x");
+    let put = json!({"repositoryName": "app", "imageManifest": manifest, "imageTag": "v2"});
+    ecr.ok("PutImage", put);
+    // With the manifest nothing waits any more, also when the manifest was there already.
+    let linked = ecr
+        .memory
+        .write(|tx| honmaru_ecr::link_layer(tx, scope, "app", &sha(b"x"), 1));
+    linked.unwrap();
+    let again = json!({"repositoryName": "app", "imageManifest": manifest, "imageTag": "v3"});
+    ecr.ok("PutImage", again);
+    delete(&image);
+    assert_eq!(availability(), "UNAVAILABLE");
 }

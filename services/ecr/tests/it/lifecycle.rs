@@ -53,7 +53,7 @@ fn a_preview_is_filtered_by_tags_and_by_images() {
         {"rulePriority": 1, "selection": {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days",
             "countNumber": 5}, "action": {"type": "expire"}},
         {"rulePriority": 2, "selection": {"tagStatus": "tagged", "tagPatternList": ["v*"], "countType":
-            "sinceImagePulled", "countUnit": "days", "countNumber": 5}, "action": {"type": "expire"}}]});
+            "sinceImagePushed", "countUnit": "days", "countNumber": 5}, "action": {"type": "expire"}}]});
     let start = json!({"repositoryName": "app", "lifecyclePolicyText": text.to_string()});
     let none = ecr.error("GetLifecyclePolicyPreview", json!({"repositoryName": "app"}));
     assert_eq!(none.0, "LifecyclePolicyPreviewNotFoundException");
@@ -86,4 +86,65 @@ fn a_preview_is_filtered_by_tags_and_by_images() {
         "they do not agree"
     );
     assert_eq!(shown(json!({"maxResults": 1})).len(), 1);
+    let both = json!({"repositoryName": "app", "imageIds": [{"imageTag": "v1"}], "maxResults": 1});
+    assert_eq!(
+        ecr.error("GetLifecyclePolicyPreview", both).0,
+        "InvalidParameterException"
+    );
+}
+
+#[test]
+fn a_lifecycle_policy_archives_and_later_expires() {
+    let mut ecr = Ecr::new();
+    ecr.repository("app");
+    ecr.image("app", "1", Some("v1"));
+    ecr.image("app", "2", Some("v2"));
+    ecr.advance(60 * DAY_MS);
+    // A pull keeps an image from being archived.
+    ecr.ok(
+        "BatchGetImage",
+        json!({"repositoryName": "app", "imageIds": [{"imageTag": "v2"}]}),
+    );
+    ecr.advance(40 * DAY_MS);
+    let text = json!({"rules": [
+        {"rulePriority": 1, "selection": {"tagStatus": "any", "countType": "sinceImagePulled", "countUnit": "days",
+            "countNumber": 90}, "action": {"type": "transition", "targetStorageClass": "archive"}},
+        {"rulePriority": 2, "selection": {"tagStatus": "any", "storageClass": "archive", "countType":
+            "sinceImageTransitioned", "countUnit": "days", "countNumber": 365}, "action": {"type": "expire"}}]})
+    .to_string();
+    ecr.ok(
+        "StartLifecyclePolicyPreview",
+        json!({"repositoryName": "app", "lifecyclePolicyText": text}),
+    );
+    let preview = ecr.ok("GetLifecyclePolicyPreview", json!({"repositoryName": "app"}));
+    assert_eq!(
+        preview["summary"],
+        json!({"expiringImageTotalCount": 0,
+               "transitioningImageTotalCounts": [{"targetStorageClass": "ARCHIVE", "imageTotalCount": 1}]})
+    );
+    let result = &preview["previewResults"][0];
+    assert_eq!(
+        (&result["imageTags"], &result["action"], &result["storageClass"]),
+        (
+            &json!(["v1"]),
+            &json!({"type": "TRANSITION", "targetStorageClass": "ARCHIVE"}),
+            &json!("STANDARD")
+        )
+    );
+    let put = json!({"repositoryName": "app", "lifecyclePolicyText": text});
+    ecr.ok("PutLifecyclePolicy", put);
+    ecr.advance(61_000);
+    ecr.settle();
+    assert_eq!(ecr.tags("app"), ["v2"]);
+    let archived = json!({"repositoryName": "app", "filter": {"imageStatus": "ARCHIVED"}});
+    assert_eq!(ecr.ok("ListImages", archived.clone())["imageIds"][0]["imageTag"], "v1");
+    ecr.advance(366 * DAY_MS);
+    ecr.settle();
+    let all = json!({"repositoryName": "app", "filter": {"imageStatus": "ANY"}});
+    let left = ecr.ok("DescribeImages", all);
+    assert_eq!(left["imageDetails"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        left["imageDetails"][0]["imageStatus"], "ARCHIVED",
+        "v2 was not pulled either"
+    );
 }

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "helpers of tests")]
 
+mod archive;
 mod images;
 mod layers;
 mod lifecycle;

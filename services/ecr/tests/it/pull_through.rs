@@ -1,8 +1,8 @@
 //! Pull-through rules, creation templates, mirrors.
 
 use super::support::{DAY_MS, Ecr};
-use honmaru_ecr::RegistryAction;
-use serde_json::json;
+use honmaru_ecr::{NotPulled, RegistryAction};
+use serde_json::{Value, json};
 
 #[test]
 fn templates_and_rules_make_repositories() {
@@ -190,4 +190,181 @@ fn what_makes_a_repository_asks_for_the_permissions_to_import_to_create_and_to_t
     assert_eq!(asked(write, "hub/app"), "CreateRepository TagResource");
     ecr.repository("hub/app");
     assert_eq!(asked(read, "hub/app"), "");
+}
+
+fn mirror(secret: Option<&str>) -> Ecr {
+    let ecr = Ecr::new();
+    let mut rule = json!({"ecrRepositoryPrefix": "hub", "upstreamRegistryUrl": "registry.example"});
+    if let Some(arn) = secret {
+        rule["credentialArn"] = json!(arn);
+    }
+    ecr.ok("CreatePullThroughCacheRule", rule);
+    ecr
+}
+
+fn upstream(ecr: &Ecr, what: &str, answer: Result<&str, NotPulled>) {
+    let mut upstream = ecr.memory.0.upstream.lock().unwrap();
+    upstream.insert(what.to_owned(), answer.map(str::to_owned));
+}
+
+fn get(name: &str, ids: Value) -> Value {
+    json!({"repositoryName": name, "imageIds": ids})
+}
+
+#[test]
+fn a_mirror_fetches_what_is_asked_for_by_the_api_and_comes_to_be() {
+    let ecr = mirror(None);
+    upstream(&ecr, "hub/app v1", Ok("one"));
+    let answer = ecr.ok(
+        "BatchGetImage",
+        get("hub/app", json!([{"imageTag": "v1"}, {"imageTag": "v2"}, {}])),
+    );
+    assert_eq!(answer["images"][0]["imageId"]["imageTag"], "v1");
+    let codes = |answer: &Value| {
+        let failures = answer["failures"].as_array().unwrap().iter();
+        failures
+            .map(|one| one["failureCode"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(codes(&answer), ["ImageNotFound", "MissingDigestAndTag"]);
+    assert_eq!(ecr.tags("hub/app"), ["v1"]);
+    // What lies outside the rule is no mirror.
+    let none = ecr.error("BatchGetImage", get("other/app", json!([{"imageTag": "v1"}])));
+    assert_eq!(none.0, "RepositoryNotFoundException");
+    for (tag, why) in [
+        ("shut", NotPulled::Denied("no".to_owned())),
+        ("busy", NotPulled::TooMany("no".to_owned())),
+        ("away", NotPulled::Unavailable("no".to_owned())),
+    ] {
+        upstream(&ecr, &format!("hub/app {tag}"), Err(why));
+    }
+    let ids = json!([{"imageTag": "shut"}, {"imageTag": "v1"}, {"imageTag": "busy"}, {"imageTag": "away"}]);
+    let answer = ecr.ok("BatchGetImage", get("hub/app", ids));
+    assert_eq!(
+        codes(&answer),
+        ["UpstreamAccessDenied", "UpstreamTooManyRequests", "UpstreamUnavailable"]
+    );
+    assert_eq!(answer["images"].as_array().unwrap().len(), 1, "what is there is given");
+    // What is cached is given, whatever upstream says.
+    upstream(&ecr, "hub/app v1", Err(NotPulled::Unavailable("no".to_owned())));
+    let answer = ecr.ok("BatchGetImage", get("hub/app", json!([{"imageTag": "v1"}])));
+    assert_eq!(answer["failures"], json!([]));
+}
+
+#[test]
+fn a_mirror_whose_secret_is_gone_says_so() {
+    let ecr = mirror(Some(&secret("000000000000", "hub")));
+    ecr.repository("hub/app");
+    upstream(&ecr, "hub/app v1", Err(NotPulled::Denied("no".to_owned())));
+    let answer = ecr.ok("BatchGetImage", get("hub/app", json!([{"imageTag": "v1"}])));
+    assert_eq!(answer["failures"][0]["failureCode"], "UpstreamAccessDenied");
+    ecr.memory
+        .write(|tx| {
+            tx.update::<honmaru_ecr::PullThroughRule>(&ecr.call.scope, "hub", |rule| {
+                rule.credential_arn = Some(secret("000000000000", "gone"));
+            });
+            Ok(())
+        })
+        .unwrap();
+    let error = ecr.error("BatchGetImage", get("hub/app", json!([{"imageTag": "v1"}])));
+    assert_eq!(error.0, "UnableToGetUpstreamImageException");
+}
+
+#[test]
+fn batch_get_image_asks_for_what_a_mirror_needs() {
+    let ecr = mirror(None);
+    let asked = |name: &str, ids: Value| {
+        let operation = ecr
+            .operations
+            .iter()
+            .find(|operation| operation.name == "BatchGetImage")
+            .unwrap();
+        let state = ecr.memory.0.state.lock().unwrap();
+        let accesses = (operation.access)(&state, &ecr.call, &get(name, ids));
+        let actions: Vec<String> = accesses.iter().map(|access| access.action.clone()).collect();
+        actions.join(" ").replace("ecr:", "")
+    };
+    let v1 = json!([{"imageTag": "v1"}]);
+    assert_eq!(
+        asked("hub/app", v1.clone()),
+        "BatchGetImage BatchImportUpstreamImage CreateRepository"
+    );
+    assert_eq!(asked("other/app", v1.clone()), "BatchGetImage");
+    ecr.repository("hub/app");
+    assert_eq!(asked("hub/app", v1.clone()), "BatchGetImage BatchImportUpstreamImage");
+    ecr.image("hub/app", "one", Some("v1"));
+    assert_eq!(asked("hub/app", v1), "BatchGetImage");
+    let both = json!([{"imageTag": "v1"}, {"imageTag": "v2"}]);
+    assert_eq!(asked("hub/app", both), "BatchGetImage BatchImportUpstreamImage");
+}
+
+#[test]
+fn the_slash_at_the_end_of_a_prefix_is_understood() {
+    let ecr = Ecr::new();
+    let rule = |prefix: &str| json!({"ecrRepositoryPrefix": prefix, "upstreamRegistryUrl": "quay.io"});
+    let made = ecr.ok("CreatePullThroughCacheRule", rule("hub/"));
+    assert_eq!(made["ecrRepositoryPrefix"], "hub");
+    assert_eq!(made["upstreamRepositoryPrefix"], "ROOT");
+    assert_eq!(
+        ecr.error("CreatePullThroughCacheRule", rule("hub")).0,
+        "PullThroughCacheRuleAlreadyExistsException"
+    );
+    let named = ecr.ok(
+        "DescribePullThroughCacheRules",
+        json!({"ecrRepositoryPrefixes": ["hub/"]}),
+    );
+    assert_eq!(named["pullThroughCacheRules"].as_array().unwrap().len(), 1);
+    let template = |prefix: &str| json!({"prefix": prefix, "appliedFor": ["PULL_THROUGH_CACHE"]});
+    let made = ecr.ok("CreateRepositoryCreationTemplate", template("hub/"));
+    assert_eq!(made["repositoryCreationTemplate"]["prefix"], "hub");
+    assert_eq!(
+        ecr.error("CreateRepositoryCreationTemplate", template("hub")).0,
+        "TemplateAlreadyExistsException"
+    );
+    ecr.ok("DeleteRepositoryCreationTemplate", json!({"prefix": "hub/"}));
+    ecr.ok("DeletePullThroughCacheRule", json!({"ecrRepositoryPrefix": "hub/"}));
+}
+
+#[test]
+fn a_templates_role_is_the_accounts_own_and_is_passed_on() {
+    let ecr = Ecr::new();
+    let template = |role: &str| {
+        json!({"prefix": "auto", "appliedFor": ["CREATE_ON_PUSH"], "customRoleArn": role, "lifecyclePolicy": "",
+               "repositoryPolicy": "x"})
+    };
+    let own = "arn:aws:iam::000000000000:role/makes";
+    for foreign in [
+        "arn:aws:iam::111111111111:role/makes",
+        "arn:aws:iam::000000000000:user/me",
+        "makes",
+    ] {
+        let mut input = template(foreign);
+        input["repositoryPolicy"] = json!("");
+        let refused = ecr.error("CreateRepositoryCreationTemplate", input);
+        assert_eq!(refused.0, "ValidationException", "{foreign}");
+    }
+    let operation = ecr
+        .operations
+        .iter()
+        .find(|one| one.name == "CreateRepositoryCreationTemplate")
+        .unwrap();
+    let accesses = (operation.access)(&ecr.memory.0.state.lock().unwrap(), &ecr.call, &template(own));
+    let asked: Vec<String> = accesses
+        .iter()
+        .map(|one| format!("{} {}", one.action, one.resources[0]))
+        .collect();
+    assert_eq!(
+        asked,
+        [
+            "ecr:CreateRepositoryCreationTemplate *".to_owned(),
+            "ecr:CreateRepository arn:aws:ecr:us-east-1:000000000000:repository/auto/*".to_owned(),
+            "ecr:SetRepositoryPolicy arn:aws:ecr:us-east-1:000000000000:repository/auto/*".to_owned(),
+            format!("iam:PassRole {own}"),
+        ]
+    );
+    let refused = ecr.error(
+        "CreatePullThroughCacheRule",
+        json!({"ecrRepositoryPrefix": "hub", "upstreamRegistryUrl": "quay.io", "customRoleArn": own}),
+    );
+    assert_eq!(refused.0, "ValidationException");
 }

@@ -99,6 +99,17 @@ fn settings_tags_and_scans_answer() {
     );
     let reserved = json!({"resourceArn": arn, "tags": [{"Key": "aws:x", "Value": "1"}]});
     assert_eq!(ecr.error("TagResource", reserved).0, "InvalidTagParameterException");
+    let twice = json!([{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}]);
+    for (name, input) in [
+        ("TagResource", json!({"resourceArn": arn, "tags": twice})),
+        ("CreateRepository", json!({"repositoryName": "new", "tags": twice})),
+        (
+            "CreateRepositoryCreationTemplate",
+            json!({"prefix": "t", "appliedFor": ["REPLICATION"], "resourceTags": twice}),
+        ),
+    ] {
+        assert_eq!(ecr.error(name, input).0, "InvalidTagParameterException", "{name}");
+    }
     ecr.image("app", "x", Some("v1"));
     let scan = json!({"repositoryName": "app", "imageId": {"imageTag": "v1"}});
     assert_eq!(

@@ -216,3 +216,29 @@ fn what_goes_to_another_cloud_waits_and_says_how_it_ended() {
     let state = ecr.memory.0.state.lock().unwrap();
     assert_eq!(state.all::<honmaru_ecr::ReplicationResult>().count(), 0);
 }
+
+#[test]
+fn a_rule_names_each_destination_and_each_filter_once() {
+    let ecr = Ecr::new();
+    let put = |destinations: serde_json::Value, filters: &[&str]| {
+        let filters: Vec<_> = filters
+            .iter()
+            .map(|filter| json!({"filter": filter, "filterType": "PREFIX_MATCH"}))
+            .collect();
+        let mut rule = json!({"destinations": destinations});
+        if !filters.is_empty() {
+            rule["repositoryFilters"] = json!(filters);
+        }
+        ecr.call(
+            "PutReplicationConfiguration",
+            json!({"replicationConfiguration": {"rules": [rule.clone(), rule]}}),
+        )
+    };
+    let to = |region: &str| json!({"region": region, "registryId": "000000000000"});
+    // Two rules may have a destination in common; one may not have it twice.
+    assert!(put(json!([to("eu-west-1"), to("eu-west-2")]), &["prod", "dev"]).is_ok());
+    let refused = put(json!([to("eu-west-1"), to("eu-west-1")]), &[]).unwrap_err();
+    assert_eq!(refused.code, "ValidationException");
+    let refused = put(json!([to("eu-west-1")]), &["prod", "prod"]).unwrap_err();
+    assert_eq!(refused.code, "ValidationException");
+}

@@ -39,7 +39,7 @@ impl Asked {
         };
         let name = target
             .action(request.method())
-            .and_then(|wanted| action(&wanted).iam_action())
+            .and_then(|wanted| action(&wanted).event())
             .and_then(|action| action.strip_prefix("ecr:"));
         let Some(name) = name else {
             return unknown("Unrouted");
