@@ -26,8 +26,8 @@ impl Lab {
         Self { state, rng, vpc }
     }
 
-    fn call(&mut self, name: &str, input: Value) -> Result<Value, ApiError> {
-        let call = Call {
+    fn call_now() -> Call {
+        Call {
             scope: scope(),
             principal: Principal {
                 account: scope().account,
@@ -45,7 +45,18 @@ impl Lab {
             user_agent: String::new(),
             host: String::new(),
             secure: false,
-        };
+        }
+    }
+
+    /// What a call asks permission for.
+    fn asked(&self, name: &str, input: Value) -> Vec<honmaru_machine::Access> {
+        let mut operations = honmaru_ec2::operations().into_iter();
+        let operation = operations.find(|operation| operation.name == name).expect(name);
+        (operation.access)(&self.state, &Self::call_now(), &input)
+    }
+
+    fn call(&mut self, name: &str, input: Value) -> Result<Value, ApiError> {
+        let call = Self::call_now();
         let mut operations = honmaru_ec2::operations().into_iter();
         let operation = operations.find(|operation| operation.name == name).expect(name);
         let access = (operation.access)(&self.state, &call, &input);
@@ -257,4 +268,56 @@ fn groups_are_found_by_what_they_let_out_and_in() {
         lab.fails("GetSecurityGroupsForVpc", json!({ "VpcId": "vpc-1" })),
         "InvalidVpcID.NotFound"
     );
+}
+
+// Ref: Service Authorization Reference, "Actions, resources, and condition keys for Amazon EC2".
+#[test]
+fn permissions_are_those_of_the_reference() {
+    let mut lab = Lab::new();
+    let vpc = lab.vpc.clone();
+    let group = lab
+        .call(
+            "CreateSecurityGroup",
+            json!({"GroupName": "g", "Description": "d", "VpcId": vpc}),
+        )
+        .expect("a group")["GroupId"]
+        .clone();
+    let has = |access: &honmaru_machine::Access, key: &str, value: &str| {
+        access.context.contains(&(key.to_owned(), vec![value.to_owned()]))
+    };
+    let prefix = "arn:aws:ec2:us-east-1:000000000000:";
+    let describe = &lab.asked("DescribeVpcs", json!({}))[0];
+    assert!(has(describe, "ec2:Region", "us-east-1"));
+    let deleted = &lab.asked("DeleteSecurityGroup", json!({"GroupId": group}))[0];
+    assert!(has(deleted, "ec2:Vpc", &format!("{prefix}vpc/{vpc}")) && has(deleted, "ec2:Region", "us-east-1"));
+    assert!(has(deleted, "ec2:SecurityGroupID", group.as_str().expect("an id")));
+    let tags = json!([{"ResourceType": "security-group-rule", "Tags": [{"Key": "a", "Value": "1"}]}]);
+    let authorize = lab.asked(
+        "AuthorizeSecurityGroupIngress",
+        json!({"GroupId": group, "TagSpecifications": tags}),
+    );
+    let asked: Vec<(&str, &str)> = authorize
+        .iter()
+        .map(|access| (access.action.as_str(), access.resources[0].trim_start_matches(prefix)))
+        .collect();
+    let of_group = format!("security-group/{}", group.as_str().expect("an id"));
+    assert_eq!(
+        asked,
+        [
+            ("ec2:AuthorizeSecurityGroupIngress", of_group.as_str()),
+            ("ec2:AuthorizeSecurityGroupIngress", "security-group-rule/*"),
+            ("ec2:CreateTags", "security-group-rule/*")
+        ]
+    );
+    assert!(has(&authorize[2], "ec2:CreateAction", "AuthorizeSecurityGroupIngress"));
+    assert!(has(&authorize[2], "aws:RequestTag/a", "1"));
+    let rules = json!([{"SecurityGroupRuleId": "sgr-1", "SecurityGroupRule": {}}]);
+    let modify = lab.asked(
+        "ModifySecurityGroupRules",
+        json!({"GroupId": group, "SecurityGroupRules": rules}),
+    );
+    assert_eq!(modify[1].resources, [format!("{prefix}security-group-rule/sgr-1")]);
+    let attribute = &lab.asked("DescribeVpcAttribute", json!({"VpcId": vpc}))[0];
+    assert_eq!(attribute.resources, [format!("{prefix}vpc/{vpc}")]);
+    assert!(has(attribute, "ec2:VpcID", &vpc) && has(attribute, "ec2:Tenancy", "default"));
 }

@@ -8,10 +8,20 @@ use std::collections::BTreeMap;
 
 macro_rules! describe {
     ($($function:ident => $action:literal),* $(,)?) => {
-        $(pub(super) fn $function(_: &State, _: &Call, _: &Value) -> Vec<Access> {
-            vec![Access::any($action)]
+        $(pub(super) fn $function(_: &State, call: &Call, _: &Value) -> Vec<Access> {
+            any(call, $action)
         })*
     };
+}
+
+/// An action without resource-level permissions.
+pub(super) fn any(call: &Call, action: &str) -> Vec<Access> {
+    vec![in_region(call, Access::any(action))]
+}
+
+/// Every action of EC2 knows `ec2:Region`.
+fn in_region(call: &Call, access: Access) -> Access {
+    access.with("ec2:Region", vec![call.scope.region.to_string()])
 }
 
 // The Describe operations have no resource-level permissions.
@@ -24,7 +34,6 @@ describe! {
     describe_security_groups => "ec2:DescribeSecurityGroups",
     describe_subnets => "ec2:DescribeSubnets",
     describe_tags => "ec2:DescribeTags",
-    describe_vpc_attribute => "ec2:DescribeVpcAttribute",
     describe_vpcs => "ec2:DescribeVpcs",
 }
 
@@ -46,14 +55,76 @@ macro_rules! on_group {
 }
 
 on_group! {
-    authorize_egress => "ec2:AuthorizeSecurityGroupEgress",
-    authorize_ingress => "ec2:AuthorizeSecurityGroupIngress",
     delete_group => "ec2:DeleteSecurityGroup",
     describe_egress_rules => "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
     describe_ingress_rules => "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
-    modify_rules => "ec2:ModifySecurityGroupRules",
     revoke_egress => "ec2:RevokeSecurityGroupEgress",
     revoke_ingress => "ec2:RevokeSecurityGroupIngress",
+}
+
+macro_rules! on_new_rules {
+    ($($function:ident => $name:literal),* $(,)?) => {
+        $(pub(super) fn $function(state: &State, call: &Call, input: &Value) -> Vec<Access> {
+            new_rules(state, call, input, $name)
+        })*
+    };
+}
+
+on_new_rules! {
+    authorize_egress => "AuthorizeSecurityGroupEgress",
+    authorize_ingress => "AuthorizeSecurityGroupIngress",
+}
+
+/// The group, and its rules where they get tags.
+fn new_rules(state: &State, call: &Call, input: &Value, name: &str) -> Vec<Access> {
+    let action = format!("ec2:{name}");
+    let group = arn(call, format!("security-group/{}", group_id(state, call, input)));
+    let mut all = of_resources(state, call, Access::new(&action, vec![group]));
+    if !request_tags(input).is_empty() {
+        let rules = arn(call, "security-group-rule/*".to_owned());
+        all.push(of_request(
+            in_region(call, Access::new(&action, vec![rules.clone()])),
+            input,
+        ));
+        let tagging = Access::new("ec2:CreateTags", vec![rules]).with("ec2:CreateAction", vec![name.to_owned()]);
+        all.push(of_request(in_region(call, tagging), input));
+    }
+    all
+}
+
+/// The group and the rules that change.
+pub(super) fn modify_rules(state: &State, call: &Call, input: &Value) -> Vec<Access> {
+    let rules = input.get("SecurityGroupRules").and_then(Value::as_array);
+    let rules = rules.into_iter().flatten();
+    let ids = rules.filter_map(|rule| text(rule, "SecurityGroupRuleId"));
+    let mut resources = vec![arn(call, format!("security-group/{}", group_id(state, call, input)))];
+    resources.extend(ids.map(|id| arn(call, format!("security-group-rule/{id}"))));
+    of_resources(state, call, Access::new("ec2:ModifySecurityGroupRules", resources))
+}
+
+/// The groups that are asked about.
+pub(super) fn references(state: &State, call: &Call, input: &Value) -> Vec<Access> {
+    let ids = input.get("GroupId").and_then(Value::as_array);
+    let ids = ids.into_iter().flatten().filter_map(Value::as_str);
+    let arns: Vec<String> = ids.map(|id| arn(call, format!("security-group/{id}"))).collect();
+    match arns.is_empty() {
+        true => any(call, "ec2:DescribeSecurityGroupReferences"),
+        false => of_resources(state, call, Access::new("ec2:DescribeSecurityGroupReferences", arns)),
+    }
+}
+
+macro_rules! on_vpc {
+    ($($function:ident => $action:literal),* $(,)?) => {
+        $(pub(super) fn $function(state: &State, call: &Call, input: &Value) -> Vec<Access> {
+            let vpc = arn(call, format!("vpc/{}", text(input, "VpcId").unwrap_or("*")));
+            of_resources(state, call, Access::new($action, vec![vpc]))
+        })*
+    };
+}
+
+on_vpc! {
+    describe_vpc_attribute => "ec2:DescribeVpcAttribute",
+    groups_for_vpc => "ec2:GetSecurityGroupsForVpc",
 }
 
 /// The group that a call names by id, or by its name in the default VPC.
@@ -79,17 +150,15 @@ pub(super) fn create_group(state: &State, call: &Call, input: &Value) -> Vec<Acc
         .or_else(|| crate::default_vpc(state, &call.scope).map(|vpc| vpc.id.clone()))
         .unwrap_or_else(|| "*".to_owned());
     let group = arn(call, "security-group/*".to_owned());
-    let mut all = vec![of_request(
-        Access::new("ec2:CreateSecurityGroup", vec![group.clone()]),
-        input,
-    )];
+    let made = Access::new("ec2:CreateSecurityGroup", vec![group.clone()]);
+    let mut all = vec![of_request(in_region(call, made), input)];
     let vpc = Access::new("ec2:CreateSecurityGroup", vec![arn(call, format!("vpc/{vpc}"))]);
     all.extend(of_resources(state, call, vpc));
     // Ref: EC2 user guide, "Grant permission to tag Amazon EC2 resources during creation".
     if !request_tags(input).is_empty() {
         let tagging = Access::new("ec2:CreateTags", vec![group]);
         let tagging = tagging.with("ec2:CreateAction", vec!["CreateSecurityGroup".to_owned()]);
-        all.push(of_request(tagging, input));
+        all.push(of_request(in_region(call, tagging), input));
     }
     all
 }
@@ -121,31 +190,41 @@ fn of_request(mut access: Access, input: &Value) -> Access {
     }
 }
 
-/// Each access with the tags of its resource; one for each resource where one of them has tags.
+/// An access for each resource, with its tags and what else policies may look at.
 fn of_resources(state: &State, call: &Call, access: Access) -> Vec<Access> {
-    let tags_of = |arn: &String| {
-        let (noun, id) = arn.rsplit(':').next()?.split_once('/')?;
-        match noun {
-            "security-group" => state.get::<SecurityGroup>(&call.scope, id).map(|row| &row.tags),
+    let none = BTreeMap::new();
+    let one = |named: &String| {
+        let mut one = in_region(call, access.clone());
+        one.resources = vec![named.clone()];
+        let resource = named.rsplit(':').next().unwrap_or_default();
+        let (noun, id) = resource.split_once('/').unwrap_or((resource, ""));
+        let tags = match noun {
+            "security-group" => {
+                one = one.with("ec2:SecurityGroupID", vec![id.to_owned()]);
+                let group = state.get::<SecurityGroup>(&call.scope, id);
+                if let Some(group) = group {
+                    one = one.with("ec2:Vpc", vec![arn(call, format!("vpc/{}", group.vpc_id))]);
+                }
+                group.map(|row| &row.tags)
+            }
             "subnet" => state.get::<Subnet>(&call.scope, id).map(|row| &row.tags),
-            "vpc" => state.get::<Vpc>(&call.scope, id).map(|row| &row.tags),
+            "vpc" => {
+                one = one.with("ec2:VpcID", vec![id.to_owned()]);
+                one = one.with("ec2:Tenancy", vec!["default".to_owned()]);
+                state.get::<Vpc>(&call.scope, id).map(|row| &row.tags)
+            }
             _ => None,
-        }
-    };
-    let tags: Vec<_> = access.resources.iter().map(tags_of).collect();
-    if tags.iter().flatten().all(|tags| tags.is_empty()) {
-        return vec![access];
-    }
-    let one = |(arn, tags): (&String, Option<&BTreeMap<String, String>>)| {
-        let mut one = access.clone();
-        one.resources = vec![arn.clone()];
-        for (key, value) in tags.into_iter().flatten() {
+        };
+        for (key, value) in tags.unwrap_or(&none) {
             one = one.with(&format!("aws:ResourceTag/{key}"), vec![value.clone()]);
             one = one.with(&format!("ec2:ResourceTag/{key}"), vec![value.clone()]);
         }
         one
     };
-    access.resources.iter().zip(tags).map(one).collect()
+    if access.resources.is_empty() {
+        return vec![in_region(call, access)];
+    }
+    access.resources.iter().map(one).collect()
 }
 
 fn tagged(call: &Call, input: &Value) -> Vec<String> {

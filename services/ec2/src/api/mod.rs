@@ -12,7 +12,7 @@ mod rules;
 mod tags;
 
 use honmaru_base::ApiError;
-use honmaru_machine::{Access, Call, Handler, Operation, State, Tx};
+use honmaru_machine::{Call, Handler, Operation, State, Tx};
 use honmaru_wire::tree::Tree;
 use serde_json::Value;
 
@@ -43,10 +43,17 @@ macro_rules! write {
 
 /// A read whose handler takes and gives trees.
 macro_rules! tree {
+    ($name:literal, $access:path, $handler:path) => {
+        Operation {
+            name: $name,
+            access: $access,
+            handler: Handler::Read($handler),
+        }
+    };
     ($name:literal, $action:literal, $handler:path) => {
         Operation {
             name: $name,
-            access: |_: &State, _: &Call, _: &Value| vec![Access::any($action)],
+            access: |_: &State, call: &Call, _: &Value| access::any(call, $action),
             handler: Handler::Read($handler),
         }
     };
@@ -138,7 +145,7 @@ pub fn operations() -> Vec<Operation> {
         tree!("DescribeRouteTables", "ec2:DescribeRouteTables", routes::route_tables),
         tree!(
             "DescribeSecurityGroupReferences",
-            "ec2:DescribeSecurityGroupReferences",
+            access::references,
             references::from_peers
         ),
         tree!(
@@ -157,11 +164,7 @@ pub fn operations() -> Vec<Operation> {
             routes::peering_connections
         ),
         tree!("DescribeVpnGateways", "ec2:DescribeVpnGateways", routes::vpn_gateways),
-        tree!(
-            "GetSecurityGroupsForVpc",
-            "ec2:GetSecurityGroupsForVpc",
-            references::for_vpc
-        ),
+        tree!("GetSecurityGroupsForVpc", access::groups_for_vpc, references::for_vpc),
         write!(
             "UpdateSecurityGroupRuleDescriptionsEgress",
             access::describe_egress_rules,

@@ -54,7 +54,8 @@ pub(super) fn change(action: &str, state: &State, call: &Call, input: &Value) ->
         resources.push("*".to_owned());
     }
     let made = created(action, call, input);
-    let mut all = of_resources(state, call, of_request(Access::new(action, resources), input));
+    let access = of_settings(Access::new(action, resources), action, input);
+    let mut all = of_resources(state, call, of_request(access, input));
     let sets_tags = input
         .get("Tags")
         .and_then(Value::as_array)
@@ -68,6 +69,46 @@ pub(super) fn change(action: &str, state: &State, call: &Call, input: &Value) ->
         ));
     }
     all
+}
+
+/// The keys of what a call asks for. Ref: Service Authorization Reference, "Condition keys for Elastic Load Balancing V2".
+fn of_settings(mut access: Access, action: &str, input: &Value) -> Access {
+    let text = |member: &str| input.get(member).and_then(Value::as_str).map(str::to_owned);
+    let list = |member: &str| input.get(member).and_then(Value::as_array).into_iter().flatten();
+    let name = action.rsplit(':').next().unwrap_or(action);
+    if name == "CreateLoadBalancer" {
+        // Ref: CreateLoadBalancer, Scheme: the default is an internet-facing load balancer.
+        let scheme = text("Scheme").unwrap_or_else(|| "internet-facing".to_owned());
+        access = access.with("elasticloadbalancing:Scheme", vec![scheme]);
+    }
+    let mut some = |key: &str, values: Vec<String>| {
+        if !values.is_empty() {
+            access.context.push((key.to_owned(), values));
+        }
+    };
+    if ["CreateLoadBalancer", "SetSubnets"].contains(&name) {
+        let mapped = list("SubnetMappings").filter_map(|mapping| mapping.get("SubnetId")?.as_str());
+        let subnets = list("Subnets").filter_map(Value::as_str).chain(mapped);
+        some("elasticloadbalancing:Subnet", subnets.map(str::to_owned).collect());
+    }
+    if ["CreateLoadBalancer", "SetSecurityGroups"].contains(&name) {
+        let groups = list("SecurityGroups").filter_map(Value::as_str);
+        some(
+            "elasticloadbalancing:SecurityGroup",
+            groups.map(str::to_owned).collect(),
+        );
+    }
+    if ["CreateListener", "ModifyListener"].contains(&name) {
+        some(
+            "elasticloadbalancing:ListenerProtocol",
+            text("Protocol").into_iter().collect(),
+        );
+        some(
+            "elasticloadbalancing:SecurityPolicy",
+            text("SslPolicy").into_iter().collect(),
+        );
+    }
+    access
 }
 
 /// The pattern of what a creation makes. Ref: ELB user guide, "Grant permission to tag resources during creation": it

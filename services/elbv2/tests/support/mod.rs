@@ -59,11 +59,8 @@ impl Cloud {
         tx.commit();
     }
 
-    pub fn call(&mut self, name: &str, input: Value) -> Result<Value, ApiError> {
-        let operation = honmaru_elbv2::operations()
-            .into_iter()
-            .find(|operation| operation.name == name)
-            .unwrap();
+    /// The root user, who calls now.
+    pub fn caller(&self) -> Call {
         let principal = Principal {
             account: self.scope.account.clone(),
             arn: "arn:aws:iam::000000000000:root".into(),
@@ -74,7 +71,7 @@ impl Cloud {
             session_policies: Vec::new(),
             session: None,
         };
-        let call = Call {
+        Call {
             scope: self.scope.clone(),
             principal,
             request_id: "r".into(),
@@ -83,7 +80,15 @@ impl Cloud {
             user_agent: String::new(),
             host: String::new(),
             secure: false,
-        };
+        }
+    }
+
+    pub fn call(&mut self, name: &str, input: Value) -> Result<Value, ApiError> {
+        let operation = honmaru_elbv2::operations()
+            .into_iter()
+            .find(|operation| operation.name == name)
+            .unwrap();
+        let call = self.caller();
         assert!(
             !(operation.access)(&self.state, &call, &input).is_empty(),
             "{name} asks for a permission"

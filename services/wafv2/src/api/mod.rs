@@ -65,7 +65,8 @@ macro_rules! tree {
 /// Every operation that this service implements by itself. GetSampledRequests needs the edge: [`sampled_requests`].
 pub fn operations() -> Vec<Operation> {
     use access::{
-        any, associate, by_arn, by_resource, by_web_acl_arn, create, ip_set, pattern_set, rule_group, web_acl,
+        any, associate, by_arn, by_web_acl_arn, create, disassociate, ip_set, of_resource, pattern_set, rule_group,
+        web_acl,
     };
     vec![
         write!("AssociateWebACL", associate, associations::associate),
@@ -83,12 +84,12 @@ pub fn operations() -> Vec<Operation> {
         tree!(write "DeleteRuleGroup", rule_group, entities::delete::<crate::RuleGroup>),
         tree!(write "DeleteWebACL", web_acl, web_acl::delete),
         tree!(read "DescribeManagedRuleGroup", any, managed::describe),
-        write!("DisassociateWebACL", by_resource, associations::disassociate),
+        write!("DisassociateWebACL", disassociate, associations::disassociate),
         read!("GetIPSet", ip_set, ip_set::get),
         read!("GetRegexPatternSet", pattern_set, pattern_set::get),
         tree!(read "GetRuleGroup", rule_group, rule_group::get),
         tree!(read "GetWebACL", web_acl, web_acl::get),
-        tree!(read "GetWebACLForResource", by_resource, web_acl::get_for_resource),
+        tree!(read "GetWebACLForResource", of_resource, web_acl::get_for_resource),
         read!("ListAvailableManagedRuleGroupVersions", any, managed::versions),
         read!("ListAvailableManagedRuleGroups", any, managed::list),
         tree!(read "ListIPSets", any, entities::list::<crate::IpSet>),
