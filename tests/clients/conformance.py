@@ -428,7 +428,7 @@ def strangers():
     """Without credentials, and with those of somebody who may read only."""
     mine = dict(login)
     login.clear()
-    for method, what in [("GET", ""), ("GET", f"{ONE}/manifests/v1"), ("HEAD", f"{ONE}/manifests/v1"),
+    for method, what in [("GET", ""), ("GET", "_catalog"), ("GET", f"{ONE}/manifests/v1"), ("HEAD", f"{ONE}/manifests/v1"),
                          ("GET", f"{ONE}/blobs/{NOWHERE}"), ("GET", f"{ONE}/tags/list"),
                          ("GET", f"{ONE}/referrers/{NOWHERE}"), ("POST", f"{ONE}/blobs/uploads/"),
                          ("PUT", f"{ONE}/manifests/v1"), ("DELETE", f"{ONE}/manifests/v1"),
@@ -436,6 +436,16 @@ def strangers():
         told, _ = ask(method, f"/v2/{what}", 401, b"" if method in ("POST", "PUT") else None)
         assert told["www-authenticate"].startswith('Basic realm="'), told
     login.update(mine)
+
+
+def catalog():
+    """All repositories, page by page: of the protocol's older text, and ECR's registry has it."""
+    seen, path = [], "/v2/_catalog?n=1"
+    while path:
+        told, answer = ask("GET", path, 200)
+        seen += json.loads(answer)["repositories"]
+        path = "link" in told and told["link"][1:told["link"].index(">")]
+    assert seen == sorted(seen) and ONE in seen and TWO in seen, seen
 
 
 def conformance():
@@ -447,6 +457,7 @@ def conformance():
     assert body == b"{}"
     assert json.loads(ask("GET", f"/v2/{ONE}/tags/list", 200)[1]) == {"name": ONE, "tags": []}
     listed(f"/v2/{ONE}/referrers/{NOWHERE}", [])
+    catalog()
     for algorithm in ("sha256", "sha512"):
         blobs(algorithm)
     for name, content, referring in kinds():

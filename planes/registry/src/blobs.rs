@@ -127,21 +127,24 @@ fn range(headers: &HeaderMap, size: u64) -> Range {
     let Some(value) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()) else {
         return Range::Whole;
     };
-    let Some((first, last)) = value.strip_prefix("bytes=").and_then(|set| set.split_once('-')) else {
+    let of_bytes = value
+        .split_once('=')
+        .filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes"));
+    let Some((first, last)) = of_bytes.and_then(|(_, set)| set.split_once('-')) else {
         return Range::Whole;
     };
     let (start, end) = match (first.trim(), last.trim()) {
-        ("", suffix) => match suffix.parse::<u64>() {
-            Ok(suffix) => (size.saturating_sub(suffix), size),
-            Err(_) => return Range::Whole,
+        ("", suffix) => match position(suffix) {
+            Some(suffix) => (size.saturating_sub(suffix), size),
+            None => return Range::Whole,
         },
-        (first, "") => match first.parse() {
-            Ok(start) => (start, size),
-            Err(_) => return Range::Whole,
+        (first, "") => match position(first) {
+            Some(start) => (start, size),
+            None => return Range::Whole,
         },
-        (first, last) => match (first.parse::<u64>(), last.parse::<u64>()) {
-            (Ok(start), Ok(last)) if start <= last => (start, last.saturating_add(1).min(size)),
-            (Ok(_), Ok(_)) => return Range::Unsatisfiable,
+        (first, last) => match (position(first), position(last)) {
+            (Some(start), Some(last)) if start <= last => (start, last.saturating_add(1).min(size)),
+            (Some(_), Some(_)) => return Range::Unsatisfiable,
             _ => return Range::Whole,
         },
     };
@@ -150,6 +153,12 @@ fn range(headers: &HeaderMap, size: u64) -> Range {
     } else {
         Range::Part { start, end }
     }
+}
+
+/// Digits, of which there may be any number: what is larger than every blob is as good as the largest number.
+fn position(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -169,10 +178,21 @@ mod tests {
         check("bytes=-3", Range::Part { start: 7, end: 10 });
         check("bytes=-30", Range::Part { start: 0, end: 10 });
         check("bytes=8-99", Range::Part { start: 8, end: 10 });
+        check("Bytes=0-3", Range::Part { start: 0, end: 4 });
+        check("bytes=8-99999999999999999999", Range::Part { start: 8, end: 10 });
+        check("bytes=-99999999999999999999", Range::Part { start: 0, end: 10 });
+        check("bytes=99999999999999999999-", Range::Unsatisfiable);
         check("bytes=10-", Range::Unsatisfiable);
         check("bytes=-0", Range::Unsatisfiable);
         check("bytes=3-2", Range::Unsatisfiable);
-        for whole in ["bytes=0-1,3-4", "lines=1-2", "bytes=x-y", "bytes=-"] {
+        for whole in [
+            "bytes=0-1,3-4",
+            "lines=1-2",
+            "bytes=x-y",
+            "bytes=-",
+            "bytes=+1-2",
+            "bytes",
+        ] {
             check(whole, Range::Whole);
         }
     }

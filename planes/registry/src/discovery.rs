@@ -1,15 +1,19 @@
-//! Content discovery: tags and referrers. Ref: specification, "Listing Tags", "Listing Referrers".
+//! Content discovery: tags, referrers, repositories. Ref: specification, "Listing Tags", "Listing Referrers".
 
 use crate::registry::{InRepository, Registry, parameter};
 use crate::response::{json, set};
-use crate::{ErrorCode, RegistryBody, RegistryError, Repositories};
+use crate::{Action, ErrorCode, RegistryBody, RegistryError, Repositories};
 use honmaru_images::{Digest, media_type};
-use http::{HeaderName, HeaderValue, Response, header};
+use http::{HeaderName, HeaderValue, Request, Response, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 /// Tags in one answer, also when the client asks for more or does not say. Ref: ECR ListImages: at most 1,000.
 const TAGS_PAGE: usize = 1_000;
+/// Repositories in one answer, unless the client asks for another number; at most `TAGS_PAGE`. Ref: DescribeRepositories.
+const CATALOG_PAGE: usize = 100;
+/// Where repositories are listed.
+pub(crate) const CATALOG: &str = "/v2/_catalog";
 /// Referrers in one answer. Ref: specification: an answer must not be larger than a manifest may be.
 const REFERRERS_PAGE: usize = 500;
 const FILTERS: HeaderName = HeaderName::from_static("oci-filters-applied");
@@ -19,15 +23,7 @@ impl<R: Repositories> Registry<R> {
         &self,
         at: InRepository<'_, R::Caller, B>,
     ) -> Result<Response<RegistryBody>, RegistryError> {
-        let n = match parameter(&at.request, "n") {
-            Some(n) => n.parse::<usize>().map(|n| n.min(TAGS_PAGE)).map_err(|_| {
-                RegistryError::new(
-                    ErrorCode::PaginationNumberInvalid,
-                    "invalid number of results requested",
-                )
-            })?,
-            None => TAGS_PAGE,
-        };
+        let n = page_size(&at.request, TAGS_PAGE)?;
         let last = parameter(&at.request, "last");
         let page = self
             .shared
@@ -41,6 +37,45 @@ impl<R: Repositories> Registry<R> {
                 at.repository,
                 encode(last)
             );
+            set(response.headers_mut(), header::LINK, &link);
+        }
+        Ok(response)
+    }
+
+    /// The caller's repositories in the order of their names: those whose tags they may list. Not of the specification: of
+    /// the protocol that it comes from, and ECR's registry has it.
+    pub(crate) async fn list_catalog<B>(
+        &self,
+        caller: &R::Caller,
+        request: &Request<B>,
+    ) -> Result<Response<RegistryBody>, RegistryError> {
+        let repositories = &self.shared.repositories;
+        repositories.admit(caller, Action::Ping, None).await?;
+        let n = page_size(request, CATALOG_PAGE)?;
+        let last = parameter(request, "last");
+        let namespace = repositories.namespace(caller);
+        let mut names: Vec<String> = repositories
+            .repositories()
+            .await?
+            .into_iter()
+            .filter(|(of, name)| *of == namespace && last.as_ref().is_none_or(|last| name > last))
+            .map(|(_, name)| name)
+            .collect();
+        names.sort_unstable();
+        let (mut page, mut more) = (Vec::new(), false);
+        for name in names {
+            if repositories.admit(caller, Action::TagList, Some(&name)).await.is_err() {
+                continue;
+            }
+            more = page.len() == n;
+            if more {
+                break;
+            }
+            page.push(name);
+        }
+        let mut response = json(&json!({"repositories": page}), "application/json");
+        if let Some(last) = page.last().filter(|_| more) {
+            let link = format!("<{CATALOG}?n={n}&last={}>; rel=\"next\"", encode(last));
             set(response.headers_mut(), header::LINK, &link);
         }
         Ok(response)
@@ -88,6 +123,21 @@ impl<R: Repositories> Registry<R> {
                 .insert(FILTERS, HeaderValue::from_static("artifactType"));
         }
         Ok(response)
+    }
+}
+
+/// How many results the client wants, at most `TAGS_PAGE`.
+fn page_size<B>(request: &Request<B>, usual: usize) -> Result<usize, RegistryError> {
+    match parameter(request, "n").filter(|n| !n.is_empty()) {
+        Some(n) if n.bytes().all(|byte| byte.is_ascii_digit()) => {
+            // More digits than a number has mean "all", too.
+            Ok(n.parse().unwrap_or(usize::MAX).min(TAGS_PAGE))
+        }
+        Some(_) => Err(RegistryError::new(
+            ErrorCode::PaginationNumberInvalid,
+            "invalid number of results requested",
+        )),
+        None => Ok(usual),
     }
 }
 

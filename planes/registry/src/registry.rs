@@ -1,6 +1,7 @@
 //! The registry: one request in, one answer out.
 
 use crate::cache::ManifestCache;
+use crate::discovery::CATALOG;
 use crate::route::{Route, Target};
 use crate::{Action, ErrorCode, RegistryBody, RegistryError, Repositories, response};
 use bytes::Bytes;
@@ -116,6 +117,12 @@ impl<R: Repositories> Registry<R> {
     {
         let method = request.method().clone();
         let is_read = matches!(method, Method::GET | Method::HEAD);
+        if request.uri().path() == CATALOG {
+            return match is_read {
+                true => self.list_catalog(caller, &request).await,
+                false => Ok(unsupported("GET, HEAD")),
+            };
+        }
         let route = Route::parse(request.uri().path())?;
         let Route::In { repository, target } = &route else {
             self.shared.repositories.admit(caller, Action::Ping, None).await?;

@@ -361,3 +361,41 @@ async fn a_client_that_sends_too_long_a_manifest_gets_its_answer() {
         assert!(answer.starts_with(expected), "{bytes}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn repositories_are_listed_in_pages_and_only_those_whose_tags_the_caller_may_list() {
+    let server = Server::start().await;
+    for name in ["c/d", "a", "b", "e"] {
+        server.push_image(name, "v1", b"layer").await;
+    }
+    server
+        .memory
+        .repos
+        .lock()
+        .unwrap()
+        .entry("denied/x".to_owned())
+        .or_default();
+    let names = |answer: &Answer| answer.json()["repositories"].to_string();
+    let all = server.call("GET", "/v2/_catalog", &[], b"").await;
+    assert_eq!(names(&all), r#"["a","b","c/d","e"]"#);
+    assert_eq!((all.status.as_u16(), all.headers.get("link")), (200, None));
+    let first = server.call("GET", "/v2/_catalog?n=3", &[], b"").await;
+    assert_eq!(names(&first), r#"["a","b","c/d"]"#);
+    assert_eq!(first.header("link"), r#"</v2/_catalog?n=3&last=c%2Fd>; rel="next""#);
+    let rest = server.call("GET", "/v2/_catalog?n=3&last=c%2Fd", &[], b"").await;
+    assert_eq!((names(&rest).as_str(), rest.headers.get("link")), (r#"["e"]"#, None));
+    let none = server.call("GET", "/v2/_catalog?n=0", &[], b"").await;
+    assert_eq!((names(&none).as_str(), none.headers.get("link")), ("[]", None));
+    for n in ["", "1000000", "99999999999999999999"] {
+        let answer = server.call("GET", &format!("/v2/_catalog?n={n}"), &[], b"").await;
+        assert_eq!(names(&answer), r#"["a","b","c/d","e"]"#, "{n}");
+    }
+    for n in ["-1", "x", "%2b1", "1.5"] {
+        let answer = server.call("GET", &format!("/v2/_catalog?n={n}"), &[], b"").await;
+        assert_eq!(of(&answer), (400, "UNSUPPORTED".to_owned()), "{n}");
+        let answer = server.call("GET", &format!("/v2/a/tags/list?n={n}"), &[], b"").await;
+        assert_eq!(of(&answer), (400, "UNSUPPORTED".to_owned()), "{n}");
+    }
+    let put = server.call("PUT", "/v2/_catalog", &[], b"").await;
+    assert_eq!((put.status.as_u16(), put.header("allow")), (405, "GET, HEAD"));
+}

@@ -780,7 +780,9 @@ async fn errors_must_have_a_code_and_malformed_names_must_be_refused() {
         "NAME_UNKNOWN",
         "a repository that does not exist comes first"
     );
-    assert_eq!(server.call("GET", "/v2/_catalog", &[], b"").await.status, 404);
+    for path in ["/v2/_oci/ext/discover", "/v2/_catalog/", "/v2/app/_trust/tuf/root.json"] {
+        assert_eq!(server.call("GET", path, &[], b"").await.status, 404, "{path}");
+    }
 }
 
 #[tokio::test]
