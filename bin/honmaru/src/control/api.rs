@@ -149,6 +149,7 @@ fn unrouted(control: &Control, received: &Received, error: &WireError, request_i
     let peer = Peer {
         address: received.peer,
         secure: received.secure,
+        tls: received.tls,
     };
     let head = Head::of(&received.method, &received.path, &received.headers, peer);
     let error = &error.error;

@@ -120,6 +120,7 @@ fn record(
     let peer = Peer {
         address: received.peer,
         secure: received.secure,
+        tls: received.tls,
     };
     let head = Head::of(&received.method, &received.path, &received.headers, peer);
     let what = What {

@@ -9,6 +9,7 @@ use ::http::{HeaderMap, Method, Response, StatusCode, Version, header};
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
 use honmaru_base::Clock;
+use honmaru_cloudtrail::Tls;
 use honmaru_engine::SystemClock;
 use honmaru_wire::{Common, Reply};
 use http_body_util::combinators::BoxBody;
@@ -60,6 +61,8 @@ pub struct Received {
     pub peer: SocketAddr,
     /// Whether it came over TLS.
     pub secure: bool,
+    /// What was agreed on, when it came over TLS.
+    pub tls: Option<Tls>,
 }
 
 impl Received {
@@ -293,6 +296,7 @@ fn received(mut parts: ::http::request::Parts, body: Bytes, peer: Peer) -> Recei
         body,
         peer: peer.address,
         secure: peer.secure,
+        tls: peer.tls,
     }
 }
 

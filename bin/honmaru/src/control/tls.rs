@@ -2,7 +2,8 @@
 
 use crate::trust;
 use anyhow::Context;
-use rustls::ServerConfig;
+use honmaru_cloudtrail::{Tls, TlsVersion};
+use rustls::{ProtocolVersion, ServerConfig};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,6 +48,18 @@ pub fn acceptor(files: &TlsFiles) -> anyhow::Result<TlsAcceptor> {
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))
+}
+
+/// What a connection agreed on, for the audit trail.
+pub fn agreed(stream: &TlsStream<TcpStream>) -> Option<Tls> {
+    let (_, connection) = stream.get_ref();
+    let version = match connection.protocol_version()? {
+        ProtocolVersion::TLSv1_2 => TlsVersion::V1_2,
+        ProtocolVersion::TLSv1_3 => TlsVersion::V1_3,
+        _ => return None,
+    };
+    let suite = u16::from(connection.negotiated_cipher_suite()?.suite());
+    Some(Tls { version, suite })
 }
 
 /// Looks at the first byte and shakes hands where the client wants to. The caller says how long it may take.

@@ -6,7 +6,7 @@ use crate::control::http::Received;
 use crate::control::listener::Peer;
 use ::http::{HeaderMap, Method, header};
 use honmaru_base::{AccountId, ApiError, Scope, Time};
-use honmaru_cloudtrail::{Json, Recorded, Who};
+use honmaru_cloudtrail::{Json, Recorded, Tls, Who};
 use honmaru_machine::{Access, Principal};
 use honmaru_wire::{Excerpt, Side, Target};
 use serde_json::Value;
@@ -168,7 +168,7 @@ impl Noted {
             output: self.output,
             resources,
             secure: received.secure,
-            tls: None,
+            tls: received.tls,
             host: received.host().map(|host| cut(host, AGENT_BYTES_MAX)),
             repeated: None,
         }
@@ -185,6 +185,7 @@ pub struct Head {
     agent: String,
     from: String,
     secure: bool,
+    tls: Option<Tls>,
     host: Option<String>,
 }
 
@@ -199,6 +200,7 @@ impl Head {
             agent: cut(text(header::USER_AGENT.as_str()).unwrap_or_default(), AGENT_BYTES_MAX),
             from: peer.address.ip().to_string(),
             secure: peer.secure,
+            tls: peer.tls,
             host: text(header::HOST.as_str()).map(|host| cut(host, AGENT_BYTES_MAX)),
         }
     }
@@ -213,6 +215,7 @@ impl Head {
             agent: principal.to_owned(),
             from: principal.to_owned(),
             secure: false,
+            tls: None,
             host: None,
         }
     }
@@ -269,7 +272,7 @@ impl Head {
             output: Json::default(),
             resources: what.resources,
             secure: self.secure,
-            tls: None,
+            tls: self.tls,
             host: self.host,
             repeated: None,
         }

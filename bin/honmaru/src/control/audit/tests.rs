@@ -62,6 +62,7 @@ fn recorded(service: &str, operation: &str, input: &Value, at_ms: i64) -> Record
         body: bytes::Bytes::new(),
         peer: "127.0.0.1:1".parse().expect("an address"),
         secure: false,
+        tls: None,
     };
     let error = ApiError::new("AccessDeniedException", "no");
     let ended = Ended {
@@ -99,6 +100,7 @@ fn strange(from: &str, path: &str, at_ms: i64) -> Recorded {
     let peer = Peer {
         address: format!("{from}:1").parse().expect("an address"),
         secure: false,
+        tls: None,
     };
     let head = Head::of(&http::Method::GET, path, &http::HeaderMap::new(), peer);
     let at = Time::from_ms(at_ms);
@@ -346,6 +348,7 @@ fn no_kind_of_secret_reaches_the_trail() {
         body: bytes::Bytes::from_static(secret.as_bytes()),
         peer: "127.0.0.1:1".parse().expect("an address"),
         secure: false,
+        tls: None,
     };
     // Somebody signed with the secret where the key's id belongs.
     let noted = Noted {
@@ -364,6 +367,7 @@ fn no_kind_of_secret_reaches_the_trail() {
     let peer = Peer {
         address: received.peer,
         secure: false,
+        tls: None,
     };
     let head = Head::of(&received.method, "/v2/app/manifests/1", &headers, peer);
     let unrouted = head.unrouted(&home(), 401, "UNAUTHORIZED", "", Time::from_ms(1), Duration::ZERO);
@@ -458,6 +462,7 @@ fn a_web_identity_is_known_when_it_was_let_in() {
         body: bytes::Bytes::new(),
         peer: "127.0.0.1:1".parse().expect("an address"),
         secure: false,
+        tls: None,
     };
     let ended = Ended {
         status: 200,

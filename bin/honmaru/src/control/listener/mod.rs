@@ -16,6 +16,7 @@ use ::http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use activity::Activity;
 use anyhow::Context;
 use guarded::{Guarded, Watched};
+use honmaru_cloudtrail::Tls;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -91,6 +92,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Whether it came over TLS.
     pub secure: bool,
+    /// What was agreed on, when it came over TLS.
+    pub tls: Option<Tls>,
 }
 
 /// What becomes of the listening socket at the end.
@@ -242,11 +245,14 @@ where
         seat: &Seat,
     ) {
         let _ = stream.set_nodelay(true);
-        let peer = |secure| Peer { address, secure };
+        let peer = |tls: Option<Tls>, secure| Peer { address, secure, tls };
         let opened = tokio::time::timeout(self.limits.head, tls::open(acceptor, stream)).await;
         match opened.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long"))) {
-            Ok(Opened::Plain(stream)) => self.connection(stream, peer(false), seat).await,
-            Ok(Opened::Secure(stream)) => self.connection(stream, peer(true), seat).await,
+            Ok(Opened::Plain(stream)) => self.connection(stream, peer(None, false), seat).await,
+            Ok(Opened::Secure(stream)) => {
+                let peer = peer(tls::agreed(&stream), true);
+                self.connection(stream, peer, seat).await;
+            }
             // A client that goes away, or that trusts us not, is no news.
             Err(error) => tracing::debug!(%error, %address, "no TLS with a client"),
         }
