@@ -3,13 +3,17 @@
 
 use crate::machine::documents;
 use crate::sealing::sealer;
-use honmaru_base::AccountId;
+use honmaru_base::{AccountId, Time};
 use honmaru_identity::{CallContext, CallerKind, Context, Decision, Effect, Layer, Request, cached_policy};
 use honmaru_machine::{Access, Call, State};
 use serde_json::{Value, json};
 
 /// Ref: DecodeAuthorizationMessage, `EncodedMessage`: at most 10,240 characters.
 const ENCODED_CHARS_MAX: usize = 10_240;
+
+/// How long a message can be decoded. Ref: STS API Reference, InvalidAuthorizationMessageException: "... or if the message
+/// has expired"; after how long AWS does not say.
+const LIFETIME_MS: i64 = 24 * 3_600 * 1_000;
 
 /// The sealed message of a refusal, for the caller's account; nothing when there is no key or too much to say.
 pub(crate) fn seal(
@@ -34,15 +38,20 @@ pub(crate) fn seal(
     ];
     variants.into_iter().find_map(|(statements, conditions)| {
         let message = message(request, decision, statements, conditions);
-        let text = sealer.seal_message(&subject(&call.principal.account), message.to_string().as_bytes())?;
+        let text = format!("{}\n{message}", call.now.as_ms());
+        let text = sealer.seal_message(&subject(&call.principal.account), text.as_bytes())?;
         (text.len() <= ENCODED_CHARS_MAX).then_some(text)
     })
 }
 
-/// The message that was sealed for a refused caller of this account; nothing for any other text.
-pub fn open_refusal(state: &State, account: &AccountId, encoded: &str) -> Option<String> {
-    let message = sealer(state)?.open_message(&subject(account), encoded).ok()?;
-    String::from_utf8(message).ok()
+/// The message that was sealed for a refused caller of this account; nothing for any other text, and nothing once it has
+/// expired.
+pub fn open_refusal(state: &State, account: &AccountId, encoded: &str, now: Time) -> Option<String> {
+    let opened = sealer(state)?.open_message(&subject(account), encoded).ok()?;
+    let opened = String::from_utf8(opened).ok()?;
+    let (at_ms, message) = opened.split_once('\n')?;
+    let age_ms = now.as_ms().saturating_sub(at_ms.parse().ok()?);
+    (age_ms <= LIFETIME_MS).then(|| message.to_owned())
 }
 
 /// What a message is sealed for. Of no other account's refusals anything is told.

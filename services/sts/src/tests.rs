@@ -624,3 +624,67 @@ fn every_character_of_a_web_identity_token_counts() {
         assert_eq!(code(&format!("{more}{TOKEN}")), invalid, "{more:?} before it");
     }
 }
+
+#[test]
+fn what_is_no_role_is_said_before_anything_is_asked() {
+    let mut cloud = Cloud::new();
+    let ada = cloud.user("ada");
+    for bad in [
+        "arn:aws:iam::123456789012:user/ada",
+        "arn:aws:iam::123456789012:role/",
+        "arn:aws:sts::123456789012:assumed-role/a/b",
+        "arn:aws:iam::12345:role/application",
+        "a text of twenty letters",
+    ] {
+        let input = json!({"RoleArn": bad, "RoleSessionName": "s1"});
+        let error = cloud.sts(ada.clone(), "AssumeRole", input).unwrap_err();
+        assert_eq!(
+            (error.code.as_str(), error.message),
+            ("ValidationError", format!("{bad} is invalid"))
+        );
+    }
+    // Whether a role is there is not told.
+    let error = cloud.sts(ada, "AssumeRole", assume("nobody")).unwrap_err();
+    assert_eq!(error.code, "AccessDenied");
+}
+
+#[test]
+fn limits_of_a_session_are_told_in_awss_words() {
+    let mut cloud = Cloud::new();
+    let administrator = cloud.administrator();
+    cloud.role(
+        "app",
+        json!([{"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": ["sts:AssumeRole", "sts:TagSession"]}]),
+    );
+    let mut refused = |more: Value| {
+        let mut input = assume("app");
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let error = cloud.sts(administrator.clone(), "AssumeRole", input).unwrap_err();
+        (error.code, error.message)
+    };
+    let (code, message) = refused(json!({"DurationSeconds": 3_601}));
+    assert_eq!(code, "ValidationError");
+    assert_eq!(
+        message,
+        "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+    );
+    let arns: Vec<Value> = (0..11)
+        .map(|i| json!({"arn": format!("arn:aws:iam::{ACCOUNT}:policy/p{i}")}))
+        .collect();
+    let (code, message) = refused(json!({"PolicyArns": arns}));
+    assert_eq!(code, "ValidationError");
+    assert!(
+        message.ends_with("Member must have length less than or equal to 10"),
+        "{message}"
+    );
+    let tags: Vec<Value> = (0..20)
+        .map(|i| json!({"Key": format!("k{i}"), "Value": "v".repeat(256)}))
+        .collect();
+    let (code, message) = refused(json!({"Tags": tags}));
+    assert_eq!(code, "PackedPolicyTooLargeException");
+    assert!(
+        message.starts_with("Packed size of session tags consumes "),
+        "{message}"
+    );
+    assert!(message.ends_with("% of allotted space."), "{message}");
+}

@@ -126,6 +126,16 @@ pub fn tls() -> Result<()> {
         let seen = cloud.aws(&["cloudtrail", "lookup-events", "--max-results", "1"])?;
         let document = document(&seen["Events"][0])?;
         ensure!(document["additionalEventData"]["tls"] == true, "{document}");
+        let details = &document["tlsDetails"];
+        ensure!(details["tlsVersion"] == "TLSv1.3", "{document}");
+        ensure!(
+            details["clientProvidedHostHeader"] == format!("localhost:{}", cloud.port),
+            "{document}"
+        );
+        ensure!(
+            details["cipherSuite"].as_str().is_some_and(|name| name.starts_with("TLS_")),
+            "{document}"
+        );
         Ok(())
     })?;
     phase("a broken handshake harms nobody", || {

@@ -236,8 +236,12 @@ fn compile_value(test: Test, value: &str, variables: bool) -> Option<Expected> {
                 .map_or((value, None), |(ip, prefix)| (ip, Some(prefix)));
             let ip: IpAddr = ip.parse().ok()?;
             let bits = if ip.is_ipv4() { 32 } else { 128 };
-            let prefix = prefix.map_or(Some(bits), |prefix| prefix.parse().ok().filter(|p| *p <= bits))?;
-            Expected::Ip(ip, prefix)
+            let prefix: u8 = prefix.map_or(Some(bits), |prefix| prefix.parse().ok().filter(|p| *p <= bits))?;
+            // An address within IPv6 that stands for one of IPv4 is that one, as the request's is.
+            match (ip.to_canonical(), prefix.checked_sub(96)) {
+                (mapped @ IpAddr::V4(_), Some(prefix)) if ip.is_ipv6() => Expected::Ip(mapped, prefix),
+                _ => Expected::Ip(ip, prefix),
+            }
         }
     })
 }
@@ -261,11 +265,18 @@ fn date_ms(text: &str) -> Option<i64> {
     if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
         return i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok();
     }
-    if let Ok(date) = Date::parse(text, &Iso8601::DATE) {
-        return Some(date.midnight().assume_utc().unix_timestamp() * 1_000);
-    }
+    // The time first: whoever reads a date leaves a time that follows unread.
     if let Ok(at) = OffsetDateTime::parse(text, &Iso8601::DEFAULT) {
         return i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok();
+    }
+    // A day or a month. Ref: W3C, "Date and Time Formats": YYYY-MM-DD, YYYY-MM.
+    let day = match text.len() {
+        7 => Some(format!("{text}-01")),
+        10 | 8 => Some(text.to_owned()),
+        _ => None,
+    };
+    if let Some(Ok(date)) = day.map(|day| Date::parse(&day, &Iso8601::DATE)) {
+        return Some(date.midnight().assume_utc().unix_timestamp() * 1_000);
     }
     text.parse::<i64>().ok()?.checked_mul(1_000)
 }

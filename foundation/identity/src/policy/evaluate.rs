@@ -3,7 +3,7 @@
 //! evaluation logic".
 
 use crate::policy::document::{Effect, Policy, Statement};
-use crate::policy::principal::Grant;
+use crate::policy::principal::{Grant, PrincipalEntry};
 use crate::policy::{Caller, CallerKind, Context};
 use std::sync::Arc;
 
@@ -132,17 +132,14 @@ impl Statement {
     }
 
     /// Whether a Deny reaches the caller. A role or user is reached through its account as well; one that
-    /// NotPrincipal excepts must be excepted itself, its account is not enough.
+    /// NotPrincipal excepts must be excepted itself: its account is not enough, nor is the role of a session.
+    /// Ref: "AWS JSON policy elements: NotPrincipal": the session's ARN stands beside the role's and the account's.
     fn denies(&self, caller: &Caller<'_>) -> bool {
         match &self.principals {
             Some(principals) if principals.negated => {
-                let named = principals
-                    .entries
-                    .iter()
-                    .map(|entry| entry.grant(caller))
-                    .max()
-                    .unwrap_or(Grant::None);
-                named <= Grant::Account
+                let excepts =
+                    |entry: &PrincipalEntry| *entry == PrincipalEntry::Anyone || entry.grant(caller) == Grant::Direct;
+                !principals.entries.iter().any(excepts)
             }
             Some(_) | None => self.grant(caller) > Grant::None,
         }

@@ -85,6 +85,15 @@ pub(super) fn registry(state: &State, call: &Call, _input: &Value, action: &str)
     vec![any_access(state, &call.scope, action)]
 }
 
+/// An operation on a setting of the registry, with the setting's name.
+pub(super) fn setting(state: &State, call: &Call, input: &Value, action: &str) -> Vec<Access> {
+    let access = any_access(state, &call.scope, action);
+    vec![match text(input, "name") {
+        Some(name) => access.with("ecr:AccountSetting", vec![name.to_owned()]),
+        None => access,
+    }]
+}
+
 /// What a creation template is made or changed with: what its repositories will have, whoever makes it must be allowed to
 /// give, and the role that makes them to pass on. Ref: ECR user guide, "IAM permissions for creating repository creation
 /// templates".

@@ -4,7 +4,7 @@ use super::errors::{access_denied, malformed, validation};
 use super::identity::credentials;
 use crate::task::role_session;
 use crate::types;
-use honmaru_base::ApiError;
+use honmaru_base::{ApiError, Arn};
 use honmaru_iam::{document_of, role_by_arn, trust_of};
 use honmaru_identity::{Policy, PolicyKind, Session};
 use honmaru_machine::{Access, Call, PrincipalKind, State, Tx};
@@ -29,6 +29,10 @@ fn text<'a>(input: &'a Value, name: &str) -> Option<&'a str> {
 /// takes part as the role's resource policy; without a role nothing can allow the call, and AWS says no more either.
 pub(super) fn access(state: &State, call: &Call, input: &Value) -> Vec<Access> {
     let arn = text(input, "RoleArn").unwrap_or("*");
+    if !is_role_arn(arn) {
+        // Nothing can allow it; the operation says so.
+        return Vec::new();
+    }
     let role = role_by_arn(state, arn).map(|(_, role)| role);
     let mut context: Vec<(String, Vec<String>)> = Vec::new();
     for (member, key) in [
@@ -68,6 +72,14 @@ pub(super) fn access(state: &State, call: &Call, input: &Value) -> Vec<Access> {
         .collect()
 }
 
+/// Whether a text may be the ARN of a role at all.
+pub(super) fn is_role_arn(text: &str) -> bool {
+    text.parse::<Arn>().is_ok_and(|arn| {
+        let is_account = arn.account.len() == 12 && arn.account.bytes().all(|b| b.is_ascii_digit());
+        arn.service == "iam" && is_account && arn.resource.strip_prefix("role/").is_some_and(|name| !name.is_empty())
+    })
+}
+
 /// The condition keys of the tags in an input, and whether there are any.
 pub(super) fn request_tags(input: &Value) -> (Vec<(String, Vec<String>)>, bool) {
     let list = |name: &str| input.get(name).and_then(Value::as_array).into_iter().flatten();
@@ -105,6 +117,9 @@ pub(super) fn assume_role(
     call: &Call,
     input: types::AssumeRoleRequest,
 ) -> Result<types::AssumeRoleResponse, ApiError> {
+    if !is_role_arn(&input.role_arn) {
+        return Err(validation(format!("{} is invalid", input.role_arn)));
+    }
     let Some((account, role)) = role_by_arn(tx, &input.role_arn).map(|(account, role)| (account, role.clone())) else {
         return Err(access_denied(format!(
             "User: {} is not authorized to perform: sts:AssumeRole on resource: {}",
@@ -255,7 +270,7 @@ pub(super) fn session_policies(
     }
     if arns.len() > SESSION_POLICY_ARNS_MAX {
         return Err(validation(format!(
-            "At most {SESSION_POLICY_ARNS_MAX} managed session policies are allowed"
+            "1 validation error detected: Value at 'policyArns' failed to satisfy constraint: Member must have length less than or equal to {SESSION_POLICY_ARNS_MAX}"
         )));
     }
     if plain > SESSION_POLICY_BYTES_MAX {
@@ -286,6 +301,12 @@ pub(super) fn packed(session: &Session) -> Result<Option<i32>, ApiError> {
     let tags = session.tags.iter().map(|(key, value)| key.len() + value.len());
     let bytes: usize = texts.chain(tags).sum();
     let percent = (bytes * 100).div_ceil(PACKED_BYTES_MAX);
+    if percent > 100 && session.policies.is_empty() && session.policy_arns.is_empty() {
+        return Err(ApiError::new(
+            "PackedPolicyTooLargeException",
+            format!("Packed size of session tags consumes {percent}% of allotted space."),
+        ));
+    }
     if percent > 100 {
         return Err(packed_too_large(percent));
     }

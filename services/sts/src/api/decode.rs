@@ -11,11 +11,11 @@ pub(super) fn message(
     call: &Call,
     input: types::DecodeAuthorizationMessageRequest,
 ) -> Result<types::DecodeAuthorizationMessageResponse, ApiError> {
-    let message = open_refusal(state, &call.principal.account, &input.encoded_message);
+    let message = open_refusal(state, &call.principal.account, &input.encoded_message, call.now);
     let Some(decoded_message) = message else {
         return Err(ApiError::new(
             "InvalidAuthorizationMessageException",
-            "The encoded authorization message is invalid.",
+            "Message is not valid",
         ));
     };
     Ok(types::DecodeAuthorizationMessageResponse {

@@ -1,7 +1,7 @@
 //! AssumeRoleWithWebIdentity: a role for whoever shows a token of a trusted OIDC issuer (GitHub Actions, for example).
 //! Ref: STS API Reference, AssumeRoleWithWebIdentity; IAM User Guide, "Available keys for AWS OIDC federation".
 
-use super::assume_role::{packed, session_policies, set_tags, tag_keys};
+use super::assume_role::{is_role_arn, packed, session_policies, set_tags, tag_keys};
 use super::claims::{self, texts};
 use super::errors::{access_denied, validation};
 use super::identity::credentials;
@@ -40,6 +40,9 @@ pub(super) fn assume_role(
 ) -> Result<types::AssumeRoleWithWebIdentityResponse, ApiError> {
     // What is no token is refused before anything is looked up.
     let token = Unverified::parse(&input.web_identity_token).map_err(|error| refused(&error))?;
+    if !is_role_arn(&input.role_arn) {
+        return Err(validation("Request ARN is invalid"));
+    }
     let (account, role) = role_by_arn(tx, &input.role_arn)
         .map(|(account, role)| (account, role.clone()))
         .ok_or_else(not_authorized)?;

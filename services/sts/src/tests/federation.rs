@@ -384,7 +384,14 @@ fn a_refusal_of_ec2_can_be_decoded_by_whoever_may() {
         );
     }
     let other: AccountId = "210987654321".parse().unwrap();
-    assert_eq!(honmaru_iam::open_refusal(&cloud.state, &other, &encoded), None);
+    assert_eq!(honmaru_iam::open_refusal(&cloud.state, &other, &encoded, NOW), None);
+    // A message expires.
+    let day_s = 24 * 3_600;
+    assert!(honmaru_iam::open_refusal(&cloud.state, &account(), &encoded, NOW.plus_s(day_s)).is_some());
+    assert_eq!(
+        honmaru_iam::open_refusal(&cloud.state, &account(), &encoded, NOW.plus_s(day_s + 1)),
+        None
+    );
 
     // However much there is to say, the message stays within what can be decoded.
     let values: Vec<String> = (0..400)
