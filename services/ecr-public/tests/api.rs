@@ -382,3 +382,14 @@ fn tags_that_a_request_brings_or_takes_are_condition_keys() {
         brought[1..]
     );
 }
+
+#[test]
+fn repositories_that_are_named_come_in_one_page() {
+    let public = Public::new();
+    public.ok("CreateRepository", json!({"repositoryName": "app"}));
+    let named = json!({"repositoryNames": ["app"], "maxResults": 1});
+    assert_eq!(
+        public.call("DescribeRepositories", named).unwrap_err().code,
+        "InvalidParameterException"
+    );
+}

@@ -5,7 +5,7 @@ use crate::model::CatalogData;
 use crate::place::{registry_uri, scope_of};
 use crate::types;
 use honmaru_base::{ApiError, Scope};
-use honmaru_ecr::shared::{merge_tags, page};
+use honmaru_ecr::shared::{merge_tags, page, refuse_page};
 use honmaru_ecr::{Repository, create_repository, delete_repository, get_repository, repository_arn};
 use honmaru_machine::{Call, State, Tx};
 
@@ -69,6 +69,7 @@ pub(super) fn describe(
 ) -> Result<types::DescribeRepositoriesResponse, ApiError> {
     let scope = registry_of(call, input.registry_id.as_deref())?;
     if let Some(named) = input.repository_names.filter(|named| !named.is_empty()) {
+        refuse_page(input.max_results, input.next_token.as_deref(), "repositoryNames")?;
         let found = named
             .iter()
             .map(|name| Ok(shown(&scope, call, get_repository(state, &scope, name)?)));

@@ -17,6 +17,8 @@ pub(crate) const LAYER_LINK_LIFE_S: i64 = 24 * 3_600;
 const PULL_RECORDED_EVERY_S: i64 = 24 * 3_600;
 /// Ref: ECR quota "images per repository".
 const IMAGES_MAX: usize = 100_000;
+/// Ref: ECR Public quota "images per repository".
+const PUBLIC_IMAGES_MAX: usize = 10_000;
 /// Ref: ECR quota "tags per image".
 const TAGS_MAX: usize = 1_000;
 
@@ -215,9 +217,14 @@ pub fn put_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, put: PutImage) -> R
     } else if known && refuse_same {
         return Err(errors::image_exists(scope, name, &digest, None));
     }
-    if !known && tx.count_found::<Image>(scope, "repository", name) >= IMAGES_MAX {
+    let images_max = if *scope == scope.global() {
+        PUBLIC_IMAGES_MAX
+    } else {
+        IMAGES_MAX
+    };
+    if !known && tx.count_found::<Image>(scope, "repository", name) >= images_max {
         return Err(errors::limit(format!(
-            "A repository may have at most {IMAGES_MAX} images"
+            "A repository may have at most {images_max} images"
         )));
     }
     write_image(tx, scope, name, put.image, put.tag.as_deref());

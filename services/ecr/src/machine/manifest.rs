@@ -64,6 +64,12 @@ pub enum ManifestProblem {
     /// A media type that is no manifest's.
     #[error("Invalid parameter at 'ImageManifestMediaType' failed to satisfy constraint: 'media type not supported'")]
     MediaType,
+    /// Neither the manifest nor the caller says its media type. Ref: PutImage, `imageManifestMediaType`.
+    #[error(
+        "Invalid parameter at 'ImageManifestMediaType' failed to satisfy constraint: 'must be specified for an image \
+         manifest that does not contain the mediaType field'"
+    )]
+    Untyped,
 }
 
 #[derive(Deserialize)]
@@ -109,12 +115,10 @@ impl NewImage {
         if raw.schema_version != 2 {
             return Err(ManifestProblem::Member("schemaVersion"));
         }
-        let guess = if raw.manifests.is_some() {
-            OCI_INDEX
-        } else {
-            OCI_MANIFEST
-        };
-        let media_type = declared.or(raw.media_type.as_deref()).unwrap_or(guess).to_owned();
+        let media_type = declared
+            .or(raw.media_type.as_deref())
+            .ok_or(ManifestProblem::Untyped)?
+            .to_owned();
         if raw.media_type.as_ref().is_some_and(|inside| *inside != media_type) {
             return Err(ManifestProblem::Member("mediaType"));
         }

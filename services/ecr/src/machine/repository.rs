@@ -8,6 +8,8 @@ use honmaru_machine::{State, Tx};
 
 /// Ref: ECR quota "registered repositories".
 const REPOSITORIES_MAX: usize = 100_000;
+/// Ref: ECR Public quota "repositories per registry".
+const PUBLIC_REPOSITORIES_MAX: usize = 10_000;
 
 /// A repository, or AWS's error for a missing one.
 pub fn get_repository<'a>(state: &'a State, scope: &Scope, name: &str) -> Result<&'a Repository, ApiError> {
@@ -27,9 +29,13 @@ pub fn create_repository(tx: &mut Tx<'_>, scope: &Scope, mut row: Repository) ->
     if tx.get::<Repository>(scope, &row.name).is_some() {
         return Err(errors::repository_exists(scope, &row.name));
     }
-    if tx.count::<Repository>(scope) >= REPOSITORIES_MAX {
+    let repositories_max = match *scope == scope.global() {
+        true => PUBLIC_REPOSITORIES_MAX,
+        false => REPOSITORIES_MAX,
+    };
+    if tx.count::<Repository>(scope) >= repositories_max {
         return Err(errors::limit(format!(
-            "The maximum number of repositories ({REPOSITORIES_MAX}) is reached in the registry with id '{}'",
+            "The maximum number of repositories ({repositories_max}) is reached in the registry with id '{}'",
             scope.account
         )));
     }

@@ -285,3 +285,18 @@ fn an_image_of_a_kind_that_the_client_does_not_accept_is_not_found_by_tag() {
     // By digest it is what it is.
     assert_eq!(get(json!({"imageDigest": digest}), &[docker])["failures"], json!([]));
 }
+
+#[test]
+fn a_manifest_says_its_media_type_or_the_request_does() {
+    let ecr = Ecr::new();
+    ecr.repository("app");
+    ecr.image("app", "one", None);
+    let mut untyped: serde_json::Value = serde_json::from_str(&manifest("one")).unwrap();
+    let media_type = untyped.as_object_mut().unwrap().remove("mediaType").unwrap();
+    let mut put = json!({"repositoryName": "app", "imageManifest": untyped.to_string(), "imageTag": "v1"});
+    let refused = ecr.error("PutImage", put.clone());
+    assert_eq!(refused.0, "InvalidParameterException");
+    assert!(refused.1.contains("ImageManifestMediaType"), "{refused:?}");
+    put["imageManifestMediaType"] = media_type.clone();
+    assert_eq!(ecr.ok("PutImage", put)["image"]["imageManifestMediaType"], media_type);
+}
