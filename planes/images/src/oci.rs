@@ -2,6 +2,7 @@
 
 use crate::{Digest, DigestError};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The largest manifest that is accepted, in bytes. Ref: OCI distribution specification 1.1, "Pushing Manifests"
@@ -85,7 +86,7 @@ pub struct Descriptor {
     /// The content's size in bytes.
     pub size: i64,
     /// Where else it can be had.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// Free annotations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -178,6 +179,30 @@ struct Raw {
     annotations: Option<BTreeMap<String, String>>,
 }
 
+/// What must be an object is one: serde takes an array of the members' values, in their order, for an object too, and no
+/// client that pulls does. Nesting has an end here as well: clients' parsers have one.
+fn check_shape(manifest: &Value) -> Result<(), ManifestError> {
+    let object = |value: &Value| value.is_object() || value.is_null();
+    let described = |value: &Value| {
+        object(value) && value.get("platform").is_none_or(object) && value.get("annotations").is_none_or(object)
+    };
+    if !manifest.is_object() {
+        return Err(ManifestError::Member("schemaVersion"));
+    }
+    for name in ["config", "subject"] {
+        if !manifest.get(name).is_none_or(described) {
+            return Err(ManifestError::Member(name));
+        }
+    }
+    for name in ["layers", "manifests"] {
+        let all = manifest.get(name).and_then(Value::as_array);
+        if !all.is_none_or(|all| all.iter().all(described)) {
+            return Err(ManifestError::Member(name));
+        }
+    }
+    Ok(())
+}
+
 impl Manifest {
     /// Parses and validates a manifest whose `Content-Type` was `declared` (none: the type inside counts).
     pub fn parse(bytes: &[u8], declared: Option<&str>) -> Result<Self, ManifestError> {
@@ -185,6 +210,7 @@ impl Manifest {
             return Err(ManifestError::TooLarge(bytes.len()));
         }
         let raw: Raw = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
+        check_shape(&serde_json::from_slice(bytes).map_err(ManifestError::Json)?)?;
         if raw.schema_version != 2 {
             return Err(ManifestError::SchemaVersion(raw.schema_version));
         }
@@ -297,7 +323,7 @@ pub struct ImageConfig {
     pub user: String,
     /// Ports as `80/tcp`.
     #[serde(deserialize_with = "nullable")]
-    pub exposed_ports: BTreeMap<String, serde_json::Value>,
+    pub exposed_ports: BTreeMap<String, Value>,
     /// `NAME=value`.
     #[serde(deserialize_with = "nullable")]
     pub env: Vec<String>,
@@ -309,7 +335,7 @@ pub struct ImageConfig {
     pub cmd: Vec<String>,
     /// Paths that want a volume.
     #[serde(deserialize_with = "nullable")]
-    pub volumes: BTreeMap<String, serde_json::Value>,
+    pub volumes: BTreeMap<String, Value>,
     /// The working directory; empty: `/`.
     #[serde(deserialize_with = "nullable")]
     pub working_dir: String,
@@ -387,6 +413,36 @@ mod tests {
         ));
         let large = vec![b' '; MANIFEST_BYTES_MAX + 1];
         assert!(matches!(Manifest::parse(&large, None), Err(ManifestError::TooLarge(_))));
+    }
+
+    #[test]
+    fn an_array_is_no_object() {
+        let config = format!(r#"{{"mediaType":"a/b","digest":"{EMPTY}","size":2}}"#);
+        let listed = format!(r#"["a/b","{EMPTY}",2,[],null,null,null]"#);
+        let refused = |text: String| {
+            let result = Manifest::parse(text.as_bytes(), Some(media_type::OCI_MANIFEST));
+            assert!(matches!(result, Err(ManifestError::Member(_))), "{text}: {result:?}");
+        };
+        refused(format!(r#"[2,null,null,{config},[],null,null,null]"#));
+        refused(format!(r#"{{"schemaVersion":2,"config":{listed},"layers":[]}}"#));
+        refused(format!(
+            r#"{{"schemaVersion":2,"config":{config},"layers":[{listed}]}}"#
+        ));
+        refused(format!(
+            r#"{{"schemaVersion":2,"config":{config},"layers":[],"subject":{listed}}}"#
+        ));
+        let platform = format!(
+            r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"a/b","digest":"{EMPTY}","size":2,"platform":["amd64","linux",null]}}]}}"#
+        );
+        let result = Manifest::parse(platform.as_bytes(), Some(media_type::OCI_INDEX));
+        assert!(matches!(result, Err(ManifestError::Member("manifests"))), "{result:?}");
+        // What nobody could read back is no manifest; what writers of Go's kind leave empty is.
+        let deep = manifest(&format!(r#","x":{}{}"#, "[".repeat(50_000), "]".repeat(50_000)));
+        assert!(matches!(Manifest::parse(&deep, None), Err(ManifestError::Json(_))));
+        let nulls = format!(
+            r#"{{"schemaVersion":2,"config":{{"mediaType":"a/b","digest":"{EMPTY}","size":2,"urls":null,"annotations":null,"platform":null}},"layers":[],"subject":null,"annotations":null}}"#
+        );
+        assert!(Manifest::parse(nulls.as_bytes(), None).unwrap().subject.is_none());
     }
 
     #[test]
