@@ -12,8 +12,6 @@ use serde_json::json;
 const TAGS_PAGE: usize = 1_000;
 /// Repositories in one answer, unless the client asks for another number; at most `TAGS_PAGE`. Ref: DescribeRepositories.
 const CATALOG_PAGE: usize = 100;
-/// Where repositories are listed.
-pub(crate) const CATALOG: &str = "/v2/_catalog";
 /// Referrers in one answer. Ref: specification: an answer must not be larger than a manifest may be.
 const REFERRERS_PAGE: usize = 500;
 const FILTERS: HeaderName = HeaderName::from_static("oci-filters-applied");
@@ -75,7 +73,7 @@ impl<R: Repositories> Registry<R> {
         }
         let mut response = json(&json!({"repositories": page}), "application/json");
         if let Some(last) = page.last().filter(|_| more) {
-            let link = format!("<{CATALOG}?n={n}&last={}>; rel=\"next\"", encode(last));
+            let link = format!("</v2/_catalog?n={n}&last={}>; rel=\"next\"", encode(last));
             set(response.headers_mut(), header::LINK, &link);
         }
         Ok(response)

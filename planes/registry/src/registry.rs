@@ -1,7 +1,6 @@
 //! The registry: one request in, one answer out.
 
 use crate::cache::ManifestCache;
-use crate::discovery::CATALOG;
 use crate::route::{Route, Target};
 use crate::{Action, ErrorCode, RegistryBody, RegistryError, Repositories, response};
 use bytes::Bytes;
@@ -117,20 +116,15 @@ impl<R: Repositories> Registry<R> {
     {
         let method = request.method().clone();
         let is_read = matches!(method, Method::GET | Method::HEAD);
-        if request.uri().path() == CATALOG {
-            return match is_read {
-                true => self.list_catalog(caller, &request).await,
-                false => Ok(unsupported("GET, HEAD")),
-            };
-        }
         let route = Route::parse(request.uri().path())?;
-        let Route::In { repository, target } = &route else {
-            self.shared.repositories.admit(caller, Action::Ping, None).await?;
-            return if is_read {
-                Ok(response::json(&serde_json::json!({}), "application/json"))
-            } else {
-                Ok(unsupported("GET, HEAD"))
-            };
+        let (repository, target) = match &route {
+            _ if !is_read && !matches!(route, Route::In { .. }) => return Ok(unsupported("GET, HEAD")),
+            Route::In { repository, target } => (repository, target),
+            Route::Catalog => return self.list_catalog(caller, &request).await,
+            Route::Base => {
+                self.shared.repositories.admit(caller, Action::Ping, None).await?;
+                return Ok(response::json(&serde_json::json!({}), "application/json"));
+            }
         };
         let Some(action) = target.action(&method) else {
             return Ok(unsupported(target.methods()));

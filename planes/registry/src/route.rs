@@ -13,6 +13,8 @@ const NAME_CHARS_MAX: usize = 256;
 pub enum Route {
     /// `/v2/`.
     Base,
+    /// `/v2/_catalog`: not of the specification, but of the protocol that it comes from.
+    Catalog,
     /// Something in a repository.
     In {
         /// The repository's name, valid.
@@ -52,6 +54,9 @@ impl Route {
             return Ok(Self::Base);
         }
         let rest = rest.strip_prefix('/').ok_or_else(unknown)?;
+        if rest == "_catalog" {
+            return Ok(Self::Catalog);
+        }
         let (name, target) = split(rest).ok_or_else(unknown)?;
         if name.len() > NAME_CHARS_MAX || !is_repository_name(name) {
             return Err(RegistryError::new(ErrorCode::NameInvalid, "invalid repository name"));
@@ -161,6 +166,7 @@ mod tests {
     #[test]
     fn reads_the_endpoints() {
         assert_eq!(Route::parse("/v2/").unwrap(), Route::Base);
+        assert_eq!(Route::parse("/v2/_catalog").unwrap(), Route::Catalog);
         check("/v2/a/b/manifests/latest", "a/b", Target::Manifest("latest".into()));
         check("/v2/a/blobs/sha256%3Aab", "a", Target::Blob("sha256:ab".into()));
         check("/v2/blobs/blobs/uploads/", "blobs", Target::Uploads);
@@ -180,7 +186,7 @@ mod tests {
             "/v2x",
             "/v2/a",
             "/v2/a/b",
-            "/v2/_catalog",
+            "/v2/_catalog/",
             "/v2/a/manifests/",
             "/v2/%ff/tags/list",
         ] {

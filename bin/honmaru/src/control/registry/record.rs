@@ -35,6 +35,7 @@ impl Asked {
         let (repository, target) = match Route::parse(request.uri().path()) {
             Ok(Route::In { repository, target }) => (repository, target),
             Ok(Route::Base) => return unknown("Ping"),
+            Ok(Route::Catalog) => return unknown("DescribeRepositories"),
             Err(_) => return unknown("Unrouted"),
         };
         let name = target
