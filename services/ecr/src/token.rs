@@ -59,7 +59,7 @@ pub enum TokenError {
 #[serde(tag = "t", rename_all = "snake_case")]
 enum Claim {
     Registry {
-        principal: Identity,
+        principal: Box<Identity>,
         expires_at: Time,
     },
     Layer {
@@ -111,7 +111,7 @@ fn ensure_key(tx: &mut Tx<'_>) -> [u8; KEY_BYTES] {
 pub fn registry_token(tx: &mut Tx<'_>, principal: &Principal) -> String {
     let expires_at = tx.now().plus_s(TOKEN_LIFE_S);
     let claim = Claim::Registry {
-        principal: Identity::of(principal),
+        principal: Box::new(Identity::of(principal)),
         expires_at,
     };
     seal(&ensure_key(tx), &claim)
@@ -126,7 +126,7 @@ pub fn authorization_token(tx: &mut Tx<'_>, principal: &Principal) -> String {
 pub fn check_registry_token(state: &State, token: &str, now: Time) -> Result<Principal, TokenError> {
     match open(state, token)? {
         Claim::Registry { expires_at, .. } if now >= expires_at => Err(TokenError::Expired),
-        Claim::Registry { principal, .. } => Ok(principal.into()),
+        Claim::Registry { principal, .. } => Ok((*principal).into()),
         Claim::Layer { .. } => Err(TokenError::Invalid),
     }
 }

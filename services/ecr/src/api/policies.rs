@@ -19,9 +19,16 @@ fn refuse(why: &str) -> Result<(), ApiError> {
     )))
 }
 
-/// Refuses what is no policy of a repository.
+/// Refuses what is no policy of a repository: its statements are about that one only, and name no resources.
 pub(super) fn check_policy(text: &str) -> Result<(), ApiError> {
-    check(text, "Invalid repository policy provided")
+    const INVALID: &str = "Invalid repository policy provided";
+    check(text, INVALID)?;
+    let document: Value = serde_json::from_str(text).unwrap_or_default();
+    let names_resources = |statement: &Value| statement.get("Resource").or(statement.get("NotResource")).is_some();
+    match list(&document["Statement"]).iter().any(names_resources) {
+        true => refuse(INVALID),
+        false => Ok(()),
+    }
 }
 
 fn check(text: &str, invalid: &str) -> Result<(), ApiError> {

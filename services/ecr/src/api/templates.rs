@@ -152,9 +152,10 @@ pub(super) fn update(
     let prefix = read_prefix(&input.prefix)?;
     let before = tx.get::<CreationTemplate>(&call.scope, &prefix);
     let mut row = before.cloned().ok_or_else(|| missing(call, &prefix))?;
-    if input.image_tag_mutability.is_some() {
+    if input.image_tag_mutability.is_some() || input.image_tag_mutability_exclusion_filters.is_some() {
+        let before = row.mutability.name();
         (row.mutability, row.mutability_filters) = mutability::read(
-            input.image_tag_mutability.as_deref(),
+            input.image_tag_mutability.as_deref().or(Some(before)),
             input.image_tag_mutability_exclusion_filters,
         )?;
     }

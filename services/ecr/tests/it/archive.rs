@@ -104,9 +104,9 @@ fn lists_are_of_images_that_can_be_pulled_unless_they_say_otherwise() {
     };
     let mut both = vec![one.clone(), two.clone()];
     both.sort();
-    assert_eq!(listed(None), [two.clone()]);
+    assert_eq!(listed(None), std::slice::from_ref(&two));
     assert_eq!(listed(Some("ACTIVE")), [two]);
-    assert_eq!(listed(Some("ARCHIVED")), [one.clone()]);
+    assert_eq!(listed(Some("ARCHIVED")), std::slice::from_ref(&one));
     assert_eq!(listed(Some("ACTIVATING")), [""; 0]);
     assert_eq!(listed(Some("ANY")), both);
     let named = ecr.ok(

@@ -368,3 +368,21 @@ fn a_templates_role_is_the_accounts_own_and_is_passed_on() {
     );
     assert_eq!(refused.0, "ValidationException");
 }
+
+#[test]
+fn a_templates_exceptions_are_changed_without_the_setting_that_they_are_of() {
+    let ecr = Ecr::new();
+    let filters = |filter: &str| json!([{"filterType": "WILDCARD", "filter": filter}]);
+    ecr.ok(
+        "CreateRepositoryCreationTemplate",
+        json!({"prefix": "t", "appliedFor": ["CREATE_ON_PUSH"], "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
+               "imageTagMutabilityExclusionFilters": filters("dev-*")}),
+    );
+    let changed = ecr.ok(
+        "UpdateRepositoryCreationTemplate",
+        json!({"prefix": "t", "imageTagMutabilityExclusionFilters": filters("test-*")}),
+    );
+    let template = &changed["repositoryCreationTemplate"];
+    assert_eq!(template["imageTagMutability"], "IMMUTABLE_WITH_EXCLUSION");
+    assert_eq!(template["imageTagMutabilityExclusionFilters"], filters("test-*"));
+}

@@ -60,6 +60,14 @@ fn policies_are_kept_and_judged() {
         let refused = ecr.error("SetRepositoryPolicy", input);
         assert!(refused.1.contains("Invalid repository policy provided"), "{refused:?}");
     }
+    let everywhere = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": "*", "Action": "ecr:BatchGetImage", "Resource": "*"}]});
+    let input = json!({"repositoryName": "app", "policyText": everywhere.to_string()});
+    assert!(
+        ecr.error("SetRepositoryPolicy", input)
+            .1
+            .contains("Invalid repository policy provided")
+    );
     let text = json!({"Version": "2012-10-17", "Statement": [{"Sid": "pull", "Effect": "Allow",
         "Principal": {"AWS": "arn:aws:iam::111111111111:root"}, "Action": ["ecr:BatchGetImage"]}]})
     .to_string();
