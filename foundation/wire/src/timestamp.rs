@@ -95,6 +95,25 @@ pub(crate) fn format(number: &Number, format: TimestampFormat) -> String {
     out
 }
 
+/// Epoch seconds as CloudTrail's records write times within requests and answers, for example
+/// `Nov 22, 2026, 4:05:09 PM`.
+pub(crate) fn in_words(number: &Number) -> Option<String> {
+    let seconds = number.as_i64().or_else(|| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a float beyond i64 saturates, and is rejected"
+        )]
+        number.as_f64().map(|seconds| seconds.floor() as i64)
+    })?;
+    within(seconds)?;
+    let (year, month, day) = civil(seconds.div_euclid(DAY_S));
+    let second = seconds.rem_euclid(DAY_S);
+    let (h, m, s) = (second / 3_600, second / 60 % 60, second % 60);
+    let month = usize::try_from(month - 1).ok().and_then(|at| MONTHS.get(at))?;
+    let (hour, half) = (if h % 12 == 0 { 12 } else { h % 12 }, if h < 12 { "AM" } else { "PM" });
+    Some(format!("{month} {day}, {year}, {hour}:{m:02}:{s:02} {half}"))
+}
+
 /// Days since the epoch of a date. Ref: H. Hinnant, "chrono-compatible low-level date algorithms".
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };

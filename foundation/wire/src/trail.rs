@@ -3,6 +3,7 @@
 //! Not here: what of them is secret (`redact`), and the records themselves.
 
 use crate::model::{Kind, Op, Service, Shape};
+use crate::timestamp;
 use serde_json::{Map, Value};
 
 /// Levels below an input or an output that are gone into.
@@ -26,8 +27,9 @@ pub(crate) fn shape_of<'s>(service: &'s Service, operation: &Op, side: Side) -> 
 }
 
 /// A tree as CloudTrail writes it: names of members begin with a small letter, whatever the API's own begin with; keys
-/// of maps and everything that the model does not know stay as they are. Null when nothing is in it.
-/// Ref: CloudTrail User Guide, "CloudTrail record contents": its examples of IAM (`userName`) and ELB (`dNSName`).
+/// of maps and everything that the model does not know stay as they are; times are in words. Null when nothing is in it.
+/// Ref: CloudTrail User Guide, "CloudTrail record contents": its examples of IAM (`userName`), ELB (`dNSName`) and STS
+/// (`expiration`).
 pub fn recorded(service: &Service, operation: &Op, side: Side, tree: &Value) -> Value {
     match shape_of(service, operation, side) {
         _ if tree.as_object().is_some_and(Map::is_empty) => Value::Null,
@@ -64,6 +66,9 @@ fn named(service: &Service, shape: &Shape, value: &Value, depth: usize) -> Value
                 .iter()
                 .map(|(key, value)| (key.clone(), named(service, value_of, value, depth - 1)));
             Value::Object(named.collect())
+        }
+        (Kind::Timestamp, Value::Number(number)) => {
+            timestamp::in_words(number).map_or_else(|| value.clone(), Value::from)
         }
         _ => value.clone(),
     }
@@ -127,6 +132,24 @@ mod tests {
     fn of(service: &str, operation: &str, side: Side, tree: &Value) -> Value {
         let service = crate::service(service).expect("a model");
         recorded(service, service.operation(operation).expect("an operation"), side, tree)
+    }
+
+    #[test]
+    fn times_are_in_words() {
+        let wanted = |text: &str| json!({ "credentials": { "expiration": text } });
+        for (seconds, text) in [
+            (json!(1_795_363_509), "Nov 22, 2026, 4:05:09 PM"),
+            (json!(1_795_363_509.9), "Nov 22, 2026, 4:05:09 PM"),
+            (json!(0), "Jan 1, 1970, 12:00:00 AM"),
+            (json!(43_200), "Jan 1, 1970, 12:00:00 PM"),
+            (json!(-1), "Dec 31, 1969, 11:59:59 PM"),
+        ] {
+            let output = json!({ "Credentials": { "Expiration": seconds } });
+            assert_eq!(of("sts", "AssumeRole", Side::Output, &output), wanted(text));
+        }
+        let beyond = json!({ "Credentials": { "Expiration": 1e300 } });
+        let kept = json!({ "credentials": { "expiration": 1e300 } });
+        assert_eq!(of("sts", "AssumeRole", Side::Output, &beyond), kept);
     }
 
     #[test]
