@@ -112,6 +112,10 @@ def actions():
     arn = f"arn:aws:iam::{ACCOUNT}:user/ada"
     for denied in dict.fromkeys(action for action, *_ in singles("access/app")):
         set_policy("access/app", repository_statement("Deny", {"AWS": arn}, denied))
+        status, _, listed = send(ENDPOINT + "/v2/_catalog", headers=ada)
+        assert status == 200, (status, listed)
+        is_listed = "access/app" in json.loads(listed)["repositories"]
+        assert is_listed == (denied != "ecr:ListImages"), (denied, listed)
         for action, method, path, body in singles("access/app"):
             kind = MANIFEST if action == "ecr:PutImage" else "application/octet-stream"
             status, code, _, message = ask(ada, method, path, body, kind)
