@@ -9,7 +9,7 @@ use super::policy::{Count, Policy, Rule, Select};
 use crate::model::{Archive, LifecycleAction};
 use crate::wildcard;
 use honmaru_base::Time;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
@@ -22,7 +22,8 @@ pub(crate) struct Candidate {
     pub(crate) pulled_at: Option<Time>,
     /// The indexes that name it.
     pub(crate) parents: Vec<String>,
-    /// What it is about, when it is a reference artifact: those go with their subject, and are not judged themselves.
+    /// What it is about, when it is a reference artifact: those go with their subject, and are judged themselves only when
+    /// that is gone.
     pub(crate) subject: Option<String>,
     /// Whether it is archived, and when that changed.
     pub(crate) archive: Archive,
@@ -38,7 +39,9 @@ pub(crate) struct Verdict {
 
 /// The images that are to go at `now`, in the order in which they may: indexes before their manifests.
 pub(crate) fn evaluate(policy: &Policy, images: &[Candidate], now: Time) -> Vec<Verdict> {
-    let mut oldest_first: Vec<&Candidate> = images.iter().filter(|image| image.subject.is_none()).collect();
+    let there: BTreeSet<&str> = images.iter().map(|image| image.digest.as_str()).collect();
+    let is_judged = |image: &&Candidate| image.subject.as_deref().is_none_or(|subject| !there.contains(subject));
+    let mut oldest_first: Vec<&Candidate> = images.iter().filter(is_judged).collect();
     oldest_first.sort_by(|a, b| (a.pushed_at, &a.digest).cmp(&(b.pushed_at, &b.digest)));
     let mut marks: BTreeMap<&str, &Rule> = BTreeMap::new();
     for (at, rule) in policy.rules.iter().enumerate() {
@@ -155,7 +158,7 @@ fn order(images: &[Candidate], marks: &BTreeMap<&str, &Rule>) -> Vec<Verdict> {
 mod tests {
     use super::*;
 
-    /// `images`: `NAME age_days tag,tag parent pulled=days archived=days restored=days` (`-` for none, what follows the age
+    /// `images`: `NAME age_days tag,tag parent pulled=days archived=days restored=days subject=NAME` (`-` for none, what follows the age
     /// may be left out); `rules`: `priority status count archive`, where `archive` is the action; answers `NAME:priority`,
     /// and `NAME:priority:archive` for what is archived, in order.
     fn check(rules: &str, images: &str, expected: &str) {
@@ -186,6 +189,10 @@ mod tests {
             };
             for word in words {
                 let (what, days) = word.split_once('=').unwrap();
+                if what == "subject" {
+                    image.subject = Some(days.to_owned());
+                    continue;
+                }
                 let at = Some(ago(days.parse().unwrap()));
                 match what {
                     "pulled" => image.pulled_at = at,
@@ -348,6 +355,16 @@ mod tests {
             "a:1:archive",
         );
         check("1 untagged days=5", "i 9 v1 - archived=1 | a 9 - i", "");
+    }
+
+    #[test]
+    fn what_is_about_an_image_goes_with_it_or_after_it() {
+        let untagged = "1 untagged days=5";
+        check(untagged, "a 9 v1 | s 9 - - subject=a", "");
+        check(untagged, "a 9 | s 1 - - subject=a", "a:1 s:1");
+        check(untagged, "b 9 v1 | s 9 - - subject=a", "s:1");
+        let archive = "1 pattern=v* days=5 archive";
+        check(archive, "a 9 v1 | s 1 - - subject=a", "a:1:archive s:1:archive");
     }
 
     #[test]
