@@ -7,6 +7,7 @@ use honmaru_images::{Algorithm, Digest, Expected, UnpackError, unpack_layer};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::process::Command;
 use support::lab::{Lab, limits};
 use support::{Header, TarWriter, gzip, is_root};
 
@@ -211,6 +212,46 @@ fn symlinks_as_parents_stay_inside() {
         .file("d/two", b"2");
     lab.unpack(swapped).unwrap();
     assert_eq!(lab.text("two"), "2");
+}
+
+#[test]
+fn marks_and_attributes_through_symlinks_stay_inside() {
+    if !is_root() {
+        return;
+    }
+    let opaque = |path: &Path| xattr(path, "trusted.overlay.opaque");
+    let lab = Lab::new();
+    let outside = lab.outer.path().join("secret");
+    let tar = TarWriter::default()
+        .symlink("up", "/..")
+        .file("up/.wh.secret", b"")
+        .file("up/.wh..wh..opq", b"")
+        .dir("real")
+        .symlink("to-real", "real")
+        .file("to-real/.wh..wh..opq", b"")
+        .symlink("link", outside.to_str().unwrap())
+        .file(".wh.link", b"")
+        .pax(&[("SCHILY.xattr.user.note", b"x"), ("mtime", b"1")])
+        .symlink("noted", outside.to_str().unwrap())
+        .pax(&[("SCHILY.xattr.user.note", b"x"), ("mtime", b"1")])
+        .hard_link("linked", "noted");
+    let time = fs::metadata(&outside).unwrap().mtime();
+    lab.unpack(tar).unwrap();
+    assert!(is_whiteout(&lab.meta("secret")));
+    assert_eq!(opaque(&lab.root()).as_deref(), Some(&b"y"[..]));
+    assert_eq!(opaque(lab.outer.path()), None);
+    assert_eq!(opaque(&lab.root().join("real")).as_deref(), Some(&b"y"[..]));
+    assert!(lab.meta("link").is_symlink(), "a whiteout is about lower layers");
+    assert!(lab.meta("linked").is_symlink());
+    assert_eq!(xattr(&outside, "user.note"), None);
+    assert_eq!(fs::metadata(&outside).unwrap().mtime(), time);
+    for target in ["/nowhere", "loop", "file"] {
+        let tar = TarWriter::default()
+            .file("file", b"x")
+            .symlink("loop", target)
+            .file("loop/.wh..wh..opq", b"");
+        assert!(Lab::new().unpack(tar).is_err(), "{target}");
+    }
 }
 
 #[test]
@@ -583,4 +624,75 @@ fn set_id_bits_and_capabilities_are_kept_inside_and_never_put_on_a_file_outside(
     assert!(outside.is_file() && outside.mode() & 0o7777 == 0o6777);
     let secret = fs::metadata(lab.outer.path().join("secret")).unwrap();
     assert_eq!(secret.mode() & 0o6111, 0, "the file outside has other bits now");
+}
+
+#[test]
+fn archives_of_gnu_tar_come_out_as_gnu_tar_unpacks_them_in_each_of_its_formats() {
+    if !is_root() {
+        return;
+    }
+    let tar = |arguments: &[&str]| {
+        let done = Command::new("tar").args(arguments).status().unwrap();
+        assert!(done.success(), "tar {arguments:?}");
+    };
+    let made = tempfile::tempdir().unwrap();
+    let source = made.path().join("source");
+    let long = source.join("d".repeat(90)).join("e".repeat(90));
+    fs::create_dir_all(&long).unwrap();
+    fs::write(source.join("a"), "content").unwrap();
+    fs::hard_link(source.join("a"), source.join("b")).unwrap();
+    std::os::unix::fs::symlink("a", source.join("link")).unwrap();
+    fs::set_permissions(source.join("a"), fs::Permissions::from_mode(0o4751)).unwrap();
+    // What the oldest format has no room for.
+    let rest = source.join("rest");
+    fs::create_dir(&rest).unwrap();
+    fs::write(rest.join("gr\u{fc}n \u{1f600}"), vec![7; 1_300]).unwrap();
+    fs::write(long.join("f".repeat(200)), "deep").unwrap();
+    std::os::unix::fs::symlink("t".repeat(180), rest.join("long link")).unwrap();
+    fs::write(rest.join("owned"), "").unwrap();
+    std::os::unix::fs::chown(rest.join("owned"), Some(3_000_000_000), Some(2_500_000)).unwrap();
+    for format in ["v7", "ustar", "oldgnu", "gnu", "posix"] {
+        let file = made.path().join(format);
+        let (file, from) = (file.to_str().unwrap(), source.to_str().unwrap());
+        let what: &[&str] = match format {
+            "v7" | "ustar" => &["./a", "./b", "./link"],
+            _ => &["."],
+        };
+        let format = format!("--format={format}");
+        tar(&[&["--numeric-owner", &format, "-C", from, "-cf", file], what].concat());
+        let bytes = fs::read(file).unwrap();
+        let lab = Lab::new();
+        lab.unpack_with(&bytes, &bytes, &limits()).unwrap();
+        let theirs = tempfile::tempdir().unwrap();
+        tar(&["--numeric-owner", "-C", theirs.path().to_str().unwrap(), "-xpf", file]);
+        assert_eq!(listing(&lab.root()), listing(theirs.path()), "{format}");
+    }
+}
+
+/// Everything below a directory: path, type and mode, owner, content or target, time in seconds.
+fn listing(dir: &Path) -> Vec<String> {
+    let (mut found, mut dirs) = (Vec::new(), vec![dir.to_owned()]);
+    while let Some(at) = dirs.pop() {
+        for entry in fs::read_dir(&at).unwrap() {
+            let path = entry.unwrap().path();
+            let meta = fs::symlink_metadata(&path).unwrap();
+            let content = match meta.file_type() {
+                kind if kind.is_dir() => Vec::new(),
+                kind if kind.is_symlink() => fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes(),
+                _ => fs::read(&path).unwrap(),
+            };
+            let name = path.strip_prefix(dir).unwrap();
+            let (mode, links) = (meta.mode(), meta.nlink());
+            let owner = (meta.uid(), meta.gid());
+            found.push(format!(
+                "{name:?} {mode:o} {owner:?} {links} {} {content:?}",
+                meta.mtime()
+            ));
+            if meta.is_dir() {
+                dirs.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
 }
