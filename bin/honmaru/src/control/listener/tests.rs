@@ -43,6 +43,15 @@ fn limits() -> Limits {
     }
 }
 
+/// An endpoint that closes nothing for being silent.
+fn patient() -> Limits {
+    Limits {
+        head: SOON * 10,
+        idle: SOON * 10,
+        ..limits()
+    }
+}
+
 /// Requests that are worked on, now and at most so far.
 #[derive(Default)]
 struct Load {
@@ -223,6 +232,8 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
 /// `GET http://localhost/slow/50`, all in one. Ref: RFC 7541, appendix A: indexed 2, 6, and literals of 1 and 4.
 fn get() -> Vec<u8> {
     [&[0x82, 0x86, 0x41, 9][..], b"localhost", &[0x44, 8], b"/slow/50"].concat()
@@ -415,10 +426,8 @@ async fn when_all_places_are_busy_a_further_client_waits_and_is_answered_later()
 async fn an_address_cannot_take_all_places() {
     let limits = Limits {
         connections_per_address_max: 3,
-        idle: SOON * 10,
-        head: SOON * 10,
         idle_when_full: SOON * 10,
-        ..limits()
+        ..patient()
     };
     let endpoint = Endpoint::start(limits).await;
     let from = async |host: u8| {
@@ -449,9 +458,7 @@ async fn an_address_cannot_take_all_places() {
 async fn idle_connections_make_room_for_others_of_their_address() {
     let limits = Limits {
         connections_per_address_max: 3,
-        idle: SOON * 10,
-        head: SOON * 10,
-        ..limits()
+        ..patient()
     };
     let endpoint = Endpoint::start(limits).await;
     let mut idle = Vec::new();
@@ -562,15 +569,28 @@ async fn streams_at_once_have_a_limit_and_all_are_answered() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_are_reset_at_once_end_the_connection() {
     let endpoint = Endpoint::start(limits()).await;
-    let mut flood = begin_http2();
+    let mut frames = Vec::new();
     for n in 0..20_000 {
         let stream = 2 * n + 1;
-        flood.extend(frame(HEADERS, 5, stream, &get()));
-        flood.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
+        frames.extend(frame(HEADERS, 5, stream, &get()));
+        frames.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
     }
+    let said = flood(&endpoint, frames).await;
+    let begun = endpoint.load.begun.load(Ordering::SeqCst);
+    assert!(begun < 5_000, "{begun} of 20,000 requests were begun");
+    // 11: ENHANCE_YOUR_CALM, in a GOAWAY, unless the reset of the connection overtook it.
+    let calm = said
+        .windows(17)
+        .any(|window| window[3] == GOAWAY && window[13..17] == 11_u32.to_be_bytes());
+    assert!(calm || said.len() < 4_096, "{said:?}");
+    assert_eq!(endpoint.ask("/").await, 200);
+}
+
+/// Sends frames of HTTP/2 after the preface, and waits until the connection is ended; returns what was said.
+async fn flood(endpoint: &Endpoint, frames: Vec<u8>) -> Vec<u8> {
     let (mut from, mut to) = endpoint.connect().await.into_split();
     let flooding = tokio::spawn(async move {
-        let _ = to.write_all(&flood).await;
+        let _ = to.write_all(&[begin_http2(), frames].concat()).await;
         // It stays open from here.
         sleep(SOON).await;
     });
@@ -582,13 +602,58 @@ async fn streams_that_are_reset_at_once_end_the_connection() {
     };
     timeout(SOON, ended).await.expect("it is not ended");
     flooding.abort();
+    said
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_that_never_ends_is_given_up_on_http2() {
+    let endpoint = Endpoint::start(patient()).await;
+    // Each frame is sound and none is the last: what they hold must not be kept, however many come.
+    let field = [&[0, 3][..], b"x-a", &[127, 0x81, 0x7e], &[b'a'; 16_256]].concat();
+    let mut frames = frame(HEADERS, 1, 1, &get());
+    frames.extend(frame(CONTINUATION, 0, 1, &field).repeat(200));
+    flood(&endpoint, frames).await;
+    // The same with nothing in them.
+    let mut frames = frame(HEADERS, 1, 1, &get());
+    frames.extend(frame(CONTINUATION, 0, 1, &[]).repeat(50_000));
+    flood(&endpoint, frames).await;
+    assert_eq!(endpoint.load.begun.load(Ordering::SeqCst), 0);
+    assert_eq!(endpoint.ask("/").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_head_that_unpacks_to_a_large_one_begins_nothing() {
+    let endpoint = Endpoint::start(limits()).await;
+    // A field of 4,000 bytes goes into the table, and is then meant 12,000 times by one byte each: 48 MB.
+    let field = [&[0x40, 1][..], b"x", &[127, 0xa1, 0x1e], &[b'a'; 4_000]].concat();
+    let head = [get(), field, vec![0xbe; 12_000]].concat();
+    let (first, rest) = head.split_at(16_000);
+    let mut frames = frame(HEADERS, 1, 1, first);
+    frames.extend(frame(CONTINUATION, 4, 1, rest));
+    frames.extend(frame(PING, 0, 0, &[7; 8]));
+    let mut stream = endpoint.connect().await;
+    let sent = [begin_http2(), frames].concat();
+    stream.write_all(&sent).await.expect("it is open");
+    let said = until_closed(&mut stream).await;
+    // Refused, or the connection was ended.
+    assert!(said.len() < 4_096, "{} bytes", said.len());
+    assert_eq!(endpoint.load.begun.load(Ordering::SeqCst), 0);
+    assert_eq!(endpoint.ask("/").await, 200);
+}
+
+/// Streams that the client makes the server reset: its own count of resets does not see them. Ref: CVE-2025-8671.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_the_server_has_to_reset_end_the_connection() {
+    let endpoint = Endpoint::start(patient()).await;
+    let mut frames = Vec::new();
+    for n in 0..20_000 {
+        let stream = 2 * n + 1;
+        frames.extend(frame(HEADERS, 5, stream, &get()));
+        frames.extend(frame(WINDOW_UPDATE, 0, stream, &[0; 4]));
+    }
+    flood(&endpoint, frames).await;
     let begun = endpoint.load.begun.load(Ordering::SeqCst);
     assert!(begun < 5_000, "{begun} of 20,000 requests were begun");
-    // 11: ENHANCE_YOUR_CALM, in a GOAWAY, unless the reset of the connection overtook it.
-    let calm = said
-        .windows(17)
-        .any(|window| window[3] == GOAWAY && window[13..17] == 11_u32.to_be_bytes());
-    assert!(calm || said.len() < 4_096, "{said:?}");
     assert_eq!(endpoint.ask("/").await, 200);
 }
 
