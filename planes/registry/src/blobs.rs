@@ -52,6 +52,7 @@ impl<R: Repositories> Registry<R> {
             }
         };
         let body = if at.request.method() == Method::HEAD {
+            self.shared.shown.note(self.owner(at.caller, at.repository), &digest);
             RegistryBody::empty()
         } else {
             let (file, _) = store.open_blob(&digest)?.ok_or_else(|| unknown(&digest))?;
@@ -94,7 +95,10 @@ impl<R: Repositories> Registry<R> {
             .unlink_blob(at.caller, at.repository, &digest)
             .await?
         {
-            Unlinked::Done => Ok(empty(StatusCode::ACCEPTED)),
+            Unlinked::Done => {
+                self.shared.shown.forget(&self.owner(at.caller, at.repository), &digest);
+                Ok(empty(StatusCode::ACCEPTED))
+            }
             Unlinked::Unknown => Err(unknown(&digest)),
             Unlinked::InUse => Err(RegistryError::new(
                 ErrorCode::Unsupported,

@@ -18,6 +18,7 @@ mod registry;
 mod repositories;
 mod response;
 mod route;
+mod shown;
 mod uploads;
 mod upstream;
 

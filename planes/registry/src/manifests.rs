@@ -222,7 +222,8 @@ impl<R: Repositories> Registry<R> {
         Ok((digest, manifest))
     }
 
-    /// Every blob that the manifest names must be the repository's, in the store, and as long as it says.
+    /// Every blob that the manifest names must be the repository's, in the store, and as long as it says. What somebody was
+    /// told lately that the repository has becomes the repository's again: see [`crate::shown`].
     async fn check_blobs(
         &self,
         caller: &R::Caller,
@@ -232,11 +233,21 @@ impl<R: Repositories> Registry<R> {
     ) -> Result<(), RegistryError> {
         let linked = self.shared.repositories.has_blobs(caller, repository, blobs).await?;
         for (blob, linked) in manifest.blobs().zip(linked) {
-            let info = if linked {
+            let is_shown = || {
+                let owner = self.owner(caller, repository);
+                self.shared.shown.is_noted(&owner, &blob.digest)
+            };
+            let info = if linked || is_shown() {
                 self.shared.store.stat(&blob.digest)?
             } else {
                 None
             };
+            if let (false, Some(info)) = (linked, info) {
+                let repositories = &self.shared.repositories;
+                repositories
+                    .link_blob(caller, repository, &blob.digest, info.size)
+                    .await?;
+            }
             let Some(info) = info else {
                 let message = "manifest blob unknown to registry";
                 return Err(RegistryError::new(ErrorCode::ManifestBlobUnknown, message)

@@ -2,6 +2,7 @@
 
 use crate::cache::ManifestCache;
 use crate::route::{Route, Target};
+use crate::shown::Shown;
 use crate::{Action, ErrorCode, RegistryBody, RegistryError, Repositories, response};
 use bytes::Bytes;
 use honmaru_images::{BlobStore, RemoteLimits, Remotes};
@@ -45,6 +46,7 @@ pub(crate) struct Shared<R> {
     pub(crate) store: BlobStore,
     pub(crate) repositories: R,
     pub(crate) manifests: ManifestCache,
+    pub(crate) shown: Shown,
     pub(crate) limits: RegistryLimits,
     pub(crate) remotes: Remotes,
 }
@@ -70,6 +72,7 @@ impl<R: Repositories> Registry<R> {
                 store,
                 repositories,
                 manifests,
+                shown: Shown::default(),
                 limits,
                 remotes,
             }),

@@ -272,7 +272,7 @@ impl<R: Repositories> Registry<R> {
     }
 
     /// Uploads are bound to where they were begun; who may go on with one is asked of `admit` on every request.
-    fn owner(&self, caller: &R::Caller, repository: &str) -> String {
+    pub(crate) fn owner(&self, caller: &R::Caller, repository: &str) -> String {
         format!("{}/{repository}", self.shared.repositories.namespace(caller))
     }
 

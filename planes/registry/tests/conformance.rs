@@ -399,3 +399,55 @@ async fn repositories_are_listed_in_pages_and_only_those_whose_tags_the_caller_m
     let put = server.call("PUT", "/v2/_catalog", &[], b"").await;
     assert_eq!((put.status.as_u16(), put.header("allow")), (405, "GET, HEAD"));
 }
+
+#[tokio::test]
+async fn who_was_told_that_a_blob_is_there_may_name_it_though_its_image_is_deleted_meanwhile() {
+    let server = Server::start().await;
+    let image = server.push_image("app", "v1", b"layer").await;
+    let other = manifest(b"layer", r#","annotations":{"n":"2"}"#);
+    let delete = async || {
+        let path = format!("/v2/app/manifests/{}", Digest::sha256(&image));
+        assert_eq!(server.call("DELETE", &path, &[], b"").await.status, 202);
+        // As ECR's rows have it: what only that image named is no longer the repository's.
+        server
+            .memory
+            .repos
+            .lock()
+            .unwrap()
+            .get_mut("app")
+            .unwrap()
+            .blobs
+            .clear();
+    };
+    let blobs = [Digest::sha256(b"{}"), Digest::sha256(b"layer")];
+    let look = async |name: &str| {
+        for blob in &blobs {
+            let path = format!("/v2/{name}/blobs/{blob}");
+            assert_eq!(server.call("HEAD", &path, &[], b"").await.status, 200);
+        }
+    };
+    // Nobody asked: the blobs went with their image.
+    delete().await;
+    let put = server.put_manifest("app", "v2", &other).await;
+    assert_eq!(of(&put), (404, "MANIFEST_BLOB_UNKNOWN".to_owned()));
+    server.push_image("app", "v1", b"layer").await;
+    look("app").await;
+    delete().await;
+    // Only where they were seen.
+    let put = server.put_manifest("elsewhere", "v2", &other).await;
+    assert_eq!(of(&put), (404, "MANIFEST_BLOB_UNKNOWN".to_owned()));
+    let put = server.put_manifest("app", "v2", &other).await;
+    assert_eq!(put.status, 201, "{}", put.text());
+    look("app").await;
+    let (_, findings) = server.verify().await;
+    assert_eq!(findings, []);
+    // What was collected is not there, and what was deleted by its digest is the repository's no more.
+    let path = format!("/v2/app/manifests/{}", Digest::sha256(&other));
+    assert_eq!(server.call("DELETE", &path, &[], b"").await.status, 202);
+    for blob in &blobs {
+        let deleted = server.call("DELETE", &format!("/v2/app/blobs/{blob}"), &[], b"").await;
+        assert_eq!(deleted.status, 202);
+    }
+    let put = server.put_manifest("app", "v2", &other).await;
+    assert_eq!(of(&put), (404, "MANIFEST_BLOB_UNKNOWN".to_owned()));
+}

@@ -1,0 +1,62 @@
+//! Blobs that clients were told their repository has. A client that is told so uploads nothing and sends its manifest a
+//! moment later; when the image that had the blob is deleted in between, the push goes on all the same.
+
+use honmaru_images::Digest;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// How long a client may take from the question to its manifest. The store keeps what was asked for as long.
+const LIFE: Duration = Duration::from_secs(3_600);
+/// Answers that are remembered. When there are as many, those that are over are forgotten, and if none is, all are.
+const ANSWERS_MAX: usize = 65_536;
+
+#[derive(Default)]
+pub(crate) struct Shown {
+    answers: Mutex<HashMap<(String, Digest), Instant>>,
+}
+
+impl Shown {
+    /// Notes that somebody was told that `owner`, a repository with its namespace, has a blob.
+    pub(crate) fn note(&self, owner: String, digest: &Digest) {
+        let mut answers = self.answers.lock();
+        if answers.len() >= ANSWERS_MAX {
+            answers.retain(|_, at| at.elapsed() < LIFE);
+            if answers.len() >= ANSWERS_MAX {
+                answers.clear();
+            }
+        }
+        answers.insert((owner, digest.clone()), Instant::now());
+    }
+
+    /// Whether somebody was told so lately.
+    pub(crate) fn is_noted(&self, owner: &str, digest: &Digest) -> bool {
+        let key = (owner.to_owned(), digest.clone());
+        self.answers.lock().get(&key).is_some_and(|at| at.elapsed() < LIFE)
+    }
+
+    /// Forgets it: the blob was taken from the repository by name.
+    pub(crate) fn forget(&self, owner: &str, digest: &Digest) {
+        self.answers.lock().remove(&(owner.to_owned(), digest.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_of_one_repository_and_have_a_limit() {
+        let (shown, digest) = (Shown::default(), Digest::sha256(b"x"));
+        shown.note("ns/app".to_owned(), &digest);
+        assert!(shown.is_noted("ns/app", &digest));
+        assert!(!shown.is_noted("ns/other", &digest) && !shown.is_noted("ns/app", &Digest::sha256(b"y")));
+        shown.forget("ns/app", &digest);
+        assert!(!shown.is_noted("ns/app", &digest));
+        for n in 0..=ANSWERS_MAX {
+            shown.note(n.to_string(), &digest);
+        }
+        assert!(shown.is_noted(&ANSWERS_MAX.to_string(), &digest));
+        assert!(shown.answers.lock().len() <= ANSWERS_MAX);
+    }
+}
