@@ -244,7 +244,33 @@ def rules(host):
     free = ecr.validate_pull_through_cache_rule(ecrRepositoryPrefix="free")
     assert not free["isValid"] and free["failure"], free
     fails("PullThroughCacheRuleNotFoundException", ecr.validate_pull_through_cache_rule, ecrRepositoryPrefix="none")
+    by_api(ecr, host)
     imports(ecr, host)
+
+
+def by_api(ecr, host):
+    """BatchGetImage has a mirror filled as a pull has; archived, its image is not pulled until it is restored."""
+    ecr.create_pull_through_cache_rule(
+        ecrRepositoryPrefix="api/", upstreamRegistryUrl=host, credentialArn=SECRET + "upstream-AbCdEf")
+    name, tags = "api/shut/app", [{"imageTag": "v1"}, {"imageTag": "none"}]
+    got = ecr.batch_get_image(repositoryName=name, imageIds=tags)
+    assert [image["imageId"]["imageTag"] for image in got["images"]] == ["v1"], got
+    assert [failure["failureCode"] for failure in got["failures"]] == ["ImageNotFound"], got
+    layer = json.loads(got["images"][0]["imageManifest"])["layers"][0]["digest"]
+    ecr.get_download_url_for_layer(repositoryName=name, layerDigest=layer)
+    shut = ecr.batch_get_image(repositoryName="wrong/shut/app", imageIds=tags[:1])
+    assert [failure["failureCode"] for failure in shut["failures"]] == ["UpstreamAccessDenied"], shut
+    fails("RepositoryNotFoundException", ecr.batch_get_image, repositoryName="nowhere/app", imageIds=tags[:1])
+    ecr.delete_pull_through_cache_rule(ecrRepositoryPrefix="api/")
+    stored = lambda kind: ecr.update_image_storage_class(
+        repositoryName=name, imageId=tags[0], targetStorageClass=kind)["imageStatus"]
+    assert stored("ARCHIVE") == "ARCHIVED"
+    assert not ecr.batch_get_image(repositoryName=name, imageIds=tags[:1])["images"]
+    assert not ecr.list_images(repositoryName=name)["imageIds"]
+    assert ecr.list_images(repositoryName=name, filter={"imageStatus": "ARCHIVED"})["imageIds"]
+    fails("LayerInaccessibleException", ecr.get_download_url_for_layer, repositoryName=name, layerDigest=layer)
+    assert stored("STANDARD") == "ACTIVE"
+    assert ecr.batch_get_image(repositoryName=name, imageIds=tags[:1])["images"]
 
 
 def imports(ecr, host):
