@@ -86,6 +86,29 @@ async function groups() {
   const question = { logGroupName: "js", filterPattern: '"line 1"' };
   const pages = logs.paginateFilterLogEvents({ client: logsClient, pageSize: 4 }, question);
   assert.equal((await all(pages, "events")).length, 15);
+  await follow();
+}
+
+// A stream of events: its begin, and what is written after that. The host name is the endpoint's, without `stream-`.
+async function follow() {
+  const client = new logs.CloudWatchLogsClient({ ...config, disableHostPrefix: true });
+  const { logGroups } = await client.send(new logs.DescribeLogGroupsCommand({ logGroupNamePrefix: "js" }));
+  const logGroupIdentifiers = [logGroups[0].logGroupArn];
+  const { responseStream } = await client.send(new logs.StartLiveTailCommand({ logGroupIdentifiers }));
+  let session;
+  for await (const { sessionStart, sessionUpdate } of responseStream) {
+    if (!session) {
+      session = sessionStart;
+      assert.deepEqual(session.logGroupIdentifiers, logGroupIdentifiers);
+      const logEvents = [{ timestamp: Date.now(), message: "live" }];
+      await logsClient.send(new logs.PutLogEventsCommand({ logGroupName: "js", logStreamName: "s", logEvents }));
+    } else if (sessionUpdate.sessionResults.length > 0) {
+      assert.equal(sessionUpdate.sessionResults[0].message, "live");
+      // Whoever only stops reading keeps the connection, and with it the session.
+      return client.destroy();
+    }
+  }
+  assert.fail("the stream ended");
 }
 
 async function roles() {

@@ -173,6 +173,17 @@ pub fn error(target: &Target, error: &ApiError, request_id: &str) -> Reply {
     render(Some(target.service), target.protocol, error, request_id)
 }
 
+/// The code of an error as XML carries it: AWS's code, whichever of the two names the error came under.
+pub(crate) fn code<'e>(service: &'e Service, error: &'e ApiError) -> &'e str {
+    let shape = service.error_shape(&error.code).map(|(_, shape)| shape);
+    shape.map_or(&error.code, xml_code)
+}
+
+fn xml_code(shape: &Shape) -> &str {
+    let traits = shape.error.as_deref();
+    traits.and_then(|t| t.code.as_deref()).unwrap_or(&shape.name)
+}
+
 /// The parts of an error's answer that all protocols share.
 struct Parts<'e> {
     service: Option<&'e Service>,
@@ -219,10 +230,7 @@ fn render(service: Option<&Service>, protocol: Protocol, error: &ApiError, reque
         service,
         shape,
         name: shape.map_or(&*error.code, |shape| &*shape.name),
-        code: traits
-            .and_then(|t| t.code.as_deref())
-            .or(shape.map(|s| &*s.name))
-            .unwrap_or(&error.code),
+        code: shape.map_or(&error.code, xml_code),
         kind: if status >= 500 { "Receiver" } else { "Sender" },
         message: &error.message,
         members,

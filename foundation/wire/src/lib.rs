@@ -36,7 +36,7 @@ pub use page::{BadToken, Page, page};
 pub use parse::parse;
 pub use redact::{Excerpt, redacted};
 pub use request::Request;
-pub use respond::{Reply, further_events, ok};
+pub use respond::{Reply, asks_for_json, error_in_json, further_events, ok, ok_in_json};
 pub use route::{Target, route, unread};
 pub use token::{open_token, seal_token};
 pub use trail::{Side, leaves, recorded};

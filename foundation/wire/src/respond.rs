@@ -1,6 +1,9 @@
 //! An output tree to its HTTP answer.
 
 mod event_stream;
+mod query_json;
+
+pub use query_json::{asks_for_json, error_in_json, ok_in_json};
 
 use crate::codec::{cbor, json, scalar, xml};
 use crate::model::{Kind, Location, Member, Protocol, Service, Shape, Structure, TimestampFormat};

@@ -27,11 +27,10 @@ pub struct Target {
 pub fn route(request: &Request<'_>, scope: Option<&str>) -> Result<Target, WireError> {
     let action = Action::of(request);
     let Some(entry) = find_service(request, &action, scope) else {
-        let common = Common::UnknownOperation;
         return Err(WireError::unrouted(
             request.guess(),
-            common,
-            "The request names no service that is known here",
+            Common::UnknownOperation,
+            &unknown_service(scope),
         ));
     };
     let service = entry.service();
@@ -66,6 +65,16 @@ pub fn route(request: &Request<'_>, scope: Option<&str>) -> Result<Target, WireE
     }
 }
 
+/// Names the service that the signature is for, if it may be a service's name.
+fn unknown_service(scope: Option<&str>) -> String {
+    let is_name =
+        |name: &&str| name.len() <= SERVICE_CHARS_MAX && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    match scope.filter(is_name) {
+        Some(name) => format!("The request names no service that is known here: Honmaru has no {name}"),
+        None => "The request names no service that is known here".to_owned(),
+    }
+}
+
 /// The error of a request whose body could not be read, or not be unpacked: as the service says it that the request is
 /// for, in the protocol that it speaks, as far as the head tells.
 pub fn unread(head: &Request<'_>, scope: Option<&str>, kind: Common, message: &str) -> WireError {
@@ -78,6 +87,9 @@ pub fn unread(head: &Request<'_>, scope: Option<&str>, kind: Common, message: &s
         None => WireError::unrouted(head.guess(), kind, message),
     }
 }
+
+/// Longer names than any service has are not repeated to the client.
+const SERVICE_CHARS_MAX: usize = 40;
 
 /// Content types that go with `X-Amz-Target`.
 const TARGET_TYPES: [&str; 3] = [

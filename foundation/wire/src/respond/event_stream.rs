@@ -1,7 +1,7 @@
 //! Answers that are streams of events: `application/vnd.amazon.eventstream`.
 //!
 //! The member of the output that is the stream holds a list of events, each an object with the event's name as its only
-//! key. Not here: who waits for events; a stream is written as far as it is known, and further events are appended.
+//! key; or one such object, which is what a typed output has there. Not here: who waits for events; a stream is written as far as it is known, and further events are appended.
 //!
 //! Ref: Smithy, "Amazon Event Stream Specification". A message is its length, the length of its headers, a CRC-32 of
 //! both, the headers, the payload, and a CRC-32 of all.
@@ -57,13 +57,14 @@ pub(super) fn encode(
     }
 }
 
-/// Writes the events of a list.
+/// Writes the events of a list, or the one event.
 pub(super) fn events(service: &Service, protocol: Protocol, stream: &Member, list: &Value, out: &mut Vec<u8>) {
     let Some(structure) = service.target(stream).structure() else {
         return;
     };
-    for event in list.as_array().into_iter().flatten().filter_map(Value::as_object) {
-        for (name, value) in event {
+    let list = list.as_array().map_or(std::slice::from_ref(list), Vec::as_slice);
+    for event in list.iter().filter_map(Value::as_object) {
+        for (name, value) in event.iter().filter(|(_, value)| !value.is_null()) {
             if let Some(member) = structure.by_name(name) {
                 one(service, protocol, member, value, out);
             }

@@ -1,5 +1,6 @@
 use crate::{Http, target};
-use honmaru_wire::{Protocol, ok};
+use honmaru_base::ApiError;
+use honmaru_wire::{Protocol, asks_for_json, error_in_json, ok, ok_in_json};
 use serde_json::{Value, json};
 
 #[track_caller]
@@ -59,6 +60,62 @@ fn an_operation_without_output_still_answers() {
     let reply = ok(&target("iam", Protocol::AwsQuery, "DeleteUser"), &json!({}), "rid");
     let body = String::from_utf8(reply.body).unwrap();
     assert!(body.contains("<RequestId>rid</RequestId>"), "{body}");
+}
+
+#[test]
+fn query_services_answer_in_json_whoever_asks_for_it_first() {
+    let asks = |accept: &str| {
+        let http = Http::form("Action=GetCallerIdentity&Version=2011-06-15").header("accept", accept);
+        let request = http.request().unwrap();
+        asks_for_json(&target("sts", Protocol::AwsQuery, "GetCallerIdentity"), &request)
+    };
+    assert!(asks("application/json"));
+    assert!(asks("Application/JSON;q=0.9, */*"));
+    assert!(!asks("*/*"));
+    assert!(!asks("application/xml, application/json"));
+    let http = Http::form("Action=DescribeVpcs&Version=2016-11-15").header("accept", "application/json");
+    let vpcs = target("ec2", Protocol::Ec2Query, "DescribeVpcs");
+    assert!(!asks_for_json(&vpcs, &http.request().unwrap()));
+
+    let identity = target("sts", Protocol::AwsQuery, "GetCallerIdentity");
+    let reply = ok_in_json(&identity, &json!({"Account": "1\"2", "Arn": "a", "none": 1}), "rid");
+    assert_eq!(reply.headers["content-type"], "application/json");
+    assert_eq!(reply.headers["x-amzn-requestid"], "rid");
+    let body = String::from_utf8(reply.body).unwrap();
+    assert_eq!(
+        body,
+        r#"{"GetCallerIdentityResponse":{"GetCallerIdentityResult":{"Account":"1\"2","Arn":"a"},"ResponseMetadata":{"RequestId":"rid"}}}"#
+    );
+    let reply = ok_in_json(&target("iam", Protocol::AwsQuery, "DeleteUser"), &json!({}), "rid");
+    let body: Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(
+        body,
+        json!({"DeleteUserResponse": {"ResponseMetadata": {"RequestId": "rid"}}})
+    );
+    let balancers = target("elbv2", Protocol::AwsQuery, "DescribeLoadBalancers");
+    let error = ApiError::new("LoadBalancerNotFoundException", "none");
+    let reply = error_in_json(&balancers, &error, "rid");
+    assert_eq!(reply.status.as_u16(), 400);
+    let body: Value = serde_json::from_slice(&reply.body).unwrap();
+    let wanted = json!({"Code": "LoadBalancerNotFound", "Message": "none", "Type": "Sender"});
+    assert_eq!(body, json!({"Error": wanted, "RequestId": "rid"}));
+}
+
+#[test]
+fn a_stream_begins_with_its_first_event_in_a_list_or_alone() {
+    let tail = target("logs", Protocol::AwsJson, "StartLiveTail");
+    let start = json!({"sessionStart": {"sessionId": "s-1"}, "sessionUpdate": null});
+    let alone = ok(&tail, &json!({"responseStream": start}), "rid");
+    assert_eq!(alone.headers["content-type"], "application/vnd.amazon.eventstream");
+    let text = String::from_utf8_lossy(&alone.body).into_owned();
+    assert!(text.contains("initial-response"), "{text}");
+    assert!(
+        text.contains("sessionStart") && text.contains(r#"{"sessionId":"s-1"}"#),
+        "{text}"
+    );
+    assert!(!text.contains("sessionUpdate"), "what is null is no event: {text}");
+    let listed = ok(&tail, &json!({"responseStream": [start]}), "rid");
+    assert_eq!(listed.body, alone.body);
 }
 
 #[test]

@@ -260,6 +260,15 @@ const CBOR_WORDS: &[&str] = &[
     "eValue",
 ];
 
+/// Bytes after the first one of a CBOR number.
+fn width(first: u8) -> usize {
+    match first {
+        0xf9 => 2,
+        0x1a | 0xfa => 4,
+        _ => 8,
+    }
+}
+
 proptest! {
     #[test]
     fn no_json_panics(body in near(JSON_WORDS)) {
@@ -335,6 +344,47 @@ proptest! {
                     let _ = validate(&target, &input);
                 }
                 Err(error) => assert!(error.status.is_some_and(|status| status < 500), "{error}"),
+            }
+        }
+    }
+
+    /// Numbers and times of any size in each protocol that has them, in plain bodies and in what says to be packed. What
+    /// is taken can be told again: in the trail, and in an error.
+    #[test]
+    fn no_number_and_no_time_panics(
+        number in "-?[0-9]{1,25}([.][0-9]{0,20})?([eE][+-]?[0-9]{1,4})?|NaN|-?Infinity|null|\"[ -~]{0,30}\"",
+        time in "[+-]?[0-9]{1,9}-[0-9]{1,2}-[0-9]{1,2}T[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}([.][0-9]{0,12})?(Z|[+-][0-9]{2}:?[0-9]{2})?",
+        major in prop::sample::select(vec![0x1a_u8, 0x1b, 0x3b, 0xf9, 0xfa, 0xfb]),
+        bytes in prop::collection::vec(any::<u8>(), 8),
+        coding in prop::sample::select(vec!["", "gzip", "gzip, gzip", "identity", "br", "GZIP, x"]),
+    ) {
+        let member = |name: &str, value: &str| format!("\"{name}\":{value}");
+        let json = ["StartTime", "EndTime", "Period"].map(|name| member(name, &number)).join(",");
+        let text = number.trim_matches('"');
+        let form = format!(
+            "Action=GetMetricStatistics&Version=2010-08-01&StartTime={time}&EndTime={text}&Period={text}&Namespace=a"
+        );
+        let value = |name: &[u8]| [&[0x60 + name.len() as u8][..], name, &[0xc1, major], &bytes[..width(major)]].concat();
+        let cbor = [vec![0xa3], value(b"StartTime"), value(b"EndTime"), value(b"Period")].concat();
+        let uri = "/service/GraniteServiceVersion20100801/operation/GetMetricStatistics";
+        let typed = |http: Http<'static>, content_type: &str| http.header("content-type", content_type);
+        for (protocol, http) in [
+            (Protocol::AwsJson, typed(Http::json("x.y", &format!("{{{json}}}")), "application/x-amz-json-1.0")),
+            (Protocol::AwsQuery, Http::form(&form)),
+            (Protocol::RpcV2Cbor, Http::cbor(uri, &cbor)),
+        ] {
+            let target = target("cloudwatch", protocol, "GetMetricStatistics");
+            let http = if coding.is_empty() { http } else { http.header("content-encoding", coding) };
+            let Ok(request) = http.request() else { continue };
+            match parse(&target, &request) {
+                Ok(input) => {
+                    let _ = honmaru_wire::recorded(&target, honmaru_wire::Side::Input, &input);
+                    if let Err(error) = validate(&target, &input) {
+                        let reply = honmaru_wire::error(&target, &error, "rid");
+                        assert!(reply.status.is_client_error() && reply.body.len() < 10_000);
+                    }
+                }
+                Err(error) => assert!(error.status.is_none_or(|status| status < 500), "{error}"),
             }
         }
     }

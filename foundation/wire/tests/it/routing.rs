@@ -153,6 +153,21 @@ fn what_is_unknown_is_refused_in_the_requests_own_protocol() {
 }
 
 #[test]
+fn a_service_that_is_not_there_is_named() {
+    let said = |scope: &str| {
+        let http = Http::form("Action=ListQueues&Version=2012-11-05");
+        http.route(scope).expect_err("it is unknown").error.message
+    };
+    assert_eq!(
+        said("sqs"),
+        "The request names no service that is known here: Honmaru has no sqs"
+    );
+    for scope in ["", "a<b>", "%0a", &"x".repeat(41)] {
+        assert_eq!(said(scope), "The request names no service that is known here");
+    }
+}
+
+#[test]
 fn the_unknown_action_is_named_in_amazons_words() {
     let error = Http::form("Action=Nothing&Version=2010-05-08")
         .route("iam")
