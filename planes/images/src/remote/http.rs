@@ -85,6 +85,15 @@ impl Url {
         self.is_tls() || is_loopback(self.host())
     }
 
+    /// Whether a redirect from here may lead there: never out of TLS, and from elsewhere never to this machine, whose
+    /// services would take our request for one of its own.
+    pub(super) fn may_lead_to(&self, target: &Self) -> bool {
+        match is_loopback(self.host()) {
+            true => target.is_secure() || !self.is_tls(),
+            false => target.is_tls() && !is_loopback(target.host()),
+        }
+    }
+
     pub(super) fn same_origin(&self, other: &Self) -> bool {
         (self.scheme(), self.host(), self.port()) == (other.scheme(), other.host(), other.port())
     }
@@ -322,4 +331,48 @@ fn connector(more: Option<&Path>) -> Result<TlsConnector, String> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_stay_in_tls_and_away_from_this_machine() {
+        let may = |from: &str, to: &str| Url::parse(from).unwrap().may_lead_to(&Url::parse(to).unwrap());
+        for to in ["https://cdn.example/blob?x=y", "https://registry.example:8443/"] {
+            assert!(may("https://registry.example/v2/", to), "{to}");
+        }
+        for to in [
+            "http://cdn.example/",
+            "http://127.0.0.1:4566/?Action=DeleteCluster",
+            "https://127.0.0.1/",
+            "http://localhost:4566/",
+            "http://x.localhost/",
+            "http://[::1]:4566/",
+            "http://169.254.169.254/latest/meta-data/",
+        ] {
+            assert!(!may("https://registry.example/v2/", to), "{to}");
+        }
+        for to in ["http://127.0.0.1:5001/", "http://localhost/", "https://cdn.example/"] {
+            assert!(may("http://127.0.0.1:5000/v2/", to), "{to}");
+        }
+        assert!(!may("https://localhost:5000/v2/", "http://cdn.example/"));
+    }
+
+    #[test]
+    fn redirects_are_absolute_or_paths_and_name_no_user() {
+        let from = Url::parse("https://registry.example:8443/v2/a/blobs/x").unwrap();
+        assert_eq!(from.join("/b?c").unwrap().shown(), "https://registry.example:8443/b");
+        assert_eq!(from.join("https://cdn.example/b").unwrap().host(), "cdn.example");
+        for bad in [
+            "//cdn.example/b",
+            "file:///etc/passwd",
+            "https://registry.example@evil.example/",
+            "b",
+            "",
+        ] {
+            assert!(from.join(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -274,7 +274,7 @@ impl Remotes {
                         .get(header::LOCATION)
                         .and_then(|value| value.to_str().ok());
                     url = url.join(target.ok_or(RemoteError::Redirect)?)?;
-                    if first.is_secure() && !url.is_secure() {
+                    if !first.may_lead_to(&url) {
                         return Err(RemoteError::Redirect);
                     }
                 }
