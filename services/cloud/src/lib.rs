@@ -17,6 +17,8 @@ mod imports;
 mod node;
 mod provision;
 mod puller;
+#[cfg(test)]
+mod reference;
 mod release;
 mod tagged;
 mod targets;

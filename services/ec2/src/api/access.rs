@@ -193,24 +193,37 @@ fn of_request(mut access: Access, input: &Value) -> Access {
 /// An access for each resource, with its tags and what else policies may look at.
 fn of_resources(state: &State, call: &Call, access: Access) -> Vec<Access> {
     let none = BTreeMap::new();
+    // Of what loses tags the reference lists the tags alone.
+    let is_known = access.action != "ec2:DeleteTags";
     let one = |named: &String| {
         let mut one = in_region(call, access.clone());
         one.resources = vec![named.clone()];
         let resource = named.rsplit(':').next().unwrap_or_default();
         let (noun, id) = resource.split_once('/').unwrap_or((resource, ""));
+        let mut more = |key: &str, value: String| {
+            if is_known {
+                one.context.push((key.to_owned(), vec![value]));
+            }
+        };
+        let vpc_arn = |id: &str| arn(call, format!("vpc/{id}"));
         let tags = match noun {
             "security-group" => {
-                one = one.with("ec2:SecurityGroupID", vec![id.to_owned()]);
-                let group = state.get::<SecurityGroup>(&call.scope, id);
-                if let Some(group) = group {
-                    one = one.with("ec2:Vpc", vec![arn(call, format!("vpc/{}", group.vpc_id))]);
-                }
-                group.map(|row| &row.tags)
+                more("ec2:SecurityGroupID", id.to_owned());
+                state.get::<SecurityGroup>(&call.scope, id).map(|row| {
+                    more("ec2:Vpc", vpc_arn(&row.vpc_id));
+                    &row.tags
+                })
             }
-            "subnet" => state.get::<Subnet>(&call.scope, id).map(|row| &row.tags),
+            "subnet" => {
+                more("ec2:SubnetID", id.to_owned());
+                state.get::<Subnet>(&call.scope, id).map(|row| {
+                    more("ec2:Vpc", vpc_arn(&row.vpc_id));
+                    &row.tags
+                })
+            }
             "vpc" => {
-                one = one.with("ec2:VpcID", vec![id.to_owned()]);
-                one = one.with("ec2:Tenancy", vec!["default".to_owned()]);
+                more("ec2:VpcID", id.to_owned());
+                more("ec2:Tenancy", "default".to_owned());
                 state.get::<Vpc>(&call.scope, id).map(|row| &row.tags)
             }
             _ => None,

@@ -134,7 +134,9 @@ fn access_of(name: &str) -> AccessFn {
                 .iter()
                 .map(|name| service_arn(&call.scope, cluster, short_name(name)))
                 .collect();
-            of_resources(state, call, vec![Access::new("ecs:DescribeServices", arns)])
+            let access = Access::new("ecs:DescribeServices", arns);
+            let access = access.with("ecs:cluster", vec![cluster_arn(&call.scope, cluster)]);
+            of_resources(state, call, vec![access])
         },
         "DescribeServiceDeployments" => |_, call, input| {
             let named = texts(input, "serviceDeploymentArns");

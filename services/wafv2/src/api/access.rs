@@ -67,7 +67,8 @@ fn of_references(state: &State, call: &Call, input: &Value, action: &str) -> Vec
                         | "RuleGroupReferenceStatement" => {
                             arns.insert(text(value, "ARN").to_owned());
                         }
-                        "ManagedRuleGroupStatement" => drop(arns.insert(managed())),
+                        // A rule group cannot hold one.
+                        "ManagedRuleGroupStatement" if action.ends_with("WebACL") => drop(arns.insert(managed())),
                         _ => {}
                     }
                     waiting.push(value);

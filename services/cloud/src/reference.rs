@@ -1,0 +1,154 @@
+//! Goal: what operations ask permission for is what the Service Authorization Reference says. Method: an input in which
+//! every member is there goes to each operation; resources and condition keys are held against `reference.json`, which
+//! says in its own form what the reference's pages of these services say of the implemented operations.
+
+use crate::calls::{self, call};
+use honmaru_machine::{Operation, State};
+use honmaru_wire::Side;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Keys of the reference that an input alone does not give, or that mean what this cloud does not have.
+const ABSENT: [(&str, &str); 21] = [
+    ("ecs:fargate-ephemeral-storage-kms-key", "there is no KMS"),
+    ("ecs:namespace", "Service Connect is refused"),
+    ("ecs:task-definition", "the definition must be there"),
+    ("ecs:task-cpu", "the definition must be there"),
+    ("ecs:task-memory", "the definition must be there"),
+    ("ecs:CreateAction", "of a creation that tags"),
+    ("elasticloadbalancing:CreateAction", "of a creation that tags"),
+    ("ec2:CreateAction", "of a creation that tags"),
+    ("ec2:Vpc", "the group must be there"),
+    ("ec2:SecurityGroupID", "a group that is made has none yet"),
+    ("ec2:AuthorizedUser", "of network interfaces, which are not tagged here"),
+    ("ec2:AvailabilityZone", "the same"),
+    ("ec2:AvailabilityZoneId", "the same"),
+    ("ec2:ManagedResourceOperator", "the same"),
+    ("ec2:NetworkInterfaceID", "the same"),
+    ("ec2:Permission", "the same"),
+    ("ec2:Subnet", "the same"),
+    ("ec2:SubnetID", "of subnets"),
+    ("iam:PermissionsBoundary", "the user or the role must have one"),
+    ("iam:RoleTemplateARN", "there are no role templates"),
+    // Of Classic Load Balancers, which share the action.
+    (
+        "elasticloadbalancing:ListenerProtocol",
+        "an Application Load Balancer has none yet",
+    ),
+];
+
+/// What is asked for beside the operation's own action.
+const BESIDE: [&str; 14] = [
+    "iam:PassRole",
+    "iam:TagUser",
+    "iam:TagRole",
+    "iam:TagPolicy",
+    "iam:TagInstanceProfile",
+    "iam:TagOpenIDConnectProvider",
+    "ecs:TagResource",
+    "ec2:CreateTags",
+    "elasticloadbalancing:AddTags",
+    "elasticloadbalancing:SetWebACL",
+    "wafv2:GetWebACL",
+    "sts:TagSession",
+    "sts:SetSourceIdentity",
+    "wafv2:GetSampledRequests",
+];
+
+/// `aws:RequestTag/` of `aws:RequestTag/team`.
+fn family(key: &str) -> &str {
+    key.split_inclusive('/').next().unwrap_or(key)
+}
+
+/// `cluster` of a cluster's ARN; WAF's begin with the scope.
+fn noun(arn: &str) -> &str {
+    let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
+    let mut parts = resource.split(['/', ':']);
+    let first = parts.next().unwrap_or_default();
+    match arn.contains(":wafv2:") {
+        true => parts.next().unwrap_or_default(),
+        false => first,
+    }
+}
+
+fn strings(value: &Value) -> BTreeSet<&str> {
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
+}
+
+#[test]
+fn resources_and_condition_keys_are_those_of_the_reference() {
+    let reference: Value = serde_json::from_str(include_str!("reference.json")).unwrap();
+    let services: [(&str, Vec<Operation>); 6] = [
+        ("ecs", honmaru_ecs::operations()),
+        ("elbv2", honmaru_elbv2::operations()),
+        ("wafv2", honmaru_wafv2::operations()),
+        ("iam", honmaru_iam::operations()),
+        ("sts", honmaru_sts::operations()),
+        ("ec2", honmaru_ec2::operations()),
+    ];
+    let mut state = State::new();
+    crate::register_all(&mut state);
+    let caller = call(calls::root());
+    let (mut wrong, mut compared) = (Vec::new(), 0);
+    for (name, operations) in services {
+        let service = honmaru_wire::service(name).unwrap();
+        for operation in operations {
+            let said = &reference[name][operation.name];
+            assert!(said.is_object(), "{name}:{} is not in the reference", operation.name);
+            let (keys, nouns) = (strings(&said["keys"]), strings(&said["nouns"]));
+            let input = honmaru_wire::leaves(
+                service,
+                service.operation(operation.name).unwrap(),
+                Side::Input,
+                &|path| {
+                    let text = match path {
+                        _ if path.ends_with("RoleArn") => "arn:aws:iam::000000000000:role/x",
+                        ".Path" => "/",
+                        _ if path.starts_with(".Resources") => "vpc-1",
+                        _ => "x",
+                    };
+                    text.to_owned()
+                },
+            );
+            let mut given = BTreeSet::new();
+            let accesses = (operation.access)(&state, &caller, &input);
+            for access in &accesses {
+                let (_, action) = access.action.split_once(':').unwrap();
+                if !action.eq_ignore_ascii_case(operation.name) {
+                    if !BESIDE.contains(&access.action.as_str()) {
+                        wrong.push(format!("{name}:{} asks for {}", operation.name, access.action));
+                    }
+                    continue;
+                }
+                given.extend(access.context.iter().map(|(key, _)| family(key).to_owned()));
+                for arn in access.resources.iter().filter(|arn| arn.starts_with("arn:")) {
+                    if !nouns.contains(noun(arn)) {
+                        wrong.push(format!("{name}:{} on {arn}: {nouns:?}", operation.name));
+                    }
+                }
+            }
+            for key in given.iter().filter(|key| !keys.contains(key.as_str())) {
+                wrong.push(format!("{name}:{} gives {key}", operation.name));
+            }
+            // Of RemoveTags the reference lists the tags of requests, which have none.
+            let is_left_out = |key: &str| {
+                key.contains("ResourceTag/")
+                    || operation.name == "RemoveTags" && key == "aws:RequestTag/"
+                    || ABSENT.iter().any(|(absent, _)| *absent == key)
+            };
+            for key in keys.iter().filter(|key| !given.contains(**key) && !is_left_out(key)) {
+                if !accesses.is_empty() {
+                    wrong.push(format!("{name}:{} lacks {key}", operation.name));
+                }
+            }
+            compared += 1;
+        }
+    }
+    assert!(compared > 200, "{compared} operations");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
