@@ -195,7 +195,7 @@ fn ambiguous(parts: &::http::request::Parts) -> Option<&'static str> {
 }
 
 fn response(reply: Reply) -> Response<AnswerBody> {
-    response_with(reply, |body| full(body))
+    response_with(reply, full)
 }
 
 fn response_with(reply: Reply, body: impl FnOnce(Vec<u8>) -> AnswerBody) -> Response<AnswerBody> {

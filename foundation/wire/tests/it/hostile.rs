@@ -378,7 +378,8 @@ proptest! {
             let Ok(request) = http.request() else { continue };
             match parse(&target, &request) {
                 Ok(input) => {
-                    let _ = honmaru_wire::recorded(&target, honmaru_wire::Side::Input, &input);
+                    let side = honmaru_wire::Side::Input;
+                    let _ = honmaru_wire::recorded(target.service, target.operation, side, &input);
                     if let Err(error) = validate(&target, &input) {
                         let reply = honmaru_wire::error(&target, &error, "rid");
                         assert!(reply.status.is_client_error() && reply.body.len() < 10_000);

@@ -187,6 +187,16 @@ pub(super) async fn describe(
             "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.",
         ));
     }
+    // Ref: DescribeLogGroups, `logGroupIdentifiers`: "the only other filter that you can choose to specify is
+    // includeLinkedAccounts".
+    let filters = prefix.is_some() || pattern.is_some() || input.log_group_class.is_some();
+    if input.log_group_identifiers.is_some() && filters {
+        return Err(invalid(
+            "logGroupIdentifiers cannot be specified together with a prefix, a pattern or a class.",
+        ));
+    }
+    // Ref: as above, `logGroupNamePattern`: "then only arn, creationTime, and logGroupName are included in the response".
+    let is_short = pattern.is_some();
     let identifiers = input
         .log_group_identifiers
         .map(|all| {
@@ -209,9 +219,8 @@ pub(super) async fn describe(
         .look(Box::new(move |state| {
             let asked = state.list::<LogGroup>(&scope).map(|(_, group)| group).filter(|group| {
                 prefix.as_ref().is_none_or(|prefix| group.name.starts_with(prefix))
-                    && pattern
-                        .as_ref()
-                        .is_none_or(|p| group.name.to_lowercase().contains(&p.to_lowercase()))
+                    // Ref: as above: "a case-sensitive substring search".
+                    && pattern.as_ref().is_none_or(|pattern| group.name.contains(pattern.as_str()))
                     && identifiers.as_ref().is_none_or(|names| names.contains(&group.name))
                     && class.as_ref().is_none_or(|class| group.class == *class)
             });
@@ -241,6 +250,15 @@ pub(super) async fn describe(
     };
     let mut groups = Vec::new();
     for (group, streams) in page.items.into_iter().zip(streams) {
+        if is_short {
+            groups.push(types::LogGroup {
+                arn: Some(format!("{}:*", group_arn(&call.scope, &group.name))),
+                creation_time: Some(group.created_at.as_ms()),
+                log_group_name: Some(group.name),
+                ..types::LogGroup::default()
+            });
+            continue;
+        }
         let mut bytes = 0;
         for stream in streams {
             bytes += events.stat(stream).await?.bytes;
@@ -284,5 +302,33 @@ mod tests {
         ] {
             assert_eq!(is_value(found, wanted), is_so, "{found} {wanted}");
         }
+    }
+
+    #[test]
+    fn groups_are_found_by_parts_of_their_names_as_they_are_written() {
+        use crate::api::tests::{Memory, call, now_or_never};
+        let found = |change: &dyn Fn(&mut types::DescribeLogGroupsRequest)| {
+            let mut input = types::DescribeLogGroupsRequest::default();
+            change(&mut input);
+            let answer = now_or_never(describe(Memory::new(), call(), input));
+            answer.map(|answer| answer.log_groups.unwrap_or_default())
+        };
+        let all = found(&|_| ()).expect("groups");
+        assert_eq!(all.first().and_then(|group| group.stored_bytes), Some(0));
+        let named = found(&|input| input.log_group_name_pattern = Some("g".to_owned())).expect("groups");
+        assert_eq!(named.len(), 1);
+        assert_eq!(named.first().and_then(|group| group.stored_bytes), None);
+        assert!(
+            named
+                .iter()
+                .all(|group| group.arn.is_some() && group.creation_time.is_some())
+        );
+        let other = found(&|input| input.log_group_name_pattern = Some("G".to_owned())).expect("groups");
+        assert!(other.is_empty(), "case counts");
+        let both = found(&|input| {
+            input.log_group_identifiers = Some(vec!["g".to_owned()]);
+            input.log_group_class = Some("STANDARD".to_owned());
+        });
+        assert_eq!(both.expect_err("one filter").code, "InvalidParameterException");
     }
 }

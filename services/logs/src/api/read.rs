@@ -146,16 +146,26 @@ pub(super) async fn filter(
         None => None,
     };
     let mut found: Vec<(Key, StreamRef, StoredEvent)> = Vec::new();
+    let (mut more, mut until_ms) = (false, until_ms);
     for stream in plan.streams {
         let from_ms = after
             .as_ref()
             .map_or(from_ms, |(timestamp, ..)| from_ms.max(*timestamp));
         let of_stream = matching(&events, &stream, &filter, &after, from_ms, until_ms, max).await?;
+        if of_stream.is_empty() {
+            continue;
+        }
         found.extend(of_stream.into_iter().map(|(key, event)| (key, stream.clone(), event)));
+        found.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        // However many streams there are, no more than a page is held.
+        let fits = page_of(found.iter().map(|(.., event)| event), max);
+        more |= fits < found.len();
+        found.truncate(fits);
+        // What is later than the last of a full page is on no page yet.
+        if let Some(((timestamp, ..), ..)) = found.last().filter(|_| more) {
+            until_ms = until_ms.min(timestamp.saturating_add(1));
+        }
     }
-    found.sort_by(|(a, ..), (b, ..)| a.cmp(b));
-    let more = found.len() > max;
-    found.truncate(max);
     let next_token = match found.last() {
         Some(((timestamp, stream, sequence), ..)) if more => Some(format!("{timestamp}/{sequence}/{stream}")),
         _ => None,
@@ -181,6 +191,17 @@ pub(super) async fn filter(
     })
 }
 
+/// How many of some events a page holds: at least one.
+fn page_of<'e>(events: impl Iterator<Item = &'e StoredEvent>, max: usize) -> usize {
+    let mut bytes = 0;
+    let fits = |event: &&StoredEvent| {
+        let is_first = bytes == 0;
+        bytes += event.message.len().max(1);
+        is_first || bytes <= BYTES_MAX
+    };
+    events.take(max).take_while(fits).count()
+}
+
 type Key = (i64, String, u64);
 
 fn after(token: &str) -> Option<Key> {
@@ -197,7 +218,7 @@ fn digits(id: &str) -> String {
     format!("{:016}", hash % 10_000_000_000_000_000)
 }
 
-/// The first matching events of one stream, one more than a page holds.
+/// The first matching events of one stream, one more than a page holds, by number or by bytes.
 async fn matching(
     events: &Arc<dyn Events>,
     stream: &StreamRef,
@@ -207,7 +228,7 @@ async fn matching(
     until_ms: i64,
     max: usize,
 ) -> Result<Vec<(Key, StoredEvent)>, ApiError> {
-    let mut found = Vec::new();
+    let (mut found, mut bytes) = (Vec::new(), 0);
     let mut place = None;
     loop {
         let query = Query {
@@ -224,9 +245,10 @@ async fn matching(
         for event in page.events {
             let key = (event.timestamp, stream.stream_id.clone(), event.sequence);
             if after.as_ref().is_none_or(|after| key > *after) && filter.passes(&event.message) {
+                bytes += event.message.len();
                 found.push((key, event));
             }
-            if found.len() > max {
+            if found.len() > max || (bytes > BYTES_MAX && found.len() > 1) {
                 return Ok(found);
             }
         }

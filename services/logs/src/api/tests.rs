@@ -170,6 +170,43 @@ fn who_waits_at_an_empty_stream_gets_its_first_event() {
 }
 
 #[test]
+fn pages_of_large_events_are_small_and_cover_each_once() {
+    let events = Memory::new();
+    for n in 0..5_i64 {
+        let message = format!("{n}{}", "x".repeat(600_000));
+        events.events.lock().expect("no panic").push(StoredEvent {
+            timestamp: n / 2,
+            ingestion: n,
+            sequence: n.unsigned_abs(),
+            message,
+        });
+    }
+    let (mut token, mut seen) = (None, Vec::new());
+    for _ in 0..10 {
+        let input = types::FilterLogEventsRequest {
+            log_group_name: Some("g".to_owned()),
+            next_token: token,
+            ..Default::default()
+        };
+        let page = now_or_never(read::filter(events.clone(), call(), input)).expect("a page");
+        let of_page: Vec<String> = page
+            .events
+            .into_iter()
+            .flatten()
+            .filter_map(|event| event.message)
+            .collect();
+        let bytes: usize = of_page.iter().map(String::len).sum();
+        assert!(bytes <= 1_048_576, "{bytes} bytes");
+        seen.extend(of_page.iter().filter_map(|text| text.chars().next()));
+        token = page.next_token;
+        if token.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, ['0', '1', '2', '3', '4']);
+}
+
+#[test]
 fn a_batch_may_span_a_day_of_what_is_kept() {
     use super::write;
     const HOUR_MS: i64 = 60 * 60 * 1_000;
