@@ -24,10 +24,10 @@ HTTP_PORT = int(os.environ["HONMARU_HTTP_PORT"])
 PAUSE_S = 0.1
 
 
-def client(service, **credentials):
+def client(service, inject_host_prefix=True, **credentials):
     """A client of a service; `credentials` are those of STS or of CreateAccessKey in boto3's words."""
     config = botocore.config.Config(
-        connect_timeout=30, read_timeout=60, retries={"max_attempts": 0}
+        connect_timeout=30, read_timeout=60, retries={"max_attempts": 0}, inject_host_prefix=inject_host_prefix
     )
     return boto3.client(service, config=config, region_name=REGION, endpoint_url=ENDPOINT, **credentials)
 

@@ -3,8 +3,12 @@
 import datetime
 import json
 import os
+import time
 import xml.etree.ElementTree as ElementTree
 
+import botocore.auth
+import botocore.awsrequest
+import botocore.credentials
 import botocore.exceptions
 from common import ENDPOINT, REGION, client, default_network, fails, keys, main, send, signed, wait
 
@@ -94,6 +98,27 @@ def signatures():
     for header in ("nonsense", "AWS4-HMAC-SHA256 Credential=a", "Bearer x"):
         status, _, body = send(ENDPOINT, b"{}", {**ecs("ListClusters"), "Authorization": header}, "POST")
         assert 400 <= status < 500, (header, status, body)
+
+
+def presigned():
+    """A presigned GetCallerIdentity, as aws-iam-authenticator trusts it: in XML, in JSON for whom asks for that, and
+    for the headers that were signed only."""
+    credentials = botocore.credentials.Credentials(
+        os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+    )
+    query = "Action=GetCallerIdentity&Version=2011-06-15"
+    request = botocore.awsrequest.AWSRequest("GET", f"{ENDPOINT}/?{query}", headers={"x-k8s-aws-id": "cluster"})
+    botocore.auth.SigV4QueryAuth(credentials, "sts", REGION, expires=60).add_auth(request)
+    mine = {"x-k8s-aws-id": "cluster"}
+    status, told, body = send(request.url, headers=mine)
+    assert status == 200 and told["content-type"] == "text/xml", (status, told, body)
+    status, told, body = send(request.url, headers={**mine, "Accept": "application/json"})
+    assert status == 200 and told["content-type"] == "application/json", (status, told, body)
+    answer = json.loads(body)["GetCallerIdentityResponse"]
+    assert answer["GetCallerIdentityResult"]["Arn"] == "arn:aws:iam::000000000000:user/administrator", answer
+    assert answer["ResponseMetadata"]["RequestId"], answer
+    status, _, body = send(request.url, headers={"x-k8s-aws-id": "other", "Accept": "application/json"})
+    assert (status, json.loads(body)["Error"]["Code"]) == (403, "SignatureDoesNotMatch"), (status, body)
 
 
 def bodies():
@@ -210,6 +235,47 @@ def sessions():
     iam.delete_role(RoleName="tasks-only")
     iam.delete_role_policy(RoleName="reader", PolicyName="reads")
     iam.delete_role(RoleName="reader")
+
+
+def live_tail():
+    """A session's stream, event by event: it begins, tells every second, and tells what is put meanwhile."""
+    logs = client("logs", inject_host_prefix=False)
+    logs.create_log_group(logGroupName="/tail")
+    logs.create_log_stream(logGroupName="/tail", logStreamName="s")
+    group = logs.describe_log_groups(logGroupNamePrefix="/tail")["logGroups"][0]["logGroupArn"]
+    fails("InvalidParameterException", logs.start_live_tail, 400, logGroupIdentifiers=["/tail"])
+    fails("ResourceNotFoundException", logs.start_live_tail, 400, logGroupIdentifiers=[group + "-none"])
+    stream = logs.start_live_tail(logGroupIdentifiers=[group], logEventFilterPattern="error")["responseStream"]
+    events = iter(stream)
+    begun = next(events)["sessionStart"]
+    assert begun["logGroupIdentifiers"] == [group] and begun["sessionId"], begun
+    assert next(events)["sessionUpdate"]["sessionResults"] == []
+    now = int(time.time() * 1000)
+    logs.put_log_events(logGroupName="/tail", logStreamName="s", logEvents=[
+        {"timestamp": now, "message": text} for text in ("an error", "fine", "error 2")])
+    told = []
+    while len(told) < 2:
+        update = next(events)["sessionUpdate"]
+        assert update["sessionMetadata"] == {"sampled": False}, update
+        told += update["sessionResults"]
+    assert [event["message"] for event in told] == ["an error", "error 2"], told
+    assert told[0]["logStreamName"] == "s" and told[0]["timestamp"] == now, told
+    # A session that is left gives its place back.
+    stream.close()
+    most = 15
+    others = [logs.start_live_tail(logGroupIdentifiers=[group])["responseStream"] for _ in range(most - 1)]
+
+    def last():
+        try:
+            return logs.start_live_tail(logGroupIdentifiers=[group])["responseStream"]
+        except logs.exceptions.LimitExceededException:
+            return None
+
+    others.append(wait("the session that was left is over", 10, last))
+    fails("LimitExceededException", logs.start_live_tail, 400, logGroupIdentifiers=[group])
+    for other in others:
+        other.close()
+    logs.delete_log_group(logGroupName="/tail")
 
 
 def bad_input():
@@ -336,9 +402,11 @@ if __name__ == "__main__":
         "services": services,
         "unimplemented": unimplemented,
         "signatures": signatures,
+        "presigned": presigned,
         "bodies": bodies,
         "policies": policies,
         "sessions": sessions,
+        "live_tail": live_tail,
         "bad_input": bad_input,
         "pages": pages,
         "regions": regions_are_apart,
