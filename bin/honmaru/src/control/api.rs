@@ -117,7 +117,12 @@ pub async fn answer(control: &Arc<Control>, received: &Received) -> (Reply, Opti
         Ok((reply, following)) => (reply, following, None),
         Err(refusal) => {
             let error = said(refusal, &target, &request_id);
-            (honmaru_wire::error(&target, &error, &request_id), None, Some(error))
+            let render = if honmaru_wire::asks_for_json(&target, &request) {
+                honmaru_wire::error_in_json
+            } else {
+                honmaru_wire::error
+            };
+            (render(&target, &error, &request_id), None, Some(error))
         }
     };
     let ended = Ended {
@@ -271,7 +276,12 @@ async fn call(
     honmaru_wire::seal_token(target, &mut output);
     noted.keep_output(target, &output);
     let following = control.tails.follow(target, &output);
-    Ok((honmaru_wire::ok(target, &output, request_id), following))
+    let render = if honmaru_wire::asks_for_json(target, request) {
+        honmaru_wire::ok_in_json
+    } else {
+        honmaru_wire::ok
+    };
+    Ok((render(target, &output, request_id), following))
 }
 
 async fn principal(
