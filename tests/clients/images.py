@@ -260,7 +260,9 @@ def by_api(ecr, host):
     ecr.get_download_url_for_layer(repositoryName=name, layerDigest=layer)
     shut = ecr.batch_get_image(repositoryName="wrong/shut/app", imageIds=tags[:1])
     assert [failure["failureCode"] for failure in shut["failures"]] == ["UpstreamAccessDenied"], shut
-    fails("RepositoryNotFoundException", ecr.batch_get_image, repositoryName="nowhere/app", imageIds=tags[:1])
+    fails("RepositoryNotFoundException", ecr.describe_repositories, repositoryNames=["wrong/shut/app"])
+    for nothing in ("nowhere/app", "api/shut/typo"):
+        fails("RepositoryNotFoundException", ecr.batch_get_image, repositoryName=nothing, imageIds=tags[:1])
     ecr.delete_pull_through_cache_rule(ecrRepositoryPrefix="api/")
     stored = lambda kind: ecr.update_image_storage_class(
         repositoryName=name, imageId=tags[0], targetStorageClass=kind)["imageStatus"]

@@ -62,6 +62,9 @@ pub struct NewManifest {
     pub tags: Vec<String>,
     /// The manifest, parsed and valid.
     pub manifest: Manifest,
+    /// Blobs of the manifest, with their sizes, that somebody was told lately that the repository has. They are the
+    /// repository's for this manifest, also when the image that had them was deleted in between.
+    pub shown: Vec<(Digest, u64)>,
     /// The platform that the image's configuration says, where it says one.
     pub platform: Option<honmaru_images::Platform>,
 }
@@ -240,6 +243,16 @@ pub trait Repositories: Send + Sync + 'static {
         caller: &Self::Caller,
         repository: &str,
     ) -> impl Future<Output = Result<Option<Upstream>, RegistryError>> + Send;
+
+    /// Makes the repository where there is none: asked when upstream has something for it, and not before, so that a
+    /// mistyped name leaves nothing behind.
+    fn establish(
+        &self,
+        _caller: &Self::Caller,
+        _repository: &str,
+    ) -> impl Future<Output = Result<(), RegistryError>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// Whether the caller's registry gives blobs of one repository to another without an upload.
     fn may_mount(&self, _caller: &Self::Caller) -> impl Future<Output = Result<bool, RegistryError>> + Send {

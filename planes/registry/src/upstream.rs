@@ -32,6 +32,7 @@ impl<R: Repositories> Registry<R> {
             Err(error) => return Err(failed(&error)),
         };
         let manifest = Manifest::parse(&found.bytes, found.media_type.as_deref())?;
+        self.shared.repositories.establish(caller, repository).await?;
         self.fetch_blobs(caller, repository, &upstream, &named, &manifest)
             .await?;
         // An index is recorded before its manifests: they are fetched when somebody asks for one of them.

@@ -73,3 +73,17 @@ async fn what_upstream_answers_is_told_to_the_client() {
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), expected, "{status}");
     }
 }
+
+#[tokio::test]
+async fn a_mirror_comes_to_be_when_upstream_has_something_for_it() {
+    let (origin, mirror) = (Server::start().await, Server::start().await);
+    origin.push_image("team/app", "v1", b"layer").await;
+    *mirror.memory.upstream.lock().unwrap() = Some(origin.address.to_string());
+    let get = async |path: &str| mirror.call("GET", path, &[], b"").await.status.as_u16();
+    for path in ["/v2/team/typo/manifests/v1", "/v2/team/app/manifests/typo"] {
+        assert_eq!(get(path).await, 404, "{path}");
+    }
+    assert_eq!(*mirror.memory.made.lock().unwrap(), [""; 0]);
+    assert_eq!(get("/v2/team/app/manifests/v1").await, 200);
+    assert_eq!(*mirror.memory.made.lock().unwrap(), ["team/app"]);
+}

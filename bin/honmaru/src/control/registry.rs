@@ -400,7 +400,10 @@ impl Repositories for Rows {
                     Some(Place { scope, name, .. }) => {
                         caller.check(state, &honmaru_ecr::creation_access(state, scope, wanted, name))?;
                         honmaru_cloud::may_create(state, scope, wanted, name, caller.call.now)?;
-                        state.get::<honmaru_ecr::Repository>(scope, name).is_some()
+                        // A mirror comes to be with its first image: see `establish`.
+                        let is_mirror = wanted == RegistryAction::ManifestRead
+                            && honmaru_ecr::upstream_of(state, scope, name).is_some();
+                        is_mirror || state.get::<honmaru_ecr::Repository>(scope, name).is_some()
                     }
                     None => true,
                 })
@@ -494,6 +497,11 @@ impl Repositories for Rows {
     ) -> Result<(), RegistryError> {
         let Place { scope, name, .. } = caller.place(repository);
         let tags = manifest.tags.clone();
+        let shown: Vec<(String, u64)> = manifest
+            .shown
+            .iter()
+            .map(|(digest, size)| (digest.to_string(), *size))
+            .collect();
         let image = image_of(manifest);
         let put = move |tag: Option<String>| PutImage {
             tag,
@@ -503,6 +511,12 @@ impl Repositories for Rows {
         };
         // One change: a tag that is refused takes the others with it.
         let written = self.engine.write(move |tx| -> Result<(), ApiError> {
+            for (digest, size) in &shown {
+                // It waits for this manifest, which takes it in the same change.
+                if honmaru_ecr::has_blobs(tx, &scope, &name, [digest.as_str()]) != [true] {
+                    honmaru_ecr::link_layer(tx, &scope, &name, digest, *size)?;
+                }
+            }
             if tags.is_empty() {
                 return honmaru_ecr::put_image(tx, &scope, &name, put(None));
             }
@@ -603,6 +617,18 @@ impl Repositories for Rows {
             repository: upstream.repository,
             credentials,
         }))
+    }
+
+    async fn establish(&self, caller: &Caller, repository: &str) -> Result<(), RegistryError> {
+        let Place { scope, name, is_public } = caller.place(repository);
+        if is_public {
+            return Ok(());
+        }
+        let made = self
+            .engine
+            .write(move |tx| honmaru_ecr::admit(tx, &scope, RegistryAction::ManifestRead, &name))
+            .await;
+        made.map_err(failed)?.map_err(refused)
     }
 
     async fn holders(&self, caller: &Caller, repository: &str, digest: &Digest) -> Result<Vec<String>, RegistryError> {

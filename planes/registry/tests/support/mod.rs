@@ -34,6 +34,8 @@ pub struct Memory {
     pub checks: Arc<Mutex<u32>>,
     /// What nobody may do.
     pub denied: Arc<Mutex<Vec<Action>>>,
+    /// Mirrors that came to be, a name for each time that one was asked for.
+    pub made: Arc<Mutex<Vec<String>>>,
     /// Whether blobs are not mounted.
     pub no_mounts: Arc<Mutex<bool>>,
 }
@@ -113,6 +115,10 @@ impl Repositories for Memory {
 
     async fn put_manifest(&self, (): &(), name: &str, new: NewManifest) -> Result<(), RegistryError> {
         self.with(name, |repo| {
+            for (digest, size) in &new.shown {
+                repo.sizes.insert(digest.clone(), *size);
+                repo.blobs.insert(digest.clone());
+            }
             for tag in &new.tags {
                 repo.tags.insert(tag.clone(), new.digest.clone());
             }
@@ -164,6 +170,11 @@ impl Repositories for Memory {
             repository: format!("{host}/{name}"),
             credentials: None,
         }))
+    }
+
+    async fn establish(&self, (): &(), name: &str) -> Result<(), RegistryError> {
+        self.made.lock().unwrap().push(name.to_owned());
+        Ok(())
     }
 
     async fn holders(&self, (): &(), name: &str, digest: &Digest) -> Result<Vec<String>, RegistryError> {

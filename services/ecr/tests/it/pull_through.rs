@@ -228,6 +228,12 @@ fn a_mirror_fetches_what_is_asked_for_by_the_api_and_comes_to_be() {
     };
     assert_eq!(codes(&answer), ["ImageNotFound", "MissingDigestAndTag"]);
     assert_eq!(ecr.tags("hub/app"), ["v1"]);
+    // A mirror that is not there does not come to be for nothing.
+    upstream(&ecr, "hub/shut v1", Err(NotPulled::Denied("no".to_owned())));
+    let answer = ecr.ok("BatchGetImage", get("hub/shut", json!([{"imageTag": "v1"}])));
+    assert_eq!(codes(&answer), ["UpstreamAccessDenied"]);
+    let none = ecr.error("BatchGetImage", get("hub/typo", json!([{"imageTag": "v1"}])));
+    assert_eq!(none.0, "RepositoryNotFoundException");
     // What lies outside the rule is no mirror.
     let none = ecr.error("BatchGetImage", get("other/app", json!([{"imageTag": "v1"}])));
     assert_eq!(none.0, "RepositoryNotFoundException");
