@@ -6,8 +6,9 @@ use crate::machine::{ensure_group, ensure_stream};
 use crate::model::StreamRef;
 use crate::tail::Tail;
 use crate::types;
-use honmaru_base::{ApiError, Scope, SeededRng, Time};
+use honmaru_base::{ApiError, Rng, Scope, SeededRng, Time};
 use honmaru_machine::{BoxFuture, Call, Principal, PrincipalKind, State, Tx};
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -53,10 +54,10 @@ pub(crate) fn now_or_never<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// One stream's events.
+/// A group's streams `s`, `t` and `u`, and their events.
 pub(crate) struct Memory {
     state: Mutex<State>,
-    events: Mutex<Vec<StoredEvent>>,
+    events: Mutex<BTreeMap<String, Vec<StoredEvent>>>,
 }
 
 impl Memory {
@@ -66,7 +67,9 @@ impl Memory {
         let mut rng = SeededRng::from_u64(1);
         let mut tx = Tx::new(&mut state, call().now, &mut rng);
         ensure_group(&mut tx, &call().scope, "g");
-        ensure_stream(&mut tx, &call().scope, "g", "s").expect("a stream");
+        for name in ["s", "t", "u"] {
+            ensure_stream(&mut tx, &call().scope, "g", name).expect("a stream");
+        }
         tx.commit();
         Arc::new(Self {
             state: Mutex::new(state),
@@ -74,14 +77,15 @@ impl Memory {
         })
     }
 
-    fn store(&self, timestamp: i64) {
+    fn store(&self, stream: &str, timestamp: i64, message: String) {
         let mut events = self.events.lock().expect("no panic");
+        let events = events.entry(stream.to_owned()).or_default();
         let sequence = events.len() as u64;
         events.push(StoredEvent {
             timestamp,
             ingestion: timestamp,
             sequence,
-            message: format!("at {timestamp}"),
+            message,
         });
     }
 }
@@ -96,7 +100,7 @@ impl Events for Memory {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn read(&self, _: StreamRef, query: Query) -> BoxFuture<Result<Page, ApiError>> {
+    fn read(&self, stream: StreamRef, query: Query) -> BoxFuture<Result<Page, ApiError>> {
         let end = if query.backward {
             (i64::MAX, u64::MAX)
         } else {
@@ -104,7 +108,9 @@ impl Events for Memory {
         };
         let place = query.place.unwrap_or(end);
         let at = |event: &StoredEvent| (event.timestamp, event.sequence);
-        let mut events = self.events.lock().expect("no panic").clone();
+        let all = self.events.lock().expect("no panic");
+        let mut events = all.get(&stream.name).cloned().unwrap_or_default();
+        events.sort_by_key(at);
         events.retain(|event| {
             let side = if query.backward {
                 at(event) < place
@@ -149,7 +155,7 @@ fn who_waits_at_an_empty_stream_gets_its_first_event() {
     let again = get(&events, empty.next_forward_token.as_ref());
     // Ref: GetLogEvents, `nextForwardToken`: at the end the same token comes back.
     assert_eq!(again.next_forward_token, empty.next_forward_token);
-    events.store(5);
+    events.store("s", 5, "at 5".to_owned());
     let later = get(&events, empty.next_forward_token.as_ref());
     let messages = |page: &types::GetLogEventsResponse| -> Vec<String> {
         page.events
@@ -173,13 +179,7 @@ fn who_waits_at_an_empty_stream_gets_its_first_event() {
 fn pages_of_large_events_are_small_and_cover_each_once() {
     let events = Memory::new();
     for n in 0..5_i64 {
-        let message = format!("{n}{}", "x".repeat(600_000));
-        events.events.lock().expect("no panic").push(StoredEvent {
-            timestamp: n / 2,
-            ingestion: n,
-            sequence: n.unsigned_abs(),
-            message,
-        });
+        events.store("s", n / 2, format!("{n}{}", "x".repeat(600_000)));
     }
     let (mut token, mut seen) = (None, Vec::new());
     for _ in 0..10 {
@@ -204,6 +204,47 @@ fn pages_of_large_events_are_small_and_cover_each_once() {
         }
     }
     assert_eq!(seen, ['0', '1', '2', '3', '4']);
+}
+
+#[test]
+fn pages_over_several_streams_are_in_the_order_of_time_and_cover_each_event_once() {
+    for seed in 0..40 {
+        let (events, mut rng) = (Memory::new(), SeededRng::from_u64(seed));
+        let mut draw = |below: u64| rng.next_u64() % below;
+        let count = draw(60);
+        for n in 0..count {
+            let stream = ["s", "t", "u"][usize::try_from(draw(3)).expect("small")];
+            // Few times for many events; now and then one that fills half a page.
+            let length = if draw(6) == 0 { 500_000 } else { 3 };
+            let message = format!("{n} {}", "x".repeat(length));
+            events.store(stream, i64::try_from(draw(20)).expect("small"), message);
+        }
+        let limit = i32::try_from(1 + draw(9)).expect("small");
+        let (mut token, mut times, mut seen) = (None, Vec::new(), Vec::<u64>::new());
+        loop {
+            let input = types::FilterLogEventsRequest {
+                log_group_name: Some("g".to_owned()),
+                limit: Some(limit),
+                next_token: token,
+                ..Default::default()
+            };
+            let page = now_or_never(read::filter(events.clone(), call(), input)).expect("a page");
+            let of_page = page.events.unwrap_or_default();
+            assert!(of_page.len() <= usize::try_from(limit).expect("small"), "seed {seed}");
+            times.extend(of_page.iter().filter_map(|event| event.timestamp));
+            let number =
+                |event: &types::FilteredLogEvent| event.message.as_deref()?.split(' ').next()?.parse::<u64>().ok();
+            seen.extend(of_page.iter().filter_map(number));
+            token = page.next_token;
+            if token.is_none() {
+                break;
+            }
+            assert!(!of_page.is_empty(), "seed {seed}: a page of nothing with a next one");
+        }
+        assert!(times.is_sorted(), "seed {seed}: {times:?}");
+        seen.sort_unstable();
+        assert_eq!(seen, (0..count).collect::<Vec<u64>>(), "seed {seed}");
+    }
 }
 
 #[test]
