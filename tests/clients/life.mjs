@@ -68,10 +68,32 @@ async function clusters() {
   const again = await ecsClient.send(new ecs.CreateServiceCommand(service));
   assert.equal(first.service.serviceArn, again.service.serviceArn);
   await ecs.waitUntilServicesStable(waiting(ecsClient), { cluster: "js", services: ["s"] });
+  await deploy("js", "s");
   await fails(ecs.ClusterContainsServicesException, ecsClient.send(new ecs.DeleteClusterCommand({ cluster: "js" })));
   await ecsClient.send(new ecs.DeleteServiceCommand({ cluster: "js", service: "s", force: true }));
   await ecs.waitUntilServicesInactive(waiting(ecsClient), { cluster: "js", services: ["s"] });
   return cluster.clusterArn;
+}
+
+// What GitHub's amazon-ecs-deploy-task-definition does with a definition that was described into a file.
+async function deploy(cluster, service) {
+  const include = ["TAGS"];
+  const described = await ecsClient.send(new ecs.DescribeTaskDefinitionCommand({ taskDefinition: "js", include }));
+  const {
+    compatibilities, taskDefinitionArn, requiresAttributes, revision, status, registeredAt, registeredBy, ...file
+  } = JSON.parse(JSON.stringify(described.taskDefinition));
+  assert.equal(file.containerDefinitions[0].environment[0].value, "s3cret-value");
+  const again = await ecsClient.send(new ecs.RegisterTaskDefinitionCommand({ ...file, tags: described.tags }));
+  const taskDefinition = again.taskDefinition.taskDefinitionArn;
+  assert.equal(taskDefinition, taskDefinitionArn.replace(`:${revision}`, `:${revision + 1}`));
+  assert.deepEqual(again.taskDefinition.containerDefinitions, described.taskDefinition.containerDefinitions);
+  const nothing = { enableECSManagedTags: null, propagateTags: null, volumeConfigurations: undefined };
+  const update = { cluster, service, taskDefinition, forceNewDeployment: false, ...nothing };
+  await ecsClient.send(new ecs.UpdateServiceCommand(update));
+  await ecs.waitUntilServicesStable(waiting(ecsClient), { cluster, services: [service] });
+  const now = await ecsClient.send(new ecs.DescribeServicesCommand({ cluster, services: [service] }));
+  assert.equal(now.services[0].taskDefinition, taskDefinition);
+  assert.equal(now.services[0].deployments.length, 1);
 }
 
 async function groups() {
