@@ -205,7 +205,7 @@ impl<R: Repositories> Registry<R> {
         let mut pinned = blobs.clone();
         pinned.push(digest.clone());
         let _pins = self.shared.store.pin(pinned).await;
-        self.check_blobs(caller, repository, &manifest, &blobs).await?;
+        let shown = self.check_blobs(caller, repository, &manifest, &blobs).await?;
         let platform = self.platform(&manifest).await?;
         self.shared.store.put(algorithm, bytes.clone()).await?;
         honmaru_images::fault_point("manifest.stored");
@@ -214,6 +214,7 @@ impl<R: Repositories> Registry<R> {
             size: bytes.len() as u64,
             tags,
             manifest: manifest.clone(),
+            shown,
             platform,
         };
         self.shared.repositories.put_manifest(caller, repository, new).await?;
@@ -222,32 +223,25 @@ impl<R: Repositories> Registry<R> {
         Ok((digest, manifest))
     }
 
-    /// Every blob that the manifest names must be the repository's, in the store, and as long as it says. What somebody was
-    /// told lately that the repository has becomes the repository's again: see [`crate::shown`].
+    /// Every blob that the manifest names must be the repository's, in the store, and as long as it says. Returns
+    /// those that somebody was told lately that the repository has, which are good also without an image that has them.
     async fn check_blobs(
         &self,
         caller: &R::Caller,
         repository: &str,
         manifest: &Manifest,
         blobs: &[Digest],
-    ) -> Result<(), RegistryError> {
+    ) -> Result<Vec<(Digest, u64)>, RegistryError> {
+        let owner = self.owner(caller, repository);
+        let mut shown = Vec::new();
         let linked = self.shared.repositories.has_blobs(caller, repository, blobs).await?;
         for (blob, linked) in manifest.blobs().zip(linked) {
-            let is_shown = || {
-                let owner = self.owner(caller, repository);
-                self.shared.shown.is_noted(&owner, &blob.digest)
-            };
-            let info = if linked || is_shown() {
+            let is_shown = self.shared.shown.is_noted(&owner, &blob.digest);
+            let info = if linked || is_shown {
                 self.shared.store.stat(&blob.digest)?
             } else {
                 None
             };
-            if let (false, Some(info)) = (linked, info) {
-                let repositories = &self.shared.repositories;
-                repositories
-                    .link_blob(caller, repository, &blob.digest, info.size)
-                    .await?;
-            }
             let Some(info) = info else {
                 let message = "manifest blob unknown to registry";
                 return Err(RegistryError::new(ErrorCode::ManifestBlobUnknown, message)
@@ -257,8 +251,11 @@ impl<R: Repositories> Registry<R> {
                 let message = format!("blob {} has {} bytes, not {}", blob.digest, info.size, blob.size);
                 return Err(RegistryError::new(ErrorCode::ManifestInvalid, message));
             }
+            if is_shown {
+                shown.push((blob.digest.clone(), info.size));
+            }
         }
-        Ok(())
+        Ok(shown)
     }
 
     async fn platform(&self, manifest: &Manifest) -> Result<Option<Platform>, RegistryError> {

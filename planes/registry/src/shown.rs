@@ -1,5 +1,5 @@
-//! Blobs that clients were told their repository has. A client that is told so uploads nothing and sends its manifest a
-//! moment later; when the image that had the blob is deleted in between, the push goes on all the same.
+//! Blobs that clients were told their repository has: because they asked, uploaded or mounted them. Such a client sends its
+//! manifest a moment later; when another image that had the blob is deleted in between, the push goes on all the same.
 
 use honmaru_images::Digest;
 use parking_lot::Mutex;

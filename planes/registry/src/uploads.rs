@@ -200,6 +200,7 @@ impl<R: Repositories> Registry<R> {
             return Ok(None);
         };
         repositories.link_blob(caller, repository, digest, info.size).await?;
+        self.shared.shown.note(self.owner(caller, repository), digest);
         Ok(Some(created(repository, digest)))
     }
 
@@ -219,6 +220,7 @@ impl<R: Repositories> Registry<R> {
             .link_blob(caller, repository, &digest, info.size)
             .await?;
         honmaru_images::fault_point("push.linked");
+        self.shared.shown.note(self.owner(caller, repository), &digest);
         Ok(created(repository, &digest))
     }
 
