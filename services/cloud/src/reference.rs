@@ -108,7 +108,7 @@ fn resources_and_condition_keys_are_those_of_the_reference() {
                 &|path| {
                     let text = match path {
                         _ if path.ends_with("RoleArn") => "arn:aws:iam::000000000000:role/x",
-                        ".Path" => "/",
+                        ".Path" | ".NewPath" => "/",
                         _ if path.starts_with(".Resources") => "vpc-1",
                         _ => "x",
                     };

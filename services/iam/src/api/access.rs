@@ -112,7 +112,9 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
         ),
     };
     let name = action.strip_prefix("iam:").unwrap_or(action);
+    let renamed = renamed(call, input, name, &arn);
     let mut access = Access::new(action, vec![arn]);
+    access.resources.extend(renamed);
     if WITH_POLICY.contains(&name)
         && let Some(policy) = text(input, "PolicyArn")
     {
@@ -167,6 +169,22 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
         all.push(pass);
     }
     all
+}
+
+/// What a user or a group becomes. Ref: IAM API Reference, UpdateUser: "the requester must have appropriate permissions on
+/// both the source object and the target object".
+fn renamed(call: &Call, input: &Value, operation: &str, arn: &str) -> Option<String> {
+    let (kind, new_name) = match operation {
+        "UpdateUser" => ("user", text(input, "NewUserName")),
+        "UpdateGroup" => ("group", text(input, "NewGroupName")),
+        _ => return None,
+    };
+    // `/division/ada` of the ARN that it has.
+    let (_, own) = arn.split_once(&format!(":{kind}"))?;
+    let (path, name) = own.rsplit_once('/')?;
+    let path = text(input, "NewPath").map_or_else(|| format!("{path}/"), str::to_owned);
+    let new = iam_arn(&call.scope.account, kind, &path, new_name.unwrap_or(name));
+    (new != arn).then_some(new)
 }
 
 /// The operations that know `iam:PolicyARN`.

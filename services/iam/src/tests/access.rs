@@ -127,3 +127,34 @@ fn keys_are_those_of_the_reference() {
     )[0];
     assert_eq!(status.resources, [linked_arn]);
 }
+
+#[test]
+fn whoever_renames_needs_permission_for_both_names() {
+    let mut cloud = Cloud::new();
+    cloud.ok("CreateUser", json!({"UserName": "ada"}));
+    cloud.ok("CreateUser", json!({"UserName": "bob", "Path": "/team/"}));
+    let resource = "arn:aws:iam::123456789012:user/team/bob";
+    cloud.ok(
+        "PutUserPolicy",
+        json!({"UserName": "ada", "PolicyName": "p", "PolicyDocument": allow("iam:UpdateUser", resource)}),
+    );
+    let rename = json!({"UserName": "bob", "NewUserName": "robert"});
+    let error = cloud
+        .call_as(cloud.user("ada"), "UpdateUser", rename.clone())
+        .unwrap_err();
+    assert!(error.message.contains("user/team/robert"), "{}", error.message);
+    let of = |name: &str, input: Value| asked(&cloud, name, input)[0].resources.clone();
+    assert_eq!(of("UpdateUser", rename).len(), 2);
+    assert_eq!(
+        of("UpdateUser", json!({"UserName": "bob", "NewPath": "/"})),
+        [resource, "arn:aws:iam::123456789012:user/bob"]
+    );
+    assert_eq!(
+        of("UpdateUser", json!({"UserName": "bob", "NewUserName": "bob"})),
+        [resource]
+    );
+    assert_eq!(
+        of("UpdateGroup", json!({"GroupName": "g", "NewGroupName": "h"})),
+        ["arn:aws:iam::123456789012:group/g", "arn:aws:iam::123456789012:group/h"]
+    );
+}
