@@ -5,9 +5,11 @@ listed, looked at, pulled, found by its subject, deleted, gone.
 """
 
 import base64
+import concurrent.futures
 import hashlib
 import json
 import os
+import random
 import urllib.parse
 
 from common import ENDPOINT, client, main, send
@@ -448,6 +450,30 @@ def catalog():
     assert seen == sorted(seen) and ONE in seen and TWO in seen, seen
 
 
+def beside():
+    """Pushes beside deletions of images that share their layers: whoever was told that a layer is there may name it."""
+    layers = [os.urandom(500) for _ in range(3)]
+
+    def push_and_delete(name):
+        draw = random.Random(name)
+        for n in range(15):
+            config = json.dumps({"pusher": name, "n": n}).encode()
+            blobs = [config, *draw.sample(layers, 2)]
+            for blob in blobs:
+                path = f"/v2/{ONE}/blobs/{digest_of(blob)}"
+                if send(ENDPOINT + path, None, login, "HEAD")[0] != 200:
+                    by_post(ONE, blob, digest_of(blob))
+            named = [{"mediaType": kind, "digest": digest_of(blob), "size": len(blob)}
+                     for blob, kind in zip(blobs, (CONFIG, LAYER, LAYER))]
+            body = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": named[0], "layers": named[1:]}).encode()
+            ask("PUT", f"/v2/{ONE}/manifests/{name}", 201, body, Content_Type=MANIFEST)
+            ask("DELETE", f"/v2/{ONE}/manifests/{digest_of(body)}", 202)
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for _ in pool.map(push_and_delete, ("a", "b", "c", "d")):
+            pass
+
+
 def conformance():
     ecr = client("ecr")
     for name in (ONE, TWO):
@@ -465,6 +491,7 @@ def conformance():
         look(name, content, referring)
         remove(name, content, referring)
     refusals()
+    beside()
     strangers()
     for name in (ONE, TWO):
         ecr.delete_repository(repositoryName=name, force=True)
