@@ -118,15 +118,32 @@ impl Engine {
             let state = self.shared.state.read();
             (look(&state), self.shared.applied.load(Ordering::Acquire))
         };
-        if *self.shared.durable.borrow() < applied {
-            let mut durable = self.shared.durable.subscribe();
-            let stopped = self.commands.closed();
-            tokio::select! {
-                seen = durable.wait_for(|at| *at >= applied) => { seen.map_err(|_| EngineError::Stopped)?; }
-                () = stopped => return Err(EngineError::Stopped),
-            }
-        }
+        self.durable(applied).await?;
         Ok(answer)
+    }
+
+    /// Looks at the state as it is now. A crash may still take back what is seen: nobody may be told of it, and nothing
+    /// done for it, before [`Engine::settled`] or a later [`Engine::read`] or [`Engine::write`] has come back.
+    pub fn peek<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.shared.state.read())
+    }
+
+    /// Waits until all that could be seen up to now is durable.
+    pub async fn settled(&self) -> Result<(), EngineError> {
+        // A turn counts as applied before the state is let go: whoever saw its rows sees its number.
+        self.durable(self.shared.applied.load(Ordering::Acquire)).await
+    }
+
+    async fn durable(&self, applied: u64) -> Result<(), EngineError> {
+        if *self.shared.durable.borrow() >= applied {
+            return Ok(());
+        }
+        let mut durable = self.shared.durable.subscribe();
+        let stopped = self.commands.closed();
+        tokio::select! {
+            seen = durable.wait_for(|at| *at >= applied) => seen.map(drop).map_err(|_| EngineError::Stopped),
+            () = stopped => Err(EngineError::Stopped),
+        }
     }
 
     /// Changes the state. `Ok` comes back once it is durable; after `Err` nothing of it was kept.
@@ -138,12 +155,28 @@ impl Engine {
         T: Send + 'static,
         E: Send + 'static,
     {
+        self.write_then(change, |answer| answer).await
+    }
+
+    /// The same; what the change gives is made into an answer by the writer, once it is durable and the state is let go.
+    /// For large values that are used up on the way: freed by the thread that made them, they cost half. A `finish` that
+    /// panics is [`EngineError::Panicked`], and its change stays.
+    pub async fn write_then<T, E, U>(
+        &self,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        finish: impl FnOnce(T) -> U + Send + 'static,
+    ) -> Result<Result<U, E>, EngineError>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        U: Send + 'static,
+    {
         let (tell, told) = oneshot::channel();
         let command: Command = Box::new(move |tx| {
             let answer = change(tx);
             let keep = answer.is_ok();
             // The caller may have gone away; then there is nobody to tell.
-            (keep, Box::new(move || drop(tell.send(answer))))
+            (keep, Box::new(move || drop(tell.send(answer.map(finish)))))
         });
         self.commands.send(command).await.map_err(|_| EngineError::Stopped)?;
         told.await.map_err(|_| {

@@ -1,7 +1,7 @@
 //! Which reconciler runs when: after a change of what it watches, or when its time has come.
 
 use honmaru_base::{Rng, Time};
-use honmaru_machine::{Reconciler, Record, State, Tx};
+use honmaru_machine::{Reconciler, State, Tx};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// After a panic a reconciler rests this long.
@@ -45,7 +45,7 @@ impl Reconcilers {
         state: &mut State,
         now: Time,
         rng: &mut dyn Rng,
-        records: &mut Vec<Record>,
+        records: &mut Vec<Vec<u8>>,
         is_changed: &mut bool,
     ) -> bool {
         let is_settled = self.settled_at == Some(state.changes());

@@ -50,15 +50,15 @@ pub(crate) async fn maintain(shared: std::sync::Weak<Shared>, log: Arc<dyn Log>,
 fn snapshot(shared: &Shared, log: &dyn Log) -> Result<Revision, honmaru_log::LogError> {
     // Rows may be seen here whose records are not appended yet. The revision must not be ahead of the rows, and may
     // be behind them: replaying a record twice gives the same row.
-    let (records, revision) = {
-        let state = shared.state.read();
-        (state.dump(), shared.head.load(Ordering::Acquire))
-    };
     let mut bytes = Vec::new();
-    for record in &records {
-        serde_json::to_writer(&mut bytes, record).expect("a record is plain data");
-        bytes.push(b'\n');
-    }
+    let revision = {
+        let state = shared.state.read();
+        state.dump(&mut |record| {
+            bytes.extend(record);
+            bytes.push(b'\n');
+        });
+        shared.head.load(Ordering::Acquire)
+    };
     log.snapshot_put(revision, &bytes)?;
     log.compact(revision)?;
     Ok(revision)
@@ -99,7 +99,17 @@ mod tests {
     /// value, or removes.
     fn found(path: &std::path::Path) -> Vec<Vec<Option<u64>>> {
         let mut state = empty();
-        replay(&SqliteLog::open(path).expect("the log opens"), &mut state).expect("the log is whole");
+        let log = SqliteLog::open(path).expect("the log opens");
+        // The engine's own housekeeping may forget records between the snapshot and the rest. A start has the file alone.
+        for again in (0..10).rev() {
+            match replay(&log, &mut state) {
+                Err(crate::OpenError::Gap { .. }) if again > 0 => state = empty(),
+                replayed => {
+                    replayed.expect("the log is whole");
+                    break;
+                }
+            }
+        }
         let value = |caller: usize, row: u64| state.get::<Row>(&scope(), &format!("{caller}/{row}")).map(|row| row.0);
         (0..CALLERS)
             .map(|caller| (0..ROWS).map(|row| value(caller, row)).collect())

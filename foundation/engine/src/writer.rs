@@ -4,7 +4,7 @@ use crate::engine::Shared;
 use crate::reconcilers::Reconcilers;
 use honmaru_base::{Clock, SeededRng, Time};
 use honmaru_log::{Log, Revision};
-use honmaru_machine::{Record, Tx};
+use honmaru_machine::Tx;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -95,12 +95,8 @@ impl Writer {
             }
         };
         if !records.is_empty() {
-            let bodies: Vec<Vec<u8>> = records
-                .iter()
-                .map(|r| serde_json::to_vec(r).expect("a record is plain data"))
-                .collect();
             let before = thread_cpu_ns();
-            let appended = self.log.append(self.head, &bodies);
+            let appended = self.log.append(self.head, &records);
             let spent = thread_cpu_ns().saturating_sub(before);
             self.shared.append_cpu_ns.fetch_add(spent, Ordering::Relaxed);
             self.head = match appended {
@@ -117,7 +113,9 @@ impl Writer {
             self.shared.durable.send_replace(applied);
         }
         for answer in answers {
-            answer();
+            if catch_unwind(AssertUnwindSafe(answer)).is_err() {
+                tracing::error!("an answer panicked; its change is kept, and its caller told that it failed inside");
+            }
         }
         Ok(left)
     }
@@ -127,7 +125,7 @@ impl Writer {
         state: &mut honmaru_machine::State,
         now: Time,
         command: Command,
-        records: &mut Vec<Record>,
+        records: &mut Vec<Vec<u8>>,
         answers: &mut Vec<Answer>,
         is_changed: &mut bool,
     ) {

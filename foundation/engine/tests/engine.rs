@@ -2,7 +2,7 @@
 
 use honmaru_base::{Scope, SeededRng, Time};
 use honmaru_engine::{Engine, EngineConfig, EngineError, SystemClock};
-use honmaru_log::{Log, MemoryLog, SqliteLog};
+use honmaru_log::{Log, LogError, MemoryLog, Revision, SqliteLog};
 use honmaru_machine::{Reconciler, Resource, State, Tx};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -145,6 +145,34 @@ async fn a_failed_or_panicking_command_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_finished_after_the_change_and_its_panic_takes_nothing_back() {
+    let (engine, _failure) = open(Arc::new(MemoryLog::new()));
+    let put = |key: &'static str| {
+        move |tx: &mut Tx<'_>| {
+            tx.put(&scope(), key, Counter { wanted: 0, seen: 0 });
+            Ok::<_, ()>(key)
+        }
+    };
+    let finished = engine.write_then(put("x"), |key| format!("{key} is there")).await;
+    assert_eq!(finished, Ok(Ok("x is there".to_owned())));
+    let refused = engine
+        .write_then(|_| Err::<(), _>("no"), |()| unreachable!("there is no answer"))
+        .await;
+    assert_eq!(refused, Ok(Err("no")));
+    let panicked = engine
+        .write_then(put("y"), |key| {
+            if key == "y" {
+                panic!("an answer that panics")
+            }
+        })
+        .await;
+    assert_eq!(panicked, Err(EngineError::Panicked));
+    let is_there = |key: &str| engine.peek(|state| state.get::<Counter>(&scope(), key).is_some());
+    assert!(is_there("x") && is_there("y"), "what was written stays");
+    set(&engine, "z", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failing_log_answers_nobody_and_stops() {
     let log = Arc::new(MemoryLog::new());
     let (engine, failure) = open(log.clone());
@@ -162,4 +190,64 @@ async fn a_failing_log_answers_nobody_and_stops() {
         Err(EngineError::Stopped),
         "memory is ahead of the log"
     );
+}
+
+/// A log whose appends stand still until it is let go.
+struct Held {
+    inner: MemoryLog,
+    gate: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl Log for Held {
+    fn append(&self, head_expected: Revision, batch: &[Vec<u8>]) -> Result<Revision, LogError> {
+        // An error: the test is over.
+        let _ = self.gate.lock().expect("one writer").recv();
+        self.inner.append(head_expected, batch)
+    }
+    fn read(&self, from: Revision, records_max: usize) -> Result<Vec<(Revision, Vec<u8>)>, LogError> {
+        self.inner.read(from, records_max)
+    }
+    fn head(&self) -> Result<Revision, LogError> {
+        self.inner.head()
+    }
+    fn snapshot_put(&self, at: Revision, bytes: &[u8]) -> Result<(), LogError> {
+        self.inner.snapshot_put(at, bytes)
+    }
+    fn snapshot_get(&self) -> Result<Option<(Revision, Vec<u8>)>, LogError> {
+        self.inner.snapshot_get()
+    }
+    fn compact(&self, through: Revision) -> Result<(), LogError> {
+        self.inner.compact(through)
+    }
+}
+
+/// Goal: nobody is told of what a crash could take back, though one may look at it.
+/// Method: a write whose record the log holds back is seen by a peek; a read and `settled` wait, until the log goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_durable_is_seen_by_a_peek_and_told_by_nobody() {
+    let (go_on, gate) = std::sync::mpsc::channel();
+    let (engine, _failure) = open(Arc::new(Held {
+        inner: MemoryLog::new(),
+        gate: std::sync::Mutex::new(gate),
+    }));
+    let writer = engine.clone();
+    let write = tokio::spawn(async move { set(&writer, "x", 0).await });
+    let wanted = |state: &State| state.get::<Counter>(&scope(), "x").map(|counter| counter.wanted);
+    while engine.peek(wanted).is_none() {
+        tokio::task::yield_now().await;
+    }
+    let mut read = std::pin::pin!(engine.read(wanted));
+    let mut settled = std::pin::pin!(engine.settled());
+    tokio::select! {
+        biased;
+        _ = &mut read => panic!("a read told what is not durable"),
+        _ = &mut settled => panic!("what is not durable is settled"),
+        () = std::future::ready(()) => {}
+    }
+    assert!(!write.is_finished());
+    go_on.send(()).expect("the log waits");
+    assert_eq!(read.await, Ok(Some(0)));
+    assert_eq!(settled.await, Ok(()));
+    write.await.expect("it was told");
+    assert_eq!(engine.settled().await, Ok(()), "nothing is left to wait for");
 }

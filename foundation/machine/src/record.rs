@@ -1,5 +1,6 @@
 //! What the log remembers of a change: one row of one table, written or removed.
 
+use crate::Resource;
 use honmaru_base::{Scope, ScopeError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -7,7 +8,7 @@ use serde_json::value::RawValue;
 /// The version of the record format. Older versions decode for ever.
 pub const RECORD_FORMAT: u32 = 1;
 
-/// One changed row. `body` is the row's new value, or nothing when the row was deleted.
+/// One changed row, as it is read back. `body` is the row's new value, or nothing when the row was deleted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
     /// Format version, [`RECORD_FORMAT`] when written today.
@@ -23,12 +24,33 @@ pub struct Record {
     pub body: Option<Box<RawValue>>,
 }
 
-impl PartialEq for Record {
-    /// The same row in the same words.
-    fn eq(&self, other: &Self) -> bool {
-        (self.v, &self.kind, &self.scope, &self.key) == (other.v, &other.kind, &other.scope, &other.key)
-            && self.body.as_deref().map(RawValue::get) == other.body.as_deref().map(RawValue::get)
-    }
+/// A record as it is written. It has [`Record`]'s members, and is written in one pass: a change costs no tree and no copy.
+#[derive(Serialize)]
+struct Written<'a, R> {
+    v: u32,
+    kind: &'a str,
+    scope: &'a Scope,
+    key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'a R>,
+}
+
+/// What a usual row takes as JSON; a larger one grows.
+const ROW_BYTES: usize = 1_024;
+
+/// The record of one changed row, as the log keeps it: JSON, which [`Record`] reads.
+pub(crate) fn encode<R: Resource>(scope: &Scope, key: &str, row: Option<&R>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(if row.is_some() { ROW_BYTES } else { 0 });
+    let written = Written {
+        v: RECORD_FORMAT,
+        kind: R::KIND,
+        scope,
+        key,
+        body: row,
+    };
+    // Rows are plain data with text keys; serde_json cannot fail on them.
+    serde_json::to_writer(&mut bytes, &written).expect("a record is plain data");
+    bytes
 }
 
 /// Why a record cannot be read back. All of them must stop the process: going on would lose state.

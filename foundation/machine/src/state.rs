@@ -186,12 +186,10 @@ impl State {
         Ok(())
     }
 
-    /// Every durable row as a record: the content of a snapshot.
-    pub fn dump(&self) -> Vec<Record> {
-        let mut records = Vec::new();
+    /// Gives every durable row to `out` as a record in JSON: the content of a snapshot.
+    pub fn dump(&self, out: &mut dyn FnMut(Vec<u8>)) {
         for slot in self.by_kind.values().filter_map(|place| self.slots.get(*place)) {
-            slot.table.dump(&mut records);
+            slot.table.dump(out);
         }
-        records
     }
 }

@@ -78,7 +78,7 @@ impl<R: Resource> Table<R> {
 /// A table whose row type is not known: what snapshots and replay see.
 pub(crate) trait AnyTable: Any + Send + Sync {
     fn apply(&mut self, record: &Record) -> Result<(), RecordError>;
-    fn dump(&self, out: &mut Vec<Record>);
+    fn dump(&self, out: &mut dyn FnMut(Vec<u8>));
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
 }
@@ -99,13 +99,13 @@ impl<R: Resource> AnyTable for Table<R> {
         Ok(())
     }
 
-    fn dump(&self, out: &mut Vec<Record>) {
+    fn dump(&self, out: &mut dyn FnMut(Vec<u8>)) {
         if !R::DURABLE {
             return;
         }
         for (scope, rows) in &self.rows {
             for (key, row) in rows {
-                out.push(crate::tx::record::<R>(scope, key, Some(row)));
+                out(crate::record::encode::<R>(scope, key, Some(row)));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! A transition: the one way to change the state. What it changed can be logged, or taken back whole.
 
-use crate::{RECORD_FORMAT, Record, Resource, State};
+use crate::{Resource, State, record};
 use honmaru_base::{Rng, Scope, Time};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub struct Tx<'a> {
     state: &'a mut State,
     now: Time,
     rng: &'a mut dyn Rng,
-    records: Vec<Record>,
+    records: Vec<Vec<u8>>,
     undo: Vec<Undo>,
 }
 
@@ -61,7 +61,7 @@ impl<'a> Tx<'a> {
 
     fn replace<R: Resource>(&mut self, scope: &Scope, key: &str, row: Option<Arc<R>>) -> Option<Arc<R>> {
         if R::DURABLE {
-            self.records.push(record::<R>(scope, key, row.as_deref()));
+            self.records.push(record::encode::<R>(scope, key, row.as_deref()));
         }
         let before = self.state.table_mut::<R>().replace(scope, key, row);
         let (undo_scope, undo_key, undo_row) = (scope.clone(), key.to_owned(), before.clone());
@@ -76,8 +76,9 @@ impl<'a> Tx<'a> {
         !self.undo.is_empty()
     }
 
-    /// Keeps the changes and returns the records that the log must hold before anybody is answered.
-    pub fn commit(self) -> Vec<Record> {
+    /// Keeps the changes and returns the records that the log must hold before anybody is answered, as it keeps them:
+    /// each is a [`crate::Record`] in JSON.
+    pub fn commit(self) -> Vec<Vec<u8>> {
         self.records
     }
 
@@ -93,17 +94,5 @@ impl Deref for Tx<'_> {
     type Target = State;
     fn deref(&self) -> &State {
         self.state
-    }
-}
-
-pub(crate) fn record<R: Resource>(scope: &Scope, key: &str, row: Option<&R>) -> Record {
-    // Rows are plain data with text keys; serde_json cannot fail on them.
-    let body = row.map(|row| serde_json::value::to_raw_value(row).expect("a resource is plain data"));
-    Record {
-        v: RECORD_FORMAT,
-        kind: R::KIND.to_owned(),
-        scope: scope.clone(),
-        key: key.to_owned(),
-        body,
     }
 }

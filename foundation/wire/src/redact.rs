@@ -16,8 +16,9 @@ pub struct Excerpt {
     pub items_max: usize,
     /// Deeper values are left out.
     pub depth_max: usize,
-    /// Whether a member is secret though no model marks it: service, the member that it is in, its name.
-    pub is_hidden: fn(&str, &str, &str) -> bool,
+    /// The members of a service that are secret though no model marks them: a member and the one below it that is meant;
+    /// nothing below it: the member itself.
+    pub hidden_members: fn(&str) -> &'static [(&'static str, &'static str)],
     /// What stands for such a member, and for what the model marks as sensitive.
     pub hidden: &'static str,
 }
@@ -28,6 +29,7 @@ pub fn redacted(target: &Target, side: Side, tree: &Value, excerpt: &Excerpt) ->
         service: target.service,
         shape: shape_of(target.service, target.operation, side),
         excerpt,
+        hidden: (excerpt.hidden_members)(target.service.name()),
         above: "",
         value: tree,
         depth: excerpt.depth_max,
@@ -42,6 +44,8 @@ struct Told<'a> {
     service: &'a Service,
     shape: Option<&'a Shape>,
     excerpt: &'a Excerpt,
+    /// The members of this service that are hidden.
+    hidden: &'static [(&'static str, &'static str)],
     /// The member that it is in.
     above: &'a str,
     value: &'a Value,
@@ -56,6 +60,13 @@ impl<'a> Told<'a> {
             depth: self.depth - 1,
             ..self
         }
+    }
+
+    fn is_hidden(self, name: &str) -> bool {
+        self.hidden.iter().any(|(outer, inner)| match *inner {
+            "" => *outer == name,
+            inner => inner == name && *outer == self.above,
+        })
     }
 }
 
@@ -88,7 +99,7 @@ impl Serialize for Told<'_> {
                 let mut object = to.serialize_map(None)?;
                 for (name, value) in members.iter().take(self.excerpt.items_max) {
                     let key = Short(name, self.excerpt.text_bytes_max);
-                    if (self.excerpt.is_hidden)(self.service.name(), self.above, name) {
+                    if self.is_hidden(name) {
                         object.serialize_entry(&key, self.excerpt.hidden)?;
                         continue;
                     }

@@ -320,7 +320,7 @@ fn the_records_rebuild_the_state() {
     lab.register("web");
     lab.ok("UpdateService", json!({ "service": "web", "taskDefinition": "web:2" }));
     lab.run(20_000, |_| true);
-    assert_eq!(lab.replayed().dump(), lab.state.dump());
+    assert_eq!(lab::dump(&lab.replayed()), lab::dump(&lab.state));
 }
 
 #[test]

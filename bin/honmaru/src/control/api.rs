@@ -8,8 +8,9 @@ use crate::control::http::Received;
 use honmaru_base::{ApiError, Clock, Region, Scope, Time, uuid};
 use honmaru_engine::{EngineError, SystemClock};
 use honmaru_identity::{AuthError, Presented, ProtocolFamily, Signed};
-use honmaru_machine::{Call, Handler, Operation, Principal};
+use honmaru_machine::{Call, Handler, Operation, Principal, Tx};
 use honmaru_wire::{Common, Protocol, Reply, Request, Target, WireError};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -116,6 +117,11 @@ pub async fn answer(control: &Arc<Control>, received: &Received) -> (Reply, Opti
     let (reply, following, error) = match answered {
         Ok((reply, following)) => (reply, following, None),
         Err(refusal) => {
+            // A refusal may rest on what a crash would still take back: a key just made, or just taken away.
+            let refusal = match control.engine.settled().await {
+                Ok(()) => refusal,
+                Err(error) => error.into(),
+            };
             let error = said(refusal, &target, &request_id);
             let render = if honmaru_wire::asks_for_json(&target, &request) {
                 honmaru_wire::error_in_json
@@ -197,7 +203,7 @@ async fn call(
     noted: &mut Noted,
 ) -> Result<(Reply, Option<Following>), Refusal> {
     let now = SystemClock.now();
-    let principal = principal(control, target, presented.as_ref(), now).await?;
+    let principal = principal(control, target, presented.as_ref(), now)?;
     noted.principal = Some(principal.clone());
     let Some(operation) = control
         .operations
@@ -242,7 +248,11 @@ async fn call(
         Box::pin(control.issuers.ensure(&control.engine, &input)).await?;
     }
     control.scopes.ensure(&control.engine, &call.scope).await??;
-    let mut output = match &operation.handler {
+    let rendering = Rendering {
+        target: *target,
+        in_json: honmaru_wire::asks_for_json(target, request),
+    };
+    let output = match &operation.handler {
         Handler::Read(handler) => {
             let answer = control.engine.read(|state| {
                 let accesses = (operation.access)(state, &call, &input);
@@ -255,13 +265,17 @@ async fn call(
         Handler::Write(handler) => {
             // Authorised inside the transition, against the very state that it changes.
             let (handler, access, family) = (*handler, operation.access, family(target));
-            let answer = control.engine.write(move |tx| {
+            let change = move |tx: &mut Tx<'_>| {
                 let accesses = access(tx, &call, &input);
                 let _ = resources.set(audit::resources(&accesses));
                 honmaru_iam::authorize(tx, &call, &accesses, family)?;
-                handler(tx, &call, input)
-            });
-            answer.await??
+                let output = handler(tx, &call, input)?;
+                Ok::<_, ApiError>((output, call.request_id))
+            };
+            let finish = move |(output, id): (Value, String)| rendering.of(output, &id);
+            let (reply, told) = control.engine.write_then(change, finish).await??;
+            noted.keep_output(told);
+            return Ok((reply, None));
         }
         Handler::Async(handler) => {
             let allowed = control.engine.read(|state| {
@@ -273,18 +287,34 @@ async fn call(
             handler(call, input).await?
         }
     };
-    honmaru_wire::seal_token(target, &mut output);
-    noted.keep_output(target, &output);
     let following = control.tails.follow(target, &output);
-    let render = if honmaru_wire::asks_for_json(target, request) {
-        honmaru_wire::ok_in_json
-    } else {
-        honmaru_wire::ok
-    };
-    Ok((render(target, &output, request_id), following))
+    let (reply, told) = rendering.of(output, request_id);
+    noted.keep_output(told);
+    Ok((reply, following))
 }
 
-async fn principal(
+/// How an output becomes an answer.
+#[derive(Clone, Copy)]
+struct Rendering {
+    target: Target,
+    in_json: bool,
+}
+
+impl Rendering {
+    /// The answer, and what the trail keeps of it.
+    fn of(self, mut output: Value, request_id: &str) -> (Reply, audit::Told) {
+        honmaru_wire::seal_token(&self.target, &mut output);
+        let told = audit::Told::of(&self.target, &output);
+        let render = if self.in_json {
+            honmaru_wire::ok_in_json
+        } else {
+            honmaru_wire::ok
+        };
+        (render(&self.target, &output, request_id), told)
+    }
+}
+
+fn principal(
     control: &Arc<Control>,
     target: &Target,
     presented: Option<&Presented>,
@@ -294,10 +324,10 @@ async fn principal(
         Some(presented) if presented.service != target.service.signing_name() && !control.options.dev => {
             Err(AuthError::wrong_service(target.service.signing_name()).into())
         }
+        // What it saw is durable when the call itself is answered, or refused (`answer`).
         Some(presented) => Ok(control
             .engine
-            .read(|state| caller::authenticate(control, state, presented, now))
-            .await??),
+            .peek(|state| caller::authenticate(control, state, presented, now))?),
         None if target.operation.unsigned() => Ok(caller::anonymous(control)),
         None => Err(AuthError::missing().into()),
     }

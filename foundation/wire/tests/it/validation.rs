@@ -157,7 +157,10 @@ const EXCERPT: Excerpt = Excerpt {
     text_bytes_max: 8,
     items_max: 2,
     depth_max: 4,
-    is_hidden: |service, above, name| (service, above, name) == ("ecs", "containerDefinitions", "image"),
+    hidden_members: |service| match service {
+        "ecs" => &[("containerDefinitions", "image")],
+        _ => &[],
+    },
     hidden: "HIDDEN",
 };
 

@@ -118,7 +118,7 @@ impl Lab {
                 let mut tx = Tx::new(&mut self.state, self.now, &mut self.rng);
                 match write(&mut tx, &call, input) {
                     Ok(answer) => {
-                        self.records.extend(tx.commit());
+                        self.records.extend(decoded(&tx.commit()));
                         Ok(answer)
                     }
                     Err(error) => {
@@ -146,7 +146,7 @@ impl Lab {
     pub fn tx<T>(&mut self, work: impl FnOnce(&mut Tx<'_>) -> T) -> T {
         let mut tx = Tx::new(&mut self.state, self.now, &mut self.rng);
         let result = work(&mut tx);
-        self.records.extend(tx.commit());
+        self.records.extend(decoded(&tx.commit()));
         result
     }
 
@@ -176,7 +176,7 @@ impl Lab {
             let mut tx = Tx::new(&mut self.state, self.now, &mut self.rng);
             let _ = reconciler.reconcile(&mut tx);
             changed |= tx.is_changed();
-            self.records.extend(tx.commit());
+            self.records.extend(decoded(&tx.commit()));
         }
         self.reconcilers = reconcilers;
         changed
@@ -377,14 +377,32 @@ impl Lab {
         let mut state = State::new();
         honmaru_ecs::register(&mut state);
         state.register::<TargetHealth>();
-        for record in &self.records {
-            state.replay(record).expect("every record decodes");
-        }
+        replay(&mut state, &self.records);
         state
     }
 
     pub fn random(&mut self) -> u64 {
         self.rng.next_u64()
+    }
+}
+
+/// The records of a log.
+fn decoded(records: &[Vec<u8>]) -> Vec<Record> {
+    let decode = |record: &Vec<u8>| serde_json::from_slice(record).expect("a record is JSON");
+    records.iter().map(decode).collect()
+}
+
+/// The durable rows of a state as the records of a snapshot.
+pub fn dump(state: &State) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
+    state.dump(&mut |record| records.push(record));
+    records
+}
+
+/// Replays records, as a start does.
+pub fn replay(state: &mut State, records: &[Record]) {
+    for record in records {
+        state.replay(record).expect("every record decodes");
     }
 }
 

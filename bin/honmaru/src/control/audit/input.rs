@@ -38,39 +38,46 @@ pub(super) const WEB_IDENTITY: &str = "AssumeRoleWithWebIdentity";
 /// What stands in a secret's place. Ref: CloudTrail's records of ECS use these words.
 const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
 
-/// Members that are secret, or data, though no model marks them: service, member, and the member below it.
-const UNMARKED: [(&str, &str, &str); 21] = [
-    // Ref: CloudTrail's records of RegisterTaskDefinition and RunTask hide environments.
-    ("ecs", "environment", "value"),
-    ("ecs", "command", ""),
-    ("ecs", "repositoryCredentials", ""),
-    ("ecr", "layerPartBlob", ""),
-    ("logs", "logEvents", ""),
-    ("iam", "Password", ""),
-    ("iam", "PrivateKey", ""),
-    ("sts", "WebIdentityToken", ""),
-    ("sts", "SAMLAssertion", ""),
-    ("sts", "TokenCode", ""),
-    ("sts", "ContextAssertion", ""),
-    ("ecr-public", "logoImageBlob", ""),
-    ("elbv2", "ClientSecret", ""),
-    // What outputs hold. Ref: CloudTrail's records of these calls leave them out.
-    ("iam", "SecretAccessKey", ""),
-    ("iam", "ServicePassword", ""),
-    ("sts", "SecretAccessKey", ""),
-    ("sts", "SessionToken", ""),
-    ("ecr", "authorizationToken", ""),
-    ("ecr-public", "authorizationToken", ""),
-    ("ecr-public", "layerPartBlob", ""),
-    ("ecs", "tokenValue", ""),
-];
+/// Members of a service that are secret, or data, though no model marks them: a member, and the one below it that is
+/// meant; nothing below it: the member itself.
+fn unmarked(service: &str) -> &'static [(&'static str, &'static str)] {
+    match service {
+        // Ref: CloudTrail's records of RegisterTaskDefinition and RunTask hide environments, those of others what
+        // their outputs give away.
+        "ecs" => &[
+            ("environment", "value"),
+            ("command", ""),
+            ("repositoryCredentials", ""),
+            ("tokenValue", ""),
+        ],
+        "ecr" => &[("layerPartBlob", ""), ("authorizationToken", "")],
+        "ecr-public" => &[("logoImageBlob", ""), ("layerPartBlob", ""), ("authorizationToken", "")],
+        "logs" => &[("logEvents", "")],
+        "iam" => &[
+            ("Password", ""),
+            ("PrivateKey", ""),
+            ("SecretAccessKey", ""),
+            ("ServicePassword", ""),
+        ],
+        "sts" => &[
+            ("WebIdentityToken", ""),
+            ("SAMLAssertion", ""),
+            ("TokenCode", ""),
+            ("ContextAssertion", ""),
+            ("SecretAccessKey", ""),
+            ("SessionToken", ""),
+        ],
+        "elbv2" => &[("ClientSecret", "")],
+        _ => &[],
+    }
+}
 
 /// How much of an input or an output is kept.
 pub(super) const EXCERPT: Excerpt = Excerpt {
     text_bytes_max: TEXT_BYTES_MAX,
     items_max: ITEMS_MAX,
     depth_max: DEPTH_MAX,
-    is_hidden: is_unmarked_secret,
+    hidden_members: unmarked,
     hidden: HIDDEN,
 };
 
@@ -322,15 +329,4 @@ fn cut(text: &str, bytes_max: usize) -> String {
     }
     let end = (0..=bytes_max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     format!("{}... ({} bytes)", text.get(..end).unwrap_or_default(), text.len())
-}
-
-fn is_unmarked_secret(service: &str, above: &str, name: &str) -> bool {
-    UNMARKED.iter().any(|(of, outer, inner)| {
-        *of == service
-            && if inner.is_empty() {
-                *outer == name
-            } else {
-                *outer == above && *inner == name
-            }
-    })
 }

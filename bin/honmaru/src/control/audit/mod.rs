@@ -14,6 +14,7 @@ mod segment;
 mod writer;
 
 pub use input::{Ended, Head, Noted, What, resources};
+pub use output::Told;
 
 use anyhow::Context;
 use gate::Gate;

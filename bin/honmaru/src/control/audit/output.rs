@@ -1,6 +1,7 @@
 //! What a call that changed something answered, for its record.
 
 use super::input::{EXCERPT, Noted, WEB_IDENTITY};
+use honmaru_base::AccountId;
 use honmaru_cloudtrail::{Json, Who, is_read_only};
 use honmaru_wire::{Side, Target};
 use serde_json::{Value, json};
@@ -8,37 +9,54 @@ use serde_json::{Value, json};
 /// An output at most, as JSON. Ref: CloudTrail, responseElements: larger ones are left out.
 const OUTPUT_BYTES_MAX: usize = 16 * 1024;
 
-impl Noted {
-    /// Keeps the output of a call that changed something, or gave credentials, without its secrets. Ref: CloudTrail User
+/// What is kept of an answer.
+#[derive(Debug, Default)]
+pub struct Told {
+    output: Json,
+    /// The web identity that was let in, and the account of its role.
+    web_identity: Option<(Who, AccountId)>,
+}
+
+impl Told {
+    /// The output of a call that changed something, or gave credentials, without its secrets. Ref: CloudTrail User
     /// Guide, responseElements: null for calls that only read.
-    pub fn keep_output(&mut self, target: &Target, output: &Value) {
-        self.keep_web_identity(target, output);
+    pub fn of(target: &Target, output: &Value) -> Self {
+        let web_identity = web_identity(target, output);
         let gives_credentials = || output.get("Credentials").is_some();
         if is_read_only(target.operation.name()) && !gives_credentials() {
-            return;
+            return Self {
+                web_identity,
+                ..Self::default()
+            };
         }
         let kept = honmaru_wire::redacted(target, Side::Output, output, &EXCERPT);
-        self.output = if kept.get().len() > OUTPUT_BYTES_MAX {
+        let output = if kept.get().len() > OUTPUT_BYTES_MAX {
             Json::of(&json!({ "responseElementsOmitted": true, "reason": "responseElements too large" }))
         } else {
             Json::from(kept)
         };
+        Self { output, web_identity }
     }
+}
 
-    /// Who was let in by AssumeRoleWithWebIdentity, whose caller is nobody before. Ref: CloudTrail User Guide,
-    /// "CloudTrail userIdentity element", values for STS with web identity federation.
-    fn keep_web_identity(&mut self, target: &Target, output: &Value) {
-        if target.operation.name() != WEB_IDENTITY {
-            return;
-        }
-        let text = |name: &str| output.get(name).and_then(Value::as_str);
-        let account = output["AssumedRoleUser"]["Arn"].as_str();
-        let account = account.and_then(|arn| arn.split(':').nth(4)?.parse().ok());
-        if let (Some(provider), Some(subject), Some(account)) =
-            (text("Provider"), text("SubjectFromWebIdentityToken"), account)
-        {
-            let who = Who::web_identity(provider, text("Audience").unwrap_or_default(), subject);
-            self.web_identity = Some((who, account));
-        }
+impl Noted {
+    /// Keeps what the call answered.
+    pub fn keep_output(&mut self, told: Told) {
+        self.output = told.output;
+        self.web_identity = told.web_identity;
     }
+}
+
+/// Who was let in by AssumeRoleWithWebIdentity, whose caller is nobody before. Ref: CloudTrail User Guide, "CloudTrail
+/// userIdentity element", values for STS with web identity federation.
+fn web_identity(target: &Target, output: &Value) -> Option<(Who, AccountId)> {
+    if target.operation.name() != WEB_IDENTITY {
+        return None;
+    }
+    let text = |name: &str| output.get(name).and_then(Value::as_str);
+    let account = output["AssumedRoleUser"]["Arn"].as_str();
+    let account = account.and_then(|arn| arn.split(':').nth(4)?.parse().ok())?;
+    let (provider, subject) = (text("Provider")?, text("SubjectFromWebIdentityToken")?);
+    let who = Who::web_identity(provider, text("Audience").unwrap_or_default(), subject);
+    Some((who, account))
 }

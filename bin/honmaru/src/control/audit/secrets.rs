@@ -2,6 +2,7 @@
 //! model is there go through what makes records; whatever is left and sounds like a secret must be one of those that are
 //! known to be none.
 
+use super::Told;
 use super::input::Noted;
 use honmaru_wire::{Protocol, Side, Target};
 use serde_json::{Value, json};
@@ -114,7 +115,7 @@ fn nothing_that_sounds_like_a_secret_is_recorded() {
             };
             let mut noted = Noted::default();
             noted.keep_input(&target, &all(Side::Input));
-            noted.keep_output(&target, &all(Side::Output));
+            noted.keep_output(Told::of(&target, &all(Side::Output)));
             // The firewall's rules hold each other, and no secrets.
             if service.name() != "wafv2" {
                 let is_whole = noted.input.value().get("requestParametersOmitted").is_none()
@@ -151,7 +152,7 @@ fn the_answers_of_writes_are_kept_and_those_of_reads_are_not() {
             operation,
         };
         let mut noted = Noted::default();
-        noted.keep_output(&target, output);
+        noted.keep_output(Told::of(&target, output));
         noted.output.value()
     };
     let cluster = json!({ "cluster": { "clusterName": "a" } });

@@ -1,7 +1,7 @@
 use super::gate::Gate;
 use super::input::{Ended, Head, Noted};
 use super::writer::SEGMENT_BYTES_MAX;
-use super::{Audit, Bounds, Home, Line, reader, segment};
+use super::{Audit, Bounds, Home, Line, Told, reader, segment};
 use crate::control::http::Received;
 use crate::control::listener::Peer;
 use honmaru_base::{ApiError, Clock, Scope, Time};
@@ -476,7 +476,7 @@ fn a_web_identity_is_known_when_it_was_let_in() {
     let record = |output: &Value| {
         let mut noted = Noted::default();
         noted.keep_input(&target, &json!({ "RoleArn": role, "WebIdentityToken": "t.o.k" }));
-        noted.keep_output(&target, output);
+        noted.keep_output(Told::of(&target, output));
         noted.record(&home(), &target, &received, &ended)
     };
     let record_of_success = record(&json!({
