@@ -11,27 +11,27 @@ use honmaru_wire::tree::tree;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Event {
+    pub access_key_id: Option<String>,
+    pub cloud_trail_event: Option<String>,
     pub event_id: Option<String>,
     pub event_name: Option<String>,
-    pub read_only: Option<String>,
-    pub access_key_id: Option<String>,
-    pub event_time: Option<f64>,
     pub event_source: Option<String>,
-    pub username: Option<String>,
+    pub event_time: Option<f64>,
+    pub read_only: Option<String>,
     pub resources: Option<Vec<Resource>>,
-    pub cloud_trail_event: Option<String>,
+    pub username: Option<String>,
 }
 
 tree!(Event {
+    access_key_id: "AccessKeyId",
+    cloud_trail_event: "CloudTrailEvent",
     event_id: "EventId",
     event_name: "EventName",
-    read_only: "ReadOnly",
-    access_key_id: "AccessKeyId",
-    event_time: "EventTime",
     event_source: "EventSource",
-    username: "Username",
+    event_time: "EventTime",
+    read_only: "ReadOnly",
     resources: "Resources",
-    cloud_trail_event: "CloudTrailEvent",
+    username: "Username",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -47,21 +47,21 @@ tree!(LookupAttribute {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LookupEventsRequest {
-    pub lookup_attributes: Option<Vec<LookupAttribute>>,
-    pub start_time: Option<f64>,
     pub end_time: Option<f64>,
     pub event_category: Option<String>,
+    pub lookup_attributes: Option<Vec<LookupAttribute>>,
     pub max_results: Option<i32>,
     pub next_token: Option<String>,
+    pub start_time: Option<f64>,
 }
 
 tree!(LookupEventsRequest {
-    lookup_attributes: "LookupAttributes",
-    start_time: "StartTime",
     end_time: "EndTime",
     event_category: "EventCategory",
+    lookup_attributes: "LookupAttributes",
     max_results: "MaxResults",
     next_token: "NextToken",
+    start_time: "StartTime",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -77,11 +77,11 @@ tree!(LookupEventsResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Resource {
-    pub resource_type: Option<String>,
     pub resource_name: Option<String>,
+    pub resource_type: Option<String>,
 }
 
 tree!(Resource {
-    resource_type: "ResourceType",
     resource_name: "ResourceName",
+    resource_type: "ResourceType",
 });

@@ -58,29 +58,29 @@ tree!(AttributeBooleanValue { value: "Value" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AuthorizeSecurityGroupEgressRequest {
-    pub tag_specifications: Option<Vec<TagSpecification>>,
+    pub cidr_ip: Option<String>,
     pub dry_run: Option<bool>,
+    pub from_port: Option<i32>,
     pub group_id: String,
+    pub ip_permissions: Option<Vec<IpPermission>>,
+    pub ip_protocol: Option<String>,
     pub source_security_group_name: Option<String>,
     pub source_security_group_owner_id: Option<String>,
-    pub ip_protocol: Option<String>,
-    pub from_port: Option<i32>,
+    pub tag_specifications: Option<Vec<TagSpecification>>,
     pub to_port: Option<i32>,
-    pub cidr_ip: Option<String>,
-    pub ip_permissions: Option<Vec<IpPermission>>,
 }
 
 tree!(AuthorizeSecurityGroupEgressRequest {
-    tag_specifications: "TagSpecifications",
+    cidr_ip: "CidrIp",
     dry_run: "DryRun",
+    from_port: "FromPort",
     group_id: "GroupId",
+    ip_permissions: "IpPermissions",
+    ip_protocol: "IpProtocol",
     source_security_group_name: "SourceSecurityGroupName",
     source_security_group_owner_id: "SourceSecurityGroupOwnerId",
-    ip_protocol: "IpProtocol",
-    from_port: "FromPort",
+    tag_specifications: "TagSpecifications",
     to_port: "ToPort",
-    cidr_ip: "CidrIp",
-    ip_permissions: "IpPermissions",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -97,6 +97,7 @@ tree!(AuthorizeSecurityGroupEgressResult {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AuthorizeSecurityGroupIngressRequest {
     pub cidr_ip: Option<String>,
+    pub dry_run: Option<bool>,
     pub from_port: Option<i32>,
     pub group_id: Option<String>,
     pub group_name: Option<String>,
@@ -104,13 +105,13 @@ pub struct AuthorizeSecurityGroupIngressRequest {
     pub ip_protocol: Option<String>,
     pub source_security_group_name: Option<String>,
     pub source_security_group_owner_id: Option<String>,
-    pub to_port: Option<i32>,
     pub tag_specifications: Option<Vec<TagSpecification>>,
-    pub dry_run: Option<bool>,
+    pub to_port: Option<i32>,
 }
 
 tree!(AuthorizeSecurityGroupIngressRequest {
     cidr_ip: "CidrIp",
+    dry_run: "DryRun",
     from_port: "FromPort",
     group_id: "GroupId",
     group_name: "GroupName",
@@ -118,9 +119,8 @@ tree!(AuthorizeSecurityGroupIngressRequest {
     ip_protocol: "IpProtocol",
     source_security_group_name: "SourceSecurityGroupName",
     source_security_group_owner_id: "SourceSecurityGroupOwnerId",
-    to_port: "ToPort",
     tag_specifications: "TagSpecifications",
-    dry_run: "DryRun",
+    to_port: "ToPort",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -136,37 +136,37 @@ tree!(AuthorizeSecurityGroupIngressResult {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AvailabilityZone {
-    pub opt_in_status: Option<String>,
-    pub messages: Option<Vec<AvailabilityZoneMessage>>,
-    pub region_name: Option<String>,
-    pub zone_name: Option<String>,
-    pub zone_id: Option<String>,
-    pub group_name: Option<String>,
-    pub network_border_group: Option<String>,
-    pub zone_type: Option<String>,
-    pub parent_zone_name: Option<String>,
-    pub parent_zone_id: Option<String>,
-    pub group_long_name: Option<String>,
     pub geography: Option<Vec<AvailabilityZoneGeography>>,
-    pub sub_geography: Option<Vec<AvailabilityZoneSubGeography>>,
+    pub group_long_name: Option<String>,
+    pub group_name: Option<String>,
+    pub messages: Option<Vec<AvailabilityZoneMessage>>,
+    pub network_border_group: Option<String>,
+    pub opt_in_status: Option<String>,
+    pub parent_zone_id: Option<String>,
+    pub parent_zone_name: Option<String>,
+    pub region_name: Option<String>,
     pub state: Option<String>,
+    pub sub_geography: Option<Vec<AvailabilityZoneSubGeography>>,
+    pub zone_id: Option<String>,
+    pub zone_name: Option<String>,
+    pub zone_type: Option<String>,
 }
 
 tree!(AvailabilityZone {
-    opt_in_status: "OptInStatus",
-    messages: "Messages",
-    region_name: "RegionName",
-    zone_name: "ZoneName",
-    zone_id: "ZoneId",
-    group_name: "GroupName",
-    network_border_group: "NetworkBorderGroup",
-    zone_type: "ZoneType",
-    parent_zone_name: "ParentZoneName",
-    parent_zone_id: "ParentZoneId",
-    group_long_name: "GroupLongName",
     geography: "Geography",
-    sub_geography: "SubGeography",
+    group_long_name: "GroupLongName",
+    group_name: "GroupName",
+    messages: "Messages",
+    network_border_group: "NetworkBorderGroup",
+    opt_in_status: "OptInStatus",
+    parent_zone_id: "ParentZoneId",
+    parent_zone_name: "ParentZoneName",
+    region_name: "RegionName",
     state: "State",
+    sub_geography: "SubGeography",
+    zone_id: "ZoneId",
+    zone_name: "ZoneName",
+    zone_type: "ZoneType",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -215,31 +215,31 @@ tree!(ConnectionTrackingConfiguration {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateSecurityGroupRequest {
     pub description: String,
-    pub group_name: String,
-    pub vpc_id: Option<String>,
-    pub tag_specifications: Option<Vec<TagSpecification>>,
     pub dry_run: Option<bool>,
+    pub group_name: String,
+    pub tag_specifications: Option<Vec<TagSpecification>>,
+    pub vpc_id: Option<String>,
 }
 
 tree!(CreateSecurityGroupRequest {
     description: "Description",
-    group_name: "GroupName",
-    vpc_id: "VpcId",
-    tag_specifications: "TagSpecifications",
     dry_run: "DryRun",
+    group_name: "GroupName",
+    tag_specifications: "TagSpecifications",
+    vpc_id: "VpcId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateSecurityGroupResult {
     pub group_id: Option<String>,
-    pub tags: Option<Vec<Tag>>,
     pub security_group_arn: Option<String>,
+    pub tags: Option<Vec<Tag>>,
 }
 
 tree!(CreateSecurityGroupResult {
     group_id: "GroupId",
-    tags: "Tags",
     security_group_arn: "SecurityGroupArn",
+    tags: "Tags",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -257,26 +257,26 @@ tree!(CreateTagsRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteSecurityGroupRequest {
+    pub dry_run: Option<bool>,
     pub group_id: Option<String>,
     pub group_name: Option<String>,
-    pub dry_run: Option<bool>,
 }
 
 tree!(DeleteSecurityGroupRequest {
+    dry_run: "DryRun",
     group_id: "GroupId",
     group_name: "GroupName",
-    dry_run: "DryRun",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteSecurityGroupResult {
-    pub r#return: Option<bool>,
     pub group_id: Option<String>,
+    pub r#return: Option<bool>,
 }
 
 tree!(DeleteSecurityGroupResult {
-    r#return: "Return",
     group_id: "GroupId",
+    r#return: "Return",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -294,13 +294,13 @@ tree!(DeleteTagsRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeAccountAttributesRequest {
-    pub dry_run: Option<bool>,
     pub attribute_names: Option<Vec<String>>,
+    pub dry_run: Option<bool>,
 }
 
 tree!(DescribeAccountAttributesRequest {
-    dry_run: "DryRun",
     attribute_names: "AttributeNames",
+    dry_run: "DryRun",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -314,19 +314,19 @@ tree!(DescribeAccountAttributesResult {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeAvailabilityZonesRequest {
-    pub zone_names: Option<Vec<String>>,
-    pub zone_ids: Option<Vec<String>>,
     pub all_availability_zones: Option<bool>,
     pub dry_run: Option<bool>,
     pub filters: Option<Vec<Filter>>,
+    pub zone_ids: Option<Vec<String>>,
+    pub zone_names: Option<Vec<String>>,
 }
 
 tree!(DescribeAvailabilityZonesRequest {
-    zone_names: "ZoneNames",
-    zone_ids: "ZoneIds",
     all_availability_zones: "AllAvailabilityZones",
     dry_run: "DryRun",
     filters: "Filters",
+    zone_ids: "ZoneIds",
+    zone_names: "ZoneNames",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -340,21 +340,21 @@ tree!(DescribeAvailabilityZonesResult {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeNetworkInterfacesRequest {
-    pub next_token: Option<String>,
-    pub max_results: Option<i32>,
-    pub include_managed_resources: Option<bool>,
     pub dry_run: Option<bool>,
-    pub network_interface_ids: Option<Vec<String>>,
     pub filters: Option<Vec<Filter>>,
+    pub include_managed_resources: Option<bool>,
+    pub max_results: Option<i32>,
+    pub network_interface_ids: Option<Vec<String>>,
+    pub next_token: Option<String>,
 }
 
 tree!(DescribeNetworkInterfacesRequest {
-    next_token: "NextToken",
-    max_results: "MaxResults",
-    include_managed_resources: "IncludeManagedResources",
     dry_run: "DryRun",
-    network_interface_ids: "NetworkInterfaceIds",
     filters: "Filters",
+    include_managed_resources: "IncludeManagedResources",
+    max_results: "MaxResults",
+    network_interface_ids: "NetworkInterfaceIds",
+    next_token: "NextToken",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -370,17 +370,17 @@ tree!(DescribeNetworkInterfacesResult {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeRegionsRequest {
-    pub region_names: Option<Vec<String>>,
     pub all_regions: Option<bool>,
     pub dry_run: Option<bool>,
     pub filters: Option<Vec<Filter>>,
+    pub region_names: Option<Vec<String>>,
 }
 
 tree!(DescribeRegionsRequest {
-    region_names: "RegionNames",
     all_regions: "AllRegions",
     dry_run: "DryRun",
     filters: "Filters",
+    region_names: "RegionNames",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -392,49 +392,49 @@ tree!(DescribeRegionsResult { regions: "Regions" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeSecurityGroupRulesRequest {
-    pub filters: Option<Vec<Filter>>,
-    pub security_group_rule_ids: Option<Vec<String>>,
     pub dry_run: Option<bool>,
-    pub next_token: Option<String>,
+    pub filters: Option<Vec<Filter>>,
     pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+    pub security_group_rule_ids: Option<Vec<String>>,
 }
 
 tree!(DescribeSecurityGroupRulesRequest {
-    filters: "Filters",
-    security_group_rule_ids: "SecurityGroupRuleIds",
     dry_run: "DryRun",
-    next_token: "NextToken",
+    filters: "Filters",
     max_results: "MaxResults",
+    next_token: "NextToken",
+    security_group_rule_ids: "SecurityGroupRuleIds",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeSecurityGroupRulesResult {
-    pub security_group_rules: Option<Vec<SecurityGroupRule>>,
     pub next_token: Option<String>,
+    pub security_group_rules: Option<Vec<SecurityGroupRule>>,
 }
 
 tree!(DescribeSecurityGroupRulesResult {
-    security_group_rules: "SecurityGroupRules",
     next_token: "NextToken",
+    security_group_rules: "SecurityGroupRules",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeSecurityGroupsRequest {
-    pub group_ids: Option<Vec<String>>,
-    pub group_names: Option<Vec<String>>,
-    pub next_token: Option<String>,
-    pub max_results: Option<i32>,
     pub dry_run: Option<bool>,
     pub filters: Option<Vec<Filter>>,
+    pub group_ids: Option<Vec<String>>,
+    pub group_names: Option<Vec<String>>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
 }
 
 tree!(DescribeSecurityGroupsRequest {
-    group_ids: "GroupIds",
-    group_names: "GroupNames",
-    next_token: "NextToken",
-    max_results: "MaxResults",
     dry_run: "DryRun",
     filters: "Filters",
+    group_ids: "GroupIds",
+    group_names: "GroupNames",
+    max_results: "MaxResults",
+    next_token: "NextToken",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -450,19 +450,19 @@ tree!(DescribeSecurityGroupsResult {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeSubnetsRequest {
-    pub filters: Option<Vec<Filter>>,
-    pub subnet_ids: Option<Vec<String>>,
-    pub next_token: Option<String>,
-    pub max_results: Option<i32>,
     pub dry_run: Option<bool>,
+    pub filters: Option<Vec<Filter>>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+    pub subnet_ids: Option<Vec<String>>,
 }
 
 tree!(DescribeSubnetsRequest {
-    filters: "Filters",
-    subnet_ids: "SubnetIds",
-    next_token: "NextToken",
-    max_results: "MaxResults",
     dry_run: "DryRun",
+    filters: "Filters",
+    max_results: "MaxResults",
+    next_token: "NextToken",
+    subnet_ids: "SubnetIds",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -505,14 +505,14 @@ tree!(DescribeTagsResult {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeVpcAttributeRequest {
     pub attribute: String,
-    pub vpc_id: String,
     pub dry_run: Option<bool>,
+    pub vpc_id: String,
 }
 
 tree!(DescribeVpcAttributeRequest {
     attribute: "Attribute",
-    vpc_id: "VpcId",
     dry_run: "DryRun",
+    vpc_id: "VpcId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -532,19 +532,19 @@ tree!(DescribeVpcAttributeResult {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeVpcsRequest {
-    pub filters: Option<Vec<Filter>>,
-    pub vpc_ids: Option<Vec<String>>,
-    pub next_token: Option<String>,
-    pub max_results: Option<i32>,
     pub dry_run: Option<bool>,
+    pub filters: Option<Vec<Filter>>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+    pub vpc_ids: Option<Vec<String>>,
 }
 
 tree!(DescribeVpcsRequest {
-    filters: "Filters",
-    vpc_ids: "VpcIds",
-    next_token: "NextToken",
-    max_results: "MaxResults",
     dry_run: "DryRun",
+    filters: "Filters",
+    max_results: "MaxResults",
+    next_token: "NextToken",
+    vpc_ids: "VpcIds",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -582,34 +582,34 @@ tree!(GroupIdentifier {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct IpPermission {
-    pub ip_protocol: Option<String>,
     pub from_port: Option<i32>,
-    pub to_port: Option<i32>,
-    pub user_id_group_pairs: Option<Vec<UserIdGroupPair>>,
+    pub ip_protocol: Option<String>,
     pub ip_ranges: Option<Vec<IpRange>>,
     pub ipv6_ranges: Option<Vec<Ipv6Range>>,
     pub prefix_list_ids: Option<Vec<PrefixListId>>,
+    pub to_port: Option<i32>,
+    pub user_id_group_pairs: Option<Vec<UserIdGroupPair>>,
 }
 
 tree!(IpPermission {
-    ip_protocol: "IpProtocol",
     from_port: "FromPort",
-    to_port: "ToPort",
-    user_id_group_pairs: "UserIdGroupPairs",
+    ip_protocol: "IpProtocol",
     ip_ranges: "IpRanges",
     ipv6_ranges: "Ipv6Ranges",
     prefix_list_ids: "PrefixListIds",
+    to_port: "ToPort",
+    user_id_group_pairs: "UserIdGroupPairs",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct IpRange {
-    pub description: Option<String>,
     pub cidr_ip: Option<String>,
+    pub description: Option<String>,
 }
 
 tree!(IpRange {
-    description: "Description",
     cidr_ip: "CidrIp",
+    description: "Description",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -632,26 +632,26 @@ tree!(Ipv6PrefixSpecification {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ipv6Range {
-    pub description: Option<String>,
     pub cidr_ipv6: Option<String>,
+    pub description: Option<String>,
 }
 
 tree!(Ipv6Range {
-    description: "Description",
     cidr_ipv6: "CidrIpv6",
+    description: "Description",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModifySecurityGroupRulesRequest {
+    pub dry_run: Option<bool>,
     pub group_id: String,
     pub security_group_rules: Vec<SecurityGroupRuleUpdate>,
-    pub dry_run: Option<bool>,
 }
 
 tree!(ModifySecurityGroupRulesRequest {
+    dry_run: "DryRun",
     group_id: "GroupId",
     security_group_rules: "SecurityGroupRules",
-    dry_run: "DryRun",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -663,25 +663,31 @@ tree!(ModifySecurityGroupRulesResult { r#return: "Return" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NetworkInterface {
+    pub associated_subnets: Option<Vec<String>>,
     pub association: Option<NetworkInterfaceAssociation>,
     pub attachment: Option<NetworkInterfaceAttachment>,
     pub availability_zone: Option<String>,
+    pub availability_zone_id: Option<String>,
     pub connection_tracking_configuration: Option<ConnectionTrackingConfiguration>,
+    pub deny_all_igw_traffic: Option<bool>,
     pub description: Option<String>,
     pub groups: Option<Vec<GroupIdentifier>>,
     pub interface_type: Option<String>,
+    pub ipv4_prefixes: Option<Vec<Ipv4PrefixSpecification>>,
+    pub ipv6_address: Option<String>,
     pub ipv6_addresses: Option<Vec<NetworkInterfaceIpv6Address>>,
+    pub ipv6_native: Option<bool>,
+    pub ipv6_prefixes: Option<Vec<Ipv6PrefixSpecification>>,
     pub mac_address: Option<String>,
     pub network_interface_id: Option<String>,
+    pub operator: Option<OperatorResponse>,
     pub outpost_arn: Option<String>,
     pub owner_id: Option<String>,
     pub private_dns_name: Option<String>,
-    pub public_dns_name: Option<String>,
-    pub public_ip_dns_name_options: Option<PublicIpDnsNameOptions>,
     pub private_ip_address: Option<String>,
     pub private_ip_addresses: Option<Vec<NetworkInterfacePrivateIpAddress>>,
-    pub ipv4_prefixes: Option<Vec<Ipv4PrefixSpecification>>,
-    pub ipv6_prefixes: Option<Vec<Ipv6PrefixSpecification>>,
+    pub public_dns_name: Option<String>,
+    pub public_ip_dns_name_options: Option<PublicIpDnsNameOptions>,
     pub requester_id: Option<String>,
     pub requester_managed: Option<bool>,
     pub source_dest_check: Option<bool>,
@@ -689,34 +695,34 @@ pub struct NetworkInterface {
     pub subnet_id: Option<String>,
     pub tag_set: Option<Vec<Tag>>,
     pub vpc_id: Option<String>,
-    pub deny_all_igw_traffic: Option<bool>,
-    pub ipv6_native: Option<bool>,
-    pub ipv6_address: Option<String>,
-    pub operator: Option<OperatorResponse>,
-    pub associated_subnets: Option<Vec<String>>,
-    pub availability_zone_id: Option<String>,
 }
 
 tree!(NetworkInterface {
+    associated_subnets: "AssociatedSubnets",
     association: "Association",
     attachment: "Attachment",
     availability_zone: "AvailabilityZone",
+    availability_zone_id: "AvailabilityZoneId",
     connection_tracking_configuration: "ConnectionTrackingConfiguration",
+    deny_all_igw_traffic: "DenyAllIgwTraffic",
     description: "Description",
     groups: "Groups",
     interface_type: "InterfaceType",
+    ipv4_prefixes: "Ipv4Prefixes",
+    ipv6_address: "Ipv6Address",
     ipv6_addresses: "Ipv6Addresses",
+    ipv6_native: "Ipv6Native",
+    ipv6_prefixes: "Ipv6Prefixes",
     mac_address: "MacAddress",
     network_interface_id: "NetworkInterfaceId",
+    operator: "Operator",
     outpost_arn: "OutpostArn",
     owner_id: "OwnerId",
     private_dns_name: "PrivateDnsName",
-    public_dns_name: "PublicDnsName",
-    public_ip_dns_name_options: "PublicIpDnsNameOptions",
     private_ip_address: "PrivateIpAddress",
     private_ip_addresses: "PrivateIpAddresses",
-    ipv4_prefixes: "Ipv4Prefixes",
-    ipv6_prefixes: "Ipv6Prefixes",
+    public_dns_name: "PublicDnsName",
+    public_ip_dns_name_options: "PublicIpDnsNameOptions",
     requester_id: "RequesterId",
     requester_managed: "RequesterManaged",
     source_dest_check: "SourceDestCheck",
@@ -724,33 +730,27 @@ tree!(NetworkInterface {
     subnet_id: "SubnetId",
     tag_set: "TagSet",
     vpc_id: "VpcId",
-    deny_all_igw_traffic: "DenyAllIgwTraffic",
-    ipv6_native: "Ipv6Native",
-    ipv6_address: "Ipv6Address",
-    operator: "Operator",
-    associated_subnets: "AssociatedSubnets",
-    availability_zone_id: "AvailabilityZoneId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NetworkInterfaceAssociation {
     pub allocation_id: Option<String>,
     pub association_id: Option<String>,
+    pub carrier_ip: Option<String>,
+    pub customer_owned_ip: Option<String>,
     pub ip_owner_id: Option<String>,
     pub public_dns_name: Option<String>,
     pub public_ip: Option<String>,
-    pub customer_owned_ip: Option<String>,
-    pub carrier_ip: Option<String>,
 }
 
 tree!(NetworkInterfaceAssociation {
     allocation_id: "AllocationId",
     association_id: "AssociationId",
+    carrier_ip: "CarrierIp",
+    customer_owned_ip: "CustomerOwnedIp",
     ip_owner_id: "IpOwnerId",
     public_dns_name: "PublicDnsName",
     public_ip: "PublicIp",
-    customer_owned_ip: "CustomerOwnedIp",
-    carrier_ip: "CarrierIp",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -759,12 +759,12 @@ pub struct NetworkInterfaceAttachment {
     pub attachment_id: Option<String>,
     pub delete_on_termination: Option<bool>,
     pub device_index: Option<i32>,
-    pub network_card_index: Option<i32>,
+    pub ena_queue_count: Option<i32>,
+    pub ena_srd_specification: Option<AttachmentEnaSrdSpecification>,
     pub instance_id: Option<String>,
     pub instance_owner_id: Option<String>,
+    pub network_card_index: Option<i32>,
     pub status: Option<String>,
-    pub ena_srd_specification: Option<AttachmentEnaSrdSpecification>,
-    pub ena_queue_count: Option<i32>,
 }
 
 tree!(NetworkInterfaceAttachment {
@@ -772,25 +772,25 @@ tree!(NetworkInterfaceAttachment {
     attachment_id: "AttachmentId",
     delete_on_termination: "DeleteOnTermination",
     device_index: "DeviceIndex",
-    network_card_index: "NetworkCardIndex",
+    ena_queue_count: "EnaQueueCount",
+    ena_srd_specification: "EnaSrdSpecification",
     instance_id: "InstanceId",
     instance_owner_id: "InstanceOwnerId",
+    network_card_index: "NetworkCardIndex",
     status: "Status",
-    ena_srd_specification: "EnaSrdSpecification",
-    ena_queue_count: "EnaQueueCount",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NetworkInterfaceIpv6Address {
     pub ipv6_address: Option<String>,
-    pub public_ipv6_dns_name: Option<String>,
     pub is_primary_ipv6: Option<bool>,
+    pub public_ipv6_dns_name: Option<String>,
 }
 
 tree!(NetworkInterfaceIpv6Address {
     ipv6_address: "Ipv6Address",
-    public_ipv6_dns_name: "PublicIpv6DnsName",
     is_primary_ipv6: "IsPrimaryIpv6",
+    public_ipv6_dns_name: "PublicIpv6DnsName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -810,15 +810,15 @@ tree!(NetworkInterfacePrivateIpAddress {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OperatorResponse {
+    pub hidden_by_default: Option<bool>,
     pub managed: Option<bool>,
     pub principal: Option<String>,
-    pub hidden_by_default: Option<bool>,
 }
 
 tree!(OperatorResponse {
+    hidden_by_default: "HiddenByDefault",
     managed: "Managed",
     principal: "Principal",
-    hidden_by_default: "HiddenByDefault",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -834,30 +834,30 @@ tree!(PrefixListId {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PrivateDnsNameOptionsOnLaunch {
-    pub hostname_type: Option<String>,
-    pub enable_resource_name_dns_a_record: Option<bool>,
     pub enable_resource_name_dns_aaaa_record: Option<bool>,
+    pub enable_resource_name_dns_a_record: Option<bool>,
+    pub hostname_type: Option<String>,
 }
 
 tree!(PrivateDnsNameOptionsOnLaunch {
-    hostname_type: "HostnameType",
-    enable_resource_name_dns_a_record: "EnableResourceNameDnsARecord",
     enable_resource_name_dns_aaaa_record: "EnableResourceNameDnsAAAARecord",
+    enable_resource_name_dns_a_record: "EnableResourceNameDnsARecord",
+    hostname_type: "HostnameType",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PublicIpDnsNameOptions {
     pub dns_hostname_type: Option<String>,
+    pub public_dual_stack_dns_name: Option<String>,
     pub public_ipv4_dns_name: Option<String>,
     pub public_ipv6_dns_name: Option<String>,
-    pub public_dual_stack_dns_name: Option<String>,
 }
 
 tree!(PublicIpDnsNameOptions {
     dns_hostname_type: "DnsHostnameType",
+    public_dual_stack_dns_name: "PublicDualStackDnsName",
     public_ipv4_dns_name: "PublicIpv4DnsName",
     public_ipv6_dns_name: "PublicIpv6DnsName",
-    public_dual_stack_dns_name: "PublicDualStackDnsName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -879,17 +879,17 @@ tree!(ReferencedSecurityGroup {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Region {
-    pub opt_in_status: Option<String>,
-    pub geography: Option<Vec<RegionGeography>>,
-    pub region_name: Option<String>,
     pub endpoint: Option<String>,
+    pub geography: Option<Vec<RegionGeography>>,
+    pub opt_in_status: Option<String>,
+    pub region_name: Option<String>,
 }
 
 tree!(Region {
-    opt_in_status: "OptInStatus",
-    geography: "Geography",
-    region_name: "RegionName",
     endpoint: "Endpoint",
+    geography: "Geography",
+    opt_in_status: "OptInStatus",
+    region_name: "RegionName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -901,271 +901,271 @@ tree!(RegionGeography { name: "Name" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RevokeSecurityGroupEgressRequest {
-    pub security_group_rule_ids: Option<Vec<String>>,
+    pub cidr_ip: Option<String>,
     pub dry_run: Option<bool>,
+    pub from_port: Option<i32>,
     pub group_id: String,
+    pub ip_permissions: Option<Vec<IpPermission>>,
+    pub ip_protocol: Option<String>,
+    pub security_group_rule_ids: Option<Vec<String>>,
     pub source_security_group_name: Option<String>,
     pub source_security_group_owner_id: Option<String>,
-    pub ip_protocol: Option<String>,
-    pub from_port: Option<i32>,
     pub to_port: Option<i32>,
-    pub cidr_ip: Option<String>,
-    pub ip_permissions: Option<Vec<IpPermission>>,
 }
 
 tree!(RevokeSecurityGroupEgressRequest {
-    security_group_rule_ids: "SecurityGroupRuleIds",
+    cidr_ip: "CidrIp",
     dry_run: "DryRun",
+    from_port: "FromPort",
     group_id: "GroupId",
+    ip_permissions: "IpPermissions",
+    ip_protocol: "IpProtocol",
+    security_group_rule_ids: "SecurityGroupRuleIds",
     source_security_group_name: "SourceSecurityGroupName",
     source_security_group_owner_id: "SourceSecurityGroupOwnerId",
-    ip_protocol: "IpProtocol",
-    from_port: "FromPort",
     to_port: "ToPort",
-    cidr_ip: "CidrIp",
-    ip_permissions: "IpPermissions",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RevokeSecurityGroupEgressResult {
     pub r#return: Option<bool>,
-    pub unknown_ip_permissions: Option<Vec<IpPermission>>,
     pub revoked_security_group_rules: Option<Vec<RevokedSecurityGroupRule>>,
+    pub unknown_ip_permissions: Option<Vec<IpPermission>>,
 }
 
 tree!(RevokeSecurityGroupEgressResult {
     r#return: "Return",
-    unknown_ip_permissions: "UnknownIpPermissions",
     revoked_security_group_rules: "RevokedSecurityGroupRules",
+    unknown_ip_permissions: "UnknownIpPermissions",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RevokeSecurityGroupIngressRequest {
     pub cidr_ip: Option<String>,
+    pub dry_run: Option<bool>,
     pub from_port: Option<i32>,
     pub group_id: Option<String>,
     pub group_name: Option<String>,
     pub ip_permissions: Option<Vec<IpPermission>>,
     pub ip_protocol: Option<String>,
+    pub security_group_rule_ids: Option<Vec<String>>,
     pub source_security_group_name: Option<String>,
     pub source_security_group_owner_id: Option<String>,
     pub to_port: Option<i32>,
-    pub security_group_rule_ids: Option<Vec<String>>,
-    pub dry_run: Option<bool>,
 }
 
 tree!(RevokeSecurityGroupIngressRequest {
     cidr_ip: "CidrIp",
+    dry_run: "DryRun",
     from_port: "FromPort",
     group_id: "GroupId",
     group_name: "GroupName",
     ip_permissions: "IpPermissions",
     ip_protocol: "IpProtocol",
+    security_group_rule_ids: "SecurityGroupRuleIds",
     source_security_group_name: "SourceSecurityGroupName",
     source_security_group_owner_id: "SourceSecurityGroupOwnerId",
     to_port: "ToPort",
-    security_group_rule_ids: "SecurityGroupRuleIds",
-    dry_run: "DryRun",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RevokeSecurityGroupIngressResult {
     pub r#return: Option<bool>,
-    pub unknown_ip_permissions: Option<Vec<IpPermission>>,
     pub revoked_security_group_rules: Option<Vec<RevokedSecurityGroupRule>>,
+    pub unknown_ip_permissions: Option<Vec<IpPermission>>,
 }
 
 tree!(RevokeSecurityGroupIngressResult {
     r#return: "Return",
-    unknown_ip_permissions: "UnknownIpPermissions",
     revoked_security_group_rules: "RevokedSecurityGroupRules",
+    unknown_ip_permissions: "UnknownIpPermissions",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RevokedSecurityGroupRule {
-    pub security_group_rule_id: Option<String>,
-    pub group_id: Option<String>,
-    pub is_egress: Option<bool>,
-    pub ip_protocol: Option<String>,
-    pub from_port: Option<i32>,
-    pub to_port: Option<i32>,
     pub cidr_ipv4: Option<String>,
     pub cidr_ipv6: Option<String>,
+    pub description: Option<String>,
+    pub from_port: Option<i32>,
+    pub group_id: Option<String>,
+    pub ip_protocol: Option<String>,
+    pub is_egress: Option<bool>,
     pub prefix_list_id: Option<String>,
     pub referenced_group_id: Option<String>,
-    pub description: Option<String>,
+    pub security_group_rule_id: Option<String>,
+    pub to_port: Option<i32>,
 }
 
 tree!(RevokedSecurityGroupRule {
-    security_group_rule_id: "SecurityGroupRuleId",
-    group_id: "GroupId",
-    is_egress: "IsEgress",
-    ip_protocol: "IpProtocol",
-    from_port: "FromPort",
-    to_port: "ToPort",
     cidr_ipv4: "CidrIpv4",
     cidr_ipv6: "CidrIpv6",
+    description: "Description",
+    from_port: "FromPort",
+    group_id: "GroupId",
+    ip_protocol: "IpProtocol",
+    is_egress: "IsEgress",
     prefix_list_id: "PrefixListId",
     referenced_group_id: "ReferencedGroupId",
-    description: "Description",
+    security_group_rule_id: "SecurityGroupRuleId",
+    to_port: "ToPort",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SecurityGroup {
+    pub description: Option<String>,
     pub group_id: Option<String>,
+    pub group_name: Option<String>,
+    pub ip_permissions: Option<Vec<IpPermission>>,
     pub ip_permissions_egress: Option<Vec<IpPermission>>,
+    pub owner_id: Option<String>,
+    pub security_group_arn: Option<String>,
     pub tags: Option<Vec<Tag>>,
     pub vpc_id: Option<String>,
-    pub security_group_arn: Option<String>,
-    pub owner_id: Option<String>,
-    pub group_name: Option<String>,
-    pub description: Option<String>,
-    pub ip_permissions: Option<Vec<IpPermission>>,
 }
 
 tree!(SecurityGroup {
+    description: "Description",
     group_id: "GroupId",
+    group_name: "GroupName",
+    ip_permissions: "IpPermissions",
     ip_permissions_egress: "IpPermissionsEgress",
+    owner_id: "OwnerId",
+    security_group_arn: "SecurityGroupArn",
     tags: "Tags",
     vpc_id: "VpcId",
-    security_group_arn: "SecurityGroupArn",
-    owner_id: "OwnerId",
-    group_name: "GroupName",
-    description: "Description",
-    ip_permissions: "IpPermissions",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SecurityGroupRule {
-    pub security_group_rule_id: Option<String>,
-    pub group_id: Option<String>,
-    pub group_owner_id: Option<String>,
-    pub is_egress: Option<bool>,
-    pub ip_protocol: Option<String>,
-    pub from_port: Option<i32>,
-    pub to_port: Option<i32>,
     pub cidr_ipv4: Option<String>,
     pub cidr_ipv6: Option<String>,
+    pub description: Option<String>,
+    pub from_port: Option<i32>,
+    pub group_id: Option<String>,
+    pub group_owner_id: Option<String>,
+    pub ip_protocol: Option<String>,
+    pub is_egress: Option<bool>,
     pub prefix_list_id: Option<String>,
     pub referenced_group_info: Option<ReferencedSecurityGroup>,
-    pub description: Option<String>,
-    pub tags: Option<Vec<Tag>>,
     pub security_group_rule_arn: Option<String>,
+    pub security_group_rule_id: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub to_port: Option<i32>,
 }
 
 tree!(SecurityGroupRule {
-    security_group_rule_id: "SecurityGroupRuleId",
-    group_id: "GroupId",
-    group_owner_id: "GroupOwnerId",
-    is_egress: "IsEgress",
-    ip_protocol: "IpProtocol",
-    from_port: "FromPort",
-    to_port: "ToPort",
     cidr_ipv4: "CidrIpv4",
     cidr_ipv6: "CidrIpv6",
+    description: "Description",
+    from_port: "FromPort",
+    group_id: "GroupId",
+    group_owner_id: "GroupOwnerId",
+    ip_protocol: "IpProtocol",
+    is_egress: "IsEgress",
     prefix_list_id: "PrefixListId",
     referenced_group_info: "ReferencedGroupInfo",
-    description: "Description",
-    tags: "Tags",
     security_group_rule_arn: "SecurityGroupRuleArn",
+    security_group_rule_id: "SecurityGroupRuleId",
+    tags: "Tags",
+    to_port: "ToPort",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SecurityGroupRuleDescription {
-    pub security_group_rule_id: Option<String>,
     pub description: Option<String>,
+    pub security_group_rule_id: Option<String>,
 }
 
 tree!(SecurityGroupRuleDescription {
-    security_group_rule_id: "SecurityGroupRuleId",
     description: "Description",
+    security_group_rule_id: "SecurityGroupRuleId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SecurityGroupRuleRequest {
-    pub ip_protocol: Option<String>,
-    pub from_port: Option<i32>,
-    pub to_port: Option<i32>,
     pub cidr_ipv4: Option<String>,
     pub cidr_ipv6: Option<String>,
+    pub description: Option<String>,
+    pub from_port: Option<i32>,
+    pub ip_protocol: Option<String>,
     pub prefix_list_id: Option<String>,
     pub referenced_group_id: Option<String>,
-    pub description: Option<String>,
+    pub to_port: Option<i32>,
 }
 
 tree!(SecurityGroupRuleRequest {
-    ip_protocol: "IpProtocol",
-    from_port: "FromPort",
-    to_port: "ToPort",
     cidr_ipv4: "CidrIpv4",
     cidr_ipv6: "CidrIpv6",
+    description: "Description",
+    from_port: "FromPort",
+    ip_protocol: "IpProtocol",
     prefix_list_id: "PrefixListId",
     referenced_group_id: "ReferencedGroupId",
-    description: "Description",
+    to_port: "ToPort",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SecurityGroupRuleUpdate {
-    pub security_group_rule_id: String,
     pub security_group_rule: Option<SecurityGroupRuleRequest>,
+    pub security_group_rule_id: String,
 }
 
 tree!(SecurityGroupRuleUpdate {
-    security_group_rule_id: "SecurityGroupRuleId",
     security_group_rule: "SecurityGroupRule",
+    security_group_rule_id: "SecurityGroupRuleId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Subnet {
-    pub availability_zone_id: Option<String>,
-    pub enable_lni_at_device_index: Option<i32>,
-    pub map_customer_owned_ip_on_launch: Option<bool>,
-    pub customer_owned_ipv4_pool: Option<String>,
-    pub owner_id: Option<String>,
     pub assign_ipv6_address_on_creation: Option<bool>,
-    pub ipv6_cidr_block_association_set: Option<Vec<SubnetIpv6CidrBlockAssociation>>,
-    pub tags: Option<Vec<Tag>>,
-    pub subnet_arn: Option<String>,
-    pub outpost_arn: Option<String>,
-    pub enable_dns64: Option<bool>,
-    pub ipv6_native: Option<bool>,
-    pub private_dns_name_options_on_launch: Option<PrivateDnsNameOptionsOnLaunch>,
-    pub block_public_access_states: Option<BlockPublicAccessStates>,
-    pub r#type: Option<String>,
-    pub subnet_id: Option<String>,
-    pub state: Option<String>,
-    pub vpc_id: Option<String>,
-    pub cidr_block: Option<String>,
-    pub available_ip_address_count: Option<i32>,
     pub availability_zone: Option<String>,
+    pub availability_zone_id: Option<String>,
+    pub available_ip_address_count: Option<i32>,
+    pub block_public_access_states: Option<BlockPublicAccessStates>,
+    pub cidr_block: Option<String>,
+    pub customer_owned_ipv4_pool: Option<String>,
     pub default_for_az: Option<bool>,
+    pub enable_dns64: Option<bool>,
+    pub enable_lni_at_device_index: Option<i32>,
+    pub ipv6_cidr_block_association_set: Option<Vec<SubnetIpv6CidrBlockAssociation>>,
+    pub ipv6_native: Option<bool>,
+    pub map_customer_owned_ip_on_launch: Option<bool>,
     pub map_public_ip_on_launch: Option<bool>,
+    pub outpost_arn: Option<String>,
+    pub owner_id: Option<String>,
+    pub private_dns_name_options_on_launch: Option<PrivateDnsNameOptionsOnLaunch>,
+    pub state: Option<String>,
+    pub subnet_arn: Option<String>,
+    pub subnet_id: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub r#type: Option<String>,
+    pub vpc_id: Option<String>,
 }
 
 tree!(Subnet {
-    availability_zone_id: "AvailabilityZoneId",
-    enable_lni_at_device_index: "EnableLniAtDeviceIndex",
-    map_customer_owned_ip_on_launch: "MapCustomerOwnedIpOnLaunch",
-    customer_owned_ipv4_pool: "CustomerOwnedIpv4Pool",
-    owner_id: "OwnerId",
     assign_ipv6_address_on_creation: "AssignIpv6AddressOnCreation",
-    ipv6_cidr_block_association_set: "Ipv6CidrBlockAssociationSet",
-    tags: "Tags",
-    subnet_arn: "SubnetArn",
-    outpost_arn: "OutpostArn",
-    enable_dns64: "EnableDns64",
-    ipv6_native: "Ipv6Native",
-    private_dns_name_options_on_launch: "PrivateDnsNameOptionsOnLaunch",
-    block_public_access_states: "BlockPublicAccessStates",
-    r#type: "Type",
-    subnet_id: "SubnetId",
-    state: "State",
-    vpc_id: "VpcId",
-    cidr_block: "CidrBlock",
-    available_ip_address_count: "AvailableIpAddressCount",
     availability_zone: "AvailabilityZone",
+    availability_zone_id: "AvailabilityZoneId",
+    available_ip_address_count: "AvailableIpAddressCount",
+    block_public_access_states: "BlockPublicAccessStates",
+    cidr_block: "CidrBlock",
+    customer_owned_ipv4_pool: "CustomerOwnedIpv4Pool",
     default_for_az: "DefaultForAz",
+    enable_dns64: "EnableDns64",
+    enable_lni_at_device_index: "EnableLniAtDeviceIndex",
+    ipv6_cidr_block_association_set: "Ipv6CidrBlockAssociationSet",
+    ipv6_native: "Ipv6Native",
+    map_customer_owned_ip_on_launch: "MapCustomerOwnedIpOnLaunch",
     map_public_ip_on_launch: "MapPublicIpOnLaunch",
+    outpost_arn: "OutpostArn",
+    owner_id: "OwnerId",
+    private_dns_name_options_on_launch: "PrivateDnsNameOptionsOnLaunch",
+    state: "State",
+    subnet_arn: "SubnetArn",
+    subnet_id: "SubnetId",
+    tags: "Tags",
+    r#type: "Type",
+    vpc_id: "VpcId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1182,18 +1182,18 @@ tree!(SubnetCidrBlockState {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SubnetIpv6CidrBlockAssociation {
     pub association_id: Option<String>,
+    pub ip_source: Option<String>,
+    pub ipv6_address_attribute: Option<String>,
     pub ipv6_cidr_block: Option<String>,
     pub ipv6_cidr_block_state: Option<SubnetCidrBlockState>,
-    pub ipv6_address_attribute: Option<String>,
-    pub ip_source: Option<String>,
 }
 
 tree!(SubnetIpv6CidrBlockAssociation {
     association_id: "AssociationId",
+    ip_source: "IpSource",
+    ipv6_address_attribute: "Ipv6AddressAttribute",
     ipv6_cidr_block: "Ipv6CidrBlock",
     ipv6_cidr_block_state: "Ipv6CidrBlockState",
-    ipv6_address_attribute: "Ipv6AddressAttribute",
-    ip_source: "IpSource",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1284,53 +1284,53 @@ tree!(UpdateSecurityGroupRuleDescriptionsIngressResult { r#return: "Return" });
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UserIdGroupPair {
     pub description: Option<String>,
-    pub user_id: Option<String>,
-    pub group_name: Option<String>,
     pub group_id: Option<String>,
+    pub group_name: Option<String>,
+    pub peering_status: Option<String>,
+    pub user_id: Option<String>,
     pub vpc_id: Option<String>,
     pub vpc_peering_connection_id: Option<String>,
-    pub peering_status: Option<String>,
 }
 
 tree!(UserIdGroupPair {
     description: "Description",
-    user_id: "UserId",
-    group_name: "GroupName",
     group_id: "GroupId",
+    group_name: "GroupName",
+    peering_status: "PeeringStatus",
+    user_id: "UserId",
     vpc_id: "VpcId",
     vpc_peering_connection_id: "VpcPeeringConnectionId",
-    peering_status: "PeeringStatus",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Vpc {
-    pub owner_id: Option<String>,
+    pub block_public_access_states: Option<BlockPublicAccessStates>,
+    pub cidr_block: Option<String>,
+    pub cidr_block_association_set: Option<Vec<VpcCidrBlockAssociation>>,
+    pub dhcp_options_id: Option<String>,
+    pub encryption_control: Option<VpcEncryptionControl>,
     pub instance_tenancy: Option<String>,
     pub ipv6_cidr_block_association_set: Option<Vec<VpcIpv6CidrBlockAssociation>>,
-    pub cidr_block_association_set: Option<Vec<VpcCidrBlockAssociation>>,
     pub is_default: Option<bool>,
-    pub encryption_control: Option<VpcEncryptionControl>,
-    pub tags: Option<Vec<Tag>>,
-    pub block_public_access_states: Option<BlockPublicAccessStates>,
-    pub vpc_id: Option<String>,
+    pub owner_id: Option<String>,
     pub state: Option<String>,
-    pub cidr_block: Option<String>,
-    pub dhcp_options_id: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub vpc_id: Option<String>,
 }
 
 tree!(Vpc {
-    owner_id: "OwnerId",
+    block_public_access_states: "BlockPublicAccessStates",
+    cidr_block: "CidrBlock",
+    cidr_block_association_set: "CidrBlockAssociationSet",
+    dhcp_options_id: "DhcpOptionsId",
+    encryption_control: "EncryptionControl",
     instance_tenancy: "InstanceTenancy",
     ipv6_cidr_block_association_set: "Ipv6CidrBlockAssociationSet",
-    cidr_block_association_set: "CidrBlockAssociationSet",
     is_default: "IsDefault",
-    encryption_control: "EncryptionControl",
-    tags: "Tags",
-    block_public_access_states: "BlockPublicAccessStates",
-    vpc_id: "VpcId",
+    owner_id: "OwnerId",
     state: "State",
-    cidr_block: "CidrBlock",
-    dhcp_options_id: "DhcpOptionsId",
+    tags: "Tags",
+    vpc_id: "VpcId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1359,23 +1359,23 @@ tree!(VpcCidrBlockState {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct VpcEncryptionControl {
-    pub vpc_id: Option<String>,
-    pub vpc_encryption_control_id: Option<String>,
     pub mode: Option<String>,
+    pub resource_exclusions: Option<VpcEncryptionControlExclusions>,
     pub state: Option<String>,
     pub state_message: Option<String>,
-    pub resource_exclusions: Option<VpcEncryptionControlExclusions>,
     pub tags: Option<Vec<Tag>>,
+    pub vpc_encryption_control_id: Option<String>,
+    pub vpc_id: Option<String>,
 }
 
 tree!(VpcEncryptionControl {
-    vpc_id: "VpcId",
-    vpc_encryption_control_id: "VpcEncryptionControlId",
     mode: "Mode",
+    resource_exclusions: "ResourceExclusions",
     state: "State",
     state_message: "StateMessage",
-    resource_exclusions: "ResourceExclusions",
     tags: "Tags",
+    vpc_encryption_control_id: "VpcEncryptionControlId",
+    vpc_id: "VpcId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1391,48 +1391,48 @@ tree!(VpcEncryptionControlExclusion {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct VpcEncryptionControlExclusions {
-    pub internet_gateway: Option<VpcEncryptionControlExclusion>,
+    pub api_gateway_v2: Option<VpcEncryptionControlExclusion>,
     pub egress_only_internet_gateway: Option<VpcEncryptionControlExclusion>,
-    pub nat_gateway: Option<VpcEncryptionControlExclusion>,
-    pub virtual_private_gateway: Option<VpcEncryptionControlExclusion>,
-    pub vpc_peering: Option<VpcEncryptionControlExclusion>,
-    pub lambda: Option<VpcEncryptionControlExclusion>,
-    pub vpc_lattice: Option<VpcEncryptionControlExclusion>,
     pub elastic_file_system: Option<VpcEncryptionControlExclusion>,
     pub global_accelerator: Option<VpcEncryptionControlExclusion>,
-    pub api_gateway_v2: Option<VpcEncryptionControlExclusion>,
+    pub internet_gateway: Option<VpcEncryptionControlExclusion>,
+    pub lambda: Option<VpcEncryptionControlExclusion>,
+    pub nat_gateway: Option<VpcEncryptionControlExclusion>,
+    pub virtual_private_gateway: Option<VpcEncryptionControlExclusion>,
+    pub vpc_lattice: Option<VpcEncryptionControlExclusion>,
+    pub vpc_peering: Option<VpcEncryptionControlExclusion>,
 }
 
 tree!(VpcEncryptionControlExclusions {
-    internet_gateway: "InternetGateway",
+    api_gateway_v2: "ApiGatewayV2",
     egress_only_internet_gateway: "EgressOnlyInternetGateway",
-    nat_gateway: "NatGateway",
-    virtual_private_gateway: "VirtualPrivateGateway",
-    vpc_peering: "VpcPeering",
-    lambda: "Lambda",
-    vpc_lattice: "VpcLattice",
     elastic_file_system: "ElasticFileSystem",
     global_accelerator: "GlobalAccelerator",
-    api_gateway_v2: "ApiGatewayV2",
+    internet_gateway: "InternetGateway",
+    lambda: "Lambda",
+    nat_gateway: "NatGateway",
+    virtual_private_gateway: "VirtualPrivateGateway",
+    vpc_lattice: "VpcLattice",
+    vpc_peering: "VpcPeering",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct VpcIpv6CidrBlockAssociation {
     pub association_id: Option<String>,
+    pub ip_source: Option<String>,
+    pub ipv6_address_attribute: Option<String>,
     pub ipv6_cidr_block: Option<String>,
     pub ipv6_cidr_block_state: Option<VpcCidrBlockState>,
-    pub network_border_group: Option<String>,
     pub ipv6_pool: Option<String>,
-    pub ipv6_address_attribute: Option<String>,
-    pub ip_source: Option<String>,
+    pub network_border_group: Option<String>,
 }
 
 tree!(VpcIpv6CidrBlockAssociation {
     association_id: "AssociationId",
+    ip_source: "IpSource",
+    ipv6_address_attribute: "Ipv6AddressAttribute",
     ipv6_cidr_block: "Ipv6CidrBlock",
     ipv6_cidr_block_state: "Ipv6CidrBlockState",
-    network_border_group: "NetworkBorderGroup",
     ipv6_pool: "Ipv6Pool",
-    ipv6_address_attribute: "Ipv6AddressAttribute",
-    ip_source: "IpSource",
+    network_border_group: "NetworkBorderGroup",
 });

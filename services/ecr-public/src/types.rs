@@ -22,39 +22,39 @@ tree!(AuthorizationData {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateRepositoryRequest {
-    pub repository_name: String,
     pub catalog_data: Option<RepositoryCatalogDataInput>,
+    pub repository_name: String,
     pub tags: Option<Vec<Tag>>,
 }
 
 tree!(CreateRepositoryRequest {
-    repository_name: "repositoryName",
     catalog_data: "catalogData",
+    repository_name: "repositoryName",
     tags: "tags",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateRepositoryResponse {
-    pub repository: Option<Repository>,
     pub catalog_data: Option<RepositoryCatalogData>,
+    pub repository: Option<Repository>,
 }
 
 tree!(CreateRepositoryResponse {
-    repository: "repository",
     catalog_data: "catalogData",
+    repository: "repository",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteRepositoryRequest {
+    pub force: Option<bool>,
     pub registry_id: Option<String>,
     pub repository_name: String,
-    pub force: Option<bool>,
 }
 
 tree!(DeleteRepositoryRequest {
+    force: "force",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    force: "force",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -68,17 +68,17 @@ tree!(DeleteRepositoryResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeImageTagsRequest {
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
     pub registry_id: Option<String>,
     pub repository_name: String,
-    pub next_token: Option<String>,
-    pub max_results: Option<i32>,
 }
 
 tree!(DescribeImageTagsRequest {
+    max_results: "maxResults",
+    next_token: "nextToken",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    next_token: "nextToken",
-    max_results: "maxResults",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -94,50 +94,50 @@ tree!(DescribeImageTagsResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeRegistriesRequest {
-    pub next_token: Option<String>,
     pub max_results: Option<i32>,
+    pub next_token: Option<String>,
 }
 
 tree!(DescribeRegistriesRequest {
-    next_token: "nextToken",
     max_results: "maxResults",
+    next_token: "nextToken",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeRegistriesResponse {
-    pub registries: Vec<Registry>,
     pub next_token: Option<String>,
+    pub registries: Vec<Registry>,
 }
 
 tree!(DescribeRegistriesResponse {
-    registries: "registries",
     next_token: "nextToken",
+    registries: "registries",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeRepositoriesRequest {
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
     pub registry_id: Option<String>,
     pub repository_names: Option<Vec<String>>,
-    pub next_token: Option<String>,
-    pub max_results: Option<i32>,
 }
 
 tree!(DescribeRepositoriesRequest {
+    max_results: "maxResults",
+    next_token: "nextToken",
     registry_id: "registryId",
     repository_names: "repositoryNames",
-    next_token: "nextToken",
-    max_results: "maxResults",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeRepositoriesResponse {
-    pub repositories: Option<Vec<Repository>>,
     pub next_token: Option<String>,
+    pub repositories: Option<Vec<Repository>>,
 }
 
 tree!(DescribeRepositoriesResponse {
-    repositories: "repositories",
     next_token: "nextToken",
+    repositories: "repositories",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -190,15 +190,15 @@ tree!(GetRepositoryCatalogDataResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImageTagDetail {
-    pub image_tag: Option<String>,
     pub created_at: Option<f64>,
     pub image_detail: Option<ReferencedImageDetail>,
+    pub image_tag: Option<String>,
 }
 
 tree!(ImageTagDetail {
-    image_tag: "imageTag",
     created_at: "createdAt",
     image_detail: "imageDetail",
+    image_tag: "imageTag",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -237,15 +237,15 @@ tree!(PutRegistryCatalogDataResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutRepositoryCatalogDataRequest {
+    pub catalog_data: RepositoryCatalogDataInput,
     pub registry_id: Option<String>,
     pub repository_name: String,
-    pub catalog_data: RepositoryCatalogDataInput,
 }
 
 tree!(PutRepositoryCatalogDataRequest {
+    catalog_data: "catalogData",
     registry_id: "registryId",
     repository_name: "repositoryName",
-    catalog_data: "catalogData",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -259,51 +259,51 @@ tree!(PutRepositoryCatalogDataResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReferencedImageDetail {
-    pub image_digest: Option<String>,
-    pub image_size_in_bytes: Option<i64>,
-    pub image_pushed_at: Option<f64>,
-    pub image_manifest_media_type: Option<String>,
     pub artifact_media_type: Option<String>,
+    pub image_digest: Option<String>,
+    pub image_manifest_media_type: Option<String>,
+    pub image_pushed_at: Option<f64>,
+    pub image_size_in_bytes: Option<i64>,
 }
 
 tree!(ReferencedImageDetail {
-    image_digest: "imageDigest",
-    image_size_in_bytes: "imageSizeInBytes",
-    image_pushed_at: "imagePushedAt",
-    image_manifest_media_type: "imageManifestMediaType",
     artifact_media_type: "artifactMediaType",
+    image_digest: "imageDigest",
+    image_manifest_media_type: "imageManifestMediaType",
+    image_pushed_at: "imagePushedAt",
+    image_size_in_bytes: "imageSizeInBytes",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Registry {
-    pub registry_id: String,
+    pub aliases: Vec<RegistryAlias>,
     pub registry_arn: String,
+    pub registry_id: String,
     pub registry_uri: String,
     pub verified: bool,
-    pub aliases: Vec<RegistryAlias>,
 }
 
 tree!(Registry {
-    registry_id: "registryId",
+    aliases: "aliases",
     registry_arn: "registryArn",
+    registry_id: "registryId",
     registry_uri: "registryUri",
     verified: "verified",
-    aliases: "aliases",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RegistryAlias {
-    pub name: String,
-    pub status: String,
-    pub primary_registry_alias: bool,
     pub default_registry_alias: bool,
+    pub name: String,
+    pub primary_registry_alias: bool,
+    pub status: String,
 }
 
 tree!(RegistryAlias {
-    name: "name",
-    status: "status",
-    primary_registry_alias: "primaryRegistryAlias",
     default_registry_alias: "defaultRegistryAlias",
+    name: "name",
+    primary_registry_alias: "primaryRegistryAlias",
+    status: "status",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -317,58 +317,58 @@ tree!(RegistryCatalogData {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Repository {
-    pub repository_arn: Option<String>,
+    pub created_at: Option<f64>,
     pub registry_id: Option<String>,
+    pub repository_arn: Option<String>,
     pub repository_name: Option<String>,
     pub repository_uri: Option<String>,
-    pub created_at: Option<f64>,
 }
 
 tree!(Repository {
-    repository_arn: "repositoryArn",
+    created_at: "createdAt",
     registry_id: "registryId",
+    repository_arn: "repositoryArn",
     repository_name: "repositoryName",
     repository_uri: "repositoryUri",
-    created_at: "createdAt",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RepositoryCatalogData {
-    pub description: Option<String>,
-    pub architectures: Option<Vec<String>>,
-    pub operating_systems: Option<Vec<String>>,
-    pub logo_url: Option<String>,
     pub about_text: Option<String>,
-    pub usage_text: Option<String>,
+    pub architectures: Option<Vec<String>>,
+    pub description: Option<String>,
+    pub logo_url: Option<String>,
     pub marketplace_certified: Option<bool>,
+    pub operating_systems: Option<Vec<String>>,
+    pub usage_text: Option<String>,
 }
 
 tree!(RepositoryCatalogData {
-    description: "description",
-    architectures: "architectures",
-    operating_systems: "operatingSystems",
-    logo_url: "logoUrl",
     about_text: "aboutText",
-    usage_text: "usageText",
+    architectures: "architectures",
+    description: "description",
+    logo_url: "logoUrl",
     marketplace_certified: "marketplaceCertified",
+    operating_systems: "operatingSystems",
+    usage_text: "usageText",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RepositoryCatalogDataInput {
-    pub description: Option<String>,
-    pub architectures: Option<Vec<String>>,
-    pub operating_systems: Option<Vec<String>>,
-    pub logo_image_blob: Option<String>,
     pub about_text: Option<String>,
+    pub architectures: Option<Vec<String>>,
+    pub description: Option<String>,
+    pub logo_image_blob: Option<String>,
+    pub operating_systems: Option<Vec<String>>,
     pub usage_text: Option<String>,
 }
 
 tree!(RepositoryCatalogDataInput {
-    description: "description",
-    architectures: "architectures",
-    operating_systems: "operatingSystems",
-    logo_image_blob: "logoImageBlob",
     about_text: "aboutText",
+    architectures: "architectures",
+    description: "description",
+    logo_image_blob: "logoImageBlob",
+    operating_systems: "operatingSystems",
     usage_text: "usageText",
 });
 

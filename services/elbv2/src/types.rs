@@ -11,38 +11,38 @@ use honmaru_wire::tree::tree;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Action {
-    pub r#type: String,
-    pub target_group_arn: Option<String>,
-    pub authenticate_oidc_config: Option<AuthenticateOidcActionConfig>,
     pub authenticate_cognito_config: Option<AuthenticateCognitoActionConfig>,
-    pub order: Option<i32>,
-    pub redirect_config: Option<RedirectActionConfig>,
+    pub authenticate_oidc_config: Option<AuthenticateOidcActionConfig>,
     pub fixed_response_config: Option<FixedResponseActionConfig>,
     pub forward_config: Option<ForwardActionConfig>,
     pub jwt_validation_config: Option<JwtValidationActionConfig>,
+    pub order: Option<i32>,
+    pub redirect_config: Option<RedirectActionConfig>,
+    pub target_group_arn: Option<String>,
+    pub r#type: String,
 }
 
 tree!(Action {
-    r#type: "Type",
-    target_group_arn: "TargetGroupArn",
-    authenticate_oidc_config: "AuthenticateOidcConfig",
     authenticate_cognito_config: "AuthenticateCognitoConfig",
-    order: "Order",
-    redirect_config: "RedirectConfig",
+    authenticate_oidc_config: "AuthenticateOidcConfig",
     fixed_response_config: "FixedResponseConfig",
     forward_config: "ForwardConfig",
     jwt_validation_config: "JwtValidationConfig",
+    order: "Order",
+    redirect_config: "RedirectConfig",
+    target_group_arn: "TargetGroupArn",
+    r#type: "Type",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AddListenerCertificatesInput {
-    pub listener_arn: String,
     pub certificates: Vec<Certificate>,
+    pub listener_arn: String,
 }
 
 tree!(AddListenerCertificatesInput {
-    listener_arn: "ListenerArn",
     certificates: "Certificates",
+    listener_arn: "ListenerArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -72,97 +72,97 @@ tree!(AddTagsOutput {});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AdministrativeOverride {
-    pub state: Option<String>,
-    pub reason: Option<String>,
     pub description: Option<String>,
+    pub reason: Option<String>,
+    pub state: Option<String>,
 }
 
 tree!(AdministrativeOverride {
-    state: "State",
-    reason: "Reason",
     description: "Description",
+    reason: "Reason",
+    state: "State",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AnomalyDetection {
-    pub result: Option<String>,
     pub mitigation_in_effect: Option<String>,
+    pub result: Option<String>,
 }
 
 tree!(AnomalyDetection {
-    result: "Result",
     mitigation_in_effect: "MitigationInEffect",
+    result: "Result",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AuthenticateCognitoActionConfig {
+    pub authentication_request_extra_params: Option<std::collections::BTreeMap<String, String>>,
+    pub on_unauthenticated_request: Option<String>,
+    pub scope: Option<String>,
+    pub session_cookie_name: Option<String>,
+    pub session_timeout: Option<i64>,
     pub user_pool_arn: String,
     pub user_pool_client_id: String,
     pub user_pool_domain: String,
-    pub session_cookie_name: Option<String>,
-    pub scope: Option<String>,
-    pub session_timeout: Option<i64>,
-    pub authentication_request_extra_params: Option<std::collections::BTreeMap<String, String>>,
-    pub on_unauthenticated_request: Option<String>,
 }
 
 tree!(AuthenticateCognitoActionConfig {
+    authentication_request_extra_params: "AuthenticationRequestExtraParams",
+    on_unauthenticated_request: "OnUnauthenticatedRequest",
+    scope: "Scope",
+    session_cookie_name: "SessionCookieName",
+    session_timeout: "SessionTimeout",
     user_pool_arn: "UserPoolArn",
     user_pool_client_id: "UserPoolClientId",
     user_pool_domain: "UserPoolDomain",
-    session_cookie_name: "SessionCookieName",
-    scope: "Scope",
-    session_timeout: "SessionTimeout",
-    authentication_request_extra_params: "AuthenticationRequestExtraParams",
-    on_unauthenticated_request: "OnUnauthenticatedRequest",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AuthenticateOidcActionConfig {
-    pub issuer: String,
+    pub authentication_request_extra_params: Option<std::collections::BTreeMap<String, String>>,
     pub authorization_endpoint: String,
-    pub token_endpoint: String,
-    pub user_info_endpoint: String,
     pub client_id: String,
     pub client_secret: Option<String>,
-    pub session_cookie_name: Option<String>,
-    pub scope: Option<String>,
-    pub session_timeout: Option<i64>,
-    pub authentication_request_extra_params: Option<std::collections::BTreeMap<String, String>>,
+    pub issuer: String,
     pub on_unauthenticated_request: Option<String>,
+    pub scope: Option<String>,
+    pub session_cookie_name: Option<String>,
+    pub session_timeout: Option<i64>,
+    pub token_endpoint: String,
     pub use_existing_client_secret: Option<bool>,
+    pub user_info_endpoint: String,
 }
 
 tree!(AuthenticateOidcActionConfig {
-    issuer: "Issuer",
+    authentication_request_extra_params: "AuthenticationRequestExtraParams",
     authorization_endpoint: "AuthorizationEndpoint",
-    token_endpoint: "TokenEndpoint",
-    user_info_endpoint: "UserInfoEndpoint",
     client_id: "ClientId",
     client_secret: "ClientSecret",
-    session_cookie_name: "SessionCookieName",
-    scope: "Scope",
-    session_timeout: "SessionTimeout",
-    authentication_request_extra_params: "AuthenticationRequestExtraParams",
+    issuer: "Issuer",
     on_unauthenticated_request: "OnUnauthenticatedRequest",
+    scope: "Scope",
+    session_cookie_name: "SessionCookieName",
+    session_timeout: "SessionTimeout",
+    token_endpoint: "TokenEndpoint",
     use_existing_client_secret: "UseExistingClientSecret",
+    user_info_endpoint: "UserInfoEndpoint",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AvailabilityZone {
-    pub zone_name: Option<String>,
-    pub subnet_id: Option<String>,
-    pub outpost_id: Option<String>,
     pub load_balancer_addresses: Option<Vec<LoadBalancerAddress>>,
+    pub outpost_id: Option<String>,
     pub source_nat_ipv6_prefixes: Option<Vec<String>>,
+    pub subnet_id: Option<String>,
+    pub zone_name: Option<String>,
 }
 
 tree!(AvailabilityZone {
-    zone_name: "ZoneName",
-    subnet_id: "SubnetId",
-    outpost_id: "OutpostId",
     load_balancer_addresses: "LoadBalancerAddresses",
+    outpost_id: "OutpostId",
     source_nat_ipv6_prefixes: "SourceNatIpv6Prefixes",
+    subnet_id: "SubnetId",
+    zone_name: "ZoneName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -200,27 +200,27 @@ tree!(Cipher {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateListenerInput {
-    pub load_balancer_arn: String,
-    pub protocol: Option<String>,
-    pub port: Option<i32>,
-    pub ssl_policy: Option<String>,
+    pub alpn_policy: Option<Vec<String>>,
     pub certificates: Option<Vec<Certificate>>,
     pub default_actions: Vec<Action>,
-    pub alpn_policy: Option<Vec<String>>,
-    pub tags: Option<Vec<Tag>>,
+    pub load_balancer_arn: String,
     pub mutual_authentication: Option<MutualAuthenticationAttributes>,
+    pub port: Option<i32>,
+    pub protocol: Option<String>,
+    pub ssl_policy: Option<String>,
+    pub tags: Option<Vec<Tag>>,
 }
 
 tree!(CreateListenerInput {
-    load_balancer_arn: "LoadBalancerArn",
-    protocol: "Protocol",
-    port: "Port",
-    ssl_policy: "SslPolicy",
+    alpn_policy: "AlpnPolicy",
     certificates: "Certificates",
     default_actions: "DefaultActions",
-    alpn_policy: "AlpnPolicy",
-    tags: "Tags",
+    load_balancer_arn: "LoadBalancerArn",
     mutual_authentication: "MutualAuthentication",
+    port: "Port",
+    protocol: "Protocol",
+    ssl_policy: "SslPolicy",
+    tags: "Tags",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -232,31 +232,31 @@ tree!(CreateListenerOutput { listeners: "Listeners" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateLoadBalancerInput {
-    pub name: String,
-    pub subnets: Option<Vec<String>>,
-    pub subnet_mappings: Option<Vec<SubnetMapping>>,
-    pub security_groups: Option<Vec<String>>,
-    pub scheme: Option<String>,
-    pub tags: Option<Vec<Tag>>,
-    pub r#type: Option<String>,
-    pub ip_address_type: Option<String>,
     pub customer_owned_ipv4_pool: Option<String>,
     pub enable_prefix_for_ipv6_source_nat: Option<String>,
+    pub ip_address_type: Option<String>,
     pub ipam_pools: Option<IpamPools>,
+    pub name: String,
+    pub scheme: Option<String>,
+    pub security_groups: Option<Vec<String>>,
+    pub subnet_mappings: Option<Vec<SubnetMapping>>,
+    pub subnets: Option<Vec<String>>,
+    pub tags: Option<Vec<Tag>>,
+    pub r#type: Option<String>,
 }
 
 tree!(CreateLoadBalancerInput {
-    name: "Name",
-    subnets: "Subnets",
-    subnet_mappings: "SubnetMappings",
-    security_groups: "SecurityGroups",
-    scheme: "Scheme",
-    tags: "Tags",
-    r#type: "Type",
-    ip_address_type: "IpAddressType",
     customer_owned_ipv4_pool: "CustomerOwnedIpv4Pool",
     enable_prefix_for_ipv6_source_nat: "EnablePrefixForIpv6SourceNat",
+    ip_address_type: "IpAddressType",
     ipam_pools: "IpamPools",
+    name: "Name",
+    scheme: "Scheme",
+    security_groups: "SecurityGroups",
+    subnet_mappings: "SubnetMappings",
+    subnets: "Subnets",
+    tags: "Tags",
+    r#type: "Type",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -270,19 +270,19 @@ tree!(CreateLoadBalancerOutput {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateRuleInput {
-    pub listener_arn: String,
-    pub conditions: Vec<RuleCondition>,
-    pub priority: i32,
     pub actions: Vec<Action>,
+    pub conditions: Vec<RuleCondition>,
+    pub listener_arn: String,
+    pub priority: i32,
     pub tags: Option<Vec<Tag>>,
     pub transforms: Option<Vec<RuleTransform>>,
 }
 
 tree!(CreateRuleInput {
-    listener_arn: "ListenerArn",
-    conditions: "Conditions",
-    priority: "Priority",
     actions: "Actions",
+    conditions: "Conditions",
+    listener_arn: "ListenerArn",
+    priority: "Priority",
     tags: "Tags",
     transforms: "Transforms",
 });
@@ -296,45 +296,45 @@ tree!(CreateRuleOutput { rules: "Rules" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateTargetGroupInput {
-    pub name: String,
-    pub protocol: Option<String>,
-    pub protocol_version: Option<String>,
-    pub port: Option<i32>,
-    pub vpc_id: Option<String>,
-    pub health_check_protocol: Option<String>,
-    pub health_check_port: Option<String>,
     pub health_check_enabled: Option<bool>,
-    pub health_check_path: Option<String>,
     pub health_check_interval_seconds: Option<i32>,
+    pub health_check_path: Option<String>,
+    pub health_check_port: Option<String>,
+    pub health_check_protocol: Option<String>,
     pub health_check_timeout_seconds: Option<i32>,
     pub healthy_threshold_count: Option<i32>,
-    pub unhealthy_threshold_count: Option<i32>,
-    pub matcher: Option<Matcher>,
-    pub target_type: Option<String>,
-    pub tags: Option<Vec<Tag>>,
     pub ip_address_type: Option<String>,
+    pub matcher: Option<Matcher>,
+    pub name: String,
+    pub port: Option<i32>,
+    pub protocol: Option<String>,
+    pub protocol_version: Option<String>,
+    pub tags: Option<Vec<Tag>>,
     pub target_control_port: Option<i32>,
+    pub target_type: Option<String>,
+    pub unhealthy_threshold_count: Option<i32>,
+    pub vpc_id: Option<String>,
 }
 
 tree!(CreateTargetGroupInput {
-    name: "Name",
-    protocol: "Protocol",
-    protocol_version: "ProtocolVersion",
-    port: "Port",
-    vpc_id: "VpcId",
-    health_check_protocol: "HealthCheckProtocol",
-    health_check_port: "HealthCheckPort",
     health_check_enabled: "HealthCheckEnabled",
-    health_check_path: "HealthCheckPath",
     health_check_interval_seconds: "HealthCheckIntervalSeconds",
+    health_check_path: "HealthCheckPath",
+    health_check_port: "HealthCheckPort",
+    health_check_protocol: "HealthCheckProtocol",
     health_check_timeout_seconds: "HealthCheckTimeoutSeconds",
     healthy_threshold_count: "HealthyThresholdCount",
-    unhealthy_threshold_count: "UnhealthyThresholdCount",
-    matcher: "Matcher",
-    target_type: "TargetType",
-    tags: "Tags",
     ip_address_type: "IpAddressType",
+    matcher: "Matcher",
+    name: "Name",
+    port: "Port",
+    protocol: "Protocol",
+    protocol_version: "ProtocolVersion",
+    tags: "Tags",
     target_control_port: "TargetControlPort",
+    target_type: "TargetType",
+    unhealthy_threshold_count: "UnhealthyThresholdCount",
+    vpc_id: "VpcId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -449,17 +449,17 @@ tree!(DescribeCapacityReservationInput {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeCapacityReservationOutput {
-    pub last_modified_time: Option<f64>,
-    pub decrease_requests_remaining: Option<i32>,
-    pub minimum_load_balancer_capacity: Option<MinimumLoadBalancerCapacity>,
     pub capacity_reservation_state: Option<Vec<ZonalCapacityReservationState>>,
+    pub decrease_requests_remaining: Option<i32>,
+    pub last_modified_time: Option<f64>,
+    pub minimum_load_balancer_capacity: Option<MinimumLoadBalancerCapacity>,
 }
 
 tree!(DescribeCapacityReservationOutput {
-    last_modified_time: "LastModifiedTime",
-    decrease_requests_remaining: "DecreaseRequestsRemaining",
-    minimum_load_balancer_capacity: "MinimumLoadBalancerCapacity",
     capacity_reservation_state: "CapacityReservationState",
+    decrease_requests_remaining: "DecreaseRequestsRemaining",
+    last_modified_time: "LastModifiedTime",
+    minimum_load_balancer_capacity: "MinimumLoadBalancerCapacity",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -506,15 +506,15 @@ tree!(DescribeListenerCertificatesOutput {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeListenersInput {
-    pub load_balancer_arn: Option<String>,
     pub listener_arns: Option<Vec<String>>,
+    pub load_balancer_arn: Option<String>,
     pub marker: Option<String>,
     pub page_size: Option<i32>,
 }
 
 tree!(DescribeListenersInput {
-    load_balancer_arn: "LoadBalancerArn",
     listener_arns: "ListenerArns",
+    load_balancer_arn: "LoadBalancerArn",
     marker: "Marker",
     page_size: "PageSize",
 });
@@ -551,15 +551,15 @@ tree!(DescribeLoadBalancerAttributesOutput {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeLoadBalancersInput {
     pub load_balancer_arns: Option<Vec<String>>,
-    pub names: Option<Vec<String>>,
     pub marker: Option<String>,
+    pub names: Option<Vec<String>>,
     pub page_size: Option<i32>,
 }
 
 tree!(DescribeLoadBalancersInput {
     load_balancer_arns: "LoadBalancerArns",
-    names: "Names",
     marker: "Marker",
+    names: "Names",
     page_size: "PageSize",
 });
 
@@ -577,53 +577,53 @@ tree!(DescribeLoadBalancersOutput {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeRulesInput {
     pub listener_arn: Option<String>,
-    pub rule_arns: Option<Vec<String>>,
     pub marker: Option<String>,
     pub page_size: Option<i32>,
+    pub rule_arns: Option<Vec<String>>,
 }
 
 tree!(DescribeRulesInput {
     listener_arn: "ListenerArn",
-    rule_arns: "RuleArns",
     marker: "Marker",
     page_size: "PageSize",
+    rule_arns: "RuleArns",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeRulesOutput {
-    pub rules: Option<Vec<Rule>>,
     pub next_marker: Option<String>,
+    pub rules: Option<Vec<Rule>>,
 }
 
 tree!(DescribeRulesOutput {
-    rules: "Rules",
     next_marker: "NextMarker",
+    rules: "Rules",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeSSLPoliciesInput {
-    pub names: Option<Vec<String>>,
-    pub marker: Option<String>,
-    pub page_size: Option<i32>,
     pub load_balancer_type: Option<String>,
+    pub marker: Option<String>,
+    pub names: Option<Vec<String>>,
+    pub page_size: Option<i32>,
 }
 
 tree!(DescribeSSLPoliciesInput {
-    names: "Names",
-    marker: "Marker",
-    page_size: "PageSize",
     load_balancer_type: "LoadBalancerType",
+    marker: "Marker",
+    names: "Names",
+    page_size: "PageSize",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeSSLPoliciesOutput {
-    pub ssl_policies: Option<Vec<SslPolicy>>,
     pub next_marker: Option<String>,
+    pub ssl_policies: Option<Vec<SslPolicy>>,
 }
 
 tree!(DescribeSSLPoliciesOutput {
-    ssl_policies: "SslPolicies",
     next_marker: "NextMarker",
+    ssl_policies: "SslPolicies",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -665,42 +665,42 @@ tree!(DescribeTargetGroupAttributesOutput {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeTargetGroupsInput {
     pub load_balancer_arn: Option<String>,
-    pub target_group_arns: Option<Vec<String>>,
-    pub names: Option<Vec<String>>,
     pub marker: Option<String>,
+    pub names: Option<Vec<String>>,
     pub page_size: Option<i32>,
+    pub target_group_arns: Option<Vec<String>>,
 }
 
 tree!(DescribeTargetGroupsInput {
     load_balancer_arn: "LoadBalancerArn",
-    target_group_arns: "TargetGroupArns",
-    names: "Names",
     marker: "Marker",
+    names: "Names",
     page_size: "PageSize",
+    target_group_arns: "TargetGroupArns",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeTargetGroupsOutput {
-    pub target_groups: Option<Vec<TargetGroup>>,
     pub next_marker: Option<String>,
+    pub target_groups: Option<Vec<TargetGroup>>,
 }
 
 tree!(DescribeTargetGroupsOutput {
-    target_groups: "TargetGroups",
     next_marker: "NextMarker",
+    target_groups: "TargetGroups",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DescribeTargetHealthInput {
+    pub include: Option<Vec<String>>,
     pub target_group_arn: String,
     pub targets: Option<Vec<TargetDescription>>,
-    pub include: Option<Vec<String>>,
 }
 
 tree!(DescribeTargetHealthInput {
+    include: "Include",
     target_group_arn: "TargetGroupArn",
     targets: "Targets",
-    include: "Include",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -714,37 +714,37 @@ tree!(DescribeTargetHealthOutput {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FixedResponseActionConfig {
+    pub content_type: Option<String>,
     pub message_body: Option<String>,
     pub status_code: String,
-    pub content_type: Option<String>,
 }
 
 tree!(FixedResponseActionConfig {
+    content_type: "ContentType",
     message_body: "MessageBody",
     status_code: "StatusCode",
-    content_type: "ContentType",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ForwardActionConfig {
-    pub target_groups: Option<Vec<TargetGroupTuple>>,
     pub target_group_stickiness_config: Option<TargetGroupStickinessConfig>,
+    pub target_groups: Option<Vec<TargetGroupTuple>>,
 }
 
 tree!(ForwardActionConfig {
-    target_groups: "TargetGroups",
     target_group_stickiness_config: "TargetGroupStickinessConfig",
+    target_groups: "TargetGroups",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HostHeaderConditionConfig {
-    pub values: Option<Vec<String>>,
     pub regex_values: Option<Vec<String>>,
+    pub values: Option<Vec<String>>,
 }
 
 tree!(HostHeaderConditionConfig {
-    values: "Values",
     regex_values: "RegexValues",
+    values: "Values",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -757,14 +757,14 @@ tree!(HostHeaderRewriteConfig { rewrites: "Rewrites" });
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HttpHeaderConditionConfig {
     pub http_header_name: Option<String>,
-    pub values: Option<Vec<String>>,
     pub regex_values: Option<Vec<String>>,
+    pub values: Option<Vec<String>>,
 }
 
 tree!(HttpHeaderConditionConfig {
     http_header_name: "HttpHeaderName",
-    values: "Values",
     regex_values: "RegexValues",
+    values: "Values",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -798,51 +798,51 @@ tree!(JwtValidationActionAdditionalClaim {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JwtValidationActionConfig {
-    pub jwks_endpoint: String,
-    pub issuer: String,
     pub additional_claims: Option<Vec<JwtValidationActionAdditionalClaim>>,
+    pub issuer: String,
+    pub jwks_endpoint: String,
 }
 
 tree!(JwtValidationActionConfig {
-    jwks_endpoint: "JwksEndpoint",
-    issuer: "Issuer",
     additional_claims: "AdditionalClaims",
+    issuer: "Issuer",
+    jwks_endpoint: "JwksEndpoint",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Limit {
-    pub name: Option<String>,
     pub max: Option<String>,
+    pub name: Option<String>,
 }
 
 tree!(Limit {
-    name: "Name",
     max: "Max",
+    name: "Name",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Listener {
+    pub alpn_policy: Option<Vec<String>>,
+    pub certificates: Option<Vec<Certificate>>,
+    pub default_actions: Option<Vec<Action>>,
     pub listener_arn: Option<String>,
     pub load_balancer_arn: Option<String>,
+    pub mutual_authentication: Option<MutualAuthenticationAttributes>,
     pub port: Option<i32>,
     pub protocol: Option<String>,
-    pub certificates: Option<Vec<Certificate>>,
     pub ssl_policy: Option<String>,
-    pub default_actions: Option<Vec<Action>>,
-    pub alpn_policy: Option<Vec<String>>,
-    pub mutual_authentication: Option<MutualAuthenticationAttributes>,
 }
 
 tree!(Listener {
+    alpn_policy: "AlpnPolicy",
+    certificates: "Certificates",
+    default_actions: "DefaultActions",
     listener_arn: "ListenerArn",
     load_balancer_arn: "LoadBalancerArn",
+    mutual_authentication: "MutualAuthentication",
     port: "Port",
     protocol: "Protocol",
-    certificates: "Certificates",
     ssl_policy: "SslPolicy",
-    default_actions: "DefaultActions",
-    alpn_policy: "AlpnPolicy",
-    mutual_authentication: "MutualAuthentication",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -858,56 +858,56 @@ tree!(ListenerAttribute {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LoadBalancer {
-    pub load_balancer_arn: Option<String>,
-    pub dns_name: Option<String>,
+    pub availability_zones: Option<Vec<AvailabilityZone>>,
     pub canonical_hosted_zone_id: Option<String>,
     pub created_time: Option<f64>,
+    pub customer_owned_ipv4_pool: Option<String>,
+    pub dns_name: Option<String>,
+    pub enable_prefix_for_ipv6_source_nat: Option<String>,
+    pub enforce_security_group_inbound_rules_on_private_link_traffic: Option<String>,
+    pub ip_address_type: Option<String>,
+    pub ipam_pools: Option<IpamPools>,
+    pub load_balancer_arn: Option<String>,
     pub load_balancer_name: Option<String>,
     pub scheme: Option<String>,
-    pub vpc_id: Option<String>,
+    pub security_groups: Option<Vec<String>>,
     pub state: Option<LoadBalancerState>,
     pub r#type: Option<String>,
-    pub availability_zones: Option<Vec<AvailabilityZone>>,
-    pub security_groups: Option<Vec<String>>,
-    pub ip_address_type: Option<String>,
-    pub customer_owned_ipv4_pool: Option<String>,
-    pub enforce_security_group_inbound_rules_on_private_link_traffic: Option<String>,
-    pub enable_prefix_for_ipv6_source_nat: Option<String>,
-    pub ipam_pools: Option<IpamPools>,
+    pub vpc_id: Option<String>,
 }
 
 tree!(LoadBalancer {
-    load_balancer_arn: "LoadBalancerArn",
-    dns_name: "DNSName",
+    availability_zones: "AvailabilityZones",
     canonical_hosted_zone_id: "CanonicalHostedZoneId",
     created_time: "CreatedTime",
+    customer_owned_ipv4_pool: "CustomerOwnedIpv4Pool",
+    dns_name: "DNSName",
+    enable_prefix_for_ipv6_source_nat: "EnablePrefixForIpv6SourceNat",
+    enforce_security_group_inbound_rules_on_private_link_traffic: "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic",
+    ip_address_type: "IpAddressType",
+    ipam_pools: "IpamPools",
+    load_balancer_arn: "LoadBalancerArn",
     load_balancer_name: "LoadBalancerName",
     scheme: "Scheme",
-    vpc_id: "VpcId",
+    security_groups: "SecurityGroups",
     state: "State",
     r#type: "Type",
-    availability_zones: "AvailabilityZones",
-    security_groups: "SecurityGroups",
-    ip_address_type: "IpAddressType",
-    customer_owned_ipv4_pool: "CustomerOwnedIpv4Pool",
-    enforce_security_group_inbound_rules_on_private_link_traffic: "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic",
-    enable_prefix_for_ipv6_source_nat: "EnablePrefixForIpv6SourceNat",
-    ipam_pools: "IpamPools",
+    vpc_id: "VpcId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LoadBalancerAddress {
-    pub ip_address: Option<String>,
     pub allocation_id: Option<String>,
-    pub private_i_pv4_address: Option<String>,
     pub i_pv6_address: Option<String>,
+    pub ip_address: Option<String>,
+    pub private_i_pv4_address: Option<String>,
 }
 
 tree!(LoadBalancerAddress {
-    ip_address: "IpAddress",
     allocation_id: "AllocationId",
-    private_i_pv4_address: "PrivateIPv4Address",
     i_pv6_address: "IPv6Address",
+    ip_address: "IpAddress",
+    private_i_pv4_address: "PrivateIPv4Address",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -934,13 +934,13 @@ tree!(LoadBalancerState {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Matcher {
-    pub http_code: Option<String>,
     pub grpc_code: Option<String>,
+    pub http_code: Option<String>,
 }
 
 tree!(Matcher {
-    http_code: "HttpCode",
     grpc_code: "GrpcCode",
+    http_code: "HttpCode",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -954,13 +954,13 @@ tree!(MinimumLoadBalancerCapacity {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModifyListenerAttributesInput {
-    pub listener_arn: String,
     pub attributes: Vec<ListenerAttribute>,
+    pub listener_arn: String,
 }
 
 tree!(ModifyListenerAttributesInput {
-    listener_arn: "ListenerArn",
     attributes: "Attributes",
+    listener_arn: "ListenerArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -974,25 +974,25 @@ tree!(ModifyListenerAttributesOutput {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModifyListenerInput {
+    pub alpn_policy: Option<Vec<String>>,
+    pub certificates: Option<Vec<Certificate>>,
+    pub default_actions: Option<Vec<Action>>,
     pub listener_arn: String,
+    pub mutual_authentication: Option<MutualAuthenticationAttributes>,
     pub port: Option<i32>,
     pub protocol: Option<String>,
     pub ssl_policy: Option<String>,
-    pub certificates: Option<Vec<Certificate>>,
-    pub default_actions: Option<Vec<Action>>,
-    pub alpn_policy: Option<Vec<String>>,
-    pub mutual_authentication: Option<MutualAuthenticationAttributes>,
 }
 
 tree!(ModifyListenerInput {
+    alpn_policy: "AlpnPolicy",
+    certificates: "Certificates",
+    default_actions: "DefaultActions",
     listener_arn: "ListenerArn",
+    mutual_authentication: "MutualAuthentication",
     port: "Port",
     protocol: "Protocol",
     ssl_policy: "SslPolicy",
-    certificates: "Certificates",
-    default_actions: "DefaultActions",
-    alpn_policy: "AlpnPolicy",
-    mutual_authentication: "MutualAuthentication",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1004,13 +1004,13 @@ tree!(ModifyListenerOutput { listeners: "Listeners" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModifyLoadBalancerAttributesInput {
-    pub load_balancer_arn: String,
     pub attributes: Vec<LoadBalancerAttribute>,
+    pub load_balancer_arn: String,
 }
 
 tree!(ModifyLoadBalancerAttributesInput {
-    load_balancer_arn: "LoadBalancerArn",
     attributes: "Attributes",
+    load_balancer_arn: "LoadBalancerArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1024,19 +1024,19 @@ tree!(ModifyLoadBalancerAttributesOutput {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModifyRuleInput {
-    pub rule_arn: String,
-    pub conditions: Option<Vec<RuleCondition>>,
     pub actions: Option<Vec<Action>>,
-    pub transforms: Option<Vec<RuleTransform>>,
+    pub conditions: Option<Vec<RuleCondition>>,
     pub reset_transforms: Option<bool>,
+    pub rule_arn: String,
+    pub transforms: Option<Vec<RuleTransform>>,
 }
 
 tree!(ModifyRuleInput {
-    rule_arn: "RuleArn",
-    conditions: "Conditions",
     actions: "Actions",
-    transforms: "Transforms",
+    conditions: "Conditions",
     reset_transforms: "ResetTransforms",
+    rule_arn: "RuleArn",
+    transforms: "Transforms",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1048,13 +1048,13 @@ tree!(ModifyRuleOutput { rules: "Rules" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModifyTargetGroupAttributesInput {
-    pub target_group_arn: String,
     pub attributes: Vec<TargetGroupAttribute>,
+    pub target_group_arn: String,
 }
 
 tree!(ModifyTargetGroupAttributesInput {
-    target_group_arn: "TargetGroupArn",
     attributes: "Attributes",
+    target_group_arn: "TargetGroupArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1068,29 +1068,29 @@ tree!(ModifyTargetGroupAttributesOutput {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModifyTargetGroupInput {
-    pub target_group_arn: String,
-    pub health_check_protocol: Option<String>,
-    pub health_check_port: Option<String>,
-    pub health_check_path: Option<String>,
     pub health_check_enabled: Option<bool>,
     pub health_check_interval_seconds: Option<i32>,
+    pub health_check_path: Option<String>,
+    pub health_check_port: Option<String>,
+    pub health_check_protocol: Option<String>,
     pub health_check_timeout_seconds: Option<i32>,
     pub healthy_threshold_count: Option<i32>,
-    pub unhealthy_threshold_count: Option<i32>,
     pub matcher: Option<Matcher>,
+    pub target_group_arn: String,
+    pub unhealthy_threshold_count: Option<i32>,
 }
 
 tree!(ModifyTargetGroupInput {
-    target_group_arn: "TargetGroupArn",
-    health_check_protocol: "HealthCheckProtocol",
-    health_check_port: "HealthCheckPort",
-    health_check_path: "HealthCheckPath",
     health_check_enabled: "HealthCheckEnabled",
     health_check_interval_seconds: "HealthCheckIntervalSeconds",
+    health_check_path: "HealthCheckPath",
+    health_check_port: "HealthCheckPort",
+    health_check_protocol: "HealthCheckProtocol",
     health_check_timeout_seconds: "HealthCheckTimeoutSeconds",
     healthy_threshold_count: "HealthyThresholdCount",
-    unhealthy_threshold_count: "UnhealthyThresholdCount",
     matcher: "Matcher",
+    target_group_arn: "TargetGroupArn",
+    unhealthy_threshold_count: "UnhealthyThresholdCount",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1104,30 +1104,30 @@ tree!(ModifyTargetGroupOutput {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MutualAuthenticationAttributes {
+    pub advertise_trust_store_ca_names: Option<String>,
+    pub ignore_client_certificate_expiry: Option<bool>,
     pub mode: Option<String>,
     pub trust_store_arn: Option<String>,
-    pub ignore_client_certificate_expiry: Option<bool>,
     pub trust_store_association_status: Option<String>,
-    pub advertise_trust_store_ca_names: Option<String>,
 }
 
 tree!(MutualAuthenticationAttributes {
+    advertise_trust_store_ca_names: "AdvertiseTrustStoreCaNames",
+    ignore_client_certificate_expiry: "IgnoreClientCertificateExpiry",
     mode: "Mode",
     trust_store_arn: "TrustStoreArn",
-    ignore_client_certificate_expiry: "IgnoreClientCertificateExpiry",
     trust_store_association_status: "TrustStoreAssociationStatus",
-    advertise_trust_store_ca_names: "AdvertiseTrustStoreCaNames",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PathPatternConditionConfig {
-    pub values: Option<Vec<String>>,
     pub regex_values: Option<Vec<String>>,
+    pub values: Option<Vec<String>>,
 }
 
 tree!(PathPatternConditionConfig {
-    values: "Values",
     regex_values: "RegexValues",
+    values: "Values",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1150,19 +1150,19 @@ tree!(QueryStringKeyValuePair {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RedirectActionConfig {
-    pub protocol: Option<String>,
-    pub port: Option<String>,
     pub host: Option<String>,
     pub path: Option<String>,
+    pub port: Option<String>,
+    pub protocol: Option<String>,
     pub query: Option<String>,
     pub status_code: String,
 }
 
 tree!(RedirectActionConfig {
-    protocol: "Protocol",
-    port: "Port",
     host: "Host",
     path: "Path",
+    port: "Port",
+    protocol: "Protocol",
     query: "Query",
     status_code: "StatusCode",
 });
@@ -1185,13 +1185,13 @@ tree!(RegisterTargetsOutput {});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RemoveListenerCertificatesInput {
-    pub listener_arn: String,
     pub certificates: Vec<Certificate>,
+    pub listener_arn: String,
 }
 
 tree!(RemoveListenerCertificatesInput {
-    listener_arn: "ListenerArn",
     certificates: "Certificates",
+    listener_arn: "ListenerArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1228,81 +1228,81 @@ tree!(RewriteConfig {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rule {
-    pub rule_arn: Option<String>,
-    pub priority: Option<String>,
-    pub conditions: Option<Vec<RuleCondition>>,
     pub actions: Option<Vec<Action>>,
+    pub conditions: Option<Vec<RuleCondition>>,
     pub is_default: Option<bool>,
+    pub priority: Option<String>,
+    pub rule_arn: Option<String>,
     pub transforms: Option<Vec<RuleTransform>>,
 }
 
 tree!(Rule {
-    rule_arn: "RuleArn",
-    priority: "Priority",
-    conditions: "Conditions",
     actions: "Actions",
+    conditions: "Conditions",
     is_default: "IsDefault",
+    priority: "Priority",
+    rule_arn: "RuleArn",
     transforms: "Transforms",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RuleCondition {
     pub field: Option<String>,
-    pub values: Option<Vec<String>>,
     pub host_header_config: Option<HostHeaderConditionConfig>,
-    pub path_pattern_config: Option<PathPatternConditionConfig>,
     pub http_header_config: Option<HttpHeaderConditionConfig>,
-    pub query_string_config: Option<QueryStringConditionConfig>,
     pub http_request_method_config: Option<HttpRequestMethodConditionConfig>,
-    pub source_ip_config: Option<SourceIpConditionConfig>,
+    pub path_pattern_config: Option<PathPatternConditionConfig>,
+    pub query_string_config: Option<QueryStringConditionConfig>,
     pub regex_values: Option<Vec<String>>,
+    pub source_ip_config: Option<SourceIpConditionConfig>,
+    pub values: Option<Vec<String>>,
 }
 
 tree!(RuleCondition {
     field: "Field",
-    values: "Values",
     host_header_config: "HostHeaderConfig",
-    path_pattern_config: "PathPatternConfig",
     http_header_config: "HttpHeaderConfig",
-    query_string_config: "QueryStringConfig",
     http_request_method_config: "HttpRequestMethodConfig",
-    source_ip_config: "SourceIpConfig",
+    path_pattern_config: "PathPatternConfig",
+    query_string_config: "QueryStringConfig",
     regex_values: "RegexValues",
+    source_ip_config: "SourceIpConfig",
+    values: "Values",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RulePriorityPair {
-    pub rule_arn: Option<String>,
     pub priority: Option<i32>,
+    pub rule_arn: Option<String>,
 }
 
 tree!(RulePriorityPair {
-    rule_arn: "RuleArn",
     priority: "Priority",
+    rule_arn: "RuleArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RuleTransform {
-    pub r#type: String,
     pub host_header_rewrite_config: Option<HostHeaderRewriteConfig>,
+    pub r#type: String,
     pub url_rewrite_config: Option<UrlRewriteConfig>,
 }
 
 tree!(RuleTransform {
-    r#type: "Type",
     host_header_rewrite_config: "HostHeaderRewriteConfig",
+    r#type: "Type",
     url_rewrite_config: "UrlRewriteConfig",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SetIpAddressTypeInput {
-    pub load_balancer_arn: String,
     pub ip_address_type: String,
+    pub load_balancer_arn: String,
 }
 
 tree!(SetIpAddressTypeInput {
-    load_balancer_arn: "LoadBalancerArn",
     ip_address_type: "IpAddressType",
+    load_balancer_arn: "LoadBalancerArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1332,99 +1332,99 @@ tree!(SetRulePrioritiesOutput { rules: "Rules" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SetSecurityGroupsInput {
+    pub enforce_security_group_inbound_rules_on_private_link_traffic: Option<String>,
     pub load_balancer_arn: String,
     pub security_groups: Vec<String>,
-    pub enforce_security_group_inbound_rules_on_private_link_traffic: Option<String>,
 }
 
 tree!(SetSecurityGroupsInput {
+    enforce_security_group_inbound_rules_on_private_link_traffic: "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic",
     load_balancer_arn: "LoadBalancerArn",
     security_groups: "SecurityGroups",
-    enforce_security_group_inbound_rules_on_private_link_traffic: "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SetSecurityGroupsOutput {
-    pub security_group_ids: Option<Vec<String>>,
     pub enforce_security_group_inbound_rules_on_private_link_traffic: Option<String>,
+    pub security_group_ids: Option<Vec<String>>,
 }
 
 tree!(SetSecurityGroupsOutput {
-    security_group_ids: "SecurityGroupIds",
     enforce_security_group_inbound_rules_on_private_link_traffic: "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic",
+    security_group_ids: "SecurityGroupIds",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SetSubnetsInput {
-    pub load_balancer_arn: String,
-    pub subnets: Option<Vec<String>>,
-    pub subnet_mappings: Option<Vec<SubnetMapping>>,
-    pub ip_address_type: Option<String>,
     pub enable_prefix_for_ipv6_source_nat: Option<String>,
+    pub ip_address_type: Option<String>,
+    pub load_balancer_arn: String,
+    pub subnet_mappings: Option<Vec<SubnetMapping>>,
+    pub subnets: Option<Vec<String>>,
 }
 
 tree!(SetSubnetsInput {
-    load_balancer_arn: "LoadBalancerArn",
-    subnets: "Subnets",
-    subnet_mappings: "SubnetMappings",
-    ip_address_type: "IpAddressType",
     enable_prefix_for_ipv6_source_nat: "EnablePrefixForIpv6SourceNat",
+    ip_address_type: "IpAddressType",
+    load_balancer_arn: "LoadBalancerArn",
+    subnet_mappings: "SubnetMappings",
+    subnets: "Subnets",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SetSubnetsOutput {
     pub availability_zones: Option<Vec<AvailabilityZone>>,
-    pub ip_address_type: Option<String>,
     pub enable_prefix_for_ipv6_source_nat: Option<String>,
+    pub ip_address_type: Option<String>,
 }
 
 tree!(SetSubnetsOutput {
     availability_zones: "AvailabilityZones",
-    ip_address_type: "IpAddressType",
     enable_prefix_for_ipv6_source_nat: "EnablePrefixForIpv6SourceNat",
+    ip_address_type: "IpAddressType",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SourceIpConditionConfig {
-    pub values: Option<Vec<String>>,
     pub ip_address_type: Option<String>,
+    pub values: Option<Vec<String>>,
 }
 
 tree!(SourceIpConditionConfig {
-    values: "Values",
     ip_address_type: "IpAddressType",
+    values: "Values",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SslPolicy {
-    pub ssl_protocols: Option<Vec<String>>,
     pub ciphers: Option<Vec<Cipher>>,
     pub name: Option<String>,
+    pub ssl_protocols: Option<Vec<String>>,
     pub supported_load_balancer_types: Option<Vec<String>>,
 }
 
 tree!(SslPolicy {
-    ssl_protocols: "SslProtocols",
     ciphers: "Ciphers",
     name: "Name",
+    ssl_protocols: "SslProtocols",
     supported_load_balancer_types: "SupportedLoadBalancerTypes",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SubnetMapping {
-    pub subnet_id: Option<String>,
     pub allocation_id: Option<String>,
-    pub private_i_pv4_address: Option<String>,
     pub i_pv6_address: Option<String>,
+    pub private_i_pv4_address: Option<String>,
     pub source_nat_ipv6_prefix: Option<String>,
+    pub subnet_id: Option<String>,
 }
 
 tree!(SubnetMapping {
-    subnet_id: "SubnetId",
     allocation_id: "AllocationId",
-    private_i_pv4_address: "PrivateIPv4Address",
     i_pv6_address: "IPv6Address",
+    private_i_pv4_address: "PrivateIPv4Address",
     source_nat_ipv6_prefix: "SourceNatIpv6Prefix",
+    subnet_id: "SubnetId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1451,62 +1451,62 @@ tree!(TagDescription {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TargetDescription {
+    pub availability_zone: Option<String>,
     pub id: String,
     pub port: Option<i32>,
-    pub availability_zone: Option<String>,
     pub quic_server_id: Option<String>,
 }
 
 tree!(TargetDescription {
+    availability_zone: "AvailabilityZone",
     id: "Id",
     port: "Port",
-    availability_zone: "AvailabilityZone",
     quic_server_id: "QuicServerId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TargetGroup {
-    pub target_group_arn: Option<String>,
-    pub target_group_name: Option<String>,
-    pub protocol: Option<String>,
-    pub port: Option<i32>,
-    pub vpc_id: Option<String>,
-    pub health_check_protocol: Option<String>,
-    pub health_check_port: Option<String>,
     pub health_check_enabled: Option<bool>,
     pub health_check_interval_seconds: Option<i32>,
+    pub health_check_path: Option<String>,
+    pub health_check_port: Option<String>,
+    pub health_check_protocol: Option<String>,
     pub health_check_timeout_seconds: Option<i32>,
     pub healthy_threshold_count: Option<i32>,
-    pub unhealthy_threshold_count: Option<i32>,
-    pub health_check_path: Option<String>,
-    pub matcher: Option<Matcher>,
-    pub load_balancer_arns: Option<Vec<String>>,
-    pub target_type: Option<String>,
-    pub protocol_version: Option<String>,
     pub ip_address_type: Option<String>,
+    pub load_balancer_arns: Option<Vec<String>>,
+    pub matcher: Option<Matcher>,
+    pub port: Option<i32>,
+    pub protocol: Option<String>,
+    pub protocol_version: Option<String>,
     pub target_control_port: Option<i32>,
+    pub target_group_arn: Option<String>,
+    pub target_group_name: Option<String>,
+    pub target_type: Option<String>,
+    pub unhealthy_threshold_count: Option<i32>,
+    pub vpc_id: Option<String>,
 }
 
 tree!(TargetGroup {
-    target_group_arn: "TargetGroupArn",
-    target_group_name: "TargetGroupName",
-    protocol: "Protocol",
-    port: "Port",
-    vpc_id: "VpcId",
-    health_check_protocol: "HealthCheckProtocol",
-    health_check_port: "HealthCheckPort",
     health_check_enabled: "HealthCheckEnabled",
     health_check_interval_seconds: "HealthCheckIntervalSeconds",
+    health_check_path: "HealthCheckPath",
+    health_check_port: "HealthCheckPort",
+    health_check_protocol: "HealthCheckProtocol",
     health_check_timeout_seconds: "HealthCheckTimeoutSeconds",
     healthy_threshold_count: "HealthyThresholdCount",
-    unhealthy_threshold_count: "UnhealthyThresholdCount",
-    health_check_path: "HealthCheckPath",
-    matcher: "Matcher",
-    load_balancer_arns: "LoadBalancerArns",
-    target_type: "TargetType",
-    protocol_version: "ProtocolVersion",
     ip_address_type: "IpAddressType",
+    load_balancer_arns: "LoadBalancerArns",
+    matcher: "Matcher",
+    port: "Port",
+    protocol: "Protocol",
+    protocol_version: "ProtocolVersion",
     target_control_port: "TargetControlPort",
+    target_group_arn: "TargetGroupArn",
+    target_group_name: "TargetGroupName",
+    target_type: "TargetType",
+    unhealthy_threshold_count: "UnhealthyThresholdCount",
+    vpc_id: "VpcId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1522,13 +1522,13 @@ tree!(TargetGroupAttribute {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TargetGroupStickinessConfig {
-    pub enabled: Option<bool>,
     pub duration_seconds: Option<i32>,
+    pub enabled: Option<bool>,
 }
 
 tree!(TargetGroupStickinessConfig {
-    enabled: "Enabled",
     duration_seconds: "DurationSeconds",
+    enabled: "Enabled",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1544,32 +1544,32 @@ tree!(TargetGroupTuple {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TargetHealth {
-    pub state: Option<String>,
-    pub reason: Option<String>,
     pub description: Option<String>,
+    pub reason: Option<String>,
+    pub state: Option<String>,
 }
 
 tree!(TargetHealth {
-    state: "State",
-    reason: "Reason",
     description: "Description",
+    reason: "Reason",
+    state: "State",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TargetHealthDescription {
-    pub target: Option<TargetDescription>,
-    pub health_check_port: Option<String>,
-    pub target_health: Option<TargetHealth>,
-    pub anomaly_detection: Option<AnomalyDetection>,
     pub administrative_override: Option<AdministrativeOverride>,
+    pub anomaly_detection: Option<AnomalyDetection>,
+    pub health_check_port: Option<String>,
+    pub target: Option<TargetDescription>,
+    pub target_health: Option<TargetHealth>,
 }
 
 tree!(TargetHealthDescription {
-    target: "Target",
-    health_check_port: "HealthCheckPort",
-    target_health: "TargetHealth",
-    anomaly_detection: "AnomalyDetection",
     administrative_override: "AdministrativeOverride",
+    anomaly_detection: "AnomalyDetection",
+    health_check_port: "HealthCheckPort",
+    target: "Target",
+    target_health: "TargetHealth",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1581,13 +1581,13 @@ tree!(UrlRewriteConfig { rewrites: "Rewrites" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ZonalCapacityReservationState {
-    pub state: Option<CapacityReservationStatus>,
     pub availability_zone: Option<String>,
     pub effective_capacity_units: Option<f64>,
+    pub state: Option<CapacityReservationStatus>,
 }
 
 tree!(ZonalCapacityReservationState {
-    state: "State",
     availability_zone: "AvailabilityZone",
     effective_capacity_units: "EffectiveCapacityUnits",
+    state: "State",
 });

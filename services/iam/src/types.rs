@@ -11,58 +11,58 @@ use honmaru_wire::tree::tree;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AccessKey {
-    pub user_name: String,
     pub access_key_id: String,
-    pub status: String,
-    pub secret_access_key: String,
     pub create_date: Option<f64>,
+    pub secret_access_key: String,
+    pub status: String,
+    pub user_name: String,
 }
 
 tree!(AccessKey {
-    user_name: "UserName",
     access_key_id: "AccessKeyId",
-    status: "Status",
-    secret_access_key: "SecretAccessKey",
     create_date: "CreateDate",
+    secret_access_key: "SecretAccessKey",
+    status: "Status",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AccessKeyLastUsed {
     pub last_used_date: Option<f64>,
-    pub service_name: String,
     pub region: String,
+    pub service_name: String,
 }
 
 tree!(AccessKeyLastUsed {
     last_used_date: "LastUsedDate",
-    service_name: "ServiceName",
     region: "Region",
+    service_name: "ServiceName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AccessKeyMetadata {
-    pub user_name: Option<String>,
     pub access_key_id: Option<String>,
-    pub status: Option<String>,
     pub create_date: Option<f64>,
+    pub status: Option<String>,
+    pub user_name: Option<String>,
 }
 
 tree!(AccessKeyMetadata {
-    user_name: "UserName",
     access_key_id: "AccessKeyId",
-    status: "Status",
     create_date: "CreateDate",
+    status: "Status",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AddClientIDToOpenIDConnectProviderRequest {
-    pub open_id_connect_provider_arn: String,
     pub client_id: String,
+    pub open_id_connect_provider_arn: String,
 }
 
 tree!(AddClientIDToOpenIDConnectProviderRequest {
-    open_id_connect_provider_arn: "OpenIDConnectProviderArn",
     client_id: "ClientID",
+    open_id_connect_provider_arn: "OpenIDConnectProviderArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -100,59 +100,59 @@ tree!(AttachGroupPolicyRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AttachRolePolicyRequest {
-    pub role_name: String,
     pub policy_arn: String,
+    pub role_name: String,
 }
 
 tree!(AttachRolePolicyRequest {
-    role_name: "RoleName",
     policy_arn: "PolicyArn",
+    role_name: "RoleName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AttachUserPolicyRequest {
-    pub user_name: String,
     pub policy_arn: String,
+    pub user_name: String,
 }
 
 tree!(AttachUserPolicyRequest {
-    user_name: "UserName",
     policy_arn: "PolicyArn",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AttachedPermissionsBoundary {
-    pub permissions_boundary_type: Option<String>,
     pub permissions_boundary_arn: Option<String>,
+    pub permissions_boundary_type: Option<String>,
 }
 
 tree!(AttachedPermissionsBoundary {
-    permissions_boundary_type: "PermissionsBoundaryType",
     permissions_boundary_arn: "PermissionsBoundaryArn",
+    permissions_boundary_type: "PermissionsBoundaryType",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AttachedPolicy {
-    pub policy_name: Option<String>,
     pub policy_arn: Option<String>,
+    pub policy_name: Option<String>,
 }
 
 tree!(AttachedPolicy {
-    policy_name: "PolicyName",
     policy_arn: "PolicyArn",
+    policy_name: "PolicyName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ContextEntry {
     pub context_key_name: Option<String>,
-    pub context_key_values: Option<Vec<String>>,
     pub context_key_type: Option<String>,
+    pub context_key_values: Option<Vec<String>>,
 }
 
 tree!(ContextEntry {
     context_key_name: "ContextKeyName",
-    context_key_values: "ContextKeyValues",
     context_key_type: "ContextKeyType",
+    context_key_values: "ContextKeyValues",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -182,13 +182,13 @@ tree!(CreateAccountAliasRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateGroupRequest {
-    pub path: Option<String>,
     pub group_name: String,
+    pub path: Option<String>,
 }
 
 tree!(CreateGroupRequest {
-    path: "Path",
     group_name: "GroupName",
+    path: "Path",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -222,17 +222,17 @@ tree!(CreateInstanceProfileResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateOpenIDConnectProviderRequest {
-    pub url: String,
     pub client_id_list: Option<Vec<String>>,
-    pub thumbprint_list: Option<Vec<String>>,
     pub tags: Option<Vec<Tag>>,
+    pub thumbprint_list: Option<Vec<String>>,
+    pub url: String,
 }
 
 tree!(CreateOpenIDConnectProviderRequest {
-    url: "Url",
     client_id_list: "ClientIDList",
-    thumbprint_list: "ThumbprintList",
     tags: "Tags",
+    thumbprint_list: "ThumbprintList",
+    url: "Url",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -248,18 +248,18 @@ tree!(CreateOpenIDConnectProviderResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreatePolicyRequest {
-    pub policy_name: String,
+    pub description: Option<String>,
     pub path: Option<String>,
     pub policy_document: String,
-    pub description: Option<String>,
+    pub policy_name: String,
     pub tags: Option<Vec<Tag>>,
 }
 
 tree!(CreatePolicyRequest {
-    policy_name: "PolicyName",
+    description: "Description",
     path: "Path",
     policy_document: "PolicyDocument",
-    description: "Description",
+    policy_name: "PolicyName",
     tags: "Tags",
 });
 
@@ -294,22 +294,22 @@ tree!(CreatePolicyVersionResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateRoleRequest {
-    pub path: Option<String>,
-    pub role_name: String,
     pub assume_role_policy_document: String,
     pub description: Option<String>,
     pub max_session_duration: Option<i32>,
+    pub path: Option<String>,
     pub permissions_boundary: Option<String>,
+    pub role_name: String,
     pub tags: Option<Vec<Tag>>,
 }
 
 tree!(CreateRoleRequest {
-    path: "Path",
-    role_name: "RoleName",
     assume_role_policy_document: "AssumeRolePolicyDocument",
     description: "Description",
     max_session_duration: "MaxSessionDuration",
+    path: "Path",
     permissions_boundary: "PermissionsBoundary",
+    role_name: "RoleName",
     tags: "Tags",
 });
 
@@ -323,14 +323,14 @@ tree!(CreateRoleResponse { role: "Role" });
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateServiceLinkedRoleRequest {
     pub aws_service_name: String,
-    pub description: Option<String>,
     pub custom_suffix: Option<String>,
+    pub description: Option<String>,
 }
 
 tree!(CreateServiceLinkedRoleRequest {
     aws_service_name: "AWSServiceName",
-    description: "Description",
     custom_suffix: "CustomSuffix",
+    description: "Description",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -343,16 +343,16 @@ tree!(CreateServiceLinkedRoleResponse { role: "Role" });
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateUserRequest {
     pub path: Option<String>,
-    pub user_name: String,
     pub permissions_boundary: Option<String>,
     pub tags: Option<Vec<Tag>>,
+    pub user_name: String,
 }
 
 tree!(CreateUserRequest {
     path: "Path",
-    user_name: "UserName",
     permissions_boundary: "PermissionsBoundary",
     tags: "Tags",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -364,13 +364,13 @@ tree!(CreateUserResponse { user: "User" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteAccessKeyRequest {
-    pub user_name: Option<String>,
     pub access_key_id: String,
+    pub user_name: Option<String>,
 }
 
 tree!(DeleteAccessKeyRequest {
-    user_name: "UserName",
     access_key_id: "AccessKeyId",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -456,13 +456,13 @@ tree!(DeleteRolePermissionsBoundaryRequest { role_name: "RoleName" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteRolePolicyRequest {
-    pub role_name: String,
     pub policy_name: String,
+    pub role_name: String,
 }
 
 tree!(DeleteRolePolicyRequest {
-    role_name: "RoleName",
     policy_name: "PolicyName",
+    role_name: "RoleName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -497,13 +497,13 @@ tree!(DeleteUserPermissionsBoundaryRequest { user_name: "UserName" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteUserPolicyRequest {
-    pub user_name: String,
     pub policy_name: String,
+    pub user_name: String,
 }
 
 tree!(DeleteUserPolicyRequest {
-    user_name: "UserName",
     policy_name: "PolicyName",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -537,60 +537,60 @@ tree!(DetachGroupPolicyRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DetachRolePolicyRequest {
-    pub role_name: String,
     pub policy_arn: String,
+    pub role_name: String,
 }
 
 tree!(DetachRolePolicyRequest {
-    role_name: "RoleName",
     policy_arn: "PolicyArn",
+    role_name: "RoleName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DetachUserPolicyRequest {
-    pub user_name: String,
     pub policy_arn: String,
+    pub user_name: String,
 }
 
 tree!(DetachUserPolicyRequest {
-    user_name: "UserName",
     policy_arn: "PolicyArn",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EvaluationResult {
     pub eval_action_name: String,
-    pub eval_resource_name: Option<String>,
     pub eval_decision: String,
+    pub eval_decision_details: Option<std::collections::BTreeMap<String, String>>,
+    pub eval_resource_name: Option<String>,
     pub matched_statements: Option<Vec<Statement>>,
     pub missing_context_values: Option<Vec<String>>,
     pub organizations_decision_detail: Option<OrganizationsDecisionDetail>,
     pub permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail>,
-    pub eval_decision_details: Option<std::collections::BTreeMap<String, String>>,
     pub resource_specific_results: Option<Vec<ResourceSpecificResult>>,
 }
 
 tree!(EvaluationResult {
     eval_action_name: "EvalActionName",
-    eval_resource_name: "EvalResourceName",
     eval_decision: "EvalDecision",
+    eval_decision_details: "EvalDecisionDetails",
+    eval_resource_name: "EvalResourceName",
     matched_statements: "MatchedStatements",
     missing_context_values: "MissingContextValues",
     organizations_decision_detail: "OrganizationsDecisionDetail",
     permissions_boundary_decision_detail: "PermissionsBoundaryDecisionDetail",
-    eval_decision_details: "EvalDecisionDetails",
     resource_specific_results: "ResourceSpecificResults",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GenerateCredentialReportResponse {
-    pub state: Option<String>,
     pub description: Option<String>,
+    pub state: Option<String>,
 }
 
 tree!(GenerateCredentialReportResponse {
-    state: "State",
     description: "Description",
+    state: "State",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -604,45 +604,45 @@ tree!(GetAccessKeyLastUsedRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetAccessKeyLastUsedResponse {
-    pub user_name: Option<String>,
     pub access_key_last_used: Option<AccessKeyLastUsed>,
+    pub user_name: Option<String>,
 }
 
 tree!(GetAccessKeyLastUsedResponse {
-    user_name: "UserName",
     access_key_last_used: "AccessKeyLastUsed",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetAccountAuthorizationDetailsRequest {
     pub filter: Option<Vec<String>>,
-    pub max_items: Option<i32>,
     pub marker: Option<String>,
+    pub max_items: Option<i32>,
 }
 
 tree!(GetAccountAuthorizationDetailsRequest {
     filter: "Filter",
-    max_items: "MaxItems",
     marker: "Marker",
+    max_items: "MaxItems",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetAccountAuthorizationDetailsResponse {
-    pub user_detail_list: Option<Vec<UserDetail>>,
     pub group_detail_list: Option<Vec<GroupDetail>>,
-    pub role_detail_list: Option<Vec<RoleDetail>>,
-    pub policies: Option<Vec<ManagedPolicyDetail>>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub policies: Option<Vec<ManagedPolicyDetail>>,
+    pub role_detail_list: Option<Vec<RoleDetail>>,
+    pub user_detail_list: Option<Vec<UserDetail>>,
 }
 
 tree!(GetAccountAuthorizationDetailsResponse {
-    user_detail_list: "UserDetailList",
     group_detail_list: "GroupDetailList",
-    role_detail_list: "RoleDetailList",
-    policies: "Policies",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    policies: "Policies",
+    role_detail_list: "RoleDetailList",
+    user_detail_list: "UserDetailList",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -683,26 +683,26 @@ tree!(GetContextKeysForPolicyResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetContextKeysForPrincipalPolicyRequest {
-    pub policy_source_arn: String,
     pub policy_input_list: Option<Vec<String>>,
+    pub policy_source_arn: String,
 }
 
 tree!(GetContextKeysForPrincipalPolicyRequest {
-    policy_source_arn: "PolicySourceArn",
     policy_input_list: "PolicyInputList",
+    policy_source_arn: "PolicySourceArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetCredentialReportResponse {
     pub content: Option<String>,
-    pub report_format: Option<String>,
     pub generated_time: Option<f64>,
+    pub report_format: Option<String>,
 }
 
 tree!(GetCredentialReportResponse {
     content: "Content",
-    report_format: "ReportFormat",
     generated_time: "GeneratedTime",
+    report_format: "ReportFormat",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -719,14 +719,14 @@ tree!(GetGroupPolicyRequest {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetGroupPolicyResponse {
     pub group_name: String,
-    pub policy_name: String,
     pub policy_document: String,
+    pub policy_name: String,
 }
 
 tree!(GetGroupPolicyResponse {
     group_name: "GroupName",
-    policy_name: "PolicyName",
     policy_document: "PolicyDocument",
+    policy_name: "PolicyName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -745,16 +745,16 @@ tree!(GetGroupRequest {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetGroupResponse {
     pub group: Group,
-    pub users: Vec<User>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub users: Vec<User>,
 }
 
 tree!(GetGroupResponse {
     group: "Group",
-    users: "Users",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    users: "Users",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -802,19 +802,19 @@ tree!(GetOpenIDConnectProviderRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetOpenIDConnectProviderResponse {
-    pub url: Option<String>,
     pub client_id_list: Option<Vec<String>>,
-    pub thumbprint_list: Option<Vec<String>>,
     pub create_date: Option<f64>,
     pub tags: Option<Vec<Tag>>,
+    pub thumbprint_list: Option<Vec<String>>,
+    pub url: Option<String>,
 }
 
 tree!(GetOpenIDConnectProviderResponse {
-    url: "Url",
     client_id_list: "ClientIDList",
-    thumbprint_list: "ThumbprintList",
     create_date: "CreateDate",
     tags: "Tags",
+    thumbprint_list: "ThumbprintList",
+    url: "Url",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -855,26 +855,26 @@ tree!(GetPolicyVersionResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetRolePolicyRequest {
-    pub role_name: String,
     pub policy_name: String,
+    pub role_name: String,
 }
 
 tree!(GetRolePolicyRequest {
-    role_name: "RoleName",
     policy_name: "PolicyName",
+    role_name: "RoleName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetRolePolicyResponse {
-    pub role_name: String,
-    pub policy_name: String,
     pub policy_document: String,
+    pub policy_name: String,
+    pub role_name: String,
 }
 
 tree!(GetRolePolicyResponse {
-    role_name: "RoleName",
-    policy_name: "PolicyName",
     policy_document: "PolicyDocument",
+    policy_name: "PolicyName",
+    role_name: "RoleName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -902,37 +902,37 @@ tree!(GetServiceLinkedRoleDeletionStatusRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetServiceLinkedRoleDeletionStatusResponse {
-    pub status: String,
     pub reason: Option<DeletionTaskFailureReasonType>,
+    pub status: String,
 }
 
 tree!(GetServiceLinkedRoleDeletionStatusResponse {
-    status: "Status",
     reason: "Reason",
+    status: "Status",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetUserPolicyRequest {
-    pub user_name: String,
     pub policy_name: String,
+    pub user_name: String,
 }
 
 tree!(GetUserPolicyRequest {
-    user_name: "UserName",
     policy_name: "PolicyName",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetUserPolicyResponse {
-    pub user_name: String,
-    pub policy_name: String,
     pub policy_document: String,
+    pub policy_name: String,
+    pub user_name: String,
 }
 
 tree!(GetUserPolicyResponse {
-    user_name: "UserName",
-    policy_name: "PolicyName",
     policy_document: "PolicyDocument",
+    policy_name: "PolicyName",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -951,87 +951,87 @@ tree!(GetUserResponse { user: "User" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Group {
-    pub path: String,
-    pub group_name: String,
-    pub group_id: String,
     pub arn: String,
     pub create_date: f64,
+    pub group_id: String,
+    pub group_name: String,
+    pub path: String,
 }
 
 tree!(Group {
-    path: "Path",
-    group_name: "GroupName",
-    group_id: "GroupId",
     arn: "Arn",
     create_date: "CreateDate",
+    group_id: "GroupId",
+    group_name: "GroupName",
+    path: "Path",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GroupDetail {
-    pub path: Option<String>,
-    pub group_name: Option<String>,
-    pub group_id: Option<String>,
     pub arn: Option<String>,
-    pub create_date: Option<f64>,
-    pub group_policy_list: Option<Vec<PolicyDetail>>,
     pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
+    pub create_date: Option<f64>,
+    pub group_id: Option<String>,
+    pub group_name: Option<String>,
+    pub group_policy_list: Option<Vec<PolicyDetail>>,
+    pub path: Option<String>,
 }
 
 tree!(GroupDetail {
-    path: "Path",
-    group_name: "GroupName",
-    group_id: "GroupId",
     arn: "Arn",
-    create_date: "CreateDate",
-    group_policy_list: "GroupPolicyList",
     attached_managed_policies: "AttachedManagedPolicies",
+    create_date: "CreateDate",
+    group_id: "GroupId",
+    group_name: "GroupName",
+    group_policy_list: "GroupPolicyList",
+    path: "Path",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct InlinePolicyIdentifierType {
-    pub policy_name: String,
-    pub attachment_type: String,
     pub attachment_name: String,
+    pub attachment_type: String,
+    pub policy_name: String,
 }
 
 tree!(InlinePolicyIdentifierType {
-    policy_name: "PolicyName",
-    attachment_type: "AttachmentType",
     attachment_name: "AttachmentName",
+    attachment_type: "AttachmentType",
+    policy_name: "PolicyName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct InstanceProfile {
-    pub path: String,
-    pub instance_profile_name: String,
-    pub instance_profile_id: String,
     pub arn: String,
     pub create_date: f64,
+    pub instance_profile_id: String,
+    pub instance_profile_name: String,
+    pub path: String,
     pub roles: Vec<Role>,
     pub tags: Option<Vec<Tag>>,
 }
 
 tree!(InstanceProfile {
-    path: "Path",
-    instance_profile_name: "InstanceProfileName",
-    instance_profile_id: "InstanceProfileId",
     arn: "Arn",
     create_date: "CreateDate",
+    instance_profile_id: "InstanceProfileId",
+    instance_profile_name: "InstanceProfileName",
+    path: "Path",
     roles: "Roles",
     tags: "Tags",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListAccessKeysRequest {
-    pub user_name: Option<String>,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub user_name: Option<String>,
 }
 
 tree!(ListAccessKeysRequest {
-    user_name: "UserName",
     marker: "Marker",
     max_items: "MaxItems",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1074,16 +1074,16 @@ tree!(ListAccountAliasesResponse {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListAttachedGroupPoliciesRequest {
     pub group_name: String,
-    pub path_prefix: Option<String>,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub path_prefix: Option<String>,
 }
 
 tree!(ListAttachedGroupPoliciesRequest {
     group_name: "GroupName",
-    path_prefix: "PathPrefix",
     marker: "Marker",
     max_items: "MaxItems",
+    path_prefix: "PathPrefix",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1101,17 +1101,17 @@ tree!(ListAttachedGroupPoliciesResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListAttachedRolePoliciesRequest {
-    pub role_name: String,
-    pub path_prefix: Option<String>,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub path_prefix: Option<String>,
+    pub role_name: String,
 }
 
 tree!(ListAttachedRolePoliciesRequest {
-    role_name: "RoleName",
-    path_prefix: "PathPrefix",
     marker: "Marker",
     max_items: "MaxItems",
+    path_prefix: "PathPrefix",
+    role_name: "RoleName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1129,17 +1129,17 @@ tree!(ListAttachedRolePoliciesResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListAttachedUserPoliciesRequest {
-    pub user_name: String,
-    pub path_prefix: Option<String>,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub path_prefix: Option<String>,
+    pub user_name: String,
 }
 
 tree!(ListAttachedUserPoliciesRequest {
-    user_name: "UserName",
-    path_prefix: "PathPrefix",
     marker: "Marker",
     max_items: "MaxItems",
+    path_prefix: "PathPrefix",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1157,38 +1157,38 @@ tree!(ListAttachedUserPoliciesResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListEntitiesForPolicyRequest {
-    pub policy_arn: String,
     pub entity_filter: Option<String>,
-    pub path_prefix: Option<String>,
-    pub policy_usage_filter: Option<String>,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub path_prefix: Option<String>,
+    pub policy_arn: String,
+    pub policy_usage_filter: Option<String>,
 }
 
 tree!(ListEntitiesForPolicyRequest {
-    policy_arn: "PolicyArn",
     entity_filter: "EntityFilter",
-    path_prefix: "PathPrefix",
-    policy_usage_filter: "PolicyUsageFilter",
     marker: "Marker",
     max_items: "MaxItems",
+    path_prefix: "PathPrefix",
+    policy_arn: "PolicyArn",
+    policy_usage_filter: "PolicyUsageFilter",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListEntitiesForPolicyResponse {
-    pub policy_groups: Option<Vec<PolicyGroup>>,
-    pub policy_users: Option<Vec<PolicyUser>>,
-    pub policy_roles: Option<Vec<PolicyRole>>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub policy_groups: Option<Vec<PolicyGroup>>,
+    pub policy_roles: Option<Vec<PolicyRole>>,
+    pub policy_users: Option<Vec<PolicyUser>>,
 }
 
 tree!(ListEntitiesForPolicyResponse {
-    policy_groups: "PolicyGroups",
-    policy_users: "PolicyUsers",
-    policy_roles: "PolicyRoles",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    policy_groups: "PolicyGroups",
+    policy_roles: "PolicyRoles",
+    policy_users: "PolicyUsers",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1206,28 +1206,28 @@ tree!(ListGroupPoliciesRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListGroupPoliciesResponse {
-    pub policy_names: Vec<String>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub policy_names: Vec<String>,
 }
 
 tree!(ListGroupPoliciesResponse {
-    policy_names: "PolicyNames",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    policy_names: "PolicyNames",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListGroupsForUserRequest {
-    pub user_name: String,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub user_name: String,
 }
 
 tree!(ListGroupsForUserRequest {
-    user_name: "UserName",
     marker: "Marker",
     max_items: "MaxItems",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1245,15 +1245,15 @@ tree!(ListGroupsForUserResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListGroupsRequest {
-    pub path_prefix: Option<String>,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub path_prefix: Option<String>,
 }
 
 tree!(ListGroupsRequest {
-    path_prefix: "PathPrefix",
     marker: "Marker",
     max_items: "MaxItems",
+    path_prefix: "PathPrefix",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1284,28 +1284,28 @@ tree!(ListInstanceProfileTagsRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListInstanceProfileTagsResponse {
-    pub tags: Vec<Tag>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub tags: Vec<Tag>,
 }
 
 tree!(ListInstanceProfileTagsResponse {
-    tags: "Tags",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    tags: "Tags",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListInstanceProfilesForRoleRequest {
-    pub role_name: String,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub role_name: String,
 }
 
 tree!(ListInstanceProfilesForRoleRequest {
-    role_name: "RoleName",
     marker: "Marker",
     max_items: "MaxItems",
+    role_name: "RoleName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1323,15 +1323,15 @@ tree!(ListInstanceProfilesForRoleResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListInstanceProfilesRequest {
-    pub path_prefix: Option<String>,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub path_prefix: Option<String>,
 }
 
 tree!(ListInstanceProfilesRequest {
-    path_prefix: "PathPrefix",
     marker: "Marker",
     max_items: "MaxItems",
+    path_prefix: "PathPrefix",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1349,54 +1349,54 @@ tree!(ListInstanceProfilesResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListMFADevicesRequest {
-    pub user_name: Option<String>,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub user_name: Option<String>,
 }
 
 tree!(ListMFADevicesRequest {
-    user_name: "UserName",
     marker: "Marker",
     max_items: "MaxItems",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListMFADevicesResponse {
-    pub mfa_devices: Vec<MFADevice>,
     pub is_truncated: Option<bool>,
+    pub mfa_devices: Vec<MFADevice>,
     pub marker: Option<String>,
 }
 
 tree!(ListMFADevicesResponse {
-    mfa_devices: "MFADevices",
     is_truncated: "IsTruncated",
+    mfa_devices: "MFADevices",
     marker: "Marker",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListOpenIDConnectProviderTagsRequest {
-    pub open_id_connect_provider_arn: String,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub open_id_connect_provider_arn: String,
 }
 
 tree!(ListOpenIDConnectProviderTagsRequest {
-    open_id_connect_provider_arn: "OpenIDConnectProviderArn",
     marker: "Marker",
     max_items: "MaxItems",
+    open_id_connect_provider_arn: "OpenIDConnectProviderArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListOpenIDConnectProviderTagsResponse {
-    pub tags: Vec<Tag>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub tags: Vec<Tag>,
 }
 
 tree!(ListOpenIDConnectProviderTagsResponse {
-    tags: "Tags",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    tags: "Tags",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1415,164 +1415,164 @@ tree!(ListOpenIDConnectProvidersResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListPoliciesRequest {
-    pub scope: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
     pub only_attached: Option<bool>,
     pub path_prefix: Option<String>,
     pub policy_usage_filter: Option<String>,
-    pub marker: Option<String>,
-    pub max_items: Option<i32>,
+    pub scope: Option<String>,
 }
 
 tree!(ListPoliciesRequest {
-    scope: "Scope",
+    marker: "Marker",
+    max_items: "MaxItems",
     only_attached: "OnlyAttached",
     path_prefix: "PathPrefix",
     policy_usage_filter: "PolicyUsageFilter",
-    marker: "Marker",
-    max_items: "MaxItems",
+    scope: "Scope",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListPoliciesResponse {
-    pub policies: Option<Vec<Policy>>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub policies: Option<Vec<Policy>>,
 }
 
 tree!(ListPoliciesResponse {
-    policies: "Policies",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    policies: "Policies",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListPolicyTagsRequest {
-    pub policy_arn: String,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub policy_arn: String,
 }
 
 tree!(ListPolicyTagsRequest {
-    policy_arn: "PolicyArn",
     marker: "Marker",
     max_items: "MaxItems",
+    policy_arn: "PolicyArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListPolicyTagsResponse {
-    pub tags: Vec<Tag>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub tags: Vec<Tag>,
 }
 
 tree!(ListPolicyTagsResponse {
-    tags: "Tags",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    tags: "Tags",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListPolicyVersionsRequest {
-    pub policy_arn: String,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub policy_arn: String,
 }
 
 tree!(ListPolicyVersionsRequest {
-    policy_arn: "PolicyArn",
     marker: "Marker",
     max_items: "MaxItems",
+    policy_arn: "PolicyArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListPolicyVersionsResponse {
-    pub versions: Option<Vec<PolicyVersion>>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub versions: Option<Vec<PolicyVersion>>,
 }
 
 tree!(ListPolicyVersionsResponse {
-    versions: "Versions",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    versions: "Versions",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListRolePoliciesRequest {
-    pub role_name: String,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub role_name: String,
 }
 
 tree!(ListRolePoliciesRequest {
-    role_name: "RoleName",
     marker: "Marker",
     max_items: "MaxItems",
+    role_name: "RoleName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListRolePoliciesResponse {
-    pub policy_names: Vec<String>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub policy_names: Vec<String>,
 }
 
 tree!(ListRolePoliciesResponse {
-    policy_names: "PolicyNames",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    policy_names: "PolicyNames",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListRoleTagsRequest {
-    pub role_name: String,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub role_name: String,
 }
 
 tree!(ListRoleTagsRequest {
-    role_name: "RoleName",
     marker: "Marker",
     max_items: "MaxItems",
+    role_name: "RoleName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListRoleTagsResponse {
-    pub tags: Vec<Tag>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub tags: Vec<Tag>,
 }
 
 tree!(ListRoleTagsResponse {
-    tags: "Tags",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    tags: "Tags",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListRolesRequest {
-    pub path_prefix: Option<String>,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub path_prefix: Option<String>,
 }
 
 tree!(ListRolesRequest {
-    path_prefix: "PathPrefix",
     marker: "Marker",
     max_items: "MaxItems",
+    path_prefix: "PathPrefix",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListRolesResponse {
-    pub roles: Vec<Role>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub roles: Vec<Role>,
 }
 
 tree!(ListRolesResponse {
-    roles: "Roles",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    roles: "Roles",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1591,97 +1591,97 @@ tree!(ListSAMLProvidersResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListSSHPublicKeysRequest {
-    pub user_name: Option<String>,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub user_name: Option<String>,
 }
 
 tree!(ListSSHPublicKeysRequest {
-    user_name: "UserName",
     marker: "Marker",
     max_items: "MaxItems",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListSSHPublicKeysResponse {
-    pub ssh_public_keys: Option<Vec<SSHPublicKeyMetadata>>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub ssh_public_keys: Option<Vec<SSHPublicKeyMetadata>>,
 }
 
 tree!(ListSSHPublicKeysResponse {
-    ssh_public_keys: "SSHPublicKeys",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    ssh_public_keys: "SSHPublicKeys",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListServerCertificatesRequest {
-    pub path_prefix: Option<String>,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub path_prefix: Option<String>,
 }
 
 tree!(ListServerCertificatesRequest {
-    path_prefix: "PathPrefix",
     marker: "Marker",
     max_items: "MaxItems",
+    path_prefix: "PathPrefix",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListServerCertificatesResponse {
-    pub server_certificate_metadata_list: Vec<ServerCertificateMetadata>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub server_certificate_metadata_list: Vec<ServerCertificateMetadata>,
 }
 
 tree!(ListServerCertificatesResponse {
-    server_certificate_metadata_list: "ServerCertificateMetadataList",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    server_certificate_metadata_list: "ServerCertificateMetadataList",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListServiceSpecificCredentialsRequest {
-    pub user_name: Option<String>,
-    pub service_name: Option<String>,
     pub all_users: Option<bool>,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub service_name: Option<String>,
+    pub user_name: Option<String>,
 }
 
 tree!(ListServiceSpecificCredentialsRequest {
-    user_name: "UserName",
-    service_name: "ServiceName",
     all_users: "AllUsers",
     marker: "Marker",
     max_items: "MaxItems",
+    service_name: "ServiceName",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListServiceSpecificCredentialsResponse {
-    pub service_specific_credentials: Option<Vec<ServiceSpecificCredentialMetadata>>,
-    pub marker: Option<String>,
     pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub service_specific_credentials: Option<Vec<ServiceSpecificCredentialMetadata>>,
 }
 
 tree!(ListServiceSpecificCredentialsResponse {
-    service_specific_credentials: "ServiceSpecificCredentials",
-    marker: "Marker",
     is_truncated: "IsTruncated",
+    marker: "Marker",
+    service_specific_credentials: "ServiceSpecificCredentials",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListSigningCertificatesRequest {
-    pub user_name: Option<String>,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub user_name: Option<String>,
 }
 
 tree!(ListSigningCertificatesRequest {
-    user_name: "UserName",
     marker: "Marker",
     max_items: "MaxItems",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1699,80 +1699,80 @@ tree!(ListSigningCertificatesResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListUserPoliciesRequest {
-    pub user_name: String,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub user_name: String,
 }
 
 tree!(ListUserPoliciesRequest {
-    user_name: "UserName",
     marker: "Marker",
     max_items: "MaxItems",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListUserPoliciesResponse {
-    pub policy_names: Vec<String>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub policy_names: Vec<String>,
 }
 
 tree!(ListUserPoliciesResponse {
-    policy_names: "PolicyNames",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    policy_names: "PolicyNames",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListUserTagsRequest {
-    pub user_name: String,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub user_name: String,
 }
 
 tree!(ListUserTagsRequest {
-    user_name: "UserName",
     marker: "Marker",
     max_items: "MaxItems",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListUserTagsResponse {
-    pub tags: Vec<Tag>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub tags: Vec<Tag>,
 }
 
 tree!(ListUserTagsResponse {
-    tags: "Tags",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    tags: "Tags",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListUsersRequest {
-    pub path_prefix: Option<String>,
     pub marker: Option<String>,
     pub max_items: Option<i32>,
+    pub path_prefix: Option<String>,
 }
 
 tree!(ListUsersRequest {
-    path_prefix: "PathPrefix",
     marker: "Marker",
     max_items: "MaxItems",
+    path_prefix: "PathPrefix",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListUsersResponse {
-    pub users: Vec<User>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub users: Vec<User>,
 }
 
 tree!(ListUsersResponse {
-    users: "Users",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    users: "Users",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1790,72 +1790,72 @@ tree!(ListVirtualMFADevicesRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListVirtualMFADevicesResponse {
-    pub virtual_mfa_devices: Vec<VirtualMFADevice>,
     pub is_truncated: Option<bool>,
     pub marker: Option<String>,
+    pub virtual_mfa_devices: Vec<VirtualMFADevice>,
 }
 
 tree!(ListVirtualMFADevicesResponse {
-    virtual_mfa_devices: "VirtualMFADevices",
     is_truncated: "IsTruncated",
     marker: "Marker",
+    virtual_mfa_devices: "VirtualMFADevices",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LoginProfile {
-    pub user_name: String,
     pub create_date: f64,
     pub password_reset_required: Option<bool>,
+    pub user_name: String,
 }
 
 tree!(LoginProfile {
-    user_name: "UserName",
     create_date: "CreateDate",
     password_reset_required: "PasswordResetRequired",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MFADevice {
-    pub user_name: String,
-    pub serial_number: String,
     pub enable_date: f64,
+    pub serial_number: String,
+    pub user_name: String,
 }
 
 tree!(MFADevice {
-    user_name: "UserName",
-    serial_number: "SerialNumber",
     enable_date: "EnableDate",
+    serial_number: "SerialNumber",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ManagedPolicyDetail {
-    pub policy_name: Option<String>,
-    pub policy_id: Option<String>,
     pub arn: Option<String>,
-    pub path: Option<String>,
-    pub default_version_id: Option<String>,
     pub attachment_count: Option<i32>,
-    pub permissions_boundary_usage_count: Option<i32>,
-    pub is_attachable: Option<bool>,
-    pub description: Option<String>,
     pub create_date: Option<f64>,
-    pub update_date: Option<f64>,
+    pub default_version_id: Option<String>,
+    pub description: Option<String>,
+    pub is_attachable: Option<bool>,
+    pub path: Option<String>,
+    pub permissions_boundary_usage_count: Option<i32>,
+    pub policy_id: Option<String>,
+    pub policy_name: Option<String>,
     pub policy_version_list: Option<Vec<PolicyVersion>>,
+    pub update_date: Option<f64>,
 }
 
 tree!(ManagedPolicyDetail {
-    policy_name: "PolicyName",
-    policy_id: "PolicyId",
     arn: "Arn",
-    path: "Path",
-    default_version_id: "DefaultVersionId",
     attachment_count: "AttachmentCount",
-    permissions_boundary_usage_count: "PermissionsBoundaryUsageCount",
-    is_attachable: "IsAttachable",
-    description: "Description",
     create_date: "CreateDate",
-    update_date: "UpdateDate",
+    default_version_id: "DefaultVersionId",
+    description: "Description",
+    is_attachable: "IsAttachable",
+    path: "Path",
+    permissions_boundary_usage_count: "PermissionsBoundaryUsageCount",
+    policy_id: "PolicyId",
+    policy_name: "PolicyName",
     policy_version_list: "PolicyVersionList",
+    update_date: "UpdateDate",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1885,29 +1885,29 @@ tree!(OrganizationsDecisionDetail {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PasswordPolicy {
-    pub minimum_password_length: Option<i32>,
-    pub require_symbols: Option<bool>,
-    pub require_numbers: Option<bool>,
-    pub require_uppercase_characters: Option<bool>,
-    pub require_lowercase_characters: Option<bool>,
     pub allow_users_to_change_password: Option<bool>,
     pub expire_passwords: Option<bool>,
-    pub max_password_age: Option<i32>,
-    pub password_reuse_prevention: Option<i32>,
     pub hard_expiry: Option<bool>,
+    pub max_password_age: Option<i32>,
+    pub minimum_password_length: Option<i32>,
+    pub password_reuse_prevention: Option<i32>,
+    pub require_lowercase_characters: Option<bool>,
+    pub require_numbers: Option<bool>,
+    pub require_symbols: Option<bool>,
+    pub require_uppercase_characters: Option<bool>,
 }
 
 tree!(PasswordPolicy {
-    minimum_password_length: "MinimumPasswordLength",
-    require_symbols: "RequireSymbols",
-    require_numbers: "RequireNumbers",
-    require_uppercase_characters: "RequireUppercaseCharacters",
-    require_lowercase_characters: "RequireLowercaseCharacters",
     allow_users_to_change_password: "AllowUsersToChangePassword",
     expire_passwords: "ExpirePasswords",
-    max_password_age: "MaxPasswordAge",
-    password_reuse_prevention: "PasswordReusePrevention",
     hard_expiry: "HardExpiry",
+    max_password_age: "MaxPasswordAge",
+    minimum_password_length: "MinimumPasswordLength",
+    password_reuse_prevention: "PasswordReusePrevention",
+    require_lowercase_characters: "RequireLowercaseCharacters",
+    require_numbers: "RequireNumbers",
+    require_symbols: "RequireSymbols",
+    require_uppercase_characters: "RequireUppercaseCharacters",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1921,188 +1921,188 @@ tree!(PermissionsBoundaryDecisionDetail {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Policy {
-    pub policy_name: Option<String>,
-    pub policy_id: Option<String>,
     pub arn: Option<String>,
-    pub path: Option<String>,
-    pub default_version_id: Option<String>,
     pub attachment_count: Option<i32>,
-    pub permissions_boundary_usage_count: Option<i32>,
-    pub is_attachable: Option<bool>,
-    pub description: Option<String>,
     pub create_date: Option<f64>,
-    pub update_date: Option<f64>,
+    pub default_version_id: Option<String>,
+    pub description: Option<String>,
+    pub is_attachable: Option<bool>,
+    pub path: Option<String>,
+    pub permissions_boundary_usage_count: Option<i32>,
+    pub policy_id: Option<String>,
+    pub policy_name: Option<String>,
     pub tags: Option<Vec<Tag>>,
+    pub update_date: Option<f64>,
 }
 
 tree!(Policy {
-    policy_name: "PolicyName",
-    policy_id: "PolicyId",
     arn: "Arn",
-    path: "Path",
-    default_version_id: "DefaultVersionId",
     attachment_count: "AttachmentCount",
-    permissions_boundary_usage_count: "PermissionsBoundaryUsageCount",
-    is_attachable: "IsAttachable",
-    description: "Description",
     create_date: "CreateDate",
-    update_date: "UpdateDate",
+    default_version_id: "DefaultVersionId",
+    description: "Description",
+    is_attachable: "IsAttachable",
+    path: "Path",
+    permissions_boundary_usage_count: "PermissionsBoundaryUsageCount",
+    policy_id: "PolicyId",
+    policy_name: "PolicyName",
     tags: "Tags",
+    update_date: "UpdateDate",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PolicyDetail {
-    pub policy_name: Option<String>,
     pub policy_document: Option<String>,
+    pub policy_name: Option<String>,
 }
 
 tree!(PolicyDetail {
-    policy_name: "PolicyName",
     policy_document: "PolicyDocument",
+    policy_name: "PolicyName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PolicyGroup {
-    pub group_name: Option<String>,
     pub group_id: Option<String>,
+    pub group_name: Option<String>,
 }
 
 tree!(PolicyGroup {
-    group_name: "GroupName",
     group_id: "GroupId",
+    group_name: "GroupName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PolicyIdentifier {
-    pub policy_type: Option<String>,
-    pub policy_arn: Option<String>,
     pub inline_policy_identifier: Option<InlinePolicyIdentifierType>,
+    pub policy_arn: Option<String>,
+    pub policy_type: Option<String>,
 }
 
 tree!(PolicyIdentifier {
-    policy_type: "PolicyType",
-    policy_arn: "PolicyArn",
     inline_policy_identifier: "InlinePolicyIdentifier",
+    policy_arn: "PolicyArn",
+    policy_type: "PolicyType",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PolicyRole {
-    pub role_name: Option<String>,
     pub role_id: Option<String>,
+    pub role_name: Option<String>,
 }
 
 tree!(PolicyRole {
-    role_name: "RoleName",
     role_id: "RoleId",
+    role_name: "RoleName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PolicyUser {
-    pub user_name: Option<String>,
     pub user_id: Option<String>,
+    pub user_name: Option<String>,
 }
 
 tree!(PolicyUser {
-    user_name: "UserName",
     user_id: "UserId",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PolicyVersion {
-    pub document: Option<String>,
-    pub version_id: Option<String>,
-    pub is_default_version: Option<bool>,
     pub create_date: Option<f64>,
+    pub document: Option<String>,
+    pub is_default_version: Option<bool>,
+    pub version_id: Option<String>,
 }
 
 tree!(PolicyVersion {
-    document: "Document",
-    version_id: "VersionId",
-    is_default_version: "IsDefaultVersion",
     create_date: "CreateDate",
+    document: "Document",
+    is_default_version: "IsDefaultVersion",
+    version_id: "VersionId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Position {
-    pub line: Option<i32>,
     pub column: Option<i32>,
+    pub line: Option<i32>,
 }
 
 tree!(Position {
-    line: "Line",
     column: "Column",
+    line: "Line",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutGroupPolicyRequest {
     pub group_name: String,
-    pub policy_name: String,
     pub policy_document: String,
+    pub policy_name: String,
 }
 
 tree!(PutGroupPolicyRequest {
     group_name: "GroupName",
-    policy_name: "PolicyName",
     policy_document: "PolicyDocument",
+    policy_name: "PolicyName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutRolePermissionsBoundaryRequest {
-    pub role_name: String,
     pub permissions_boundary: String,
+    pub role_name: String,
 }
 
 tree!(PutRolePermissionsBoundaryRequest {
-    role_name: "RoleName",
     permissions_boundary: "PermissionsBoundary",
+    role_name: "RoleName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutRolePolicyRequest {
-    pub role_name: String,
-    pub policy_name: String,
     pub policy_document: String,
+    pub policy_name: String,
+    pub role_name: String,
 }
 
 tree!(PutRolePolicyRequest {
-    role_name: "RoleName",
-    policy_name: "PolicyName",
     policy_document: "PolicyDocument",
+    policy_name: "PolicyName",
+    role_name: "RoleName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutUserPermissionsBoundaryRequest {
-    pub user_name: String,
     pub permissions_boundary: String,
+    pub user_name: String,
 }
 
 tree!(PutUserPermissionsBoundaryRequest {
-    user_name: "UserName",
     permissions_boundary: "PermissionsBoundary",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PutUserPolicyRequest {
-    pub user_name: String,
-    pub policy_name: String,
     pub policy_document: String,
+    pub policy_name: String,
+    pub user_name: String,
 }
 
 tree!(PutUserPolicyRequest {
-    user_name: "UserName",
-    policy_name: "PolicyName",
     policy_document: "PolicyDocument",
+    policy_name: "PolicyName",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RemoveClientIDFromOpenIDConnectProviderRequest {
-    pub open_id_connect_provider_arn: String,
     pub client_id: String,
+    pub open_id_connect_provider_arn: String,
 }
 
 tree!(RemoveClientIDFromOpenIDConnectProviderRequest {
-    open_id_connect_provider_arn: "OpenIDConnectProviderArn",
     client_id: "ClientID",
+    open_id_connect_provider_arn: "OpenIDConnectProviderArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2129,83 +2129,83 @@ tree!(RemoveUserFromGroupRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ResourceSpecificResult {
-    pub eval_resource_name: String,
+    pub eval_decision_details: Option<std::collections::BTreeMap<String, String>>,
     pub eval_resource_decision: String,
+    pub eval_resource_name: String,
     pub matched_statements: Option<Vec<Statement>>,
     pub missing_context_values: Option<Vec<String>>,
-    pub eval_decision_details: Option<std::collections::BTreeMap<String, String>>,
     pub permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail>,
 }
 
 tree!(ResourceSpecificResult {
-    eval_resource_name: "EvalResourceName",
+    eval_decision_details: "EvalDecisionDetails",
     eval_resource_decision: "EvalResourceDecision",
+    eval_resource_name: "EvalResourceName",
     matched_statements: "MatchedStatements",
     missing_context_values: "MissingContextValues",
-    eval_decision_details: "EvalDecisionDetails",
     permissions_boundary_decision_detail: "PermissionsBoundaryDecisionDetail",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Role {
-    pub path: String,
-    pub role_name: String,
-    pub role_id: String,
     pub arn: String,
-    pub create_date: f64,
     pub assume_role_policy_document: Option<String>,
+    pub create_date: f64,
     pub description: Option<String>,
     pub max_session_duration: Option<i32>,
+    pub path: String,
     pub permissions_boundary: Option<AttachedPermissionsBoundary>,
-    pub tags: Option<Vec<Tag>>,
+    pub role_id: String,
     pub role_last_used: Option<RoleLastUsed>,
+    pub role_name: String,
     pub source_role_template: Option<SourceRoleTemplate>,
+    pub tags: Option<Vec<Tag>>,
 }
 
 tree!(Role {
-    path: "Path",
-    role_name: "RoleName",
-    role_id: "RoleId",
     arn: "Arn",
-    create_date: "CreateDate",
     assume_role_policy_document: "AssumeRolePolicyDocument",
+    create_date: "CreateDate",
     description: "Description",
     max_session_duration: "MaxSessionDuration",
+    path: "Path",
     permissions_boundary: "PermissionsBoundary",
-    tags: "Tags",
+    role_id: "RoleId",
     role_last_used: "RoleLastUsed",
+    role_name: "RoleName",
     source_role_template: "SourceRoleTemplate",
+    tags: "Tags",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RoleDetail {
-    pub path: Option<String>,
-    pub role_name: Option<String>,
-    pub role_id: Option<String>,
     pub arn: Option<String>,
-    pub create_date: Option<f64>,
     pub assume_role_policy_document: Option<String>,
-    pub instance_profile_list: Option<Vec<InstanceProfile>>,
-    pub role_policy_list: Option<Vec<PolicyDetail>>,
     pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
+    pub create_date: Option<f64>,
+    pub instance_profile_list: Option<Vec<InstanceProfile>>,
+    pub path: Option<String>,
     pub permissions_boundary: Option<AttachedPermissionsBoundary>,
-    pub tags: Option<Vec<Tag>>,
+    pub role_id: Option<String>,
     pub role_last_used: Option<RoleLastUsed>,
+    pub role_name: Option<String>,
+    pub role_policy_list: Option<Vec<PolicyDetail>>,
+    pub tags: Option<Vec<Tag>>,
 }
 
 tree!(RoleDetail {
-    path: "Path",
-    role_name: "RoleName",
-    role_id: "RoleId",
     arn: "Arn",
-    create_date: "CreateDate",
     assume_role_policy_document: "AssumeRolePolicyDocument",
-    instance_profile_list: "InstanceProfileList",
-    role_policy_list: "RolePolicyList",
     attached_managed_policies: "AttachedManagedPolicies",
+    create_date: "CreateDate",
+    instance_profile_list: "InstanceProfileList",
+    path: "Path",
     permissions_boundary: "PermissionsBoundary",
-    tags: "Tags",
+    role_id: "RoleId",
     role_last_used: "RoleLastUsed",
+    role_name: "RoleName",
+    role_policy_list: "RolePolicyList",
+    tags: "Tags",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2233,71 +2233,71 @@ tree!(RoleUsageType {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SAMLProviderListEntry {
     pub arn: Option<String>,
-    pub valid_until: Option<f64>,
     pub create_date: Option<f64>,
+    pub valid_until: Option<f64>,
 }
 
 tree!(SAMLProviderListEntry {
     arn: "Arn",
-    valid_until: "ValidUntil",
     create_date: "CreateDate",
+    valid_until: "ValidUntil",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SSHPublicKeyMetadata {
-    pub user_name: String,
     pub ssh_public_key_id: String,
     pub status: String,
     pub upload_date: f64,
+    pub user_name: String,
 }
 
 tree!(SSHPublicKeyMetadata {
-    user_name: "UserName",
     ssh_public_key_id: "SSHPublicKeyId",
     status: "Status",
     upload_date: "UploadDate",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ServerCertificateMetadata {
-    pub path: String,
-    pub server_certificate_name: String,
-    pub server_certificate_id: String,
     pub arn: String,
-    pub upload_date: Option<f64>,
     pub expiration: Option<f64>,
+    pub path: String,
+    pub server_certificate_id: String,
+    pub server_certificate_name: String,
+    pub upload_date: Option<f64>,
 }
 
 tree!(ServerCertificateMetadata {
-    path: "Path",
-    server_certificate_name: "ServerCertificateName",
-    server_certificate_id: "ServerCertificateId",
     arn: "Arn",
-    upload_date: "UploadDate",
     expiration: "Expiration",
+    path: "Path",
+    server_certificate_id: "ServerCertificateId",
+    server_certificate_name: "ServerCertificateName",
+    upload_date: "UploadDate",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ServiceSpecificCredentialMetadata {
-    pub user_name: String,
-    pub status: String,
-    pub service_user_name: Option<String>,
-    pub service_credential_alias: Option<String>,
     pub create_date: f64,
     pub expiration_date: Option<f64>,
-    pub service_specific_credential_id: String,
+    pub service_credential_alias: Option<String>,
     pub service_name: String,
+    pub service_specific_credential_id: String,
+    pub service_user_name: Option<String>,
+    pub status: String,
+    pub user_name: String,
 }
 
 tree!(ServiceSpecificCredentialMetadata {
-    user_name: "UserName",
-    status: "Status",
-    service_user_name: "ServiceUserName",
-    service_credential_alias: "ServiceCredentialAlias",
     create_date: "CreateDate",
     expiration_date: "ExpirationDate",
-    service_specific_credential_id: "ServiceSpecificCredentialId",
+    service_credential_alias: "ServiceCredentialAlias",
     service_name: "ServiceName",
+    service_specific_credential_id: "ServiceSpecificCredentialId",
+    service_user_name: "ServiceUserName",
+    status: "Status",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2313,50 +2313,50 @@ tree!(SetDefaultPolicyVersionRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SigningCertificate {
-    pub user_name: String,
-    pub certificate_id: String,
     pub certificate_body: String,
+    pub certificate_id: String,
     pub status: String,
     pub upload_date: Option<f64>,
+    pub user_name: String,
 }
 
 tree!(SigningCertificate {
-    user_name: "UserName",
-    certificate_id: "CertificateId",
     certificate_body: "CertificateBody",
+    certificate_id: "CertificateId",
     status: "Status",
     upload_date: "UploadDate",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SimulateCustomPolicyRequest {
-    pub policy_input_list: Vec<String>,
-    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
-    pub ordered_organization_policy_input_list: Option<Vec<OrderedOrganizationPolicyType>>,
     pub action_names: Vec<String>,
-    pub resource_arns: Option<Vec<String>>,
-    pub resource_policy: Option<String>,
-    pub resource_owner: Option<String>,
     pub caller_arn: Option<String>,
     pub context_entries: Option<Vec<ContextEntry>>,
-    pub resource_handling_option: Option<String>,
-    pub max_items: Option<i32>,
     pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub ordered_organization_policy_input_list: Option<Vec<OrderedOrganizationPolicyType>>,
+    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
+    pub policy_input_list: Vec<String>,
+    pub resource_arns: Option<Vec<String>>,
+    pub resource_handling_option: Option<String>,
+    pub resource_owner: Option<String>,
+    pub resource_policy: Option<String>,
 }
 
 tree!(SimulateCustomPolicyRequest {
-    policy_input_list: "PolicyInputList",
-    permissions_boundary_policy_input_list: "PermissionsBoundaryPolicyInputList",
-    ordered_organization_policy_input_list: "OrderedOrganizationPolicyInputList",
     action_names: "ActionNames",
-    resource_arns: "ResourceArns",
-    resource_policy: "ResourcePolicy",
-    resource_owner: "ResourceOwner",
     caller_arn: "CallerArn",
     context_entries: "ContextEntries",
-    resource_handling_option: "ResourceHandlingOption",
-    max_items: "MaxItems",
     marker: "Marker",
+    max_items: "MaxItems",
+    ordered_organization_policy_input_list: "OrderedOrganizationPolicyInputList",
+    permissions_boundary_policy_input_list: "PermissionsBoundaryPolicyInputList",
+    policy_input_list: "PolicyInputList",
+    resource_arns: "ResourceArns",
+    resource_handling_option: "ResourceHandlingOption",
+    resource_owner: "ResourceOwner",
+    resource_policy: "ResourcePolicy",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2374,35 +2374,35 @@ tree!(SimulatePolicyResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SimulatePrincipalPolicyRequest {
-    pub policy_source_arn: String,
-    pub policy_input_list: Option<Vec<String>>,
-    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
-    pub policy_exclusion_list: Option<Vec<PolicyIdentifier>>,
     pub action_names: Vec<String>,
-    pub resource_arns: Option<Vec<String>>,
-    pub resource_policy: Option<String>,
-    pub resource_owner: Option<String>,
     pub caller_arn: Option<String>,
     pub context_entries: Option<Vec<ContextEntry>>,
-    pub resource_handling_option: Option<String>,
-    pub max_items: Option<i32>,
     pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
+    pub policy_exclusion_list: Option<Vec<PolicyIdentifier>>,
+    pub policy_input_list: Option<Vec<String>>,
+    pub policy_source_arn: String,
+    pub resource_arns: Option<Vec<String>>,
+    pub resource_handling_option: Option<String>,
+    pub resource_owner: Option<String>,
+    pub resource_policy: Option<String>,
 }
 
 tree!(SimulatePrincipalPolicyRequest {
-    policy_source_arn: "PolicySourceArn",
-    policy_input_list: "PolicyInputList",
-    permissions_boundary_policy_input_list: "PermissionsBoundaryPolicyInputList",
-    policy_exclusion_list: "PolicyExclusionList",
     action_names: "ActionNames",
-    resource_arns: "ResourceArns",
-    resource_policy: "ResourcePolicy",
-    resource_owner: "ResourceOwner",
     caller_arn: "CallerArn",
     context_entries: "ContextEntries",
-    resource_handling_option: "ResourceHandlingOption",
-    max_items: "MaxItems",
     marker: "Marker",
+    max_items: "MaxItems",
+    permissions_boundary_policy_input_list: "PermissionsBoundaryPolicyInputList",
+    policy_exclusion_list: "PolicyExclusionList",
+    policy_input_list: "PolicyInputList",
+    policy_source_arn: "PolicySourceArn",
+    resource_arns: "ResourceArns",
+    resource_handling_option: "ResourceHandlingOption",
+    resource_owner: "ResourceOwner",
+    resource_policy: "ResourcePolicy",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2418,17 +2418,17 @@ tree!(SourceRoleTemplate {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Statement {
+    pub end_position: Option<Position>,
     pub source_policy_id: Option<String>,
     pub source_policy_type: Option<String>,
     pub start_position: Option<Position>,
-    pub end_position: Option<Position>,
 }
 
 tree!(Statement {
+    end_position: "EndPosition",
     source_policy_id: "SourcePolicyId",
     source_policy_type: "SourcePolicyType",
     start_position: "StartPosition",
-    end_position: "EndPosition",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2488,13 +2488,13 @@ tree!(TagRoleRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TagUserRequest {
-    pub user_name: String,
     pub tags: Vec<Tag>,
+    pub user_name: String,
 }
 
 tree!(TagUserRequest {
-    user_name: "UserName",
     tags: "Tags",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2543,50 +2543,50 @@ tree!(UntagRoleRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UntagUserRequest {
-    pub user_name: String,
     pub tag_keys: Vec<String>,
+    pub user_name: String,
 }
 
 tree!(UntagUserRequest {
-    user_name: "UserName",
     tag_keys: "TagKeys",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateAccessKeyRequest {
-    pub user_name: Option<String>,
     pub access_key_id: String,
     pub status: String,
+    pub user_name: Option<String>,
 }
 
 tree!(UpdateAccessKeyRequest {
-    user_name: "UserName",
     access_key_id: "AccessKeyId",
     status: "Status",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateAssumeRolePolicyRequest {
-    pub role_name: String,
     pub policy_document: String,
+    pub role_name: String,
 }
 
 tree!(UpdateAssumeRolePolicyRequest {
-    role_name: "RoleName",
     policy_document: "PolicyDocument",
+    role_name: "RoleName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateGroupRequest {
     pub group_name: String,
-    pub new_path: Option<String>,
     pub new_group_name: Option<String>,
+    pub new_path: Option<String>,
 }
 
 tree!(UpdateGroupRequest {
     group_name: "GroupName",
-    new_path: "NewPath",
     new_group_name: "NewGroupName",
+    new_path: "NewPath",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2602,13 +2602,13 @@ tree!(UpdateOpenIDConnectProviderThumbprintRequest {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateRoleDescriptionRequest {
-    pub role_name: String,
     pub description: String,
+    pub role_name: String,
 }
 
 tree!(UpdateRoleDescriptionRequest {
-    role_name: "RoleName",
     description: "Description",
+    role_name: "RoleName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2620,15 +2620,15 @@ tree!(UpdateRoleDescriptionResponse { role: "Role" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateRoleRequest {
-    pub role_name: String,
     pub description: Option<String>,
     pub max_session_duration: Option<i32>,
+    pub role_name: String,
 }
 
 tree!(UpdateRoleRequest {
-    role_name: "RoleName",
     description: "Description",
     max_session_duration: "MaxSessionDuration",
+    role_name: "RoleName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2638,82 +2638,82 @@ tree!(UpdateRoleResponse {});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateUserRequest {
-    pub user_name: String,
     pub new_path: Option<String>,
     pub new_user_name: Option<String>,
+    pub user_name: String,
 }
 
 tree!(UpdateUserRequest {
-    user_name: "UserName",
     new_path: "NewPath",
     new_user_name: "NewUserName",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct User {
-    pub path: String,
-    pub user_name: String,
-    pub user_id: String,
     pub arn: String,
     pub create_date: f64,
     pub password_last_used: Option<f64>,
+    pub path: String,
     pub permissions_boundary: Option<AttachedPermissionsBoundary>,
     pub tags: Option<Vec<Tag>>,
+    pub user_id: String,
+    pub user_name: String,
 }
 
 tree!(User {
-    path: "Path",
-    user_name: "UserName",
-    user_id: "UserId",
     arn: "Arn",
     create_date: "CreateDate",
     password_last_used: "PasswordLastUsed",
+    path: "Path",
     permissions_boundary: "PermissionsBoundary",
     tags: "Tags",
+    user_id: "UserId",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UserDetail {
-    pub path: Option<String>,
-    pub user_name: Option<String>,
-    pub user_id: Option<String>,
     pub arn: Option<String>,
-    pub create_date: Option<f64>,
-    pub user_policy_list: Option<Vec<PolicyDetail>>,
-    pub group_list: Option<Vec<String>>,
     pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
+    pub create_date: Option<f64>,
+    pub group_list: Option<Vec<String>>,
+    pub path: Option<String>,
     pub permissions_boundary: Option<AttachedPermissionsBoundary>,
     pub tags: Option<Vec<Tag>>,
+    pub user_id: Option<String>,
+    pub user_name: Option<String>,
+    pub user_policy_list: Option<Vec<PolicyDetail>>,
 }
 
 tree!(UserDetail {
-    path: "Path",
-    user_name: "UserName",
-    user_id: "UserId",
     arn: "Arn",
-    create_date: "CreateDate",
-    user_policy_list: "UserPolicyList",
-    group_list: "GroupList",
     attached_managed_policies: "AttachedManagedPolicies",
+    create_date: "CreateDate",
+    group_list: "GroupList",
+    path: "Path",
     permissions_boundary: "PermissionsBoundary",
     tags: "Tags",
+    user_id: "UserId",
+    user_name: "UserName",
+    user_policy_list: "UserPolicyList",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct VirtualMFADevice {
-    pub serial_number: String,
     pub base32_string_seed: Option<String>,
-    pub qr_code_png: Option<String>,
-    pub user: Option<User>,
     pub enable_date: Option<f64>,
+    pub qr_code_png: Option<String>,
+    pub serial_number: String,
     pub tags: Option<Vec<Tag>>,
+    pub user: Option<User>,
 }
 
 tree!(VirtualMFADevice {
-    serial_number: "SerialNumber",
     base32_string_seed: "Base32StringSeed",
-    qr_code_png: "QRCodePNG",
-    user: "User",
     enable_date: "EnableDate",
+    qr_code_png: "QRCodePNG",
+    serial_number: "SerialNumber",
     tags: "Tags",
+    user: "User",
 });

@@ -11,53 +11,53 @@ use honmaru_wire::tree::tree;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ComplianceDetails {
-    pub noncompliant_keys: Option<Vec<String>>,
+    pub compliance_status: Option<bool>,
     pub keys_with_noncompliant_values: Option<Vec<String>>,
     pub missing_tag_keys: Option<Vec<String>>,
-    pub compliance_status: Option<bool>,
+    pub noncompliant_keys: Option<Vec<String>>,
 }
 
 tree!(ComplianceDetails {
-    noncompliant_keys: "NoncompliantKeys",
+    compliance_status: "ComplianceStatus",
     keys_with_noncompliant_values: "KeysWithNoncompliantValues",
     missing_tag_keys: "MissingTagKeys",
-    compliance_status: "ComplianceStatus",
+    noncompliant_keys: "NoncompliantKeys",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FailureInfo {
-    pub status_code: Option<i32>,
     pub error_code: Option<String>,
     pub error_message: Option<String>,
+    pub status_code: Option<i32>,
 }
 
 tree!(FailureInfo {
-    status_code: "StatusCode",
     error_code: "ErrorCode",
     error_message: "ErrorMessage",
+    status_code: "StatusCode",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetResourcesInput {
-    pub pagination_token: Option<String>,
-    pub tag_filters: Option<Vec<TagFilter>>,
-    pub resources_per_page: Option<i32>,
-    pub tags_per_page: Option<i32>,
-    pub resource_type_filters: Option<Vec<String>>,
-    pub include_compliance_details: Option<bool>,
     pub exclude_compliant_resources: Option<bool>,
+    pub include_compliance_details: Option<bool>,
+    pub pagination_token: Option<String>,
     pub resource_arn_list: Option<Vec<String>>,
+    pub resource_type_filters: Option<Vec<String>>,
+    pub resources_per_page: Option<i32>,
+    pub tag_filters: Option<Vec<TagFilter>>,
+    pub tags_per_page: Option<i32>,
 }
 
 tree!(GetResourcesInput {
-    pagination_token: "PaginationToken",
-    tag_filters: "TagFilters",
-    resources_per_page: "ResourcesPerPage",
-    tags_per_page: "TagsPerPage",
-    resource_type_filters: "ResourceTypeFilters",
-    include_compliance_details: "IncludeComplianceDetails",
     exclude_compliant_resources: "ExcludeCompliantResources",
+    include_compliance_details: "IncludeComplianceDetails",
+    pagination_token: "PaginationToken",
     resource_arn_list: "ResourceARNList",
+    resource_type_filters: "ResourceTypeFilters",
+    resources_per_page: "ResourcesPerPage",
+    tag_filters: "TagFilters",
+    tags_per_page: "TagsPerPage",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -93,13 +93,13 @@ tree!(GetTagKeysOutput {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetTagValuesInput {
-    pub pagination_token: Option<String>,
     pub key: String,
+    pub pagination_token: Option<String>,
 }
 
 tree!(GetTagValuesInput {
-    pagination_token: "PaginationToken",
     key: "Key",
+    pagination_token: "PaginationToken",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -115,15 +115,15 @@ tree!(GetTagValuesOutput {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ResourceTagMapping {
+    pub compliance_details: Option<ComplianceDetails>,
     pub resource_arn: Option<String>,
     pub tags: Option<Vec<Tag>>,
-    pub compliance_details: Option<ComplianceDetails>,
 }
 
 tree!(ResourceTagMapping {
+    compliance_details: "ComplianceDetails",
     resource_arn: "ResourceARN",
     tags: "Tags",
-    compliance_details: "ComplianceDetails",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -179,8 +179,10 @@ fn the_sealing_key_is_drawn_once_and_survives_a_replay() {
     let mut replayed = State::new();
     honmaru_iam::register(&mut replayed);
     register(&mut replayed);
-    for record in cloud.state.dump() {
-        replayed.replay(&record).unwrap();
+    let mut records = Vec::new();
+    cloud.state.dump(&mut |record| records.push(record));
+    for record in records {
+        replayed.replay(&serde_json::from_slice(&record).unwrap()).unwrap();
     }
     let again = Tx::new(&mut replayed, NOW, &mut SeededRng::from_u64(9)).ensure();
     assert_eq!(key, again);

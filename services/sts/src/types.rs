@@ -11,128 +11,128 @@ use honmaru_wire::tree::tree;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AssumeRoleRequest {
+    pub duration_seconds: Option<i32>,
+    pub external_id: Option<String>,
+    pub minimum_session_token_size: Option<i32>,
+    pub policy: Option<String>,
+    pub policy_arns: Option<Vec<PolicyDescriptorType>>,
+    pub provided_contexts: Option<Vec<ProvidedContext>>,
     pub role_arn: String,
     pub role_session_name: String,
-    pub policy_arns: Option<Vec<PolicyDescriptorType>>,
-    pub policy: Option<String>,
-    pub duration_seconds: Option<i32>,
-    pub tags: Option<Vec<Tag>>,
-    pub transitive_tag_keys: Option<Vec<String>>,
-    pub external_id: Option<String>,
     pub serial_number: Option<String>,
-    pub token_code: Option<String>,
     pub source_identity: Option<String>,
-    pub provided_contexts: Option<Vec<ProvidedContext>>,
-    pub minimum_session_token_size: Option<i32>,
+    pub tags: Option<Vec<Tag>>,
+    pub token_code: Option<String>,
+    pub transitive_tag_keys: Option<Vec<String>>,
 }
 
 tree!(AssumeRoleRequest {
+    duration_seconds: "DurationSeconds",
+    external_id: "ExternalId",
+    minimum_session_token_size: "MinimumSessionTokenSize",
+    policy: "Policy",
+    policy_arns: "PolicyArns",
+    provided_contexts: "ProvidedContexts",
     role_arn: "RoleArn",
     role_session_name: "RoleSessionName",
-    policy_arns: "PolicyArns",
-    policy: "Policy",
-    duration_seconds: "DurationSeconds",
-    tags: "Tags",
-    transitive_tag_keys: "TransitiveTagKeys",
-    external_id: "ExternalId",
     serial_number: "SerialNumber",
-    token_code: "TokenCode",
     source_identity: "SourceIdentity",
-    provided_contexts: "ProvidedContexts",
-    minimum_session_token_size: "MinimumSessionTokenSize",
+    tags: "Tags",
+    token_code: "TokenCode",
+    transitive_tag_keys: "TransitiveTagKeys",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AssumeRoleResponse {
-    pub credentials: Option<Credentials>,
     pub assumed_role_user: Option<AssumedRoleUser>,
+    pub credentials: Option<Credentials>,
     pub packed_policy_size: Option<i32>,
-    pub source_identity: Option<String>,
-    pub session_token_utilization: Option<i32>,
     pub session_token_size: Option<i32>,
+    pub session_token_utilization: Option<i32>,
+    pub source_identity: Option<String>,
 }
 
 tree!(AssumeRoleResponse {
-    credentials: "Credentials",
     assumed_role_user: "AssumedRoleUser",
+    credentials: "Credentials",
     packed_policy_size: "PackedPolicySize",
-    source_identity: "SourceIdentity",
-    session_token_utilization: "SessionTokenUtilization",
     session_token_size: "SessionTokenSize",
+    session_token_utilization: "SessionTokenUtilization",
+    source_identity: "SourceIdentity",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AssumeRoleWithWebIdentityRequest {
+    pub duration_seconds: Option<i32>,
+    pub minimum_session_token_size: Option<i32>,
+    pub policy: Option<String>,
+    pub policy_arns: Option<Vec<PolicyDescriptorType>>,
+    pub provider_id: Option<String>,
     pub role_arn: String,
     pub role_session_name: String,
     pub web_identity_token: String,
-    pub provider_id: Option<String>,
-    pub policy_arns: Option<Vec<PolicyDescriptorType>>,
-    pub policy: Option<String>,
-    pub duration_seconds: Option<i32>,
-    pub minimum_session_token_size: Option<i32>,
 }
 
 tree!(AssumeRoleWithWebIdentityRequest {
+    duration_seconds: "DurationSeconds",
+    minimum_session_token_size: "MinimumSessionTokenSize",
+    policy: "Policy",
+    policy_arns: "PolicyArns",
+    provider_id: "ProviderId",
     role_arn: "RoleArn",
     role_session_name: "RoleSessionName",
     web_identity_token: "WebIdentityToken",
-    provider_id: "ProviderId",
-    policy_arns: "PolicyArns",
-    policy: "Policy",
-    duration_seconds: "DurationSeconds",
-    minimum_session_token_size: "MinimumSessionTokenSize",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AssumeRoleWithWebIdentityResponse {
-    pub credentials: Option<Credentials>,
-    pub subject_from_web_identity_token: Option<String>,
     pub assumed_role_user: Option<AssumedRoleUser>,
+    pub audience: Option<String>,
+    pub credentials: Option<Credentials>,
     pub packed_policy_size: Option<i32>,
     pub provider: Option<String>,
-    pub audience: Option<String>,
-    pub source_identity: Option<String>,
-    pub session_token_utilization: Option<i32>,
     pub session_token_size: Option<i32>,
+    pub session_token_utilization: Option<i32>,
+    pub source_identity: Option<String>,
+    pub subject_from_web_identity_token: Option<String>,
 }
 
 tree!(AssumeRoleWithWebIdentityResponse {
-    credentials: "Credentials",
-    subject_from_web_identity_token: "SubjectFromWebIdentityToken",
     assumed_role_user: "AssumedRoleUser",
+    audience: "Audience",
+    credentials: "Credentials",
     packed_policy_size: "PackedPolicySize",
     provider: "Provider",
-    audience: "Audience",
-    source_identity: "SourceIdentity",
-    session_token_utilization: "SessionTokenUtilization",
     session_token_size: "SessionTokenSize",
+    session_token_utilization: "SessionTokenUtilization",
+    source_identity: "SourceIdentity",
+    subject_from_web_identity_token: "SubjectFromWebIdentityToken",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AssumedRoleUser {
-    pub assumed_role_id: String,
     pub arn: String,
+    pub assumed_role_id: String,
 }
 
 tree!(AssumedRoleUser {
-    assumed_role_id: "AssumedRoleId",
     arn: "Arn",
+    assumed_role_id: "AssumedRoleId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Credentials {
     pub access_key_id: String,
+    pub expiration: f64,
     pub secret_access_key: String,
     pub session_token: String,
-    pub expiration: f64,
 }
 
 tree!(Credentials {
     access_key_id: "AccessKeyId",
+    expiration: "Expiration",
     secret_access_key: "SecretAccessKey",
     session_token: "SessionToken",
-    expiration: "Expiration",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -155,13 +155,13 @@ tree!(DecodeAuthorizationMessageResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FederatedUser {
-    pub federated_user_id: String,
     pub arn: String,
+    pub federated_user_id: String,
 }
 
 tree!(FederatedUser {
-    federated_user_id: "FederatedUserId",
     arn: "Arn",
+    federated_user_id: "FederatedUserId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -187,34 +187,34 @@ tree!(GetCallerIdentityRequest {});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetCallerIdentityResponse {
-    pub user_id: Option<String>,
     pub account: Option<String>,
     pub arn: Option<String>,
+    pub user_id: Option<String>,
 }
 
 tree!(GetCallerIdentityResponse {
-    user_id: "UserId",
     account: "Account",
     arn: "Arn",
+    user_id: "UserId",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetFederationTokenRequest {
+    pub duration_seconds: Option<i32>,
+    pub minimum_session_token_size: Option<i32>,
     pub name: String,
     pub policy: Option<String>,
     pub policy_arns: Option<Vec<PolicyDescriptorType>>,
-    pub duration_seconds: Option<i32>,
     pub tags: Option<Vec<Tag>>,
-    pub minimum_session_token_size: Option<i32>,
 }
 
 tree!(GetFederationTokenRequest {
+    duration_seconds: "DurationSeconds",
+    minimum_session_token_size: "MinimumSessionTokenSize",
     name: "Name",
     policy: "Policy",
     policy_arns: "PolicyArns",
-    duration_seconds: "DurationSeconds",
     tags: "Tags",
-    minimum_session_token_size: "MinimumSessionTokenSize",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -222,44 +222,44 @@ pub struct GetFederationTokenResponse {
     pub credentials: Option<Credentials>,
     pub federated_user: Option<FederatedUser>,
     pub packed_policy_size: Option<i32>,
-    pub session_token_utilization: Option<i32>,
     pub session_token_size: Option<i32>,
+    pub session_token_utilization: Option<i32>,
 }
 
 tree!(GetFederationTokenResponse {
     credentials: "Credentials",
     federated_user: "FederatedUser",
     packed_policy_size: "PackedPolicySize",
-    session_token_utilization: "SessionTokenUtilization",
     session_token_size: "SessionTokenSize",
+    session_token_utilization: "SessionTokenUtilization",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetSessionTokenRequest {
     pub duration_seconds: Option<i32>,
+    pub minimum_session_token_size: Option<i32>,
     pub serial_number: Option<String>,
     pub token_code: Option<String>,
-    pub minimum_session_token_size: Option<i32>,
 }
 
 tree!(GetSessionTokenRequest {
     duration_seconds: "DurationSeconds",
+    minimum_session_token_size: "MinimumSessionTokenSize",
     serial_number: "SerialNumber",
     token_code: "TokenCode",
-    minimum_session_token_size: "MinimumSessionTokenSize",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetSessionTokenResponse {
     pub credentials: Option<Credentials>,
-    pub session_token_utilization: Option<i32>,
     pub session_token_size: Option<i32>,
+    pub session_token_utilization: Option<i32>,
 }
 
 tree!(GetSessionTokenResponse {
     credentials: "Credentials",
-    session_token_utilization: "SessionTokenUtilization",
     session_token_size: "SessionTokenSize",
+    session_token_utilization: "SessionTokenUtilization",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -271,13 +271,13 @@ tree!(PolicyDescriptorType { arn: "arn" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ProvidedContext {
-    pub provider_arn: Option<String>,
     pub context_assertion: Option<String>,
+    pub provider_arn: Option<String>,
 }
 
 tree!(ProvidedContext {
-    provider_arn: "ProviderArn",
     context_assertion: "ContextAssertion",
+    provider_arn: "ProviderArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]

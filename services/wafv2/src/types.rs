@@ -11,13 +11,13 @@ use honmaru_wire::tree::tree;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AssociateWebACLRequest {
-    pub web_acl_arn: String,
     pub resource_arn: String,
+    pub web_acl_arn: String,
 }
 
 tree!(AssociateWebACLRequest {
-    web_acl_arn: "WebACLArn",
     resource_arn: "ResourceArn",
+    web_acl_arn: "WebACLArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,20 +27,20 @@ tree!(AssociateWebACLResponse {});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateIPSetRequest {
-    pub name: String,
-    pub scope: String,
+    pub addresses: Vec<String>,
     pub description: Option<String>,
     pub ip_address_version: String,
-    pub addresses: Vec<String>,
+    pub name: String,
+    pub scope: String,
     pub tags: Option<Vec<Tag>>,
 }
 
 tree!(CreateIPSetRequest {
-    name: "Name",
-    scope: "Scope",
+    addresses: "Addresses",
     description: "Description",
     ip_address_version: "IPAddressVersion",
-    addresses: "Addresses",
+    name: "Name",
+    scope: "Scope",
     tags: "Tags",
 });
 
@@ -53,18 +53,18 @@ tree!(CreateIPSetResponse { summary: "Summary" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateRegexPatternSetRequest {
-    pub name: String,
-    pub scope: String,
     pub description: Option<String>,
+    pub name: String,
     pub regular_expression_list: Vec<Regex>,
+    pub scope: String,
     pub tags: Option<Vec<Tag>>,
 }
 
 tree!(CreateRegexPatternSetRequest {
-    name: "Name",
-    scope: "Scope",
     description: "Description",
+    name: "Name",
     regular_expression_list: "RegularExpressionList",
+    scope: "Scope",
     tags: "Tags",
 });
 
@@ -91,15 +91,15 @@ tree!(DisassociateWebACLResponse {});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetIPSetRequest {
+    pub id: String,
     pub name: String,
     pub scope: String,
-    pub id: String,
 }
 
 tree!(GetIPSetRequest {
+    id: "Id",
     name: "Name",
     scope: "Scope",
-    id: "Id",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -115,153 +115,153 @@ tree!(GetIPSetResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetRegexPatternSetRequest {
+    pub id: String,
     pub name: String,
     pub scope: String,
-    pub id: String,
 }
 
 tree!(GetRegexPatternSetRequest {
+    id: "Id",
     name: "Name",
     scope: "Scope",
-    id: "Id",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetRegexPatternSetResponse {
-    pub regex_pattern_set: Option<RegexPatternSet>,
     pub lock_token: Option<String>,
+    pub regex_pattern_set: Option<RegexPatternSet>,
 }
 
 tree!(GetRegexPatternSetResponse {
-    regex_pattern_set: "RegexPatternSet",
     lock_token: "LockToken",
+    regex_pattern_set: "RegexPatternSet",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct IPSet {
-    pub name: String,
-    pub id: String,
     pub arn: String,
+    pub addresses: Vec<String>,
     pub description: Option<String>,
     pub ip_address_version: String,
-    pub addresses: Vec<String>,
+    pub id: String,
+    pub name: String,
 }
 
 tree!(IPSet {
-    name: "Name",
-    id: "Id",
     arn: "ARN",
+    addresses: "Addresses",
     description: "Description",
     ip_address_version: "IPAddressVersion",
-    addresses: "Addresses",
+    id: "Id",
+    name: "Name",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct IPSetSummary {
-    pub name: Option<String>,
-    pub id: Option<String>,
-    pub description: Option<String>,
-    pub lock_token: Option<String>,
     pub arn: Option<String>,
+    pub description: Option<String>,
+    pub id: Option<String>,
+    pub lock_token: Option<String>,
+    pub name: Option<String>,
 }
 
 tree!(IPSetSummary {
-    name: "Name",
-    id: "Id",
-    description: "Description",
-    lock_token: "LockToken",
     arn: "ARN",
+    description: "Description",
+    id: "Id",
+    lock_token: "LockToken",
+    name: "Name",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListAvailableManagedRuleGroupVersionsRequest {
-    pub vendor_name: String,
-    pub name: String,
-    pub scope: String,
-    pub next_marker: Option<String>,
     pub limit: Option<i32>,
+    pub name: String,
+    pub next_marker: Option<String>,
+    pub scope: String,
+    pub vendor_name: String,
 }
 
 tree!(ListAvailableManagedRuleGroupVersionsRequest {
-    vendor_name: "VendorName",
-    name: "Name",
-    scope: "Scope",
-    next_marker: "NextMarker",
     limit: "Limit",
+    name: "Name",
+    next_marker: "NextMarker",
+    scope: "Scope",
+    vendor_name: "VendorName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListAvailableManagedRuleGroupVersionsResponse {
+    pub current_default_version: Option<String>,
     pub next_marker: Option<String>,
     pub versions: Option<Vec<ManagedRuleGroupVersion>>,
-    pub current_default_version: Option<String>,
 }
 
 tree!(ListAvailableManagedRuleGroupVersionsResponse {
+    current_default_version: "CurrentDefaultVersion",
     next_marker: "NextMarker",
     versions: "Versions",
-    current_default_version: "CurrentDefaultVersion",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListAvailableManagedRuleGroupsRequest {
-    pub scope: String,
-    pub next_marker: Option<String>,
     pub limit: Option<i32>,
+    pub next_marker: Option<String>,
+    pub scope: String,
 }
 
 tree!(ListAvailableManagedRuleGroupsRequest {
-    scope: "Scope",
-    next_marker: "NextMarker",
     limit: "Limit",
+    next_marker: "NextMarker",
+    scope: "Scope",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListAvailableManagedRuleGroupsResponse {
-    pub next_marker: Option<String>,
     pub managed_rule_groups: Option<Vec<ManagedRuleGroupSummary>>,
+    pub next_marker: Option<String>,
 }
 
 tree!(ListAvailableManagedRuleGroupsResponse {
-    next_marker: "NextMarker",
     managed_rule_groups: "ManagedRuleGroups",
+    next_marker: "NextMarker",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListIPSetsRequest {
-    pub scope: String,
-    pub next_marker: Option<String>,
     pub limit: Option<i32>,
+    pub next_marker: Option<String>,
+    pub scope: String,
 }
 
 tree!(ListIPSetsRequest {
-    scope: "Scope",
-    next_marker: "NextMarker",
     limit: "Limit",
+    next_marker: "NextMarker",
+    scope: "Scope",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListIPSetsResponse {
-    pub next_marker: Option<String>,
     pub ip_sets: Option<Vec<IPSetSummary>>,
+    pub next_marker: Option<String>,
 }
 
 tree!(ListIPSetsResponse {
-    next_marker: "NextMarker",
     ip_sets: "IPSets",
+    next_marker: "NextMarker",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListRegexPatternSetsRequest {
-    pub scope: String,
-    pub next_marker: Option<String>,
     pub limit: Option<i32>,
+    pub next_marker: Option<String>,
+    pub scope: String,
 }
 
 tree!(ListRegexPatternSetsRequest {
-    scope: "Scope",
-    next_marker: "NextMarker",
     limit: "Limit",
+    next_marker: "NextMarker",
+    scope: "Scope",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -277,13 +277,13 @@ tree!(ListRegexPatternSetsResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListResourcesForWebACLRequest {
-    pub web_acl_arn: String,
     pub resource_type: Option<String>,
+    pub web_acl_arn: String,
 }
 
 tree!(ListResourcesForWebACLRequest {
-    web_acl_arn: "WebACLArn",
     resource_type: "ResourceType",
+    web_acl_arn: "WebACLArn",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -297,15 +297,15 @@ tree!(ListResourcesForWebACLResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListRuleGroupsRequest {
-    pub scope: String,
-    pub next_marker: Option<String>,
     pub limit: Option<i32>,
+    pub next_marker: Option<String>,
+    pub scope: String,
 }
 
 tree!(ListRuleGroupsRequest {
-    scope: "Scope",
-    next_marker: "NextMarker",
     limit: "Limit",
+    next_marker: "NextMarker",
+    scope: "Scope",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -321,14 +321,14 @@ tree!(ListRuleGroupsResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListTagsForResourceRequest {
-    pub next_marker: Option<String>,
     pub limit: Option<i32>,
+    pub next_marker: Option<String>,
     pub resource_arn: String,
 }
 
 tree!(ListTagsForResourceRequest {
-    next_marker: "NextMarker",
     limit: "Limit",
+    next_marker: "NextMarker",
     resource_arn: "ResourceARN",
 });
 
@@ -345,15 +345,15 @@ tree!(ListTagsForResourceResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListWebACLsRequest {
-    pub scope: String,
-    pub next_marker: Option<String>,
     pub limit: Option<i32>,
+    pub next_marker: Option<String>,
+    pub scope: String,
 }
 
 tree!(ListWebACLsRequest {
-    scope: "Scope",
-    next_marker: "NextMarker",
     limit: "Limit",
+    next_marker: "NextMarker",
+    scope: "Scope",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -369,28 +369,28 @@ tree!(ListWebACLsResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ManagedRuleGroupSummary {
-    pub vendor_name: Option<String>,
-    pub name: Option<String>,
-    pub versioning_supported: Option<bool>,
     pub description: Option<String>,
+    pub name: Option<String>,
+    pub vendor_name: Option<String>,
+    pub versioning_supported: Option<bool>,
 }
 
 tree!(ManagedRuleGroupSummary {
-    vendor_name: "VendorName",
-    name: "Name",
-    versioning_supported: "VersioningSupported",
     description: "Description",
+    name: "Name",
+    vendor_name: "VendorName",
+    versioning_supported: "VersioningSupported",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ManagedRuleGroupVersion {
-    pub name: Option<String>,
     pub last_update_timestamp: Option<f64>,
+    pub name: Option<String>,
 }
 
 tree!(ManagedRuleGroupVersion {
-    name: "Name",
     last_update_timestamp: "LastUpdateTimestamp",
+    name: "Name",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -404,53 +404,53 @@ tree!(Regex {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RegexPatternSet {
-    pub name: Option<String>,
-    pub id: Option<String>,
     pub arn: Option<String>,
     pub description: Option<String>,
+    pub id: Option<String>,
+    pub name: Option<String>,
     pub regular_expression_list: Option<Vec<Regex>>,
 }
 
 tree!(RegexPatternSet {
-    name: "Name",
-    id: "Id",
     arn: "ARN",
     description: "Description",
+    id: "Id",
+    name: "Name",
     regular_expression_list: "RegularExpressionList",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RegexPatternSetSummary {
-    pub name: Option<String>,
-    pub id: Option<String>,
-    pub description: Option<String>,
-    pub lock_token: Option<String>,
     pub arn: Option<String>,
+    pub description: Option<String>,
+    pub id: Option<String>,
+    pub lock_token: Option<String>,
+    pub name: Option<String>,
 }
 
 tree!(RegexPatternSetSummary {
-    name: "Name",
-    id: "Id",
-    description: "Description",
-    lock_token: "LockToken",
     arn: "ARN",
+    description: "Description",
+    id: "Id",
+    lock_token: "LockToken",
+    name: "Name",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RuleGroupSummary {
-    pub name: Option<String>,
-    pub id: Option<String>,
-    pub description: Option<String>,
-    pub lock_token: Option<String>,
     pub arn: Option<String>,
+    pub description: Option<String>,
+    pub id: Option<String>,
+    pub lock_token: Option<String>,
+    pub name: Option<String>,
 }
 
 tree!(RuleGroupSummary {
-    name: "Name",
-    id: "Id",
-    description: "Description",
-    lock_token: "LockToken",
     arn: "ARN",
+    description: "Description",
+    id: "Id",
+    lock_token: "LockToken",
+    name: "Name",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -509,21 +509,21 @@ tree!(UntagResourceResponse {});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateIPSetRequest {
+    pub addresses: Vec<String>,
+    pub description: Option<String>,
+    pub id: String,
+    pub lock_token: String,
     pub name: String,
     pub scope: String,
-    pub id: String,
-    pub description: Option<String>,
-    pub addresses: Vec<String>,
-    pub lock_token: String,
 }
 
 tree!(UpdateIPSetRequest {
+    addresses: "Addresses",
+    description: "Description",
+    id: "Id",
+    lock_token: "LockToken",
     name: "Name",
     scope: "Scope",
-    id: "Id",
-    description: "Description",
-    addresses: "Addresses",
-    lock_token: "LockToken",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -537,21 +537,21 @@ tree!(UpdateIPSetResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateRegexPatternSetRequest {
-    pub name: String,
-    pub scope: String,
-    pub id: String,
     pub description: Option<String>,
-    pub regular_expression_list: Vec<Regex>,
+    pub id: String,
     pub lock_token: String,
+    pub name: String,
+    pub regular_expression_list: Vec<Regex>,
+    pub scope: String,
 }
 
 tree!(UpdateRegexPatternSetRequest {
-    name: "Name",
-    scope: "Scope",
-    id: "Id",
     description: "Description",
-    regular_expression_list: "RegularExpressionList",
+    id: "Id",
     lock_token: "LockToken",
+    name: "Name",
+    regular_expression_list: "RegularExpressionList",
+    scope: "Scope",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -565,17 +565,17 @@ tree!(UpdateRegexPatternSetResponse {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WebACLSummary {
-    pub name: Option<String>,
-    pub id: Option<String>,
-    pub description: Option<String>,
-    pub lock_token: Option<String>,
     pub arn: Option<String>,
+    pub description: Option<String>,
+    pub id: Option<String>,
+    pub lock_token: Option<String>,
+    pub name: Option<String>,
 }
 
 tree!(WebACLSummary {
-    name: "Name",
-    id: "Id",
-    description: "Description",
-    lock_token: "LockToken",
     arn: "ARN",
+    description: "Description",
+    id: "Id",
+    lock_token: "LockToken",
+    name: "Name",
 });

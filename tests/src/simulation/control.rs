@@ -20,7 +20,7 @@ struct Scheduled {
 pub(super) struct Control {
     pub(super) state: State,
     /// Everything that was ever durable: the log.
-    pub(super) records: Vec<Record>,
+    pub(super) records: Vec<Vec<u8>>,
     reconcilers: Vec<Scheduled>,
     operations: BTreeMap<(&'static str, &'static str), Operation>,
     rng: SeededRng,
@@ -76,12 +76,15 @@ impl Control {
     pub(super) fn restart(&mut self) -> Result<(), String> {
         let mut state = empty_state();
         for record in &self.records {
-            // As the log stores it: text.
-            let text = serde_json::to_string(record).map_err(|err| err.to_string())?;
-            let record: Record = serde_json::from_str(&text).map_err(|err| err.to_string())?;
+            let record: Record = serde_json::from_slice(record).map_err(|err| err.to_string())?;
             state.replay(&record).map_err(|err| honmaru_base::chain(&err))?;
         }
-        let (before, after) = (self.state.dump(), state.dump());
+        let rows = |state: &State| {
+            let mut rows = Vec::new();
+            state.dump(&mut |row| rows.push(String::from_utf8_lossy(&row).into_owned()));
+            rows
+        };
+        let (before, after) = (rows(&self.state), rows(&state));
         if before != after {
             let row = before.iter().zip(&after).find(|(b, a)| b != a);
             return Err(format!("replay differs from the state, first at {row:?}"));

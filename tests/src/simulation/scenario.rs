@@ -6,6 +6,7 @@ use super::node::Version;
 use super::world::World;
 use honmaru_base::Rng;
 use honmaru_ecs::{LastStatus, Task};
+use honmaru_machine::Record;
 use serde_json::{Value, json};
 
 /// How long the service may take to come to rest, in virtual milliseconds. The slowest way there is a deployment whose
@@ -122,7 +123,7 @@ impl Run {
         // Stopped tasks and tokens expire; nothing else may be written while nothing happens.
         let expired = self.world.control.records[before..]
             .iter()
-            .filter(|record| record.body.is_none())
+            .filter(|record| serde_json::from_slice::<Record>(record).is_ok_and(|record| record.body.is_none()))
             .count();
         if written != expired {
             return Err(format!("{} records while nothing happened", written - expired));

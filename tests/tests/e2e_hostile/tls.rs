@@ -133,7 +133,9 @@ pub fn tls() -> Result<()> {
             "{document}"
         );
         ensure!(
-            details["cipherSuite"].as_str().is_some_and(|name| name.starts_with("TLS_")),
+            details["cipherSuite"]
+                .as_str()
+                .is_some_and(|name| name.starts_with("TLS_")),
             "{document}"
         );
         Ok(())

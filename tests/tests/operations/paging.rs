@@ -246,10 +246,12 @@ impl Cloud {
 
     /// What a restart leaves of the state: its records.
     fn restart(&mut self) {
-        let records = self.state.dump();
+        let mut records = Vec::new();
+        self.state.dump(&mut |record| records.push(record));
         self.state = empty_state();
         for record in &records {
-            self.state.replay(record).expect("its own record");
+            let record = serde_json::from_slice(record).expect("a record is JSON");
+            self.state.replay(&record).expect("its own record");
         }
     }
 }
