@@ -37,8 +37,9 @@ fn shown(scope: &Scope, row: &PullThroughRule) -> types::PullThroughCacheRule {
         registry_id: Some(scope.account.to_string()),
         credential_arn: row.credential_arn.clone(),
         custom_role_arn: row.custom_role_arn.clone(),
-        // Ref: CreatePullThroughCacheRule: "When this field isn't specified, Amazon ECR will use the ROOT."
-        upstream_repository_prefix: Some(row.upstream_prefix.clone().unwrap_or_else(|| "ROOT".to_owned())),
+        // Not `ROOT` where nothing was said, though that is what it means: Terraform's provider takes the member as it
+        // comes, and would make every rule without it anew.
+        upstream_repository_prefix: row.upstream_prefix.clone(),
         upstream_registry: row.upstream_registry.clone(),
         updated_at: Some(row.updated_at.as_epoch_s()),
     }
