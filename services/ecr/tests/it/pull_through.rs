@@ -310,7 +310,10 @@ fn the_slash_at_the_end_of_a_prefix_is_understood() {
     let rule = |prefix: &str| json!({"ecrRepositoryPrefix": prefix, "upstreamRegistryUrl": "quay.io"});
     let made = ecr.ok("CreatePullThroughCacheRule", rule("hub/"));
     assert_eq!(made["ecrRepositoryPrefix"], "hub");
-    assert!(made["upstreamRepositoryPrefix"].is_null(), "Terraform would make the rule anew");
+    assert!(
+        made["upstreamRepositoryPrefix"].is_null(),
+        "Terraform would make the rule anew"
+    );
     assert_eq!(
         ecr.error("CreatePullThroughCacheRule", rule("hub")).0,
         "PullThroughCacheRuleAlreadyExistsException"
