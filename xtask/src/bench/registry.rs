@@ -64,6 +64,9 @@ const SMALL: [&str; 4] = [
     "pull_100_small_beyond_skopeo",
 ];
 
+/// The same hundred small images by one `skopeo sync` each way: what the registry takes, and no hundred starts of a process.
+const SYNC: [&str; 2] = ["sync_push_100_small", "sync_pull_100_small"];
+
 /// One blob of 1 GiB with curl, which neither hashes nor unpacks: the registry's own throughput.
 const BLOB: [&str; 2] = ["curl_push_1gib", "curl_pull_1gib"];
 
@@ -75,6 +78,9 @@ pub fn run(bench: &mut Bench, with_large: bool) -> Result<()> {
     let token = lab.load(&["repository", "bench/large"])?;
     lab.load(&["repository", "bench/middle"])?;
     lab.load(&["repository", "bench/small"])?;
+    for round in 0..ROUNDS {
+        lab.load(&["repository", &synced(round)])?;
+    }
     let ours = Side {
         name: "ours",
         host: format!("localhost:{}", lab.port()),
@@ -131,6 +137,13 @@ pub fn run(bench: &mut Bench, with_large: bool) -> Result<()> {
             .into_iter()
             .zip(copies(&sides, "bench/small", round, &small?, &dir)?)
         {
+            keep(name, seconds, true);
+        }
+        // New noise: skopeo would mount blobs that it knows from the repository before.
+        let synced: Result<Vec<PathBuf>> = (0..SMALL_IMAGES)
+            .map(|n| layout(&images.join(format!("synced-{n}")), 1, SMALL_BYTES))
+            .collect();
+        for (name, seconds) in SYNC.into_iter().zip(syncs(&sides, round, &synced?, &dir)?) {
             keep(name, seconds, true);
         }
         let blob = first_layer(&images.join("middle"))?;
@@ -234,6 +247,89 @@ fn copies(sides: &[Side], repository: &str, round: usize, layouts: &[PathBuf], d
     let beyond = |seconds: &[f64]| seconds.iter().map(|s| (s - alone).max(BEYOND_S_MIN)).collect();
     let (push_beyond, pull_beyond) = (beyond(&pushed), beyond(&pulled));
     Ok([pushed, pulled, push_beyond, pull_beyond])
+}
+
+/// The repository of a round's `skopeo sync`: a pull takes all tags of one.
+fn synced(round: usize) -> String {
+    format!("bench/sync-{round}")
+}
+
+/// Pushes all images to each side with one process, then pulls them with one: seconds by side.
+fn syncs(sides: &[Side], round: usize, layouts: &[PathBuf], dir: &Path) -> Result<[Vec<f64>; 2]> {
+    let (from, out) = (dir.join("sync"), dir.join("out"));
+    let repository = synced(round);
+    let name = repository.strip_prefix("bench/").unwrap_or_default();
+    for (n, layout) in layouts.iter().enumerate() {
+        // skopeo takes the name of a directory for name and tag.
+        let to = from.join(format!("{name}:{}", tag(round, n)));
+        fs::create_dir_all(&to)?;
+        let to = format!("dir:{}", to.display());
+        skopeo(&["copy", "-q", &format!("oci:{}:latest", layout.display()), &to])?;
+    }
+    let mut order: Vec<&Side> = sides.iter().collect();
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    // It tells of every image, and cannot be told not to.
+    let sync = |side: &Side, arguments: &[&str]| -> Result<f64> {
+        let auth = auth_file(&side.host, &side.token, dir)?;
+        let mut command = Command::new("skopeo");
+        command
+            .args(["--insecure-policy", "sync", "--authfile", &auth])
+            .args(arguments);
+        let started = Instant::now();
+        let output = command.output().context("failed to run skopeo")?;
+        let seconds = started.elapsed().as_secs_f64();
+        ensure!(
+            output.status.success(),
+            "skopeo sync {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(seconds)
+    };
+    let (mut pushed, mut pulled) = (Vec::new(), Vec::new());
+    for side in &order {
+        let to = format!("{}/bench", side.host);
+        let of = from.display().to_string();
+        let seconds = sync(
+            side,
+            &["--dest-tls-verify=false", "--src", "dir", "--dest", "docker", &of, &to],
+        )?;
+        eprintln!(
+            "  sync of small images, round {round}: {} took them in {seconds:.2} s",
+            side.name
+        );
+        pushed.push(seconds);
+    }
+    for side in &order {
+        fs::create_dir_all(&out)?;
+        let of = format!("{}/{repository}", side.host);
+        let to = out.display().to_string();
+        let seconds = sync(
+            side,
+            &["--src-tls-verify=false", "--src", "docker", "--dest", "dir", &of, &to],
+        )?;
+        let there = fs::read_dir(&out)?.count();
+        ensure!(
+            there == layouts.len(),
+            "{} gave {there} of {} images",
+            side.name,
+            layouts.len()
+        );
+        fs::remove_dir_all(&out)?;
+        eprintln!(
+            "  sync of small images, round {round}: {} gave them in {seconds:.2} s",
+            side.name
+        );
+        pulled.push(seconds);
+    }
+    fs::remove_dir_all(&from)?;
+    if round % 2 == 1 {
+        pushed.reverse();
+        pulled.reverse();
+    }
+    Ok([pushed, pulled])
 }
 
 /// Uploads a new blob to each side with curl, then downloads it: seconds by side.
