@@ -7,8 +7,8 @@
 
 use honmaru_base::{AccountId, ApiError, Scope, Time};
 use honmaru_ecr::RegistryAction;
-use honmaru_iam::{Role, role_by_arn, trust_of};
-use honmaru_identity::{CallContext, Caller, Decision, Policies, ProtocolFamily, Request, cached_policy, evaluate};
+use honmaru_iam::{Assuming, Role, role_by_arn, trusts_service};
+use honmaru_identity::ProtocolFamily;
 use honmaru_machine::{Call, Principal, PrincipalKind, State};
 
 /// Who assumes such a role, and what its sessions are called.
@@ -21,7 +21,17 @@ pub fn may_create(state: &State, scope: &Scope, action: RegistryAction, name: &s
     let Some((template, arn, accesses)) = honmaru_ecr::creation_role(state, scope, action, name) else {
         return Ok(());
     };
-    let found = role_by_arn(state, arn).filter(|(account, role)| trusts(state, role, account, scope, now));
+    let is_trusted = |account: &AccountId, role: &Role| {
+        let by_ecr = Assuming {
+            service: ECR,
+            account,
+            source_arn: None,
+            region: scope.region.as_str(),
+            now,
+        };
+        trusts_service(state, role, &by_ecr)
+    };
+    let found = role_by_arn(state, arn).filter(|(account, role)| is_trusted(account, role));
     let Some((account, role)) = found else {
         return Err(ApiError::new(
             "AccessDeniedException",
@@ -60,38 +70,6 @@ fn session(account: &AccountId, role: &Role) -> Principal {
         session_policies: Vec::new(),
         session: None,
     }
-}
-
-/// Whether a role lets ECR assume it.
-fn trusts(state: &State, role: &Role, account: &AccountId, scope: &Scope, now: Time) -> bool {
-    let Ok(trust) = cached_policy(&trust_of(state, role)) else {
-        return false;
-    };
-    let caller = Caller::service(ECR);
-    let extra = [("aws:SourceAccount".to_owned(), vec![account.to_string()])];
-    let context = CallContext {
-        caller: &caller,
-        now,
-        source_ip: None,
-        user_agent: ECR,
-        secure: true,
-        region: scope.region.as_str(),
-        resource_account: account.as_str(),
-        extra: &extra,
-    };
-    let request = Request {
-        caller: &caller,
-        action: "sts:AssumeRole",
-        resource: &role.entity.arn,
-        resource_account: account.as_str(),
-        context: &context,
-        resource_policy_required: true,
-    };
-    let policies = Policies {
-        resource: Some(trust),
-        ..Policies::default()
-    };
-    evaluate(&request, &policies) == Decision::Allow
 }
 
 #[cfg(test)]

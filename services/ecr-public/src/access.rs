@@ -3,7 +3,7 @@
 use crate::api::registry_of;
 use crate::place::scope_of;
 use honmaru_base::{Arn, Scope};
-use honmaru_ecr::{RegistryAction, repository_access, with_request_tags};
+use honmaru_ecr::{RegistryAction, repository_access, with_tags_of};
 use honmaru_machine::{Access, Call, State};
 use serde_json::Value;
 
@@ -16,19 +16,7 @@ pub(crate) fn repository(state: &State, call: &Call, input: &Value, action: &str
     // A registry that is none is refused by the handler; until then the call is judged in its own account.
     let scope = registry_of(call, text(input, "registryId")).unwrap_or_else(|_| scope_of(call.scope.account.clone()));
     let name = text(input, "repositoryName").unwrap_or_default();
-    vec![with_tags(repository_access(state, &scope, name, action), input)]
-}
-
-/// The same with the tags that the request sets, or the keys of those that it takes.
-fn with_tags(access: Access, input: &Value) -> Access {
-    let list = |name: &str| input.get(name).and_then(Value::as_array).into_iter().flatten();
-    let set = list("tags").filter_map(|tag| Some((text(tag, "Key")?, text(tag, "Value").unwrap_or_default())));
-    let access = with_request_tags(access, set);
-    let taken: Vec<String> = list("tagKeys").filter_map(Value::as_str).map(str::to_owned).collect();
-    match taken.is_empty() {
-        true => access,
-        false => access.with("aws:TagKeys", taken),
-    }
+    vec![with_tags_of(repository_access(state, &scope, name, action), input)]
 }
 
 /// An operation on some repositories, or on all when none is named.
@@ -59,7 +47,7 @@ pub(crate) fn token(_state: &State, _call: &Call, _input: &Value, action: &str) 
 pub(crate) fn resource(state: &State, _call: &Call, input: &Value, action: &str) -> Vec<Access> {
     let arn = text(input, "resourceArn").unwrap_or_default();
     match parse_arn(arn) {
-        Some((scope, name)) => vec![with_tags(repository_access(state, &scope, &name, action), input)],
+        Some((scope, name)) => vec![with_tags_of(repository_access(state, &scope, &name, action), input)],
         None => vec![Access::new(action, vec![arn.to_owned()])],
     }
 }

@@ -31,7 +31,7 @@ pub use machine::{
     import_access, index_entry, is_check_due, is_layer_in_use, is_pull_excluded, link_layer, mounts_blobs,
     needs_record, parcel, parcel_arrived, parcel_undelivered, put_image, record_pull, referrers, registry_access,
     registry_code, repository_access, resolve_image, select_platform, set_other_clouds, tags_of, tags_page,
-    token_access, unlink_layer, untag_image, upstream_of, with_request_tags,
+    token_access, unlink_layer, untag_image, upstream_of, with_tags_of,
 };
 pub use model::{
     Archive, Backfill, BackfillState, Content, CreationTemplate, Image, IndexEntry, LayerLink, LifecycleAction,

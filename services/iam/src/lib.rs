@@ -30,7 +30,7 @@ pub use model::{AccessKey, Entity, Group, InstanceProfile, ManagedPolicy, OidcPr
 pub use refusal::open_refusal;
 pub use sealing::{SealingKey, ensure_key, sealer};
 pub use tagged::tagged;
-pub use trust::{TrustedIds, trust_of};
+pub use trust::{Assuming, TrustedIds, trust_of, trusts_service};
 
 use honmaru_machine::State;
 

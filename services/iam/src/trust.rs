@@ -4,7 +4,8 @@
 
 use crate::machine::{role_by_arn, scope_of, user_of_name};
 use crate::model::{Role, key_of};
-use honmaru_base::{AccountId, Arn, Scope};
+use honmaru_base::{AccountId, Arn, Scope, Time};
+use honmaru_identity::{CallContext, Caller, Decision, Policies, Request, cached_policy, evaluate};
 use honmaru_machine::{Resource, State, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -86,6 +87,57 @@ pub fn trust_of<'a>(state: &State, role: &'a Role) -> Cow<'a, str> {
         one => rename(one, &gone),
     }
     Cow::Owned(document.to_string())
+}
+
+/// A service that would assume a role.
+#[derive(Debug, Clone, Copy)]
+pub struct Assuming<'a> {
+    /// Its principal, for example `ecr.amazonaws.com`.
+    pub service: &'static str,
+    /// Whose resource it works for: `aws:SourceAccount`.
+    pub account: &'a AccountId,
+    /// That resource, where it has an ARN: `aws:SourceArn`.
+    pub source_arn: Option<&'a str>,
+    /// Where it works.
+    pub region: &'a str,
+    /// When.
+    pub now: Time,
+}
+
+/// Whether the trust policy of a role lets a service assume it. Ref: IAM User Guide, "The confused deputy problem".
+pub fn trusts_service(state: &State, role: &Role, by: &Assuming<'_>) -> bool {
+    let Ok(trust) = cached_policy(&trust_of(state, role)) else {
+        return false;
+    };
+    let caller = Caller::service(by.service);
+    let mut extra = vec![("aws:SourceAccount".to_owned(), vec![by.account.to_string()])];
+    extra.extend(
+        by.source_arn
+            .map(|arn| ("aws:SourceArn".to_owned(), vec![arn.to_owned()])),
+    );
+    let context = CallContext {
+        caller: &caller,
+        now: by.now,
+        source_ip: None,
+        user_agent: by.service,
+        secure: true,
+        region: by.region,
+        resource_account: by.account.as_str(),
+        extra: &extra,
+    };
+    let request = Request {
+        caller: &caller,
+        action: "sts:AssumeRole",
+        resource: &role.entity.arn,
+        resource_account: by.account.as_str(),
+        context: &context,
+        resource_policy_required: true,
+    };
+    let policies = Policies {
+        resource: Some(trust),
+        ..Policies::default()
+    };
+    evaluate(&request, &policies) == Decision::Allow
 }
 
 fn rename(statement: &mut Value, gone: &BTreeMap<&str, &str>) {

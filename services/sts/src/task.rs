@@ -2,11 +2,8 @@
 
 use crate::session::{issuer, seal};
 use honmaru_base::{AccountId, ApiError, Rng, Time};
-use honmaru_iam::{Role, role_by_arn};
-use honmaru_identity::{
-    CallContext, Caller, Credentials, Decision, KeyKind, Policies, Request, Session, access_key_id, cached_policy,
-    evaluate, secret_access_key,
-};
+use honmaru_iam::{Assuming, Role, role_by_arn, trusts_service};
+use honmaru_identity::{Credentials, KeyKind, Session, access_key_id, secret_access_key};
 use honmaru_machine::{Principal, PrincipalKind, SessionContext, State};
 
 /// How long a task's credentials last, in seconds; six hours, as on ECS. The endpoint asks again well before.
@@ -89,7 +86,7 @@ fn trusting_role<'s>(
     now: Time,
 ) -> Result<(AccountId, &'s Role), ApiError> {
     role_by_arn(state, role_arn)
-        .filter(|(account, role)| trusts_tasks(role, account, task, now))
+        .filter(|(account, role)| trusts_tasks(state, role, account, task, now))
         .ok_or_else(|| {
             let text = format!(
                 "ECS was unable to assume the role '{role_arn}' that was provided for this task. Please verify that the \
@@ -100,40 +97,15 @@ fn trusting_role<'s>(
         })
 }
 
-fn trusts_tasks(role: &Role, account: &AccountId, task: &str, now: Time) -> bool {
-    let Ok(trust) = cached_policy(&role.trust) else {
-        return false;
-    };
-    let caller = Caller::service(TASK_SERVICE);
-    let mut extra = vec![("aws:SourceAccount".to_owned(), vec![account.to_string()])];
-    if task.starts_with("arn:") {
-        extra.push(("aws:SourceArn".to_owned(), vec![task.to_owned()]));
-    }
-    let context = CallContext {
-        caller: &caller,
-        now,
-        source_ip: None,
-        user_agent: TASK_SERVICE,
-        secure: true,
+fn trusts_tasks(state: &State, role: &Role, account: &AccountId, task: &str, now: Time) -> bool {
+    let by_tasks = Assuming {
+        service: TASK_SERVICE,
+        account,
+        source_arn: task.starts_with("arn:").then_some(task),
         region: task.split(':').nth(3).unwrap_or("us-east-1"),
-        resource_account: account.as_str(),
-        extra: &extra,
+        now,
     };
-    let request = Request {
-        caller: &caller,
-        action: "sts:AssumeRole",
-        resource: &role.entity.arn,
-        resource_account: account.as_str(),
-        context: &context,
-        resource_policy_required: true,
-    };
-    evaluate(
-        &request,
-        &Policies {
-            resource: Some(trust),
-            ..Policies::default()
-        },
-    ) == Decision::Allow
+    trusts_service(state, role, &by_tasks)
 }
 
 /// A session of a role, without tags and policies.

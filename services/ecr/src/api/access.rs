@@ -3,7 +3,7 @@
 use super::common::scope_of;
 use crate::machine::{
     Reference, RegistryAction, any_access, creation_access, import_access, repository_access, resolve_image,
-    under_policy, upstream_of, with_request_tags,
+    under_policy, upstream_of, with_tags_of,
 };
 use crate::names::{parse_repository_arn, repository_arn};
 use honmaru_machine::{Access, Call, State};
@@ -18,7 +18,7 @@ pub(super) fn repository(state: &State, call: &Call, input: &Value, action: &str
     // A malformed registry id is refused by the handler; until then the call is judged in its own account.
     let scope = scope_of(call, text(input, "registryId")).unwrap_or_else(|_| call.scope.clone());
     let name = text(input, "repositoryName").unwrap_or_default();
-    vec![with_tags(repository_access(state, &scope, name, action), input)]
+    vec![with_tags_of(repository_access(state, &scope, name, action), input)]
 }
 
 /// BatchGetImage: beside the permission to read, those that a mirror needs to fetch what it lacks, and to come to be.
@@ -46,18 +46,6 @@ pub(super) fn pull(state: &State, call: &Call, input: &Value, action: &str) -> V
 /// operation must have the `ecr:BatchGetImage` permission."
 pub(super) fn referrers(state: &State, call: &Call, input: &Value, _action: &str) -> Vec<Access> {
     repository(state, call, input, "ecr:BatchGetImage")
-}
-
-/// The same with the tags that the request sets, or the keys of those that it takes.
-fn with_tags(access: Access, input: &Value) -> Access {
-    let list = |name: &str| input.get(name).and_then(Value::as_array).into_iter().flatten();
-    let set = list("tags").filter_map(|tag| Some((text(tag, "Key")?, text(tag, "Value").unwrap_or_default())));
-    let access = with_request_tags(access, set);
-    let taken: Vec<String> = list("tagKeys").filter_map(Value::as_str).map(str::to_owned).collect();
-    match taken.is_empty() {
-        true => access,
-        false => access.with("aws:TagKeys", taken),
-    }
 }
 
 /// An operation on some repositories, or on all when none is named.
@@ -127,7 +115,7 @@ pub(super) fn template(state: &State, call: &Call, input: &Value, action: &str) 
 pub(super) fn resource(state: &State, _call: &Call, input: &Value, action: &str) -> Vec<Access> {
     let arn = text(input, "resourceArn").unwrap_or_default();
     match parse_repository_arn(arn) {
-        Some((scope, name)) => vec![with_tags(repository_access(state, &scope, &name, action), input)],
+        Some((scope, name)) => vec![with_tags_of(repository_access(state, &scope, &name, action), input)],
         None => vec![Access::new(action, vec![arn.to_owned()])],
     }
 }

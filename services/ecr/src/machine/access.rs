@@ -7,6 +7,7 @@ use crate::model::{CreationTemplate, Registry, Repository};
 use crate::names;
 use honmaru_base::Scope;
 use honmaru_machine::{Access, State};
+use serde_json::Value;
 
 /// The account setting that says how much the registry policy is asked about, and its older value.
 pub(crate) const POLICY_SCOPE: &str = "REGISTRY_POLICY_SCOPE";
@@ -149,8 +150,23 @@ fn making_access(state: &State, scope: &Scope, name: &str, template: Option<&Cre
     accesses
 }
 
+/// The access with the tags that a request sets (`tags`), or the keys of those that it takes (`tagKeys`).
+pub fn with_tags_of(access: Access, input: &Value) -> Access {
+    let list = |name: &str| input.get(name).and_then(Value::as_array).into_iter().flatten();
+    let text = |tag: &Value, name: &str| tag.get(name).and_then(Value::as_str).map(str::to_owned);
+    let set: Vec<(String, String)> = list("tags")
+        .filter_map(|tag| Some((text(tag, "Key")?, text(tag, "Value").unwrap_or_default())))
+        .collect();
+    let access = with_request_tags(access, set.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    let taken: Vec<String> = list("tagKeys").filter_map(Value::as_str).map(str::to_owned).collect();
+    match taken.is_empty() {
+        true => access,
+        false => access.with("aws:TagKeys", taken),
+    }
+}
+
 /// The same with the condition keys of tags that the request brings.
-pub fn with_request_tags<'a>(mut access: Access, tags: impl Iterator<Item = (&'a str, &'a str)>) -> Access {
+fn with_request_tags<'a>(mut access: Access, tags: impl Iterator<Item = (&'a str, &'a str)>) -> Access {
     let mut keys = Vec::new();
     for (key, value) in tags {
         access = access.with(&format!("aws:RequestTag/{key}"), vec![value.to_owned()]);

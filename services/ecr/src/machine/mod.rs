@@ -11,7 +11,7 @@ mod repository;
 
 pub(crate) use access::{POLICY_ACTIONS_V1, POLICY_SCOPE, POLICY_SCOPE_V1, any_access, under_policy};
 pub use access::{
-    creation_access, creation_role, import_access, registry_access, repository_access, token_access, with_request_tags,
+    creation_access, creation_role, import_access, registry_access, repository_access, token_access, with_tags_of,
 };
 pub use image::{
     DeleteProblem, ManifestInfo, Reference, delete_image, has_blobs, index_entry, is_pull_excluded, link_layer,
