@@ -65,6 +65,8 @@ enum Expected {
     /// Milliseconds since the epoch.
     Date(i64),
     Bool(bool),
+    /// A truth value that a variable gives.
+    BoolOf(Pattern),
     Binary(Vec<u8>),
     Ip(IpAddr, u8),
 }
@@ -160,7 +162,7 @@ impl Condition {
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         let variables = self.expected.iter().flat_map(|expected| {
             let (text, arn) = match expected {
-                Expected::Text(pattern) => (Some(pattern.variables()), None),
+                Expected::Text(pattern) | Expected::BoolOf(pattern) => (Some(pattern.variables()), None),
                 Expected::Arn(pattern) => (None, Some(pattern.variables())),
                 _ => (None, None),
             };
@@ -214,6 +216,10 @@ impl Condition {
                 date_ms(value).is_some_and(|value| order.holds(value.cmp(expected)))
             }
             (Expected::Bool(expected), _) => boolean(value) == Some(*expected),
+            (Expected::BoolOf(pattern), _) => {
+                let expected = pattern.expand(context).and_then(|text| boolean(&text));
+                expected.is_some() && boolean(value) == expected
+            }
             (Expected::Binary(expected), _) => STANDARD.decode(value).is_ok_and(|value| value == *expected),
             (Expected::Ip(network, prefix), _) => value.parse().is_ok_and(|ip| within(ip, *network, *prefix)),
             (Expected::Number(_) | Expected::Date(_), _) => false,
@@ -228,7 +234,15 @@ fn compile_value(test: Test, value: &str, variables: bool) -> Option<Expected> {
         Test::Arn => Expected::Arn(ArnPattern::compile(value, variables)),
         Test::Number(_) => Expected::Number(number(value)?),
         Test::Date(_) => Expected::Date(date_ms(value)?),
-        Test::Bool | Test::Null => Expected::Bool(boolean(value)?),
+        Test::Bool | Test::Null => match boolean(value) {
+            Some(expected) => Expected::Bool(expected),
+            // Ref: "Condition operators", Boolean: variables may stand here; the null check has none.
+            None => {
+                let pattern = Pattern::compile(value, variables, false);
+                let has_variables = pattern.variables().next().is_some();
+                (test == Test::Bool && has_variables).then_some(Expected::BoolOf(pattern))?
+            }
+        },
         Test::Binary => Expected::Binary(STANDARD.decode(value).ok()?),
         Test::Ip => {
             let (ip, prefix) = value

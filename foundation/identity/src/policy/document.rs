@@ -215,13 +215,15 @@ fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Stateme
                     _ => return malformed(SYNTAX),
                 };
             }
+            // Ref: "AWS JSON policy elements: NotPrincipal", key points.
+            "NotPrincipal" if kind == PolicyKind::Trust => return malformed("Has prohibited field NotPrincipal"),
             "Principal" | "NotPrincipal" => {
                 if principals.is_some() {
                     return malformed("Statement/policy cannot have both Principal and NotPrincipal.");
                 }
                 principals = Some(OneOf {
                     negated,
-                    entries: principals_of(value)?,
+                    entries: principals_of(value, kind)?,
                 });
             }
             "Action" | "NotAction" => {
@@ -390,8 +392,12 @@ fn check_resource(text: &str) -> Result<(), PolicyError> {
     Ok(())
 }
 
-fn principals_of(json: Json) -> Result<Vec<PrincipalEntry>, PolicyError> {
+fn principals_of(json: Json, kind: PolicyKind) -> Result<Vec<PrincipalEntry>, PolicyError> {
     match json {
+        // CreateRole's own text; everyone is `{"AWS": "*"}` there.
+        Json::Text(text) if text == "*" && kind == PolicyKind::Trust => {
+            malformed("AssumeRolepolicy contained an invalid principal: \"STAR\":\"*\".")
+        }
         Json::Text(text) if text == "*" => Ok(vec![PrincipalEntry::Anyone]),
         Json::Object(kinds) => {
             let mut entries = Vec::new();

@@ -3,7 +3,7 @@
 //! evaluation logic".
 
 use crate::policy::document::{Effect, Policy, Statement};
-use crate::policy::principal::{Grant, PrincipalEntry};
+use crate::policy::principal::Grant;
 use crate::policy::{Caller, CallerKind, Context};
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ impl Policy {
         let action = request.action.to_ascii_lowercase();
         let mut effect = None;
         for statement in &self.statements {
-            if statement.applies(request, &action) && statement.grant(request.caller) > Grant::None {
+            if statement.applies(request, &action) && statement.reaches(request.caller) {
                 effect = Some(statement.effect);
                 if statement.effect == Effect::Deny {
                     break;
@@ -94,9 +94,7 @@ impl Policy {
     pub fn statements_with(&self, effect: Effect, request: &Request<'_>) -> Vec<usize> {
         let action = request.action.to_ascii_lowercase();
         let matching = self.statements.iter().enumerate().filter(|(_, statement)| {
-            statement.effect == effect
-                && statement.grant(request.caller) > Grant::None
-                && statement.applies(request, &action)
+            statement.effect == effect && statement.reaches(request.caller) && statement.applies(request, &action)
         });
         matching.map(|(number, _)| number).collect()
     }
@@ -131,16 +129,25 @@ impl Statement {
         }
     }
 
+    /// Whether the statement means the caller, a boundary aside.
+    fn reaches(&self, caller: &Caller<'_>) -> bool {
+        match self.effect {
+            Effect::Allow => self.grant(caller) > Grant::None,
+            Effect::Deny => self.denies(caller, false),
+        }
+    }
+
     /// Whether a Deny reaches the caller. A role or user is reached through its account as well; one that
     /// NotPrincipal excepts must be excepted itself: its account is not enough, nor is the role of a session.
     /// Ref: "AWS JSON policy elements: NotPrincipal": the session's ARN stands beside the role's and the account's.
-    fn denies(&self, caller: &Caller<'_>) -> bool {
+    /// Whoever has a permissions boundary is never excepted (the same page, key points).
+    fn denies(&self, caller: &Caller<'_>, has_boundary: bool) -> bool {
         match &self.principals {
-            Some(principals) if principals.negated => {
-                let excepts =
-                    |entry: &PrincipalEntry| *entry == PrincipalEntry::Anyone || entry.grant(caller) == Grant::Direct;
-                !principals.entries.iter().any(excepts)
-            }
+            Some(principals) if principals.negated && has_boundary => true,
+            Some(principals) if principals.negated => !principals
+                .entries
+                .iter()
+                .any(|entry| entry.grant(caller) == Grant::Direct),
             Some(_) | None => self.grant(caller) > Grant::None,
         }
     }
@@ -165,6 +172,7 @@ fn verdict<'p>(policies: impl IntoIterator<Item = &'p Arc<Policy>>, request: &Re
 
 fn resource_verdict(policies: &Policies, request: &Request<'_>, action: &str) -> (Grant, bool) {
     let (mut grant, mut denies) = (Grant::None, false);
+    let has_boundary = policies.boundary.is_some();
     let policies = policies.resource.iter().chain(&policies.holder);
     for statement in policies.flat_map(|policy| &policy.statements) {
         match statement.effect {
@@ -174,7 +182,9 @@ fn resource_verdict(policies: &Policies, request: &Request<'_>, action: &str) ->
                     grant = named;
                 }
             }
-            Effect::Deny => denies |= statement.denies(request.caller) && statement.applies(request, action),
+            Effect::Deny => {
+                denies |= statement.denies(request.caller, has_boundary) && statement.applies(request, action)
+            }
         }
     }
     (grant, denies)

@@ -25,6 +25,8 @@ enum Piece<'a> {
 pub(crate) struct Pattern {
     pieces: Vec<Piece<'static>>,
     has_variables: bool,
+    /// Whether it matches nothing, because a variable stands where none may.
+    is_void: bool,
 }
 
 impl Pattern {
@@ -69,7 +71,11 @@ impl Pattern {
         }
         flush(&mut literal, &mut pieces);
         let has_variables = pieces.iter().any(|piece| matches!(piece, Piece::Variable { .. }));
-        Self { pieces, has_variables }
+        Self {
+            pieces,
+            has_variables,
+            is_void: false,
+        }
     }
 
     /// A text with wildcards and without variables.
@@ -80,6 +86,11 @@ impl Pattern {
     /// Whether it is the single wildcard `*`.
     pub(crate) fn is_any(&self) -> bool {
         self.pieces == [Piece::Any]
+    }
+
+    /// Whether it ends with a `*`.
+    fn ends_wide(&self) -> bool {
+        self.pieces.last() == Some(&Piece::Any)
     }
 
     /// The keys of its variables, as they were written.
@@ -95,6 +106,7 @@ impl Pattern {
         let mut parts = vec![Pattern {
             pieces: Vec::new(),
             has_variables: false,
+            is_void: false,
         }];
         for piece in &self.pieces {
             let mut rest: Piece<'static> = piece.clone();
@@ -111,6 +123,7 @@ impl Pattern {
                 parts.push(Pattern {
                     pieces: Vec::new(),
                     has_variables: false,
+                    is_void: false,
                 });
                 rest = Piece::Text(Cow::Owned(after));
             }
@@ -135,6 +148,9 @@ impl Pattern {
     pub(crate) fn matches_in(&self, text: &str, context: &dyn Context) -> bool {
         if !self.has_variables {
             return glob(&self.pieces, text);
+        }
+        if self.is_void {
+            return false;
         }
         let mut pieces: Vec<Piece<'_>> = Vec::with_capacity(self.pieces.len());
         for piece in &self.pieces {
@@ -230,6 +246,8 @@ pub(crate) struct ArnPattern {
     /// The whole text. With fewer than six parts it is no ARN; of those, `*` alone matches anything.
     whole: Pattern,
     parts: Vec<Pattern>,
+    /// Whether a `*` at the end of a part reaches over the colon after it.
+    is_wide: bool,
 }
 
 impl ArnPattern {
@@ -239,16 +257,22 @@ impl ArnPattern {
         Self {
             whole,
             parts: if parts.len() == 6 { parts } else { Vec::new() },
+            is_wide: false,
         }
     }
 
-    /// A Resource element's text. Ref: "IAM JSON policy elements: Resource": an incomplete ARN is completed with `*`.
+    /// A Resource element's text. Ref: "IAM JSON policy elements: Resource": an incomplete ARN is completed with `*`, and
+    /// a `*` at the end of a part may stand for the parts that follow, too; "IAM policy elements: Variables and tags", Resource element: no variable stands for a part before the fifth colon.
     pub(crate) fn of_resource(text: &str, variables: bool) -> Self {
         let mut pattern = Self::compile(text, variables);
         let parts = pattern.whole.split_colons(6);
         if text.starts_with("arn:") && (3..6).contains(&parts.len()) {
             pattern.parts = parts;
             pattern.parts.resize_with(6, || Pattern::literal("*"));
+        }
+        for part in pattern.parts.iter_mut().take(5) {
+            part.is_void = part.has_variables;
+            pattern.is_wide |= part.ends_wide();
         }
         pattern
     }
@@ -266,6 +290,37 @@ impl ArnPattern {
             .iter()
             .all(|part| texts.next().is_some_and(|text| part.matches_in(text, context)))
             && texts.next().is_none()
+            || self.is_wide && self.matches_wide(arn, context)
+    }
+
+    /// Matches with a `*` at the end of a part reaching over colons, which needs more colons than six parts have.
+    fn matches_wide(&self, arn: &str, context: &dyn Context) -> bool {
+        let texts: Vec<&str> = arn.split(':').collect();
+        let (Some(resource), true) = (self.parts.get(5), texts.len() > 6) else {
+            return false;
+        };
+        // Where the part that is looked at may begin.
+        let mut begins = vec![false; texts.len() + 1];
+        begins[0] = true;
+        for part in self.parts.iter().take(5) {
+            let mut next = vec![false; texts.len() + 1];
+            for (at, text) in texts.iter().enumerate() {
+                if begins[at] && part.matches_in(text, context) {
+                    let last = if part.ends_wide() { texts.len() } else { at + 1 };
+                    next[at + 1..=last].fill(true);
+                }
+            }
+            begins = next;
+        }
+        let mut rest = Some(arn);
+        for begin in begins.iter().take(texts.len()) {
+            let Some(text) = rest else { return false };
+            if *begin && resource.matches_in(text, context) {
+                return true;
+            }
+            rest = text.split_once(':').map(|(_, after)| after);
+        }
+        false
     }
 }
 

@@ -26,10 +26,9 @@ pub(crate) enum Grant {
     None,
     /// Its account: the account's own policies decide further.
     Account,
-    /// Everyone, or its role, or the user behind a federated user: boundaries and session policies still limit a
-    /// session.
+    /// Its role, or the user behind a federated user: boundaries and session policies still limit a session.
     Role,
-    /// The user or the session itself.
+    /// The user or the session itself, or everyone.
     Direct,
 }
 
@@ -72,7 +71,9 @@ impl PrincipalEntry {
 
     pub(crate) fn grant(&self, caller: &Caller<'_>) -> Grant {
         match (self, caller.kind) {
-            (Self::Anyone, _) => Grant::Role,
+            // Ref: "AWS JSON policy elements: Principal", IAM role principals: boundaries and session policies do not
+            // limit what a wildcard grants.
+            (Self::Anyone, _) => Grant::Direct,
             (Self::Account(id), CallerKind::Root) if id == caller.account => Grant::Direct,
             (Self::Account(id), CallerKind::User | CallerKind::AssumedRole | CallerKind::FederatedUser)
                 if id == caller.account =>
