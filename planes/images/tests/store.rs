@@ -257,6 +257,58 @@ async fn collection_races_with_pushes() {
     assert!(store.verify().await.unwrap().damaged.is_empty());
 }
 
+/// A power failure takes what was not synced: names, lengths, content.
+#[tokio::test]
+async fn small_blobs_survive_a_power_failure_by_their_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut digests = Vec::new();
+    for content in [&b"manifest"[..], b"config", b"layer"] {
+        digests.push(upload(&store, content).await);
+    }
+    let put = store
+        .put(Algorithm::Sha512, Bytes::from_static(b"by put"))
+        .await
+        .unwrap();
+    digests.push(put);
+    let collected = upload(&store, b"nobody wants it").await;
+    let others = async |asked: &[Digest]| Ok::<_, String>(asked.iter().map(|digest| *digest != collected).collect());
+    store.collect(Duration::ZERO, Duration::ZERO, others).await.unwrap();
+    let paths: Vec<_> = digests.iter().map(|digest| store.path(digest)).collect();
+    drop(store);
+    std::fs::remove_file(&paths[0]).unwrap();
+    std::fs::File::create(&paths[1]).unwrap();
+    std::fs::write(&paths[2], b"\0\0\0\0\0").unwrap();
+    std::fs::remove_file(&paths[3]).unwrap();
+
+    let store = open(dir.path());
+    for (digest, content) in digests.iter().zip(["manifest", "config", "layer", "by put"]) {
+        let read = store.read(digest, 100).await.unwrap();
+        assert_eq!(read.as_deref(), Some(content.as_bytes()), "{digest}");
+    }
+    assert!(
+        store.stat(&collected).unwrap().is_none(),
+        "the log brought back what was collected"
+    );
+    let usage = store.usage().await.unwrap();
+    assert_eq!((usage.blobs, usage.uploads), (4, 0));
+    assert!(store.verify().await.unwrap().damaged.is_empty());
+    drop(store);
+    // The log of the process before is told once: what is removed now stays so.
+    std::fs::remove_file(&paths[0]).unwrap();
+    assert!(open(dir.path()).stat(&digests[0]).unwrap().is_none());
+}
+
+/// Whoever cannot have a log syncs each blob by itself.
+#[tokio::test]
+async fn without_a_log_small_blobs_are_stored_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    std::fs::create_dir(dir.path().join("small-blobs-0.wal")).unwrap();
+    let digest = upload(&store, b"small").await;
+    assert_eq!(store.read(&digest, 100).await.unwrap().as_deref(), Some(&b"small"[..]));
+}
+
 const CHILD_DIR: &str = "HONMARU_TEST_STORE";
 
 /// Not a test of its own: what the child process of the next one does until it is killed.

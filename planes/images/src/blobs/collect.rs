@@ -2,7 +2,7 @@
 
 use super::error::at;
 use super::upload::hash_file;
-use super::{ALGORITHMS, BlobStore, PUT_PREFIX, StoreError, UploadId, blocking};
+use super::{ALGORITHMS, BlobStore, PUT_PREFIX, StoreError, UploadId, blocking, wal};
 use crate::Digest;
 use std::fs::{self, File};
 use std::io;
@@ -162,6 +162,9 @@ impl BlobStore {
                         Err(error) => return Err(at("look at blob", &path)(error)),
                     };
                     fs::remove_file(&path).map_err(at("remove blob", &path))?;
+                    if size <= wal::CONTENT_BYTES_MAX {
+                        store.shared.wal.note_removal(digest);
+                    }
                     crate::fault::point("collect.removed");
                     store.shared.used_bytes.fetch_sub(size, Ordering::Relaxed);
                     sum.0 += 1;

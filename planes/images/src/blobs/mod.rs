@@ -2,8 +2,9 @@
 //!
 //! Not here: who may see a blob, which repository holds it (the registry's `Repositories`).
 //! Invariants: a file under `blobs/` is whole, matches its name and is on disk (written, hashed, fsync, rename, fsync of
-//! the directory, in this order); a crash at any moment leaves at worst a file under `uploads/`; a blob that is pinned
-//! or was touched within the grace period is never collected.
+//! the directory, in this order; small ones by a record in [`wal`] before the rename); a crash at any moment leaves at
+//! worst a file under `uploads/`, and what a power failure tore is put in order when the store is opened; a blob that is
+//! pinned or was touched within the grace period is never collected.
 
 mod collect;
 mod error;
@@ -11,6 +12,7 @@ mod guard;
 mod inventory;
 mod read;
 mod upload;
+mod wal;
 mod write;
 
 pub use collect::{Collected, Damage, StoreUsage, Verified};
@@ -28,6 +30,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use wal::Wal;
 
 /// Limits of a store.
 #[derive(Debug, Clone)]
@@ -76,6 +79,7 @@ struct Shared {
     /// Blobs that have their final name but whose directory is not on disk yet: whoever finds one there must not
     /// acknowledge it before that.
     unsynced: Mutex<HashSet<Digest>>,
+    wal: Arc<Wal>,
     guards: Guards,
 }
 
@@ -96,6 +100,7 @@ impl BlobStore {
         make_dir(&dir.join("uploads"))?;
         let store = Self::new(dir, limits, false);
         store.remove_torn_puts()?;
+        store.replay()?;
         let usage = store.scan()?;
         store
             .shared
@@ -117,6 +122,7 @@ impl BlobStore {
             used_bytes: AtomicU64::new(0),
             sessions: Mutex::default(),
             unsynced: Mutex::default(),
+            wal: Wal::new(dir),
             guards: Guards::default(),
         };
         Self {

@@ -1,11 +1,14 @@
 //! Publishing: from a finished temporary file to a blob's final name.
 
 use super::error::at;
+use super::wal::{self, CONTENT_BYTES_MAX, Recorded, Told};
 use super::{BlobStore, PUT_PREFIX, StoreError, blocking, sync_dir};
 use crate::{Algorithm, Digest};
 use bytes::Bytes;
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -54,21 +57,81 @@ impl BlobStore {
             self.shared.guards.touch(digest);
             return Ok(());
         }
+        match self.record_small(file, path, digest, size)? {
+            Some(recorded) => {
+                crate::fault::point("blob.synced");
+                fs::rename(path, &target).map_err(at("rename into the store", path))?;
+                crate::fault::point("blob.renamed");
+                drop(recorded);
+            }
+            None => self.publish_synced(file, path, digest)?,
+        }
+        self.shared.used_bytes.fetch_add(size, Ordering::Relaxed);
+        self.shared.used_bytes.fetch_sub(there.unwrap_or(0), Ordering::Relaxed);
+        self.shared.guards.touch(digest);
+        Ok(())
+    }
+
+    /// Makes a small blob durable by its record in the log. Nothing for large ones, or when the log cannot take it.
+    fn record_small(
+        &self,
+        file: &File,
+        path: &Path,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<Option<Recorded>, StoreError> {
+        if size > CONTENT_BYTES_MAX {
+            return Ok(None);
+        }
+        let mut content = vec![0; usize::try_from(size).unwrap_or_default()];
+        file.read_exact_at(&mut content, 0).map_err(at("read", path))?;
+        Ok(self.shared.wal.record(digest, &content))
+    }
+
+    /// Brings a file to the disk, gives it its name, and brings that to the disk.
+    fn publish_synced(&self, file: &File, path: &Path, digest: &Digest) -> Result<(), StoreError> {
         file.sync_all().map_err(at("sync", path))?;
         crate::fault::point("blob.synced");
         // Before the name can be seen, so that nobody takes it for durable.
         self.shared.unsynced.lock().insert(digest.clone());
-        if let Err(error) = fs::rename(path, &target) {
+        if let Err(error) = fs::rename(path, self.path(digest)) {
             self.shared.unsynced.lock().remove(digest);
             return Err(at("rename into the store", path)(error));
         }
         crate::fault::point("blob.renamed");
         sync_dir(&self.blobs_dir(digest.algorithm()))?;
         self.shared.unsynced.lock().remove(digest);
-        self.shared.used_bytes.fetch_add(size, Ordering::Relaxed);
-        self.shared.used_bytes.fetch_sub(there.unwrap_or(0), Ordering::Relaxed);
-        self.shared.guards.touch(digest);
         Ok(())
+    }
+
+    /// Puts in order what a power failure did to small blobs: those that an earlier process acknowledged are whole and on
+    /// disk when this returns.
+    pub(super) fn replay(&self) -> Result<(), StoreError> {
+        let told = self.shared.wal.replay()?;
+        let mut last: HashMap<Digest, Option<Vec<u8>>> = HashMap::new();
+        for told in told {
+            match told {
+                Told::Written(digest, content) => last.insert(digest, Some(content)),
+                Told::Removed(digest) => last.insert(digest, None),
+            };
+        }
+        for (digest, content) in &last {
+            let Some(content) = content else { continue };
+            let target = self.path(digest);
+            if fs::read(&target).is_ok_and(|there| there == *content) {
+                continue;
+            }
+            let path = self.uploads_dir().join(format!("{PUT_PREFIX}{}", uuid::Uuid::new_v4()));
+            let mut file = File::create_new(&path).map_err(at("create", &path))?;
+            file.write_all(content).map_err(at("write", &path))?;
+            file.sync_all().map_err(at("sync", &path))?;
+            fs::rename(&path, &target).map_err(at("rename into the store", &path))?;
+            tracing::info!(%digest, "a small blob was restored from the log");
+        }
+        if !last.is_empty() {
+            wal::sync_file_system(self.dir())?;
+        }
+        self.shared.wal.begin()
     }
 
     /// Makes sure that a blob that was found under its final name is there after a power failure too: the upload that

@@ -1,0 +1,453 @@
+//! The write-ahead log of small blobs: what makes a manifest or a configuration durable is one write to a file that is
+//! there already, synced once for all who wait, and no sync of a new file and of a directory for each.
+//!
+//! Not here: large blobs, which are synced by themselves; who may see a blob.
+//! Invariants: a record is on disk before its blob gets its final name, so that whoever finds the name may acknowledge
+//! the blob; a segment is written again only when everything that it told of is on disk under its name; opening the
+//! store puts in order what a power failure tore ([`Wal::replay`]).
+
+use super::StoreError;
+use super::error::at;
+use crate::Digest;
+use parking_lot::{Condvar, Mutex};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Larger blobs are synced by themselves: writing them twice would cost more than it saves.
+pub(super) const CONTENT_BYTES_MAX: u64 = 64 * 1024;
+/// The length of a segment, which is written with zeros once: after that no write changes anything but its content.
+const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
+/// One is written to while what the other tells of is brought to the disk under its name.
+const SEGMENTS: usize = 2;
+/// How long a blob waits for a segment to become free before it is synced by itself.
+const SEGMENT_PATIENCE: Duration = Duration::from_secs(2);
+
+const MAGIC: [u8; 4] = *b"HMB1";
+/// Magic, epoch, length of the digest's text, length of the content.
+const HEADER_BYTES: usize = 4 + 8 + 2 + 4;
+/// In place of a content's length: the blob was removed.
+const REMOVED: u32 = u32::MAX;
+
+/// The log of one store.
+pub(super) struct Wal {
+    dir: PathBuf,
+    turn: Mutex<Turn>,
+    /// A segment has fewer writers, or became free.
+    changed: Condvar,
+}
+
+struct Turn {
+    /// Made with the first small blob.
+    segments: Option<[Arc<Segment>; SEGMENTS]>,
+    active: usize,
+    /// Counts the changes of segment: records of an earlier round are told by it.
+    epoch: u64,
+    /// Where the next record goes.
+    end: usize,
+    /// Blobs that have a record and not yet their name, by segment.
+    unnamed: [usize; SEGMENTS],
+    /// Segments whose records may be all that the disk has of their blobs.
+    is_needed: [bool; SEGMENTS],
+    /// A sync failed: what the kernel made of the pages is not known, and the log is not used any more.
+    is_broken: bool,
+}
+
+struct Segment {
+    file: File,
+    path: PathBuf,
+    /// Bytes that were written.
+    written: AtomicU64,
+    /// Bytes that are on disk; locked while they get there.
+    synced: Mutex<u64>,
+}
+
+/// A blob that is durable by its record and waits for its name. Dropped when it has it.
+pub(super) struct Recorded {
+    wal: Arc<Wal>,
+    segment: usize,
+    of: Arc<Segment>,
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        let mut turn = self.wal.turn.lock();
+        turn.unnamed[self.segment] -= 1;
+        if turn.unnamed[self.segment] == 0 {
+            self.wal.changed.notify_all();
+        }
+    }
+}
+
+/// What a record says.
+pub(super) enum Told {
+    /// The blob has this content.
+    Written(Digest, Vec<u8>),
+    /// The blob was removed.
+    Removed(Digest),
+}
+
+impl Wal {
+    /// The log in the store at `dir`; nothing is read or written yet.
+    pub(super) fn new(dir: &Path) -> Arc<Self> {
+        let turn = Turn {
+            segments: None,
+            active: 0,
+            epoch: 1,
+            end: 0,
+            unnamed: [0; SEGMENTS],
+            is_needed: [false; SEGMENTS],
+            is_broken: false,
+        };
+        Arc::new(Self {
+            dir: dir.to_owned(),
+            turn: Mutex::new(turn),
+            changed: Condvar::new(),
+        })
+    }
+
+    fn path(&self, segment: usize) -> PathBuf {
+        self.dir.join(format!("small-blobs-{segment}.wal"))
+    }
+
+    /// Reads what the log of an earlier process says, in the order in which it was written. The caller puts the blobs
+    /// in order, syncs the file system and calls [`Wal::begin`].
+    pub(super) fn replay(&self) -> Result<Vec<Told>, StoreError> {
+        let mut rounds = Vec::new();
+        for segment in 0..SEGMENTS {
+            let path = self.path(segment);
+            match fs::read(&path) {
+                Ok(bytes) => rounds.push(read_segment(&bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(at("read", &path)(error)),
+            }
+        }
+        rounds.sort_by_key(|(epoch, _)| *epoch);
+        Ok(rounds.into_iter().flat_map(|(_, told)| told).collect())
+    }
+
+    /// Forgets what an earlier process wrote: everything of it is on disk under its name.
+    pub(super) fn begin(&self) -> Result<(), StoreError> {
+        for segment in 0..SEGMENTS {
+            let path = self.path(segment);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at("remove", &path)(error)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a blob durable. Nothing when the log cannot take it: then the blob must be synced by itself.
+    pub(super) fn record(self: &Arc<Self>, digest: &Digest, content: &[u8]) -> Option<Recorded> {
+        let length = u32::try_from(content.len()).ok().filter(|length| *length != REMOVED)?;
+        let (recorded, end) = self.append(digest, length, content)?;
+        match recorded.of.sync_to(end) {
+            Ok(()) => Some(recorded),
+            Err(error) => {
+                tracing::error!(%error, path = %recorded.of.path.display(), "the log of small blobs cannot be synced; they are synced one by one from now on");
+                self.turn.lock().is_broken = true;
+                None
+            }
+        }
+    }
+
+    /// Notes that a blob is gone, so that the next start does not bring it back. It need not be durable: a blob that
+    /// came back is collected again.
+    pub(super) fn note_removal(self: &Arc<Self>, digest: &Digest) {
+        let is_in_use = self.turn.lock().segments.is_some();
+        if is_in_use {
+            let _ = self.append(digest, REMOVED, &[]);
+        }
+    }
+
+    /// Writes a record, and says where it ends.
+    fn append(self: &Arc<Self>, digest: &Digest, length: u32, content: &[u8]) -> Option<(Recorded, u64)> {
+        let text = digest.as_str();
+        let mut record = Vec::with_capacity(HEADER_BYTES + text.len() + content.len());
+        record.extend_from_slice(&MAGIC);
+        record.extend_from_slice(&[0; 8]);
+        record.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
+        record.extend_from_slice(&length.to_le_bytes());
+        record.extend_from_slice(text.as_bytes());
+        record.extend_from_slice(content);
+
+        let mut turn = self.turn.lock();
+        while !turn.is_broken && turn.end + record.len() > SEGMENT_BYTES {
+            let next = (turn.active + 1) % SEGMENTS;
+            if turn.is_needed[next] {
+                if self.changed.wait_for(&mut turn, SEGMENT_PATIENCE).timed_out() {
+                    return None;
+                }
+            } else {
+                self.change_segment(&mut turn, next);
+            }
+        }
+        if turn.is_broken {
+            return None;
+        }
+        if turn.segments.is_none() {
+            match self.make_segments() {
+                Ok(made) => turn.segments = Some(made),
+                Err(error) => {
+                    let error = honmaru_base::chain(&error);
+                    tracing::warn!(err = %error, "small blobs have no log; they are synced one by one");
+                    turn.is_broken = true;
+                }
+            }
+        }
+        let segment = turn.segments.as_ref()?[turn.active].clone();
+        record[4..12].copy_from_slice(&turn.epoch.to_le_bytes());
+        if let Err(error) = segment.file.write_all_at(&record, turn.end as u64) {
+            tracing::error!(%error, path = %segment.path.display(), "the log of small blobs cannot be written");
+            turn.is_broken = true;
+            return None;
+        }
+        turn.end += record.len();
+        let end = turn.end as u64;
+        segment.written.store(end, Ordering::Release);
+        let active = turn.active;
+        turn.unnamed[active] += 1;
+        let recorded = Recorded {
+            wal: self.clone(),
+            segment: active,
+            of: segment,
+        };
+        Some((recorded, end))
+    }
+
+    /// Goes on in a segment that nobody needs, and brings to the disk what the one before tells of.
+    fn change_segment(self: &Arc<Self>, turn: &mut Turn, next: usize) {
+        let before = turn.active;
+        turn.is_needed[before] = true;
+        turn.active = next;
+        turn.epoch += 1;
+        turn.end = 0;
+        if let Some(segments) = &turn.segments {
+            segments[next].written.store(0, Ordering::Release);
+            *segments[next].synced.lock() = 0;
+        }
+        let wal = self.clone();
+        let retiring = std::thread::Builder::new()
+            .name("small-blobs-wal".to_owned())
+            .spawn(move || wal.retire(before));
+        if let Err(error) = retiring {
+            tracing::warn!(%error, "no thread for the log of small blobs; they are synced one by one");
+            turn.is_broken = true;
+        }
+    }
+
+    /// Waits until every blob of a segment has its name, and until the disk has the names and the content.
+    fn retire(&self, segment: usize) {
+        let mut turn = self.turn.lock();
+        while turn.unnamed[segment] > 0 {
+            self.changed.wait(&mut turn);
+        }
+        drop(turn);
+        let synced = sync_file_system(&self.dir);
+        let mut turn = self.turn.lock();
+        match synced {
+            Ok(()) => turn.is_needed[segment] = false,
+            Err(error) => {
+                tracing::error!(err = %honmaru_base::chain(&error), "small blobs stay in their log; new ones are synced one by one");
+                turn.is_broken = true;
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    fn make_segments(&self) -> Result<[Arc<Segment>; SEGMENTS], StoreError> {
+        let make = |segment| -> Result<Arc<Segment>, StoreError> {
+            let path = self.path(segment);
+            let file = File::create_new(&path).map_err(at("create", &path))?;
+            file.write_all_at(&vec![0; SEGMENT_BYTES], 0)
+                .and_then(|()| file.sync_all())
+                .map_err(at("write", &path))?;
+            Ok(Arc::new(Segment {
+                file,
+                path,
+                written: AtomicU64::new(0),
+                synced: Mutex::new(0),
+            }))
+        };
+        let made = [make(0)?, make(1)?];
+        super::sync_dir(&self.dir)?;
+        Ok(made)
+    }
+}
+
+impl Segment {
+    /// Waits until the disk has the first `end` bytes. Whoever comes while another syncs finds its own done too, or
+    /// syncs for all who came meanwhile.
+    fn sync_to(&self, end: u64) -> io::Result<()> {
+        let mut synced = self.synced.lock();
+        if *synced < end {
+            let written = self.written.load(Ordering::Acquire);
+            self.file.sync_data()?;
+            *synced = written;
+        }
+        Ok(())
+    }
+}
+
+/// Brings everything that was written in the store's file system to the disk. Ref: syncfs(2).
+pub(super) fn sync_file_system(dir: &Path) -> Result<(), StoreError> {
+    File::open(dir)
+        .and_then(|dir| rustix::fs::syncfs(&dir).map_err(io::Error::from))
+        .map_err(at("sync the file system of", dir))
+}
+
+/// The records of a segment's last round, up to the first that is none, and the round's epoch.
+fn read_segment(bytes: &[u8]) -> (u64, Vec<Told>) {
+    let (mut round, mut told, mut rest) = (0, Vec::new(), bytes);
+    while let Some((epoch, one, after)) = read_record(rest) {
+        if told.is_empty() {
+            round = epoch;
+        } else if epoch != round {
+            break;
+        }
+        told.push(one);
+        rest = after;
+    }
+    (round, told)
+}
+
+fn read_record(bytes: &[u8]) -> Option<(u64, Told, &[u8])> {
+    let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;
+    let header = header.strip_prefix(&MAGIC)?;
+    let (epoch, header) = header.split_first_chunk()?;
+    let (text, header) = header.split_first_chunk()?;
+    let (length, _) = header.split_first_chunk()?;
+    let (text, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*text)))?;
+    let digest: Digest = std::str::from_utf8(text).ok()?.parse().ok()?;
+    let epoch = u64::from_le_bytes(*epoch);
+    let length = u32::from_le_bytes(*length);
+    if length == REMOVED {
+        return Some((epoch, Told::Removed(digest), rest));
+    }
+    let (content, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    // Torn: the blob was not acknowledged.
+    if Digest::of(digest.algorithm(), content) != digest {
+        return None;
+    }
+    Some((epoch, Told::Written(digest, content.to_vec()), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digests(told: &[Told]) -> Vec<String> {
+        told.iter()
+            .map(|told| match told {
+                Told::Written(digest, content) => {
+                    assert_eq!(*digest, Digest::sha256(content));
+                    String::from_utf8_lossy(content).into_owned()
+                }
+                Told::Removed(digest) => format!("-{digest}"),
+            })
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_recorded_is_read_again_up_to_a_torn_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let wal = Wal::new(dir.path());
+        let gone = Digest::sha256(b"one");
+        wal.note_removal(&gone);
+        for content in ["one", "two", ""] {
+            drop(
+                wal.record(&Digest::sha256(content.as_bytes()), content.as_bytes())
+                    .unwrap(),
+            );
+        }
+        wal.note_removal(&gone);
+        drop(wal.record(&Digest::sha256(b"last"), b"last").unwrap());
+        let again = Wal::new(dir.path());
+        let all = ["one", "two", "", &format!("-{gone}"), "last"];
+        assert_eq!(digests(&again.replay().unwrap()), all);
+        // The last record's last byte never reached the disk.
+        let end = wal.turn.lock().end as u64;
+        let file = File::options().write(true).open(wal.path(0)).unwrap();
+        file.write_all_at(b"\0", end - 1).unwrap();
+        assert_eq!(digests(&again.replay().unwrap()), all[..4]);
+        again.begin().unwrap();
+        assert!(again.replay().unwrap().is_empty());
+        // Records of an earlier process behind the new ones are not taken for theirs.
+        drop(again.record(&Digest::sha256(b"new"), b"new").unwrap());
+        assert_eq!(digests(&Wal::new(dir.path()).replay().unwrap()), ["new"]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn segments_take_turns_and_none_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let wal = Wal::new(dir.path());
+        let content = |n: u32| {
+            let mut content = vec![7; 60_000];
+            content[..4].copy_from_slice(&n.to_le_bytes());
+            content
+        };
+        let fits = u32::try_from(SEGMENT_BYTES / 60_100).unwrap();
+        let many = fits * 5;
+        let held = tokio::task::spawn_blocking({
+            let wal = wal.clone();
+            move || {
+                let mut held = Vec::new();
+                for n in 0..many {
+                    let content = content(n);
+                    let recorded = wal
+                        .record(&Digest::sha256(&content), &content)
+                        .expect("the log takes it");
+                    // The last segment's blobs have no names yet.
+                    if n >= many - fits {
+                        held.push(recorded);
+                    }
+                }
+                held
+            }
+        });
+        let held = held.await.unwrap();
+        assert!(wal.turn.lock().epoch >= 4);
+        let told = Wal::new(dir.path()).replay().unwrap();
+        let last = Digest::sha256(&content(many - 1));
+        assert!(matches!(told.last(), Some(Told::Written(digest, _)) if *digest == last));
+        for n in many - fits..many {
+            let digest = Digest::sha256(&content(n));
+            assert!(
+                told.iter()
+                    .any(|told| matches!(told, Told::Written(written, _) if *written == digest)),
+                "{n} is gone"
+            );
+        }
+        drop(held);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_segment_whose_blobs_have_no_names_is_not_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let wal = Wal::new(dir.path());
+        let taken = tokio::task::spawn_blocking({
+            let wal = wal.clone();
+            move || {
+                let mut held = Vec::new();
+                for n in 0..10_000_u32 {
+                    let content = [&n.to_le_bytes()[..], &[1; 60_000]].concat();
+                    match wal.record(&Digest::sha256(&content), &content) {
+                        Some(recorded) => held.push(recorded),
+                        None => break,
+                    }
+                }
+                held.len()
+            }
+        });
+        let taken = taken.await.unwrap();
+        assert!(
+            (SEGMENT_BYTES / 60_100..=SEGMENTS * SEGMENT_BYTES / 60_000).contains(&taken),
+            "{taken}"
+        );
+    }
+}
