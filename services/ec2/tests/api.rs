@@ -231,6 +231,38 @@ fn descriptions_of_rules_change_by_rule_and_by_id() {
     );
 }
 
+// Ref: EC2 API reference, `IpPermission`: ports are optional with icmpv6 and mean nothing with a protocol's number.
+#[test]
+fn protocols_without_ports_need_and_show_none() {
+    let mut lab = Lab::new();
+    let group = lab.group("vpn");
+    let permissions = json!([
+        { "IpProtocol": "50", "FromPort": 0, "ToPort": 0, "IpRanges": [{ "CidrIp": "10.0.0.0/8" }] },
+        { "IpProtocol": "58", "Ipv6Ranges": [{ "CidrIpv6": "fd00::/8" }] },
+    ]);
+    lab.ok(
+        "AuthorizeSecurityGroupIngress",
+        json!({ "GroupId": group, "IpPermissions": permissions }),
+    );
+    let found = lab.ok("DescribeSecurityGroups", json!({ "GroupIds": [group] }));
+    let shown = &found["SecurityGroups"][0]["IpPermissions"];
+    let ports = |protocol: &str| {
+        let mut all = shown.as_array().into_iter().flatten();
+        let one = all.find(|permission| permission["IpProtocol"] == protocol);
+        one.map(|one| (one["FromPort"].clone(), one["ToPort"].clone()))
+    };
+    assert_eq!(ports("50"), Some((Value::Null, Value::Null)));
+    assert_eq!(ports("icmpv6"), Some((json!(-1), json!(-1))));
+    let ping = json!([{ "IpProtocol": "icmp", "IpRanges": [{ "CidrIp": "10.0.0.0/8" }] }]);
+    assert_eq!(
+        lab.fails(
+            "AuthorizeSecurityGroupIngress",
+            json!({ "GroupId": group, "IpPermissions": ping })
+        ),
+        "MissingParameter"
+    );
+}
+
 #[test]
 fn groups_are_found_by_what_they_let_out_and_in() {
     let mut lab = Lab::new();

@@ -40,6 +40,10 @@ pub struct LoadBalancer {
     pub zones: Vec<Zone>,
     /// Its security groups.
     pub security_groups: Vec<String>,
+    /// Whether the inbound rules of its security groups hold for traffic of PrivateLink: `on` or `off`, where it was said.
+    /// There is no PrivateLink here; the value is kept.
+    #[serde(default)]
+    pub private_link_rules: Option<String>,
     /// `ipv4`.
     pub ip_address_type: String,
     /// When it was made.

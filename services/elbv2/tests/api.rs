@@ -148,6 +148,44 @@ fn subnets_and_security_groups_change() {
     );
 }
 
+// Ref: ELBv2 `SetSecurityGroups`, EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic: on unless it is turned off.
+#[test]
+fn a_network_balancer_says_whether_its_groups_hold_for_private_link() {
+    let mut cloud = Cloud::new();
+    let group = honmaru_ec2::default_security_group(&cloud.state, &cloud.scope, &cloud.vpc);
+    let group = group.unwrap().id.clone();
+    let subnets = cloud.subnets.clone();
+    let shown = |cloud: &mut Cloud, arn: &Value| {
+        let found = cloud.ok("DescribeLoadBalancers", json!({"LoadBalancerArns": [arn]}));
+        found["LoadBalancers"][0]["EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic"].clone()
+    };
+    let mut make = |name: &str, kind: &str, groups: Value| {
+        let input = json!({"Name": name, "Type": kind, "Subnets": &subnets[..2], "SecurityGroups": groups});
+        cloud.ok("CreateLoadBalancer", input)["LoadBalancers"][0]["LoadBalancerArn"].clone()
+    };
+    let (guarded, bare) = (make("a", "network", json!([group])), make("b", "network", json!([])));
+    let application = make("c", "application", json!([group]));
+    assert_eq!(shown(&mut cloud, &guarded), "on");
+    assert_eq!(shown(&mut cloud, &bare), Value::Null);
+    assert_eq!(shown(&mut cloud, &application), Value::Null);
+    let set = |arn: &Value, private_link: Option<&str>| {
+        let mut input = json!({"LoadBalancerArn": arn, "SecurityGroups": [group]});
+        if let Some(value) = private_link {
+            input["EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic"] = json!(value);
+        }
+        input
+    };
+    cloud.ok("SetSecurityGroups", set(&guarded, Some("off")));
+    assert_eq!(shown(&mut cloud, &guarded), "off");
+    let again = cloud.ok("SetSecurityGroups", set(&guarded, None));
+    assert_eq!(again["EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic"], "off");
+    cloud.fails(
+        "SetSecurityGroups",
+        set(&application, Some("on")),
+        "InvalidConfigurationRequest",
+    );
+}
+
 #[test]
 fn attributes_have_defaults_and_ranges() {
     let mut cloud = Cloud::new();
@@ -195,7 +233,25 @@ fn attributes_have_defaults_and_ranges() {
         set(&[("deregistration_delay.timeout_seconds", "5")]),
     );
     let app = [("stickiness.enabled", "true"), ("stickiness.type", "app_cookie")];
-    cloud.fails("ModifyTargetGroupAttributes", set(&app), "ValidationError");
+    cloud.fails("ModifyTargetGroupAttributes", set(&app), "InvalidConfigurationRequest");
+    let source = cloud.fails(
+        "ModifyTargetGroupAttributes",
+        set(&[("stickiness.type", "source_ip")]),
+        "InvalidConfigurationRequest",
+    );
+    assert_eq!(
+        source,
+        "Stickiness type 'source_ip' is not supported for target groups with the HTTP protocol"
+    );
+    let other = cloud.fails(
+        "ModifyTargetGroupAttributes",
+        set(&[("stickiness.type", "source_ip_dest_ip")]),
+        "ValidationError",
+    );
+    assert_eq!(
+        other,
+        "'Stickiness type' must be one of [app_cookie, lb_cookie, source_ip]"
+    );
     let reserved = [app[0], app[1], ("stickiness.app_cookie.cookie_name", "AWSALBX")];
     cloud.fails("ModifyTargetGroupAttributes", set(&reserved), "ValidationError");
     let slow = [
@@ -422,11 +478,105 @@ fn rules_have_an_order() {
         json!({"RuleArn": arns[0], "Conditions": twice}),
         "ValidationError",
     );
-    let many = json!([{"Field": "path-pattern", "Values": ["/a", "/b", "/c", "/d", "/e", "/f"]}]);
-    cloud.fails(
-        "ModifyRule",
-        json!({"RuleArn": arns[0], "Conditions": many}),
+    let too_many = cloud.fails(
+        "DescribeRules",
+        json!({"RuleArns": vec![&arns[0]; 21]}),
         "ValidationError",
+    );
+    assert_eq!(too_many, "You cannot describe more than '20' listener rules at a time");
+}
+
+#[test]
+fn conditions_that_cannot_be() {
+    let mut cloud = Cloud::new();
+    let (balancer, group) = (cloud.balancer("web"), cloud.group("g"));
+    let listener = cloud.listener(&balancer, 80, &group);
+    let mut refused = |condition: Value| {
+        let mut input = rule_input(&listener, 1, "/", &group);
+        input["Conditions"] = json!([condition]);
+        cloud.fails("CreateRule", input, "ValidationError")
+    };
+    let long = "x".repeat(129);
+    let many = ["/a", "/b", "/c", "/d", "/e", "/f"];
+    for (condition, text) in [
+        (
+            json!({"Field": "path-pattern", "PathPatternConfig": {"Values": many}}),
+            "A rule can only have '5' condition values",
+        ),
+        (
+            json!({"Field": "path-pattern", "Values": ["/a", "/b"]}),
+            "The 'path-pattern' field contains too many values; the limit is '1'",
+        ),
+        (
+            json!({"Field": "host-header", "Values": ["a"], "HostHeaderConfig": {"Values": ["a"]}}),
+            "You cannot provide both Values and 'HostHeaderConfig' for a condition of type 'host-header'",
+        ),
+        (
+            json!({"Field": "host-header", "Values": [long]}),
+            "The 'host-header' value is too long; the limit is '128'",
+        ),
+        (json!({"Field": "host-header"}), "A condition value must be specified"),
+        (
+            json!({"Field": "path-pattern", "PathPatternConfig": {"Values": []}}),
+            "A condition value must be specified",
+        ),
+        (
+            json!({"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "x".repeat(41), "Values": ["y"]}}),
+            "The 'HttpHeaderName' value is too long; the limit is '40'",
+        ),
+        (
+            json!({"Field": "http-request-method", "HttpRequestMethodConfig": {"Values": ["get"]}}),
+            "The 'http-request-method' value is invalid; the allowed characters are A-Z, hyphen and underscore",
+        ),
+        (
+            json!({"Field": "http-request-method"}),
+            "A 'HttpRequestMethodConfig' must be specified with 'http-request-method'",
+        ),
+        (
+            json!({"Field": "query-string", "QueryStringConfig": {"Values": [{"Key": long, "Value": "v"}]}}),
+            "The 'Key' value is too long; the limit is '128'",
+        ),
+        (
+            json!({"Field": "query-string", "QueryStringConfig": {"Values": [{"Key": "k"}]}}),
+            "A 'Value' must be specified in 'QueryStringKeyValuePair'",
+        ),
+        (
+            json!({"Field": "source-ip", "SourceIpConfig": {"Values": []}}),
+            "A 'source-ip' value must be specified",
+        ),
+        (
+            json!({"Field": "source-ip"}),
+            "A 'SourceIpConfig' must be specified with 'source-ip'",
+        ),
+    ] {
+        assert_eq!(refused(condition.clone()), text, "{condition}");
+    }
+    let missing = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/none/0123456789abcdef";
+    let text = cloud.fails(
+        "CreateRule",
+        rule_input(&listener, 1, "/", missing),
+        "TargetGroupNotFound",
+    );
+    assert_eq!(text, format!("Target groups '{missing}' not found"));
+    let text = cloud.fails("CreateRule", rule_input(&listener, 1, "/", "none"), "ValidationError");
+    assert_eq!(text, "'none' is not a valid target group ARN");
+    let text = cloud.fails("DescribeRules", json!({"ListenerArn": group}), "ValidationError");
+    assert_eq!(text, format!("'{group}' is not a valid listener ARN"));
+    let mut tcp = listener_input(&balancer, 81, &group);
+    tcp["Protocol"] = json!("TCP");
+    let text = cloud.fails("CreateListener", tcp, "ValidationError");
+    assert_eq!(text, "Listener protocol 'TCP' must be one of 'HTTPS, HTTP'");
+    let text = cloud.fails(
+        "CreateTargetGroup",
+        json!({"Name": "x".repeat(33), "Protocol": "HTTP", "Port": 80, "TargetType": "ip"}),
+        "ValidationError",
+    );
+    assert_eq!(
+        text,
+        format!(
+            "Target group name '{}' cannot be longer than '32' characters",
+            "x".repeat(33)
+        )
     );
 }
 

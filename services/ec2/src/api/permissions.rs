@@ -195,6 +195,11 @@ pub(super) fn protocol_and_ports(
             }
         },
     };
+    // Of ICMPv6 alone the types may be left out: all are meant. Ref: EC2 API reference, `IpPermission`.
+    let (from, to) = match (from, to) {
+        (None, None) if protocol == "icmpv6" => (Some(-1), Some(-1)),
+        given => given,
+    };
     let (Some(from), Some(to)) = (from, to) else {
         let message = format!("The request must contain the parameters fromPort and toPort for protocol {protocol}.");
         return Err(ApiError::new("MissingParameter", message));
@@ -234,7 +239,9 @@ pub(super) fn permissions(account: &str, rules: &[&SecurityGroupRule]) -> Vec<ty
     let mut grouped: BTreeMap<(&str, i32, i32), types::IpPermission> = BTreeMap::new();
     for rule in rules {
         let key = (rule.protocol.as_str(), rule.from_port, rule.to_port);
-        let all = rule.protocol == "-1";
+        // A protocol given by its number lets all ports through, as -1 does, and has none to show: Terraform's provider
+        // reads none as 0, which it asks people to write for protocol 50 (hashicorp/terraform#10143).
+        let all = rule.protocol.parse::<i16>().is_ok();
         let permission = grouped.entry(key).or_insert_with(|| types::IpPermission {
             ip_protocol: Some(rule.protocol.clone()),
             from_port: (!all).then_some(rule.from_port),

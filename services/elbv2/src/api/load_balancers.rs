@@ -148,6 +148,7 @@ pub(super) fn create(
         vpc_id,
         zones,
         security_groups,
+        private_link_rules: None,
         ip_address_type,
         created: tx.now(),
         is_active: false,
@@ -265,8 +266,16 @@ fn view(state: &State, scope: &Scope, row: &LoadBalancer) -> types::LoadBalancer
         availability_zones: Some(zones_view(&row.zones)),
         security_groups: (!row.security_groups.is_empty()).then(|| row.security_groups.clone()),
         ip_address_type: Some(row.ip_address_type.clone()),
+        enforce_security_group_inbound_rules_on_private_link_traffic: private_link_rules(row),
         ..Default::default()
     }
+}
+
+/// Of a Network Load Balancer with security groups: `on` unless it was turned off. Ref: ELBv2 `SetSecurityGroups`, "The
+/// default is on".
+fn private_link_rules(row: &LoadBalancer) -> Option<String> {
+    let has_rules = row.kind == "network" && !row.security_groups.is_empty();
+    has_rules.then(|| row.private_link_rules.clone().unwrap_or_else(|| "on".to_owned()))
 }
 
 fn zones_view(zones: &[Zone]) -> Vec<types::AvailabilityZone> {
@@ -351,7 +360,7 @@ pub(super) fn set_security_groups(
     input: types::SetSecurityGroupsInput,
 ) -> Result<types::SetSecurityGroupsOutput, ApiError> {
     let scope = &call.scope;
-    let row = get(tx, call, &input.load_balancer_arn)?.clone();
+    let mut row = get(tx, call, &input.load_balancer_arn)?.clone();
     if row.kind == "network" && row.security_groups.is_empty() {
         return Err(invalid_configuration(
             "You cannot add security groups to a Network Load Balancer that was created without any",
@@ -360,13 +369,21 @@ pub(super) fn set_security_groups(
     if input.security_groups.is_empty() {
         return Err(validation("At least one security group must be specified"));
     }
-    let groups = glue::security_groups(tx, scope, &row.vpc_id, &input.security_groups)?;
-    glue::protect(tx, scope, &row.zones, &groups);
-    tx.update::<LoadBalancer>(scope, &row.arn, |row| row.security_groups = groups.clone());
-    Ok(types::SetSecurityGroupsOutput {
-        security_group_ids: Some(groups),
-        ..Default::default()
-    })
+    let private_link = input.enforce_security_group_inbound_rules_on_private_link_traffic;
+    if private_link.is_some() && row.kind != "network" {
+        return Err(invalid_configuration(
+            "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic can only be set for Network Load Balancers",
+        ));
+    }
+    row.security_groups = glue::security_groups(tx, scope, &row.vpc_id, &input.security_groups)?;
+    row.private_link_rules = private_link.or(row.private_link_rules);
+    glue::protect(tx, scope, &row.zones, &row.security_groups);
+    let output = types::SetSecurityGroupsOutput {
+        security_group_ids: Some(row.security_groups.clone()),
+        enforce_security_group_inbound_rules_on_private_link_traffic: private_link_rules(&row),
+    };
+    tx.put(scope, &input.load_balancer_arn, row);
+    Ok(output)
 }
 
 pub(super) fn set_subnets(
