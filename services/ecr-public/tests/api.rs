@@ -238,8 +238,8 @@ fn catalog_data_is_kept() {
     let public = Public::new();
     public.ok("CreateRepository", json!({"repositoryName": "app"}));
     assert_eq!(
-        public.code("GetRepositoryCatalogData", json!({"repositoryName": "app"})),
-        "RepositoryCatalogDataNotFoundException"
+        public.ok("GetRepositoryCatalogData", json!({"repositoryName": "app"})),
+        json!({"catalogData": {}})
     );
     public.ok(
         "PutRepositoryCatalogData",
