@@ -333,14 +333,35 @@ pub(crate) fn check(owner: Owner, key: &str, value: &str) -> Result<(), ApiError
     Ok(())
 }
 
+/// Checks one change of a target group's stickiness, which AWS refuses in words of its own; whether it is switched on
+/// does not matter for its type. Seen: "Stickiness type 'lb_cookie' is not supported for target groups with the TCP
+/// protocol", ansible/ansible issue 67993; the other texts are of getmoto/moto's suite.
+pub(crate) fn check_stickiness(protocol: &str, key: &str, value: &str) -> Result<(), ApiError> {
+    let is_http = matches!(protocol, "HTTP" | "HTTPS");
+    match (key, value) {
+        ("stickiness.enabled", "true") if protocol == "TLS" => Err(crate::error::invalid_configuration(
+            "You cannot enable stickiness on target groups with the TLS protocol",
+        )),
+        ("stickiness.type", "lb_cookie" | "app_cookie") if is_http => Ok(()),
+        ("stickiness.type", "source_ip") if !is_http => Ok(()),
+        ("stickiness.type", "lb_cookie" | "app_cookie" | "source_ip") => Err(crate::error::invalid_configuration(
+            format!("Stickiness type '{value}' is not supported for target groups with the {protocol} protocol"),
+        )),
+        ("stickiness.type", _) => Err(validation(
+            "'Stickiness type' must be one of [app_cookie, lb_cookie, source_ip]",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Checks what attributes of a target group must hold together.
 pub(crate) fn check_group(attributes: &BTreeMap<String, String>) -> Result<(), ApiError> {
     let value = |key: &str| attributes.get(key).map_or("", String::as_str);
     if value("stickiness.enabled") == "true" && value("stickiness.type") == "app_cookie" {
         let name = value("stickiness.app_cookie.cookie_name");
         if name.is_empty() {
-            return Err(validation(
-                "You must specify a cookie name for application-based stickiness",
+            return Err(crate::error::invalid_configuration(
+                "You must set an application cookie name to enable stickiness of type 'app_cookie'",
             ));
         }
         if name.starts_with("AWSALB") {

@@ -18,6 +18,12 @@ pub(crate) fn target_group_not_found() -> ApiError {
     ApiError::new("TargetGroupNotFound", "One or more target groups not found")
 }
 
+/// Of an action, or of tags. Seen: "Target groups 'arn:...' not found", aws/copilot-cli issue 3833 and
+/// awslabs/kubeflow-manifests issue 116.
+pub(crate) fn named_group_not_found(arn: &str) -> ApiError {
+    ApiError::new("TargetGroupNotFound", format!("Target groups '{arn}' not found"))
+}
+
 pub(crate) fn listener_not_found() -> ApiError {
     ApiError::new("ListenerNotFound", "One or more listeners not found")
 }

@@ -1,8 +1,8 @@
 //! Changes to target groups and load balancers that other services and the cloud's glue may make.
 
 use crate::attributes::{self, Owner};
-use crate::error;
 use crate::model::{Listener, ListenerFailure, LoadBalancer, Observed, Rule, Target, TargetGroup, target_key};
+use crate::{error, names};
 use honmaru_base::{ApiError, Scope, Time};
 use honmaru_contract::edge::{Applied, TargetHealth};
 use honmaru_machine::{State, Tx};
@@ -24,8 +24,9 @@ pub struct ObservedHealth {
     pub since: Option<Time>,
 }
 
-/// A target group by ARN, or `TargetGroupNotFound`.
+/// A target group by ARN, or `TargetGroupNotFound`, or `ValidationError` for what is no such ARN.
 pub fn target_group<'a>(state: &'a State, scope: &Scope, arn: &str) -> Result<&'a TargetGroup, ApiError> {
+    names::check_arn("targetgroup", "target group", arn)?;
     state
         .get::<TargetGroup>(scope, arn)
         .ok_or_else(error::target_group_not_found)

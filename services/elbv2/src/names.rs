@@ -25,30 +25,46 @@ pub(crate) fn path(arn: &str) -> &str {
         .map_or("", |(_, path)| path)
 }
 
-/// Checks a name; `what` is `load balancer` or `target group`.
+/// Refuses what is no ARN of a kind of resources: `targetgroup`, a `target group`. Seen: "'...' is not a valid target group
+/// ARN", jcjorel/ec2-spot-converter issue 7.
+pub(crate) fn check_arn(kind: &str, what: &str, arn: &str) -> Result<(), ApiError> {
+    let resource = arn.strip_prefix("arn:").and_then(|rest| rest.rsplit(':').next());
+    let found = resource
+        .and_then(|resource| resource.split_once('/'))
+        .map(|(kind, _)| kind);
+    match found == Some(kind) {
+        true => Ok(()),
+        false => Err(validation(format!("'{arn}' is not a valid {what} ARN"))),
+    }
+}
+
+/// Checks a name; `what` is `load balancer` or `target group`, which AWS begins its sentences with in two ways. Seen:
+/// "Target group name '...' cannot be longer than '32' characters", hashicorp/terraform pull request 11699.
 pub(crate) fn check(what: &str, name: &str) -> Result<(), ApiError> {
+    let (subject, and) = match what {
+        "target group" => ("Target group name".to_owned(), "or"),
+        other => (format!("The {other} name"), "and"),
+    };
     if name.is_empty() {
-        return Err(validation(format!("The {what} name cannot be empty")));
+        return Err(validation(format!("{subject} cannot be empty")));
     }
     if name.chars().count() > NAME_CHARS_MAX {
         return Err(validation(format!(
-            "The {what} name '{name}' cannot be longer than '32' characters"
+            "{subject} '{name}' cannot be longer than '32' characters"
         )));
     }
     if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Err(validation(format!(
-            "The {what} name '{name}' can only contain characters that are alphanumeric characters and hyphens(-)"
+            "{subject} '{name}' can only contain characters that are alphanumeric characters {and} hyphens(-)"
         )));
     }
     if name.starts_with('-') || name.ends_with('-') {
         return Err(validation(format!(
-            "The {what} name '{name}' cannot begin or end with a hyphen(-)"
+            "{subject} '{name}' cannot begin or end with a hyphen(-)"
         )));
     }
     if what == "load balancer" && name.starts_with("internal-") {
-        return Err(validation(format!(
-            "The {what} name '{name}' cannot begin with 'internal-'"
-        )));
+        return Err(validation(format!("{subject} '{name}' cannot begin with 'internal-'")));
     }
     Ok(())
 }

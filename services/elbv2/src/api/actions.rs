@@ -1,10 +1,10 @@
 //! Actions of rules and listeners: checked, and stored with every default filled in.
 
 use super::limits::GROUPS_PER_ACTION_MAX;
-use crate::error::{invalid_configuration, unsupported, validation};
-use crate::machine::{load_balancer_arns, target_group};
+use crate::error::{invalid_configuration, named_group_not_found, unsupported, validation};
+use crate::machine::load_balancer_arns;
 use crate::model::{LoadBalancer, TargetGroup};
-use crate::types;
+use crate::{names, types};
 use honmaru_base::{ApiError, Scope};
 use honmaru_machine::State;
 use honmaru_wire::tree::Tree;
@@ -99,7 +99,10 @@ fn forward(state: &State, place: &Place<'_>, action: &mut types::Action) -> Resu
     }
     for tuple in &mut tuples {
         let arn = tuple.target_group_arn.as_deref().unwrap_or("");
-        let group = target_group(state, place.scope, arn)?;
+        names::check_arn("targetgroup", "target group", arn)?;
+        let group = state
+            .get::<TargetGroup>(place.scope, arn)
+            .ok_or_else(|| named_group_not_found(arn))?;
         check_group(state, place, group)?;
         let weight = tuple.weight.unwrap_or(1);
         if !(0..=999).contains(&weight) {

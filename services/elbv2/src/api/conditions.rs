@@ -1,4 +1,8 @@
 //! Conditions of rules: checked, and stored in the long form (`...Config`), with `Values` beside it where AWS shows it.
+//!
+//! The texts are AWS's: "A rule can only have '5' condition values" was seen in aws/aws-cdk issue 10065, "You cannot
+//! provide both Values and 'HostHeaderConfig' ..." in aws-controllers-k8s/community issue 2759, those of lengths and
+//! missing values in the suite of getmoto/moto, whose pull request 3662 validated them against AWS.
 
 use super::limits::{CONDITION_VALUES_MAX, WILDCARDS_MAX};
 use crate::error::{unsupported, validation};
@@ -7,6 +11,12 @@ use honmaru_base::ApiError;
 use honmaru_wire::tree::Tree;
 use ipnet::IpNet;
 use serde_json::Value;
+
+/// Characters of a condition's value. Ref: `HostHeaderConditionConfig` and the others: "The maximum size of each string
+/// is 128 characters".
+const VALUE_CHARS_MAX: usize = 128;
+/// Characters of a header's name and of a request method. Ref: `HttpHeaderName`, `HttpRequestMethodConfig`.
+const NAME_CHARS_MAX: usize = 40;
 
 /// Checks a rule's conditions and returns them as trees.
 pub(super) fn normalize(conditions: Vec<types::RuleCondition>) -> Result<Vec<Value>, ApiError> {
@@ -28,7 +38,7 @@ pub(super) fn normalize(conditions: Vec<types::RuleCondition>) -> Result<Vec<Val
     }
     if counts.values > CONDITION_VALUES_MAX {
         return Err(validation(format!(
-            "Rules can have a maximum of '{CONDITION_VALUES_MAX}' condition values"
+            "A rule can only have '{CONDITION_VALUES_MAX}' condition values"
         )));
     }
     if counts.wildcards > WILDCARDS_MAX {
@@ -76,11 +86,8 @@ fn one(field: &str, condition: types::RuleCondition, counts: &mut Counts) -> Res
     };
     match field {
         "host-header" => {
-            let values = either(
-                field,
-                plain,
-                condition.host_header_config.and_then(|config| config.values),
-            )?;
+            let long = condition.host_header_config.map(|config| config.values);
+            let values = either(field, "HostHeaderConfig", plain, long)?;
             check_values(
                 field,
                 &values,
@@ -94,11 +101,8 @@ fn one(field: &str, condition: types::RuleCondition, counts: &mut Counts) -> Res
             });
         }
         "path-pattern" => {
-            let values = either(
-                field,
-                plain,
-                condition.path_pattern_config.and_then(|config| config.values),
-            )?;
+            let long = condition.path_pattern_config.map(|config| config.values);
+            let values = either(field, "PathPatternConfig", plain, long)?;
             let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_-.$/~\"'@:+&*?".contains(c);
             check_values(field, &values, is_allowed, counts)?;
             stored.values = Some(values.clone());
@@ -108,14 +112,19 @@ fn one(field: &str, condition: types::RuleCondition, counts: &mut Counts) -> Res
             });
         }
         "http-header" => {
-            let config = condition.http_header_config.unwrap_or_default();
+            let config = condition
+                .http_header_config
+                .ok_or_else(|| needed(field, "HttpHeaderConfig"))?;
             let name = config.http_header_name.filter(|name| !name.is_empty());
             let name = name.ok_or_else(|| validation("An HTTP header name must be specified"))?;
             let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-            if name.len() > 40 || !name.chars().all(is_token) || name.eq_ignore_ascii_case("host") {
+            if name.chars().count() > NAME_CHARS_MAX {
+                return Err(too_long("HttpHeaderName", NAME_CHARS_MAX));
+            }
+            if !name.chars().all(is_token) || name.eq_ignore_ascii_case("host") {
                 return Err(validation(format!("The HTTP header name '{name}' is not valid")));
             }
-            let values = either(field, None, config.values)?;
+            let values = some(field, config.values)?;
             check_values(field, &values, |c| c.is_ascii() && !c.is_ascii_control(), counts)?;
             stored.http_header_config = Some(types::HttpHeaderConditionConfig {
                 http_header_name: Some(name),
@@ -124,33 +133,39 @@ fn one(field: &str, condition: types::RuleCondition, counts: &mut Counts) -> Res
             });
         }
         "http-request-method" => {
-            let values = either(
-                field,
-                None,
-                condition.http_request_method_config.and_then(|config| config.values),
-            )?;
+            let config = condition
+                .http_request_method_config
+                .ok_or_else(|| needed(field, "HttpRequestMethodConfig"))?;
+            let values = some(field, config.values)?;
             for value in &values {
                 counts.values += 1;
+                if value.chars().count() > NAME_CHARS_MAX {
+                    return Err(too_long(field, NAME_CHARS_MAX));
+                }
                 let is_method = value.chars().all(|c| c.is_ascii_uppercase() || "-_".contains(c));
-                if value.is_empty() || value.len() > 40 || !is_method {
-                    return Err(validation(format!("The HTTP request method '{value}' is not valid")));
+                if value.is_empty() || !is_method {
+                    return Err(validation(format!(
+                        "The '{field}' value is invalid; the allowed characters are A-Z, hyphen and underscore"
+                    )));
                 }
             }
             stored.http_request_method_config = Some(types::HttpRequestMethodConditionConfig { values: Some(values) });
         }
         "query-string" => {
-            let pairs = condition
+            let config = condition
                 .query_string_config
-                .and_then(|config| config.values)
-                .unwrap_or_default();
-            if pairs.is_empty() {
-                return Err(empty(field));
-            }
+                .ok_or_else(|| needed(field, "QueryStringConfig"))?;
+            let pairs = some(field, config.values)?;
             for pair in &pairs {
                 let value = pair.value.as_deref().unwrap_or("");
                 let key = pair.key.as_deref().unwrap_or("");
-                if value.is_empty() || value.len() > 128 || key.len() > 128 {
-                    return Err(validation("A query string condition value must be 1 to 128 characters"));
+                if value.is_empty() {
+                    return Err(validation("A 'Value' must be specified in 'QueryStringKeyValuePair'"));
+                }
+                for (what, text) in [("Key", key), ("Value", value)] {
+                    if text.chars().count() > VALUE_CHARS_MAX {
+                        return Err(too_long(what, VALUE_CHARS_MAX));
+                    }
                 }
                 counts.add(value);
                 counts.wildcards += key.chars().filter(|c| matches!(c, '*' | '?')).count();
@@ -158,8 +173,10 @@ fn one(field: &str, condition: types::RuleCondition, counts: &mut Counts) -> Res
             stored.query_string_config = Some(types::QueryStringConditionConfig { values: Some(pairs) });
         }
         "source-ip" => {
-            let config = condition.source_ip_config.unwrap_or_default();
-            let values = either(field, None, config.values)?;
+            let config = condition
+                .source_ip_config
+                .ok_or_else(|| needed(field, "SourceIpConfig"))?;
+            let values = some(field, config.values)?;
             for value in &values {
                 counts.values += 1;
                 if value.parse::<IpNet>().is_err() {
@@ -180,22 +197,43 @@ fn one(field: &str, condition: types::RuleCondition, counts: &mut Counts) -> Res
     Ok(stored)
 }
 
-fn empty(field: &str) -> ApiError {
-    validation(format!("A '{field}' condition must have at least one value"))
+fn needed(field: &str, config: &str) -> ApiError {
+    validation(format!("A '{config}' must be specified with '{field}'"))
 }
 
-/// The values of the short form or of the long one, not of both.
-fn either(field: &str, short: Option<Vec<String>>, long: Option<Vec<String>>) -> Result<Vec<String>, ApiError> {
-    match (
-        short.filter(|values| !values.is_empty()),
-        long.filter(|values| !values.is_empty()),
-    ) {
-        (Some(short), Some(long)) if short != long => Err(validation(format!(
-            "You cannot specify both 'Values' and a configuration for '{field}'"
-        ))),
-        (Some(values), _) | (None, Some(values)) => Ok(values),
-        (None, None) => Err(empty(field)),
+fn too_long(what: &str, max: usize) -> ApiError {
+    validation(format!("The '{what}' value is too long; the limit is '{max}'"))
+}
+
+/// The members of a list that must have some.
+fn some<T>(field: &str, values: Option<Vec<T>>) -> Result<Vec<T>, ApiError> {
+    values
+        .filter(|values| !values.is_empty())
+        .ok_or_else(|| validation(format!("A '{field}' value must be specified")))
+}
+
+/// The value of the short form or the values of the long one, not of both.
+fn either(
+    field: &str,
+    config: &str,
+    short: Option<Vec<String>>,
+    long: Option<Option<Vec<String>>>,
+) -> Result<Vec<String>, ApiError> {
+    let short = short.filter(|values| !values.is_empty());
+    if short.is_some() && long.is_some() {
+        return Err(validation(format!(
+            "You cannot provide both Values and '{config}' for a condition of type '{field}'"
+        )));
     }
+    // Ref: `RuleCondition`, `Values`: "If Field is host-header and you are not using HostHeaderConfig, you can specify a
+    // single host name"; the same of path-pattern.
+    if short.as_ref().is_some_and(|values| values.len() > 1) {
+        return Err(validation(format!(
+            "The '{field}' field contains too many values; the limit is '1'"
+        )));
+    }
+    let values = short.or(long.flatten()).filter(|values| !values.is_empty());
+    values.ok_or_else(|| validation("A condition value must be specified"))
 }
 
 fn check_values(
@@ -209,10 +247,8 @@ fn check_values(
         if value.is_empty() {
             return Err(validation("Condition value cannot be empty"));
         }
-        if value.chars().count() > 128 {
-            return Err(validation(format!(
-                "The '{field}' condition value cannot be longer than '128' characters"
-            )));
+        if value.chars().count() > VALUE_CHARS_MAX {
+            return Err(too_long(field, VALUE_CHARS_MAX));
         }
         if let Some(wrong) = value.chars().find(|c| !is_allowed(*c)) {
             return Err(validation(format!(

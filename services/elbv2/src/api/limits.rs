@@ -11,6 +11,8 @@ pub(super) const LOAD_BALANCERS_MAX: usize = 50;
 pub(super) const LISTENERS_MAX: usize = 50;
 /// Rules of a load balancer without default rules.
 pub(super) const RULES_MAX: usize = 100;
+/// Rules that one DescribeRules may name.
+pub(super) const RULES_DESCRIBED_MAX: usize = 20;
 /// Target groups in a region.
 pub(super) const TARGET_GROUPS_MAX: usize = 3_000;
 /// Target groups of one forward action.

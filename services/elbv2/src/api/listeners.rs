@@ -14,8 +14,9 @@ use honmaru_base::{ApiError, Scope};
 use honmaru_machine::{Call, State, Tx};
 use honmaru_wire::tree::Tree;
 
-/// The listener of that ARN, or `ListenerNotFound`.
+/// The listener of that ARN, or `ListenerNotFound`, or `ValidationError` for what is no such ARN.
 pub(super) fn get<'a>(state: &'a State, call: &Call, arn: &str) -> Result<&'a Listener, ApiError> {
+    names::check_arn("listener", "listener", arn)?;
     state
         .get::<Listener>(&call.scope, arn)
         .ok_or_else(error::listener_not_found)
@@ -40,11 +41,12 @@ fn check_protocol(balancer: &LoadBalancer, protocol: &str) -> Result<(), ApiErro
             "UnsupportedProtocol",
             format!("Listener protocol '{protocol}' is not supported by Honmaru"),
         )),
+        // Seen: hashicorp/terraform issue 18126 and pulumi/pulumi-aws issue 1193.
         ("application", _) => Err(validation(format!(
-            "Protocol '{protocol}' must be one of 'HTTP, HTTPS' for load balancers of type 'application'"
+            "Listener protocol '{protocol}' must be one of 'HTTPS, HTTP'"
         ))),
         _ => Err(validation(format!(
-            "Protocol '{protocol}' must be one of 'TLS, UDP, TCP, TCP_UDP' for load balancers of type 'network'"
+            "Listener protocol '{protocol}' must be one of 'TLS, TCP, TCP_UDP, UDP'"
         ))),
     }
 }

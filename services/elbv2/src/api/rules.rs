@@ -1,7 +1,7 @@
 //! Rules.
 
 use super::actions::{self, Place};
-use super::limits::RULES_MAX;
+use super::limits::{RULES_DESCRIBED_MAX, RULES_MAX};
 use super::page::page;
 use super::{conditions, listeners, load_balancers, tags};
 use crate::error::{self, unsupported, validation};
@@ -160,6 +160,12 @@ pub(super) fn describe(
 ) -> Result<types::DescribeRulesOutput, ApiError> {
     let scope = &call.scope;
     let arns = input.rule_arns.unwrap_or_default();
+    // Seen: FeLvi-zzz/tentez pull request 28.
+    if arns.len() > RULES_DESCRIBED_MAX {
+        return Err(validation(format!(
+            "You cannot describe more than '{RULES_DESCRIBED_MAX}' listener rules at a time"
+        )));
+    }
     let mut rules = Vec::new();
     match (&input.listener_arn, arns.is_empty()) {
         (Some(_), false) => {

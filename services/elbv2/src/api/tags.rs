@@ -54,7 +54,7 @@ pub(super) fn read(state: &State, scope: &Scope, arn: &str) -> Result<Tags, ApiE
         ),
         "targetgroup" => (
             state.get::<TargetGroup>(scope, arn).map(|row| &row.tags),
-            error::target_group_not_found(),
+            error::named_group_not_found(arn),
         ),
         "listener" => (
             state.get::<Listener>(scope, arn).map(|row| &row.tags),

@@ -491,6 +491,7 @@ pub(super) fn modify_attributes(
     let owner = group_owner(&row.protocol);
     for attribute in input.attributes {
         let (key, value) = (attribute.key.unwrap_or_default(), attribute.value.unwrap_or_default());
+        attributes::check_stickiness(&row.protocol, &key, &value)?;
         attributes::check(owner, &key, &value)?;
         row.attributes.insert(key, value);
     }
