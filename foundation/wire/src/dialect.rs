@@ -18,6 +18,8 @@ pub(crate) enum Words {
     Ec2,
     /// Coral's, but a name with forbidden characters has a sentence of its own.
     Iam,
+    /// Coral's, but a name that is too long has a sentence of its own.
+    Logs,
 }
 
 /// What a service says.
@@ -52,9 +54,10 @@ const TABLE: &[(&str, Dialect, &str)] = &[
     ),
     (
         "logs",
-        coral("InvalidParameterException"),
+        words("InvalidParameterException", Words::Logs),
         "CloudWatch Logs API, CreateLogGroup, Errors: InvalidParameterException; seen: \"1 validation error detected: \
-         Value '' at 'logGroupName' failed ...\", issues of the CloudWatch agent and of Terraform's provider",
+         Value '' at 'logGroupName' failed ...\", issues of the CloudWatch agent and of Terraform's provider; of names \
+         that are too long: recorded in localstack/localstack, tests/aws/services/logs/test_logs_groups.snapshot.json",
     ),
     (
         "ecr",

@@ -76,11 +76,22 @@ pub fn validate(target: &Target, input: &Value) -> Result<(), ApiError> {
     Err(ApiError::new(code, message(dialect.words, first, &checker.found)))
 }
 
+/// Whether the name of a log group or of a log stream is too long.
+fn is_long_log_name(violation: &Violation<'_>) -> bool {
+    matches!(violation.rule, Rule::LengthAtMost(_))
+        && ["logGroupName", "logStreamName"].contains(&violation.path.as_str())
+}
+
 fn message(words: Words, first: &Violation<'_>, all: &[Violation<'_>]) -> String {
     let Violation { path, value, rule } = first;
     match (words, rule) {
         (Words::Ecr, Rule::Pattern(pattern)) => format!(
             "Invalid parameter at '{path}' failed to satisfy constraint: 'must satisfy regular expression '{pattern}''"
+        ),
+        // Seen so in the suite of getmoto/moto.
+        (Words::Ecr, Rule::Enum(_)) => format!(
+            "Invalid parameter at '{path}' failed to satisfy constraint: 'Member must {}'",
+            rule.text()
         ),
         (Words::Ecr, rule) => {
             format!(
@@ -98,7 +109,10 @@ fn message(words: Words, first: &Violation<'_>, all: &[Violation<'_>]) -> String
             "The specified value for {path} is invalid. It must contain only alphanumeric characters and/or the \
              following: +=,.@_-"
         ),
-        (Words::Coral | Words::Iam | Words::Ecs, _) => {
+        (Words::Logs, _) if all.iter().any(is_long_log_name) => {
+            "Invalid LogGroup or LogStream, both must have length less than or equal to 512.".to_owned()
+        }
+        (Words::Coral | Words::Iam | Words::Ecs | Words::Logs, _) => {
             let mut text = match all.len() {
                 1 => "1 validation error detected: ".to_owned(),
                 n => format!("{n} validation errors detected: "),

@@ -34,8 +34,10 @@ pub(crate) fn group_of(name: Option<String>, identifier: Option<String>) -> Resu
             Err(_) => Ok(identifier),
         },
         (None, None) => Err(invalid("Either logGroupName or logGroupIdentifier must be specified")),
-        (Some(_), Some(_)) => Err(invalid(
-            "Only one of logGroupName and logGroupIdentifier may be specified",
+        // Recorded of DescribeLogStreams in localstack/localstack, tests/aws/services/logs/test_logs_streams.snapshot.json.
+        (Some(_), Some(_)) => Err(ApiError::new(
+            "ValidationException",
+            "LogGroup name and LogGroup ARN are mutually exclusive parameters.",
         )),
     }
 }
@@ -49,4 +51,20 @@ fn of_arn(resource: &str) -> Option<String> {
 pub(crate) fn group_of_arn(arn: &str) -> Result<String, ApiError> {
     let parsed: Option<String> = arn.parse::<Arn>().ok().and_then(|arn| of_arn(&arn.resource));
     parsed.ok_or_else(|| invalid(format!("Invalid resource ARN: {arn}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_named_in_one_way_only() {
+        let both = group_of(Some("g".to_owned()), Some("g".to_owned())).expect_err("two ways");
+        assert_eq!(both.code, "ValidationException");
+        assert_eq!(
+            both.message,
+            "LogGroup name and LogGroup ARN are mutually exclusive parameters."
+        );
+        assert!(group_of(None, None).is_err());
+    }
 }

@@ -29,6 +29,22 @@ fn ecr_has_words_of_its_own() {
         "{}",
         "Invalid parameter at 'repositoryName' failed to satisfy constraint: 'must not be null'",
     );
+    ecr(
+        r#"{"repositoryName": "ab", "imageTagMutability": "invalid"}"#,
+        "Invalid parameter at 'imageTagMutability' failed to satisfy constraint: 'Member must satisfy enum value set: \
+         [MUTABLE, IMMUTABLE, IMMUTABLE_WITH_EXCLUSION, MUTABLE_WITH_EXCLUSION]'",
+    );
+}
+
+#[test]
+fn names_of_log_groups_and_streams_that_are_too_long_have_a_sentence() {
+    let body = json!({"logGroupName": "a".repeat(513), "logStreamName": "s"}).to_string();
+    check(
+        &Http::json("Logs_20140328.CreateLogStream", &body),
+        "logs",
+        "InvalidParameterException",
+        "Invalid LogGroup or LogStream, both must have length less than or equal to 512.",
+    );
 }
 
 #[test]

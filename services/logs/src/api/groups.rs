@@ -196,6 +196,8 @@ pub(super) async fn describe(
         ));
     }
     // Ref: as above, `logGroupNamePattern`: "then only arn, creationTime, and logGroupName are included in the response".
+    // AWS has meanwhile come to tell a few more: recorded in localstack/localstack,
+    // tests/aws/services/logs/test_logs_groups.snapshot.json.
     let is_short = pattern.is_some();
     let identifiers = input
         .log_group_identifiers
@@ -251,9 +253,13 @@ pub(super) async fn describe(
     let mut groups = Vec::new();
     for (group, streams) in page.items.into_iter().zip(streams) {
         if is_short {
+            let arn = group_arn(&call.scope, &group.name);
             groups.push(types::LogGroup {
-                arn: Some(format!("{}:*", group_arn(&call.scope, &group.name))),
+                arn: Some(format!("{arn}:*")),
+                log_group_arn: Some(arn),
                 creation_time: Some(group.created_at.as_ms()),
+                metric_filter_count: Some(0),
+                log_group_class: Some(group.class),
                 log_group_name: Some(group.name),
                 ..types::LogGroup::default()
             });
@@ -318,11 +324,13 @@ mod tests {
         let named = found(&|input| input.log_group_name_pattern = Some("g".to_owned())).expect("groups");
         assert_eq!(named.len(), 1);
         assert_eq!(named.first().and_then(|group| group.stored_bytes), None);
-        assert!(
-            named
-                .iter()
-                .all(|group| group.arn.is_some() && group.creation_time.is_some())
-        );
+        // Without the bytes and the protection, with the rest.
+        assert!(named.iter().all(|group| {
+            let told = group.arn.is_some() && group.log_group_arn.is_some() && group.creation_time.is_some();
+            told && group.log_group_class.as_deref() == Some("STANDARD")
+                && group.metric_filter_count == Some(0)
+                && group.deletion_protection_enabled.is_none()
+        }));
         let other = found(&|input| input.log_group_name_pattern = Some("G".to_owned())).expect("groups");
         assert!(other.is_empty(), "case counts");
         let both = found(&|input| {

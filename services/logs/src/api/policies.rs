@@ -69,6 +69,69 @@ fn view(scope: &Scope, policy: &ResourcePolicy) -> types::ResourcePolicy {
     }
 }
 
+/// The members of a statement, in the order in which AWS tells them.
+const MEMBERS: [&str; 9] = [
+    "Sid",
+    "Effect",
+    "Principal",
+    "NotPrincipal",
+    "Action",
+    "NotAction",
+    "Resource",
+    "NotResource",
+    "Condition",
+];
+
+/// A list of one, without its brackets.
+fn bare(value: &Value) -> &Value {
+    match value {
+        Value::Array(list) => match &list[..] {
+            [one] => one,
+            _ => value,
+        },
+        one => one,
+    }
+}
+
+fn object<'a>(members: impl Iterator<Item = (&'a str, String)>) -> String {
+    let members: Vec<String> = members
+        .map(|(name, text)| format!("{}:{text}", Value::from(name)))
+        .collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// A document as DescribeResourcePolicies tells it: with a version, with the members of statements in AWS's order, and
+/// lists of one without brackets. Recorded in localstack/localstack,
+/// tests/aws/services/logs/test_logs_resource_policies.snapshot.json; PutResourcePolicy answers with what it was given.
+fn told(document: &str) -> String {
+    let Ok(Value::Object(parsed)) = serde_json::from_str::<Value>(document) else {
+        return document.to_owned();
+    };
+    let statement = |statement: &Value| {
+        object(MEMBERS.into_iter().filter_map(|name| {
+            let value = statement.get(name)?;
+            let text = match value {
+                Value::Object(principals) if name.ends_with("Principal") => object(
+                    principals
+                        .iter()
+                        .map(|(kind, who)| (kind.as_str(), bare(who).to_string())),
+                ),
+                Value::Object(_) => value.to_string(),
+                value => bare(value).to_string(),
+            };
+            Some((name, text))
+        }))
+    };
+    let statements = parsed.get("Statement").map(list).unwrap_or_default();
+    let statements: Vec<String> = statements.iter().map(statement).collect();
+    let version = parsed
+        .get("Version")
+        .map_or("\"2008-10-17\"".to_owned(), Value::to_string);
+    let id = parsed.get("Id").map(|id| ("Id", id.to_string()));
+    let members = [("Version", version)].into_iter().chain(id);
+    object(members.chain([("Statement", format!("[{}]", statements.join(",")))]))
+}
+
 /// The revision that the caller thinks there is must be the one that there is.
 fn expect(found: Option<&ResourcePolicy>, expected: Option<&str>) -> Result<(), ApiError> {
     if found.map(|policy| policy.revision.as_str()) == expected {
@@ -148,7 +211,10 @@ pub(super) fn describe(
         .filter(|(_, policy)| policy.group.is_some() == attached && (of_group.is_none() || policy.group == of_group));
     let page = page(asked, |(key, _)| key, input.next_token.as_deref(), max)
         .map_err(|_| invalid("The specified nextToken is invalid."))?;
-    let policies = page.items.into_iter().map(|(_, policy)| view(&call.scope, policy));
+    let policies = page.items.into_iter().map(|(_, policy)| types::ResourcePolicy {
+        policy_document: Some(told(&policy.document)),
+        ..view(&call.scope, policy)
+    });
     Ok(types::DescribeResourcePoliciesResponse {
         resource_policies: Some(policies.collect()),
         next_token: page.next,
@@ -249,6 +315,35 @@ mod tests {
                 "ResourceNotFoundException"
             );
         });
+    }
+
+    #[test]
+    fn documents_are_told_as_aws_tells_them() {
+        in_tx(|tx| {
+            let given = r#"{"Statement":[{"Action":"logs:*","Effect":"Allow","Principal":{"Service":["route53.amazonaws.com"]},"Resource":"*"}]}"#;
+            let input = types::PutResourcePolicyRequest {
+                policy_document: Some(given.to_owned()),
+                ..of_account("p")
+            };
+            let answer = put(tx, &call(), input).expect("a policy").resource_policy;
+            assert_eq!(answer.and_then(|policy| policy.policy_document).as_deref(), Some(given));
+            let found = describe(tx, &call(), Default::default())
+                .expect("policies")
+                .resource_policies;
+            let told: Vec<_> = found
+                .into_iter()
+                .flatten()
+                .filter_map(|policy| policy.policy_document)
+                .collect();
+            assert_eq!(
+                told,
+                [
+                    r#"{"Version":"2008-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"route53.amazonaws.com"},"Action":"logs:*","Resource":"*"}]}"#
+                ]
+            );
+        });
+        let many = r#"{"Version":"2012-10-17","Id":"i","Statement":[{"Sid":"s","Effect":"Deny","Principal":"*","Action":["logs:PutLogEvents","logs:CreateLogStream"],"Resource":["*"],"Condition":{"StringEquals":{"aws:SourceAccount":["1"]}}}]}"#;
+        assert_eq!(told(many), many.replace(r#"["*"]"#, r#""*""#));
     }
 
     #[test]
