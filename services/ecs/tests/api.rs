@@ -29,6 +29,16 @@ fn clusters_live_and_die() {
         "a"
     );
     assert_eq!(
+        lab.err(
+            "DescribeContainerInstances",
+            json!({ "cluster": "blue", "containerInstances": [] })
+        ),
+        (
+            "InvalidParameterException".to_owned(),
+            "Container instance cannot be empty.".to_owned()
+        )
+    );
+    assert_eq!(
         lab.err("CreateCluster", json!({ "clusterName": "no spaces" })).0,
         "InvalidParameterException"
     );

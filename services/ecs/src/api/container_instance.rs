@@ -29,7 +29,8 @@ pub(super) fn describe(state: &State, call: &Call, input: Value) -> Result<Value
     let input = Input::new(input);
     let cluster = existing_name(state, call, &input)?;
     let names = input.texts("containerInstances");
-    find::check_count(&names, "Container instances", 100)?;
+    // Seen: getmoto/moto issue 2473, gchq/sleeper issue 3387.
+    find::check_count(&names, "Container instance", 100)?;
     let (mut instances, mut failures) = (Vec::new(), Vec::new());
     for id in names.iter().map(|name| short_name(name)) {
         match state

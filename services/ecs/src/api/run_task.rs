@@ -101,7 +101,7 @@ pub fn start_task(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, A
     };
     check_definition(&request.definition, &capacity, request.network.as_ref())?;
     let instances = input.texts("containerInstances");
-    find::check_count(&instances, "Container instances", COUNT_MAX as usize)?;
+    find::check_count(&instances, "Container instance", COUNT_MAX as usize)?;
     let (mut started, mut failures) = (Vec::new(), Vec::new());
     let mut usage = Usage::of(tx);
     for name in &instances {
