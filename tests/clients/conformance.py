@@ -474,6 +474,23 @@ def beside():
             pass
 
 
+def anew(ecr):
+    """A repository that was deleted and made anew under its name: what was shown of the first is nothing of the second's."""
+    name, blob = "conformance/anew", os.urandom(500)
+    body = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "layers": [], "config":
+                       {"mediaType": CONFIG, "digest": digest_of(blob), "size": len(blob)}}).encode()
+    ecr.create_repository(repositoryName=name)
+    by_post(name, blob, digest_of(blob))
+    ask("HEAD", f"/v2/{name}/blobs/{digest_of(blob)}", 200)
+    ecr.delete_repository(repositoryName=name, force=True)
+    ecr.create_repository(repositoryName=name)
+    ask("HEAD", f"/v2/{name}/blobs/{digest_of(blob)}", 404)
+    ask("PUT", f"/v2/{name}/manifests/v1", 404, body, Content_Type=MANIFEST)
+    by_post(name, blob, digest_of(blob))
+    ask("PUT", f"/v2/{name}/manifests/v1", 201, body, Content_Type=MANIFEST)
+    ecr.delete_repository(repositoryName=name, force=True)
+
+
 def conformance():
     ecr = client("ecr")
     for name in (ONE, TWO):
@@ -492,6 +509,7 @@ def conformance():
         remove(name, content, referring)
     refusals()
     beside()
+    anew(ecr)
     strangers()
     for name in (ONE, TWO):
         ecr.delete_repository(repositoryName=name, force=True)

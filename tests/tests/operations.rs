@@ -87,7 +87,7 @@ impl honmaru_ecr::Layers for Nowhere {
         Box::pin(std::future::ready(honmaru_ecr::Parts::default()))
     }
 
-    fn begin_upload(&self, _: String) -> BoxFuture<Result<String, ApiError>> {
+    fn begin_upload(&self, _: String, _: honmaru_machine::Principal) -> BoxFuture<Result<String, ApiError>> {
         unasked()
     }
 

@@ -16,7 +16,7 @@ mod unpack;
 
 pub use blobs::{
     BlobInfo, BlobStore, BlobWriter, Checked, Collected, Damage, Pins, Room, StoreError, StoreLimits, StoreUsage,
-    StoredFile, UploadFile, UploadId, Verified,
+    StoredFile, UploadFile, UploadId, Uploader, UploadsOf, Verified,
 };
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use layers::{ImageSource, LayerLease, LayerStore, LayerUsage, PreparedImage, PullCause, PullError, Swept};

@@ -2,7 +2,7 @@
 //! each named point of a write or a collection (`HONMARU_FAULT`); the parent then looks at what is left.
 
 use bytes::Bytes;
-use honmaru_images::{Algorithm, BlobStore, Digest, StoreError, StoreLimits, UploadId};
+use honmaru_images::{Algorithm, BlobStore, Digest, StoreError, StoreLimits, UploadId, Uploader, UploadsOf};
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,7 +18,10 @@ fn open(dir: &Path) -> BlobStore {
 }
 
 async fn upload(store: &BlobStore, content: &[u8]) -> Digest {
-    let mut writer = store.begin_upload("repo", Algorithm::Sha256).await.unwrap();
+    let mut writer = store
+        .begin_upload("repo", Uploader::default(), Algorithm::Sha256)
+        .await
+        .unwrap();
     for piece in content.chunks(100_000) {
         writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
     }
@@ -48,7 +51,9 @@ async fn what_is_written_is_read() {
     let reader = BlobStore::open_read_only(dir.path());
     assert_eq!(reader.read(&digest, 6_000_000).await.unwrap().unwrap(), content);
     assert!(matches!(
-        reader.begin_upload("repo", Algorithm::Sha256).await,
+        reader
+            .begin_upload("repo", Uploader::default(), Algorithm::Sha256)
+            .await,
         Err(StoreError::ReadOnly)
     ));
     assert!(matches!(
@@ -61,7 +66,10 @@ async fn what_is_written_is_read() {
 async fn a_wrong_digest_leaves_no_trace() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let mut writer = store.begin_upload("repo", Algorithm::Sha256).await.unwrap();
+    let mut writer = store
+        .begin_upload("repo", Uploader::default(), Algorithm::Sha256)
+        .await
+        .unwrap();
     let id = writer.id().clone();
     writer.write(Bytes::from_static(b"content")).await.unwrap();
     let wrong = Digest::sha256(b"other");
@@ -78,7 +86,10 @@ async fn a_wrong_digest_leaves_no_trace() {
 async fn an_upload_is_resumed_also_after_a_restart_and_with_another_algorithm() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let mut writer = store.begin_upload("repo", Algorithm::Sha256).await.unwrap();
+    let mut writer = store
+        .begin_upload("repo", Uploader::default(), Algorithm::Sha256)
+        .await
+        .unwrap();
     let id = writer.id().clone();
     writer.write(Bytes::from_static(b"first ")).await.unwrap();
     assert!(matches!(store.resume_upload(&id).await, Err(StoreError::UploadBusy)));
@@ -122,11 +133,21 @@ async fn limits_are_kept() {
         total_bytes_max: Some(15),
         uploads_max: 1,
         free_bytes_min: 0,
+        ..StoreLimits::default()
     };
     let store = BlobStore::open(dir.path(), small).unwrap();
-    let mut writer = store.begin_upload("repo", Algorithm::Sha256).await.unwrap();
-    let another = store.begin_upload("repo", Algorithm::Sha256).await;
-    assert!(matches!(another, Err(StoreError::TooManyUploads { max: 1 })));
+    let mut writer = store
+        .begin_upload("repo", Uploader::default(), Algorithm::Sha256)
+        .await
+        .unwrap();
+    let another = store.begin_upload("repo", Uploader::default(), Algorithm::Sha256).await;
+    assert!(matches!(
+        another,
+        Err(StoreError::TooManyUploads {
+            max: 1,
+            of: UploadsOf::Everybody
+        })
+    ));
     let large = writer.write(Bytes::from_static(b"01234567890")).await;
     assert!(matches!(large, Err(StoreError::TooLarge { max: 10 })));
     writer.write(Bytes::from_static(b"0123456789")).await.unwrap();
@@ -143,6 +164,84 @@ async fn limits_are_kept() {
         store.put(Algorithm::Sha256, Bytes::from_static(b"x")).await,
         Err(StoreError::Full { .. })
     ));
+}
+
+/// Begins an upload in somebody's name and leaves it; its id.
+async fn leave_upload(store: &BlobStore, account: &str, principal: &str) -> Result<UploadId, StoreError> {
+    let by = Uploader::new(account, principal);
+    let writer = store.begin_upload("repo", by, Algorithm::Sha256).await?;
+    let id = writer.id().clone();
+    writer.pause().await?;
+    Ok(id)
+}
+
+#[tokio::test]
+async fn unfinished_uploads_of_one_do_not_hold_up_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let few = StoreLimits {
+        uploads_max: 6,
+        uploads_of_account_max: 4,
+        uploads_of_principal_max: 3,
+        upload_stale: Duration::from_secs(3_600),
+        ..limits()
+    };
+    let store = BlobStore::open(dir.path(), few.clone()).unwrap();
+    let is_refused = |begun: Result<UploadId, StoreError>, what: UploadsOf| match begun {
+        Err(StoreError::TooManyUploads { of, .. }) => of == what,
+        _ => false,
+    };
+    let first = leave_upload(&store, "one", "ada").await.unwrap();
+    for _ in 0..2 {
+        leave_upload(&store, "one", "ada").await.unwrap();
+    }
+    assert!(is_refused(
+        leave_upload(&store, "one", "ada").await,
+        UploadsOf::Principal
+    ));
+    leave_upload(&store, "one", "bob").await.unwrap();
+    assert!(is_refused(leave_upload(&store, "one", "bob").await, UploadsOf::Account));
+    // Others go on, also when all together have too many: whoever has the most gives their oldest.
+    for _ in 0..2 {
+        leave_upload(&store, "two", "eve").await.unwrap();
+    }
+    let third = leave_upload(&store, "three", "kim").await.unwrap();
+    assert!(matches!(
+        store.upload_offset(&first).await,
+        Err(StoreError::UploadUnknown)
+    ));
+    assert!(store.upload_offset(&third).await.is_ok());
+    assert_eq!(store.usage().await.unwrap().uploads, 6);
+    // What somebody writes to stays, and so does everything when nobody has more than who asks.
+    for _ in 0..2 {
+        let _ = leave_upload(&store, "three", "kim").await;
+    }
+    assert!(is_refused(
+        leave_upload(&store, "three", "kim").await,
+        UploadsOf::Everybody
+    ));
+}
+
+#[tokio::test]
+async fn an_upload_that_was_given_up_gives_way_to_another_of_its_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let few = StoreLimits {
+        uploads_of_principal_max: 2,
+        upload_stale: Duration::ZERO,
+        ..limits()
+    };
+    let store = BlobStore::open(dir.path(), few).unwrap();
+    let by = || Uploader::new("one", "ada");
+    let mut writing = store.begin_upload("repo", by(), Algorithm::Sha256).await.unwrap();
+    writing.write(Bytes::from_static(b"slow")).await.unwrap();
+    let left = leave_upload(&store, "one", "ada").await.unwrap();
+    let next = leave_upload(&store, "one", "ada").await.unwrap();
+    assert!(matches!(
+        store.resume_upload(&left).await,
+        Err(StoreError::UploadUnknown)
+    ));
+    assert!(store.resume_upload(&next).await.is_ok());
+    writing.commit(Digest::sha256(b"slow")).await.unwrap();
+    assert_eq!(store.usage().await.unwrap().uploads, 1);
 }
 
 #[tokio::test]

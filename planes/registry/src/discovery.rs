@@ -14,6 +14,10 @@ const TAGS_PAGE: usize = 1_000;
 const CATALOG_PAGE: usize = 100;
 /// Referrers in one answer. Ref: specification: an answer must not be larger than a manifest may be.
 const REFERRERS_PAGE: usize = 500;
+/// Repositories that one request for the catalog looks at. Whoever may list few of many gets them on several pages.
+const CATALOG_LOOKS_MAX: usize = 1_000;
+/// Those that are looked at with one question: what was looked at beyond a full page was in vain.
+const CATALOG_LOOKS: usize = 250;
 const FILTERS: HeaderName = HeaderName::from_static("oci-filters-applied");
 
 impl<R: Repositories> Registry<R> {
@@ -50,7 +54,7 @@ impl<R: Repositories> Registry<R> {
         let repositories = &self.shared.repositories;
         repositories.admit(caller, Action::Ping, None).await?;
         let n = page_size(request, CATALOG_PAGE)?;
-        let last = parameter(request, "last");
+        let last = parameter(request, "last").filter(|last| !last.is_empty());
         let namespace = repositories.namespace(caller);
         let mut names: Vec<String> = repositories
             .repositories()
@@ -60,22 +64,35 @@ impl<R: Repositories> Registry<R> {
             .map(|(_, name)| name)
             .collect();
         names.sort_unstable();
-        let (mut page, mut more) = (Vec::new(), false);
-        for name in names {
-            if repositories.admit(caller, Action::TagList, Some(&name)).await.is_err() {
-                continue;
+        // Where the page before ended, if it ended at a name that the caller may not see.
+        let seen = parameter(request, "seen");
+        let seen = seen.and_then(|seen| names.iter().position(|name| self.shared.mark_of(name) == seen));
+        let names = seen.map_or(names.as_slice(), |at| &names[at + 1..]);
+        let looked_at = &names[..names.len().min(CATALOG_LOOKS_MAX)];
+        let (mut page, mut more): (Vec<&str>, bool) = (Vec::new(), false);
+        'full: for some in looked_at.chunks(CATALOG_LOOKS) {
+            for (name, may) in some.iter().zip(repositories.may_list(caller, some).await?) {
+                more = may && page.len() >= n;
+                if more {
+                    break 'full;
+                }
+                if may {
+                    page.push(name);
+                }
             }
-            more = page.len() == n;
-            if more {
-                break;
-            }
-            page.push(name);
         }
         let mut response = json(&json!({"repositories": page}), "application/json");
-        if let Some(last) = page.last().filter(|_| more) {
-            let link = format!("</v2/_catalog?n={n}&last={}>; rel=\"next\"", encode(last));
-            set(response.headers_mut(), header::LINK, &link);
-        }
+        let shown = page.last().copied().or(last.as_deref()).unwrap_or_default();
+        let link = match looked_at.last() {
+            // A client that wants none gets none, and no further page.
+            _ if more && n > 0 => format!("</v2/_catalog?n={n}&last={}>; rel=\"next\"", encode(shown)),
+            Some(seen) if n > 0 && !more && looked_at.len() < names.len() => {
+                let (last, seen) = (encode(shown), self.shared.mark_of(seen));
+                format!("</v2/_catalog?n={n}&last={last}&seen={seen}>; rel=\"next\"")
+            }
+            _ => return Ok(response),
+        };
+        set(response.headers_mut(), header::LINK, &link);
         Ok(response)
     }
 

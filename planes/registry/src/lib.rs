@@ -30,7 +30,7 @@ pub use housekeeping::{
 };
 pub use registry::{Registry, RegistryLimits};
 pub use repositories::{
-    Action, HeldManifest, Holding, ManifestRef, NewManifest, Referrer, Repositories, Resolved, TagPage, Unlinked,
-    Upstream,
+    Action, HeldManifest, Holding, ManifestRef, NewManifest, Referrer, Repositories, Resolved, ShownBlob, TagPage,
+    Unlinked, Upstream,
 };
 pub use route::{Route, Target};

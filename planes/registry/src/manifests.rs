@@ -4,7 +4,9 @@ use crate::blobs::matches;
 use crate::registry::{InRepository, Registry, parameters};
 use crate::response::{empty, not_modified, set, set_digest};
 use crate::route::{manifest_ref, readable_ref};
-use crate::{Action, ErrorCode, ManifestRef, NewManifest, RegistryBody, RegistryError, Repositories, Resolved};
+use crate::{
+    Action, ErrorCode, ManifestRef, NewManifest, RegistryBody, RegistryError, Repositories, Resolved, ShownBlob,
+};
 use bytes::{Bytes, BytesMut};
 use honmaru_images::{Algorithm, Digest, MANIFEST_BYTES_MAX, Manifest, ManifestError, Platform, is_tag, media_type};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
@@ -231,13 +233,13 @@ impl<R: Repositories> Registry<R> {
         repository: &str,
         manifest: &Manifest,
         blobs: &[Digest],
-    ) -> Result<Vec<(Digest, u64)>, RegistryError> {
+    ) -> Result<Vec<ShownBlob>, RegistryError> {
         let owner = self.owner(caller, repository);
         let mut shown = Vec::new();
         let linked = self.shared.repositories.has_blobs(caller, repository, blobs).await?;
         for (blob, linked) in manifest.blobs().zip(linked) {
-            let is_shown = self.shared.shown.is_noted(&owner, &blob.digest);
-            let info = if linked || is_shown {
+            let shown_at = self.shared.shown.noted_at(&owner, &blob.digest);
+            let info = if linked || shown_at.is_some() {
                 self.shared.store.stat(&blob.digest)?
             } else {
                 None
@@ -251,8 +253,9 @@ impl<R: Repositories> Registry<R> {
                 let message = format!("blob {} has {} bytes, not {}", blob.digest, info.size, blob.size);
                 return Err(RegistryError::new(ErrorCode::ManifestInvalid, message));
             }
-            if is_shown {
-                shown.push((blob.digest.clone(), info.size));
+            if let Some(at) = shown_at {
+                let (digest, size) = (blob.digest.clone(), info.size);
+                shown.push(ShownBlob { digest, size, at });
             }
         }
         Ok(shown)

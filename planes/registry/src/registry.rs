@@ -8,6 +8,7 @@ use bytes::Bytes;
 use honmaru_images::{BlobStore, RemoteLimits, Remotes};
 use http::{HeaderValue, Method, Request, Response, header};
 use hyper::body::Body;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,15 @@ pub(crate) struct Shared<R> {
     pub(crate) shown: Shown,
     pub(crate) limits: RegistryLimits,
     pub(crate) remotes: Remotes,
+    marks: RandomState,
+}
+
+impl<R> Shared<R> {
+    /// Stands for a name in what a caller sees who may not see the name: nobody else can make it, or guess from it. Good
+    /// as long as this process lives.
+    pub(crate) fn mark_of(&self, name: &str) -> String {
+        format!("{:016x}", self.marks.hash_one(name))
+    }
 }
 
 /// A request in a repository.
@@ -75,6 +85,7 @@ impl<R: Repositories> Registry<R> {
                 shown: Shown::default(),
                 limits,
                 remotes,
+                marks: RandomState::new(),
             }),
         }
     }

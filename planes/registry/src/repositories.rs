@@ -1,8 +1,9 @@
 //! What the registry must be told: which repositories, tags and manifests exist, and who may do what.
 
 use crate::RegistryError;
-use honmaru_images::{Descriptor, Digest, Manifest};
+use honmaru_images::{Descriptor, Digest, Manifest, Uploader};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// What a request wants to do, for authorisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,11 +63,23 @@ pub struct NewManifest {
     pub tags: Vec<String>,
     /// The manifest, parsed and valid.
     pub manifest: Manifest,
-    /// Blobs of the manifest, with their sizes, that somebody was told lately that the repository has. They are the
-    /// repository's for this manifest, also when the image that had them was deleted in between.
-    pub shown: Vec<(Digest, u64)>,
+    /// Blobs of the manifest that somebody was told lately that the repository has. They are the repository's for this
+    /// manifest, also when the image that had them was deleted in between; but not when the repository itself was, and
+    /// was made anew.
+    pub shown: Vec<ShownBlob>,
     /// The platform that the image's configuration says, where it says one.
     pub platform: Option<honmaru_images::Platform>,
+}
+
+/// A blob that somebody was told that a repository has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownBlob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When they were told so last.
+    pub at: Instant,
 }
 
 /// A page of tags.
@@ -170,6 +183,26 @@ pub trait Repositories: Send + Sync + 'static {
         action: Action,
         repository: Option<&str>,
     ) -> impl Future<Output = Result<(), RegistryError>> + Send;
+
+    /// In whose name the caller's uploads count, so that nobody's unfinished ones hold everybody up.
+    fn uploader(&self, caller: &Self::Caller) -> Uploader {
+        Uploader::new(&self.namespace(caller), "")
+    }
+
+    /// In which of these repositories the caller may list tags.
+    fn may_list(
+        &self,
+        caller: &Self::Caller,
+        repositories: &[String],
+    ) -> impl Future<Output = Result<Vec<bool>, RegistryError>> + Send {
+        async move {
+            let mut may = Vec::with_capacity(repositories.len());
+            for name in repositories {
+                may.push(self.admit(caller, Action::TagList, Some(name)).await.is_ok());
+            }
+            Ok(may)
+        }
+    }
 
     /// Which of these blobs the repository has.
     fn has_blobs(

@@ -29,10 +29,10 @@ impl Shown {
         answers.insert((owner, digest.clone()), Instant::now());
     }
 
-    /// Whether somebody was told so lately.
-    pub(crate) fn is_noted(&self, owner: &str, digest: &Digest) -> bool {
+    /// When somebody was told so last; nothing when that is long ago.
+    pub(crate) fn noted_at(&self, owner: &str, digest: &Digest) -> Option<Instant> {
         let key = (owner.to_owned(), digest.clone());
-        self.answers.lock().get(&key).is_some_and(|at| at.elapsed() < LIFE)
+        self.answers.lock().get(&key).copied().filter(|at| at.elapsed() < LIFE)
     }
 
     /// Forgets it: the blob was taken from the repository by name.
@@ -49,14 +49,15 @@ mod tests {
     fn answers_are_of_one_repository_and_have_a_limit() {
         let (shown, digest) = (Shown::default(), Digest::sha256(b"x"));
         shown.note("ns/app".to_owned(), &digest);
-        assert!(shown.is_noted("ns/app", &digest));
-        assert!(!shown.is_noted("ns/other", &digest) && !shown.is_noted("ns/app", &Digest::sha256(b"y")));
+        let is_noted = |owner: &str, digest: &Digest| shown.noted_at(owner, digest).is_some();
+        assert!(is_noted("ns/app", &digest));
+        assert!(!is_noted("ns/other", &digest) && !is_noted("ns/app", &Digest::sha256(b"y")));
         shown.forget("ns/app", &digest);
-        assert!(!shown.is_noted("ns/app", &digest));
+        assert!(!is_noted("ns/app", &digest));
         for n in 0..=ANSWERS_MAX {
             shown.note(n.to_string(), &digest);
         }
-        assert!(shown.is_noted(&ANSWERS_MAX.to_string(), &digest));
+        assert!(is_noted(&ANSWERS_MAX.to_string(), &digest));
         assert!(shown.answers.lock().len() <= ANSWERS_MAX);
     }
 }

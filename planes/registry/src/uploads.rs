@@ -55,20 +55,26 @@ impl<R: Repositories> Registry<R> {
         let mut writer = self
             .shared
             .store
-            .begin_upload(&self.owner(caller, repository), algorithm)
+            .begin_upload(
+                &self.owner(caller, repository),
+                self.shared.repositories.uploader(caller),
+                algorithm,
+            )
             .await?;
         let id = writer.id().clone();
         if let Some(digest) = expected {
-            let done = self.receive(&mut writer, request, None).await;
-            return match done {
+            let done = match self.receive(&mut writer, request, None).await {
                 Ok(()) => self.commit(caller, repository, writer, digest).await,
                 Err(error) => {
-                    // A whole blob in one request has no second chance: nothing of it stays.
                     drop(writer);
-                    self.forget(&id).await;
                     Err(error)
                 }
             };
+            if done.is_err() {
+                // A whole blob in one request has no second chance: nothing of it stays.
+                self.forget(&id).await;
+            }
+            return done;
         }
         let offset = writer.pause().await?;
         Ok(progress(StatusCode::ACCEPTED, repository, &id, offset))

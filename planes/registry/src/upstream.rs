@@ -107,7 +107,8 @@ impl<R: Repositories> Registry<R> {
             Err(error) if error.is_not_found() => return Ok(false),
             Err(error) => return Err(failed(&error)),
         };
-        let mut writer = store.begin_upload(named.repository(), digest.algorithm()).await?;
+        let by = repositories.uploader(caller);
+        let mut writer = store.begin_upload(named.repository(), by, digest.algorithm()).await?;
         while let Some(piece) = blob.next().await {
             writer.write(piece.map_err(|error| failed(&error))?).await?;
         }

@@ -363,6 +363,34 @@ async fn a_client_that_sends_too_long_a_manifest_gets_its_answer() {
 }
 
 #[tokio::test]
+async fn the_catalog_of_who_may_list_few_of_many_comes_in_pages_that_name_nothing_else() {
+    let server = Server::start().await;
+    {
+        let mut repos = server.memory.repos.lock().unwrap();
+        let hidden = (0..2_500).map(|n| format!("denied/{n:05}"));
+        let names = hidden.chain(["aa/app", "denied", "zz/app"].map(str::to_owned));
+        repos.extend(names.map(|name| (name, Default::default())));
+    }
+    let (mut path, mut found, mut pages) = ("/v2/_catalog?n=2".to_owned(), Vec::new(), 0);
+    loop {
+        let page = server.call("GET", &path, &[], b"").await;
+        assert_eq!(page.status, 200);
+        let body: serde_json::Value = serde_json::from_str(&page.text()).unwrap();
+        let names = body["repositories"].as_array().unwrap().clone();
+        found.extend(names.iter().map(|name| name.as_str().unwrap().to_owned()));
+        pages += 1;
+        let link = page.headers.get("link").map_or("", |link| link.to_str().unwrap());
+        assert!(!link.contains("denied%2F"), "{link}");
+        let Some(next) = link.strip_prefix('<').and_then(|link| link.split_once('>')) else {
+            break;
+        };
+        path = next.0.to_owned();
+    }
+    assert_eq!(found, ["aa/app", "denied", "zz/app"]);
+    assert!((3..=5).contains(&pages), "{pages}");
+}
+
+#[tokio::test]
 async fn repositories_are_listed_in_pages_and_only_those_whose_tags_the_caller_may_list() {
     let server = Server::start().await;
     for name in ["c/d", "a", "b", "e"] {

@@ -805,6 +805,15 @@ async fn a_full_store_answers_507_and_too_many_uploads_429() {
     assert_eq!(server.call("PUT", &url, &[], b"twelve bytes").await.status, 507);
     assert_eq!(server.upload_files(), 0);
     server.push_blob("app", b"ten bytes.").await;
+    // The disk's reserve is met before the quota: nothing of a whole blob in one request stays then either.
+    let reserve = StoreLimits {
+        free_bytes_min: u64::MAX,
+        ..StoreLimits::default()
+    };
+    let other = Server::with(reserve).await;
+    let url = format!("/v2/app/blobs/uploads/?digest={}", Digest::sha256(b"small"));
+    assert_eq!(other.call("POST", &url, &[], b"small").await.status, 507);
+    assert_eq!(other.upload_files(), 0);
     let full = server.call("POST", "/v2/app/blobs/uploads/", &[], b"").await;
     let url = format!("{}?digest={}", full.header("location"), Digest::sha256(b"more"));
     assert_eq!(server.call("PUT", &url, &[], b"more").await.status, 507);

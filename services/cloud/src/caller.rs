@@ -25,9 +25,10 @@ fn current(state: &State, mut principal: Principal) -> Option<Principal> {
         return is_same.then_some(principal);
     }
     if let PrincipalKind::FederatedUser { user: Some(user), .. } = &principal.kind {
-        return honmaru_iam::user_of_name(state, account, user)
-            .is_some()
-            .then_some(principal);
+        let user = honmaru_iam::user_of_name(state, account, user)?;
+        let session = principal.session.as_ref()?;
+        let is_same = session.issuer.as_ref()?.id == user.entity.id;
+        return is_same.then_some(principal);
     }
     let PrincipalKind::User { name } = &principal.kind else {
         return Some(principal);
@@ -135,6 +136,73 @@ mod tests {
         // Another one of the same name is another one.
         cloud.iam("CreateUser", json!({"UserName": "ada"}));
         assert_eq!(cloud.caller(&token), Err(TokenError::Invalid));
+    }
+
+    /// A token that somebody with temporary credentials asked for, as a header.
+    fn token_of(cloud: &mut Cloud, kind: PrincipalKind, user_id: String, entity: &honmaru_iam::Entity) -> String {
+        let mut principal = root();
+        principal.kind = kind;
+        principal.user_id = user_id;
+        principal.access_key_id = "ASIAQAAAAAAAAAAAAAAA".to_owned();
+        let issuer = json!({"arn": entity.arn, "id": entity.id, "name": entity.name});
+        let session = json!({"issued_at": NOW, "transitive_tag_keys": [], "issuer": issuer});
+        principal.session = Some(serde_json::from_value(session).unwrap());
+        let token = cloud
+            .write(|tx| Ok(honmaru_ecr::registry_token(tx, &principal)))
+            .unwrap();
+        format!("Bearer {token}")
+    }
+
+    #[test]
+    fn a_sessions_token_ends_with_its_role_and_a_federated_ones_with_its_user() {
+        let mut cloud = Cloud::new();
+        let trust = json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}]});
+        let role = json!({"RoleName": "pulls", "AssumeRolePolicyDocument": trust.to_string()});
+        cloud.iam("CreateRole", role.clone());
+        let account = root().account;
+        let entity = honmaru_iam::role_of_name(&cloud.state, &account, "pulls")
+            .unwrap()
+            .entity
+            .clone();
+        let kind = PrincipalKind::AssumedRole {
+            role: "pulls".to_owned(),
+            session: "s".to_owned(),
+        };
+        let of_role = token_of(&mut cloud, kind, format!("{}:s", entity.id), &entity);
+        let entity = honmaru_iam::user_of_name(&cloud.state, &account, "ada")
+            .unwrap()
+            .entity
+            .clone();
+        let kind = PrincipalKind::FederatedUser {
+            name: "guest".to_owned(),
+            user: Some("ada".to_owned()),
+        };
+        let of_guest = token_of(&mut cloud, kind, format!("{account}:guest"), &entity);
+        let kind = PrincipalKind::User { name: "ada".to_owned() };
+        let of_user = token_of(&mut cloud, kind, entity.id.clone(), &entity);
+        let tokens = [&of_role, &of_guest, &of_user];
+        assert!(tokens.iter().all(|token| cloud.caller(token).is_ok()));
+        let key = cloud.key.clone();
+        cloud.iam("DeleteAccessKey", json!({"UserName": "ada", "AccessKeyId": key}));
+        // Sessions outlive the key that asked for them. Ref: IAM User Guide, "Disabling permissions for temporary
+        // security credentials".
+        assert!(tokens.iter().all(|token| cloud.caller(token).is_ok()));
+        cloud.iam("DeleteRole", json!({"RoleName": "pulls"}));
+        cloud.iam("DeleteUser", json!({"UserName": "ada"}));
+        assert!(
+            tokens
+                .iter()
+                .all(|token| cloud.caller(token) == Err(TokenError::Invalid))
+        );
+        // Others of the same names are others.
+        cloud.iam("CreateRole", role);
+        cloud.iam("CreateUser", json!({"UserName": "ada"}));
+        assert!(
+            tokens
+                .iter()
+                .all(|token| cloud.caller(token) == Err(TokenError::Invalid))
+        );
     }
 
     #[test]

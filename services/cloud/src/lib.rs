@@ -10,7 +10,6 @@ mod caller;
 #[cfg(test)]
 mod calls;
 mod checks;
-mod creator;
 mod edge;
 mod images;
 mod imports;
@@ -25,7 +24,6 @@ mod targets;
 
 pub use applied::observe_edge_applied;
 pub use caller::registry_caller;
-pub use creator::may_create;
 pub use edge::edge_config;
 pub use images::{ImageName, parse_image};
 pub use imports::{WantedImage, image_answered, wanted_images};

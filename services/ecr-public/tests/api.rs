@@ -59,7 +59,7 @@ impl Layers for Blobs {
     fn parts(&self, _: String, _: String) -> BoxFuture<Parts> {
         done(Parts::default())
     }
-    fn begin_upload(&self, owner: String) -> BoxFuture<Result<String, ApiError>> {
+    fn begin_upload(&self, owner: String, _by: Principal) -> BoxFuture<Result<String, ApiError>> {
         let mut uploads = self.0.uploads.lock().unwrap();
         let id = format!("upload-{}", uploads.len());
         uploads.insert(id.clone(), (owner, Vec::new()));

@@ -1,7 +1,7 @@
 //! What this service asks of whoever keeps the bytes and drives the engine.
 
 use honmaru_base::ApiError;
-use honmaru_machine::{BoxFuture, Call, State, Tx};
+use honmaru_machine::{BoxFuture, Call, Principal, State, Tx};
 use serde_json::Value;
 
 /// A look at the state.
@@ -99,8 +99,8 @@ pub trait Layers: Send + Sync {
     fn keep(&self, digests: Vec<String>) -> BoxFuture<Kept>;
     /// The parts of an upload so far, as far as they are known: a restart forgets them.
     fn parts(&self, owner: String, id: String) -> BoxFuture<Parts>;
-    /// Begins an upload and returns its id.
-    fn begin_upload(&self, owner: String) -> BoxFuture<Result<String, ApiError>>;
+    /// Begins an upload in somebody's name and returns its id.
+    fn begin_upload(&self, owner: String, by: Principal) -> BoxFuture<Result<String, ApiError>>;
     /// Adds a part that begins at byte `first`.
     fn append_upload(
         &self,

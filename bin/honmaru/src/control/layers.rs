@@ -1,12 +1,12 @@
 //! ECR's layers in the registry's store.
 
-use super::registry::{Caller, Rows};
+use super::registry::{Caller, Rows, uploader};
 use super::upstreams::Upstreams;
 use honmaru_base::ApiError;
 use honmaru_ecr::{Appended, Change, Completed, Kept, Layers, Look, NotPulled, Parts, Secret};
 use honmaru_engine::{Engine, EngineError};
 use honmaru_images::{Algorithm, BlobStore, Digest, StoreError, UploadId};
-use honmaru_machine::{BoxFuture, Call};
+use honmaru_machine::{BoxFuture, Call, Principal};
 use honmaru_registry::{Action, ErrorCode, ManifestRef, Registry, RegistryError, Repositories};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -143,11 +143,11 @@ impl Layers for StoredLayers {
         Box::pin(std::future::ready(known.unwrap_or_default()))
     }
 
-    fn begin_upload(&self, owner: String) -> BoxFuture<Result<String, ApiError>> {
-        let store = self.store.clone();
+    fn begin_upload(&self, owner: String, by: Principal) -> BoxFuture<Result<String, ApiError>> {
+        let (store, by) = (self.store.clone(), uploader(&by));
         Box::pin(async move {
             let writer = store
-                .begin_upload(&owner, Algorithm::Sha256)
+                .begin_upload(&owner, by, Algorithm::Sha256)
                 .await
                 .map_err(|error| refused(&error))?;
             // ECR's ids are UUIDs, and the model holds clients to it.

@@ -12,7 +12,7 @@ use honmaru_ecr::{NewImage, PutImage, Reference, RegistryAction};
 use honmaru_ecr_public::Door;
 use honmaru_engine::{Engine, EngineError, SystemClock};
 use honmaru_identity::ProtocolFamily;
-use honmaru_images::{BlobStore, Descriptor, Digest, Manifest, StoreLimits};
+use honmaru_images::{BlobStore, Descriptor, Digest, Manifest, StoreLimits, Uploader};
 use honmaru_machine::{Access, Call, Principal, PrincipalKind, State};
 use honmaru_registry::{
     Action, ErrorCode, Freed, HeldManifest, Holding, HousekeepingError, ManifestRef, NewManifest, Referrer, Registry,
@@ -308,6 +308,12 @@ async fn caller<B>(control: &Arc<Control>, request: &Request<B>, peer: Peer) -> 
     })
 }
 
+/// In whose name uploads count: a user's, or a role's, whatever its sessions are called.
+pub(super) fn uploader(principal: &Principal) -> Uploader {
+    let id = principal.user_id.split(':').next().unwrap_or_default();
+    Uploader::new(principal.account.as_str(), id)
+}
+
 fn action(action: &Action) -> RegistryAction {
     match action {
         Action::Ping => RegistryAction::Ping,
@@ -399,7 +405,7 @@ impl Repositories for Rows {
                     }
                     Some(Place { scope, name, .. }) => {
                         caller.check(state, &honmaru_ecr::creation_access(state, scope, wanted, name))?;
-                        honmaru_cloud::may_create(state, scope, wanted, name, caller.call.now)?;
+                        honmaru_ecr::may_create(state, scope, wanted, name, caller.call.now)?;
                         // A mirror comes to be with its first image: see `establish`.
                         let is_mirror = wanted == RegistryAction::ManifestRead
                             && honmaru_ecr::upstream_of(state, scope, name).is_some();
@@ -418,6 +424,26 @@ impl Repositories for Rows {
             .write(move |tx| honmaru_ecr::admit(tx, &scope, wanted, &name))
             .await;
         made.map_err(failed)?.map_err(refused)
+    }
+
+    fn uploader(&self, caller: &Caller) -> Uploader {
+        uploader(&caller.call.principal)
+    }
+
+    async fn may_list(&self, caller: &Caller, repositories: &[String]) -> Result<Vec<bool>, RegistryError> {
+        let wanted = action(&Action::TagList);
+        self.look(|state| {
+            let may = |name: &String| {
+                let Place { scope, name, is_public } = caller.place(name);
+                let accesses = match is_public {
+                    true => honmaru_ecr_public::registry_access(state, &scope, wanted, &name),
+                    false => honmaru_ecr::registry_access(state, &scope, wanted, Some(&name)),
+                };
+                caller.check(state, &accesses).is_ok() && state.get::<honmaru_ecr::Repository>(&scope, &name).is_some()
+            };
+            repositories.iter().map(may).collect()
+        })
+        .await
     }
 
     async fn has_blobs(
@@ -497,11 +523,7 @@ impl Repositories for Rows {
     ) -> Result<(), RegistryError> {
         let Place { scope, name, .. } = caller.place(repository);
         let tags = manifest.tags.clone();
-        let shown: Vec<(String, u64)> = manifest
-            .shown
-            .iter()
-            .map(|(digest, size)| (digest.to_string(), *size))
-            .collect();
+        let shown = manifest.shown.clone();
         let image = image_of(manifest);
         let put = move |tag: Option<String>| PutImage {
             tag,
@@ -511,10 +533,17 @@ impl Repositories for Rows {
         };
         // One change: a tag that is refused takes the others with it.
         let written = self.engine.write(move |tx| -> Result<(), ApiError> {
-            for (digest, size) in &shown {
-                // It waits for this manifest, which takes it in the same change.
-                if honmaru_ecr::has_blobs(tx, &scope, &name, [digest.as_str()]) != [true] {
-                    honmaru_ecr::link_layer(tx, &scope, &name, digest, *size)?;
+            for blob in &shown {
+                if honmaru_ecr::has_blobs(tx, &scope, &name, [blob.digest.as_str()]) == [true] {
+                    continue;
+                }
+                let ago = i64::try_from(blob.at.elapsed().as_millis()).unwrap_or(i64::MAX);
+                let made_at = honmaru_ecr::get_repository(tx, &scope, &name)?.created_at;
+                // What was shown of another repository that had the name before is nothing of this one's: then the image
+                // lacks it.
+                if tx.now().plus_ms(-ago) >= made_at {
+                    // It waits for this manifest, which takes it in the same change.
+                    honmaru_ecr::link_layer(tx, &scope, &name, blob.digest.as_str(), blob.size)?;
                 }
             }
             if tags.is_empty() {

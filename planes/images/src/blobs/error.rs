@@ -1,5 +1,6 @@
 //! What can go wrong in the store.
 
+use super::UploadsOf;
 use crate::Digest;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -56,10 +57,12 @@ pub enum StoreError {
         used: u64,
     },
     /// Too many uploads are in progress.
-    #[error("{max} uploads are in progress, no more are accepted")]
+    #[error("{max} uploads {of} are unfinished, no more are accepted: complete or cancel some of them")]
     TooManyUploads {
         /// The limit.
         max: usize,
+        /// Whose uploads it counts.
+        of: UploadsOf,
     },
     /// Whoever knows which blobs are needed could not say; nothing was removed.
     #[error("failed to learn which blobs are needed: {0}")]

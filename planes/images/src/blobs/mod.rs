@@ -8,6 +8,7 @@
 
 mod collect;
 mod error;
+mod fair;
 mod guard;
 mod inventory;
 mod read;
@@ -17,6 +18,7 @@ mod write;
 
 pub use collect::{Collected, Damage, StoreUsage, Verified};
 pub use error::StoreError;
+pub use fair::{Uploader, UploadsOf};
 pub use guard::Pins;
 pub use inventory::{Checked, Room, StoredFile, UploadFile};
 pub use upload::{BlobWriter, UploadId};
@@ -30,6 +32,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 use wal::Wal;
 
 /// Limits of a store.
@@ -41,8 +44,14 @@ pub struct StoreLimits {
     pub total_bytes_max: Option<u64>,
     /// Space that must stay free on the disk, in bytes.
     pub free_bytes_min: u64,
-    /// Uploads in progress at one time.
+    /// Uploads in progress at one time. Each holds a file open.
     pub uploads_max: usize,
+    /// Those of one account: when all accounts together have too many, whoever has the most gives way.
+    pub uploads_of_account_max: usize,
+    /// Those of one principal. An image is pushed with a handful of uploads at a time.
+    pub uploads_of_principal_max: usize,
+    /// An upload that nobody wrote to for so long gives way to another one of whoever began it.
+    pub upload_stale: Duration,
 }
 
 impl Default for StoreLimits {
@@ -52,6 +61,9 @@ impl Default for StoreLimits {
             total_bytes_max: None,
             free_bytes_min: 256 * 1024 * 1024,
             uploads_max: 1_000,
+            uploads_of_account_max: 750,
+            uploads_of_principal_max: 500,
+            upload_stale: Duration::from_secs(60),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Uploads in progress: written in the background of the network, hashed while they are written, resumable at the byte.
 
 use super::error::at;
-use super::{BlobInfo, BlobStore, StoreError, blocking};
+use super::fair::make_room;
+use super::{BlobInfo, BlobStore, StoreError, Uploader, blocking};
 use crate::{Algorithm, Digest, Hasher};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -10,6 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 /// So many bytes are handed to the disk at a time: a thread's wake-up costs little beside them.
@@ -59,7 +61,10 @@ impl UploadId {
 
 pub(super) struct Session {
     path: PathBuf,
+    pub(super) by: Uploader,
     pub(super) busy: AtomicBool,
+    /// When somebody last wrote to it, or began to.
+    used_at: Mutex<Instant>,
     syncing: AtomicBool,
     progress: Mutex<Progress>,
 }
@@ -74,7 +79,7 @@ struct Progress {
 
 impl Session {
     /// A session that nobody writes to yet.
-    fn new(path: PathBuf, file: File, offset: u64, hasher: Hasher) -> Arc<Self> {
+    fn new(path: PathBuf, by: Uploader, file: File, offset: u64, hasher: Hasher) -> Arc<Self> {
         let progress = Progress {
             file: Arc::new(file),
             offset,
@@ -84,10 +89,17 @@ impl Session {
         };
         Arc::new(Self {
             path,
+            by,
             busy: AtomicBool::new(false),
+            used_at: Mutex::new(Instant::now()),
             syncing: AtomicBool::new(false),
             progress: Mutex::new(progress),
         })
+    }
+
+    /// For how long nobody wrote to it.
+    pub(super) fn idle(&self) -> Duration {
+        self.used_at.lock().elapsed()
     }
 
     fn append(self: &Arc<Self>, store: &BlobStore, chunks: &[Bytes]) -> Result<(), StoreError> {
@@ -124,6 +136,7 @@ struct Permit(Arc<Session>);
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        *self.0.used_at.lock() = Instant::now();
         self.0.busy.store(false, Ordering::Release);
     }
 }
@@ -140,22 +153,29 @@ pub struct BlobWriter {
 }
 
 impl BlobStore {
-    /// Begins an upload. `owner` (a repository) must be named again to go on with it.
-    pub async fn begin_upload(&self, owner: &str, algorithm: Algorithm) -> Result<BlobWriter, StoreError> {
+    /// Begins an upload. `owner` (a repository) must be named again to go on with it; `by` is whose upload it counts as.
+    /// Where they have as many as they may, the one that they gave up longest ago ends.
+    pub async fn begin_upload(
+        &self,
+        owner: &str,
+        by: Uploader,
+        algorithm: Algorithm,
+    ) -> Result<BlobWriter, StoreError> {
         self.writable()?;
-        let max = self.shared.limits.uploads_max;
         let id = UploadId::new(owner);
         let path = self.uploads_dir().join(id.as_str());
         let session = {
             let mut sessions = self.shared.sessions.lock();
-            if sessions.len() >= max {
-                return Err(StoreError::TooManyUploads { max });
+            if let Some((ended, session)) = make_room(&sessions, &by, &self.shared.limits)? {
+                // Under the lock, or its client could find the file and go on with it.
+                sessions.remove(&ended);
+                fs::remove_file(&session.path).map_err(at("remove", &session.path))?;
             }
             // Under the lock, or the collector could see a file that no session owns. Creating an empty file in the
             // page cache does not wait for the disk.
             let file = File::options().read(true).write(true).create_new(true).open(&path);
             let file = file.map_err(at("create", &path))?;
-            let session = Session::new(path, file, 0, Hasher::new(algorithm));
+            let session = Session::new(path, by, file, 0, Hasher::new(algorithm));
             // Claimed before the collector can see it: it would end it as one that nobody writes to.
             session.busy.store(true, Ordering::Release);
             sessions.insert(id.clone(), session.clone());
@@ -219,7 +239,7 @@ impl BlobStore {
                 Err(error) => return Err(at("open upload", &path)(error)),
             };
             let (hasher, offset) = hash_file(&file, Algorithm::Sha256).map_err(at("read upload", &path))?;
-            let session = Session::new(path, file, offset, hasher);
+            let session = Session::new(path, Uploader::default(), file, offset, hasher);
             Ok(store.shared.sessions.lock().entry(id).or_insert(session).clone())
         })
         .await

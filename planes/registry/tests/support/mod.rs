@@ -115,9 +115,9 @@ impl Repositories for Memory {
 
     async fn put_manifest(&self, (): &(), name: &str, new: NewManifest) -> Result<(), RegistryError> {
         self.with(name, |repo| {
-            for (digest, size) in &new.shown {
-                repo.sizes.insert(digest.clone(), *size);
-                repo.blobs.insert(digest.clone());
+            for blob in &new.shown {
+                repo.sizes.insert(blob.digest.clone(), blob.size);
+                repo.blobs.insert(blob.digest.clone());
             }
             for tag in &new.tags {
                 repo.tags.insert(tag.clone(), new.digest.clone());

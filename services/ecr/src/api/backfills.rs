@@ -181,8 +181,8 @@ pub(super) fn results(
     let is_outbound = leaves(state, &scope, &to);
     let outcome = |image: &Image| match copied(state, &scope, &to, &image.repository, &image.digest) {
         Copied::Complete => Some(("COMPLETE", None)),
-        // Rows cannot fail to be copied: where they are no more, somebody removed them.
-        Copied::Failed(code) if is_outbound => Some(("FAILED", code)),
+        Copied::Failed(code) if is_outbound || code.is_some() => Some(("FAILED", code)),
+        // A copy in this cloud that did not fail and is no more was removed by somebody.
         Copied::Failed(_) | Copied::InProgress => None,
     };
     let wanted = input.result_status_filter.as_deref();

@@ -118,7 +118,8 @@ pub(super) async fn initiate(
 ) -> Result<types::InitiateLayerUploadResponse, ApiError> {
     let scope = scope_of(&call, input.registry_id.as_deref())?;
     check_repository(&layers, &scope, &input.repository_name).await?;
-    let upload_id = layers.begin_upload(owner(&scope, &input.repository_name)).await?;
+    let owner = owner(&scope, &input.repository_name);
+    let upload_id = layers.begin_upload(owner, call.principal).await?;
     Ok(types::InitiateLayerUploadResponse {
         upload_id: Some(upload_id),
         part_size: Some(PART_BYTES),

@@ -91,18 +91,18 @@ pub fn creation_access(state: &State, scope: &Scope, action: RegistryAction, nam
     }
 }
 
-/// The role in whose name a template makes a repository, and what that role must be allowed to do; nothing where no
+/// The template with a role in whose name it makes a repository, and what that role must be allowed to do; nothing where no
 /// repository would be made, or its template names no role. Ref: CreateRepositoryCreationTemplate, `customRoleArn`; ECR
 /// user guide, "Create a custom policy for repository creation templates".
-pub fn creation_role<'s>(
+pub(super) fn creation_role<'s>(
     state: &'s State,
     scope: &Scope,
     action: RegistryAction,
     name: &str,
-) -> Option<(&'s CreationTemplate, &'s str, Vec<Access>)> {
+) -> Option<(&'s CreationTemplate, Vec<Access>)> {
     let template = would_make(state, scope, action, name).template()?;
-    let role = template.custom_role_arn.as_deref()?;
-    Some((template, role, making_access(state, scope, name, Some(template))))
+    template.custom_role_arn.as_ref()?;
+    Some((template, making_access(state, scope, name, Some(template))))
 }
 
 /// What a request would have a repository made by.
@@ -137,7 +137,12 @@ fn would_make<'s>(state: &'s State, scope: &Scope, action: RegistryAction, name:
 }
 
 /// The permissions to make a repository, with the tags of a template.
-fn making_access(state: &State, scope: &Scope, name: &str, template: Option<&CreationTemplate>) -> Vec<Access> {
+pub(super) fn making_access(
+    state: &State,
+    scope: &Scope,
+    name: &str,
+    template: Option<&CreationTemplate>,
+) -> Vec<Access> {
     let mut accesses = vec![repository_access(state, scope, name, "ecr:CreateRepository")];
     let tags = template
         .map(|template| &template.resource_tags)

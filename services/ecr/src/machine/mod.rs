@@ -1,6 +1,7 @@
 //! Changes to repositories and images, for the API, for the registry and for the controllers.
 
 mod access;
+mod creator;
 mod image;
 mod manifest;
 mod outbound;
@@ -10,9 +11,8 @@ mod replicate;
 mod repository;
 
 pub(crate) use access::{POLICY_ACTIONS_V1, POLICY_SCOPE, POLICY_SCOPE_V1, any_access, under_policy};
-pub use access::{
-    creation_access, creation_role, import_access, registry_access, repository_access, token_access, with_tags_of,
-};
+pub use access::{creation_access, import_access, registry_access, repository_access, token_access, with_tags_of};
+pub use creator::may_create;
 pub use image::{
     DeleteProblem, ManifestInfo, Reference, delete_image, has_blobs, index_entry, is_pull_excluded, link_layer,
     needs_record, put_image, record_pull, referrers, resolve_image, select_platform, tags_of, tags_page, unlink_layer,

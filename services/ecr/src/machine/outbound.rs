@@ -165,7 +165,10 @@ pub(crate) fn copied(state: &State, scope: &Scope, to: &Scope, name: &str, diges
     if !leaves(state, scope, to) {
         return match state.get::<Image>(to, &Image::key(name, digest)) {
             Some(_) => Copied::Complete,
-            None => Copied::Failed(None),
+            None => {
+                let result = state.get::<ReplicationResult>(scope, &ReplicationJob::key(name, digest, to));
+                Copied::Failed(result.and_then(|row| row.failure_code.clone()))
+            }
         };
     }
     let key = ReplicationJob::key(name, digest, to);

@@ -11,6 +11,8 @@ use std::collections::BTreeSet;
 pub(super) const PULL_THROUGH_CACHE: &str = "PULL_THROUGH_CACHE";
 /// The same.
 pub(super) const CREATE_ON_PUSH: &str = "CREATE_ON_PUSH";
+/// The same.
+pub(super) const REPLICATION: &str = "REPLICATION";
 
 /// Images and waiting layers that are looked at for who has a blob: what everything is based on is in very many.
 const HOLDERS_SEEN_MAX: usize = 1_000;

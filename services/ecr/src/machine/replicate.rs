@@ -2,14 +2,16 @@
 //! to be sent (`outbound`).
 //! Ref: ECR user guide, "Private image replication".
 
+use super::creator::replication_template;
 use super::image::{tags_of, write_image};
 use super::manifest::NewImage;
 use super::outbound::{leaves, queue};
-use super::registry::{made_by, template_for};
-use crate::model::{Image, Registry, Repository, Tag};
+use super::registry::made_by;
+use super::repository::create_repository;
+use crate::model::{Image, Registry, ReplicationJob, ReplicationResult, Repository, Tag};
 use crate::mutability;
 use crate::types::ReplicationConfiguration;
-use honmaru_base::Scope;
+use honmaru_base::{ApiError, Scope};
 use honmaru_machine::{State, Tx};
 use honmaru_wire::tree::Tree;
 
@@ -63,11 +65,19 @@ pub(crate) fn copy_image(tx: &mut Tx<'_>, scope: &Scope, to: &Scope, name: &str,
         queue(tx, scope, to, name, digest, tag.map(str::to_owned));
         return;
     }
-    if tx.get::<Repository>(to, name).is_none() {
-        let now = tx.now();
-        let template = template_for(tx, to, name, "REPLICATION");
-        let row = template.map_or_else(|| Repository::plain(name, now), |template| made_by(template, name, now));
-        tx.put(to, name, row);
+    let key = ReplicationJob::key(name, digest, to);
+    if let Err(error) = establish(tx, to, name) {
+        let result = ReplicationResult {
+            account: to.account.to_string(),
+            region: to.region.to_string(),
+            at: tx.now(),
+            failure_code: Some(error.code),
+        };
+        tx.put(scope, &key, result);
+        return;
+    }
+    if tx.get::<ReplicationResult>(scope, &key).is_some() {
+        tx.delete::<ReplicationResult>(scope, &key);
     }
     for entry in image.manifests.clone() {
         if let Some(child) = tx.get::<Image>(scope, &Image::key(name, &entry.digest)).cloned() {
@@ -83,6 +93,17 @@ pub(crate) fn copy_image(tx: &mut Tx<'_>, scope: &Scope, to: &Scope, name: &str,
                 .is_some_and(|row| !mutability::is_immutable(row, tag))
     });
     write_image(tx, to, name, copy(image), tag);
+}
+
+/// Makes the repository of a copy where it is missing, as the template of its registry says, in the name of that's role.
+fn establish(tx: &mut Tx<'_>, to: &Scope, name: &str) -> Result<(), ApiError> {
+    if tx.get::<Repository>(to, name).is_some() {
+        return Ok(());
+    }
+    let now = tx.now();
+    let template = replication_template(tx, to, name, now)?;
+    let row = template.map_or_else(|| Repository::plain(name, now), |template| made_by(template, name, now));
+    create_repository(tx, to, row)
 }
 
 fn copy(image: Image) -> NewImage {

@@ -88,7 +88,7 @@ impl Layers for Memory {
     fn parts(&self, _owner: String, id: String) -> BoxFuture<Parts> {
         done(self.0.parts.lock().unwrap().get(&id).copied().unwrap_or_default())
     }
-    fn begin_upload(&self, owner: String) -> BoxFuture<Result<String, ApiError>> {
+    fn begin_upload(&self, owner: String, _by: Principal) -> BoxFuture<Result<String, ApiError>> {
         let mut uploads = self.0.uploads.lock().unwrap();
         let id = format!("upload-{}", uploads.len());
         uploads.insert(id.clone(), (owner, Vec::new()));
