@@ -3,6 +3,8 @@
 
 #[path = "operations/paging.rs"]
 mod paging;
+#[path = "operations/reference.rs"]
+mod reference;
 #[path = "operations/tokens.rs"]
 mod tokens;
 

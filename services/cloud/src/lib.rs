@@ -16,8 +16,6 @@ mod imports;
 mod node;
 mod provision;
 mod puller;
-#[cfg(test)]
-mod reference;
 mod release;
 mod tagged;
 mod targets;

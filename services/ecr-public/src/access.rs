@@ -2,7 +2,7 @@
 
 use crate::api::registry_of;
 use crate::place::scope_of;
-use honmaru_base::{Arn, Scope};
+use honmaru_base::{AccountId, Arn, Scope};
 use honmaru_ecr::{RegistryAction, repository_access, with_tags_of};
 use honmaru_machine::{Access, Call, State};
 use serde_json::Value;
@@ -31,9 +31,14 @@ pub(crate) fn repositories(state: &State, call: &Call, input: &Value, action: &s
     named.into_iter().map(access).collect()
 }
 
-/// An operation on the registry.
-pub(crate) fn registry(_state: &State, _call: &Call, _input: &Value, action: &str) -> Vec<Access> {
-    vec![Access::any(action)]
+/// An operation on the caller's registry.
+pub(crate) fn registry(_state: &State, call: &Call, _input: &Value, action: &str) -> Vec<Access> {
+    vec![Access::new(action, vec![registry_arn(&call.scope.account)])]
+}
+
+/// An account's registry, which has its account's number.
+pub(crate) fn registry_arn(account: &AccountId) -> String {
+    Arn::new("ecr-public", "", account.as_str(), format!("registry/{account}")).to_string()
 }
 
 /// GetAuthorizationToken needs a permission of STS too. Ref: ECR Public user guide, "Registry authentication".

@@ -1,9 +1,10 @@
 //! The registry of an account, and tokens.
 
+use crate::access::registry_arn;
 use crate::alias::alias_of;
 use crate::place::registry_uri;
 use crate::types::{self, AuthorizationData, Registry, RegistryAlias};
-use honmaru_base::{ApiError, Arn};
+use honmaru_base::ApiError;
 use honmaru_ecr::{TOKEN_LIFE_S, authorization_token as seal};
 use honmaru_machine::{Call, State, Tx};
 
@@ -22,7 +23,7 @@ pub(super) fn describe(
     };
     let registry = Registry {
         registry_id: account.to_string(),
-        registry_arn: Arn::new("ecr-public", "", account.as_str(), format!("registry/{account}")).to_string(),
+        registry_arn: registry_arn(account),
         registry_uri: registry_uri(account, &call.host),
         verified: false,
         aliases: vec![alias],

@@ -37,10 +37,12 @@ pub fn repository_access(state: &State, scope: &Scope, name: &str, action: &str)
     );
     if let Some(row) = state.get::<Repository>(scope, name) {
         access.resource_policy = row.policy.clone();
+        // Private repositories are `ecr`'s, public ones `ecr-public`'s.
+        let vendor = action.split(':').next().unwrap_or_default();
         for (key, value) in &row.resource_tags {
             access = access
                 .with(&format!("aws:ResourceTag/{key}"), vec![value.clone()])
-                .with(&format!("ecr:ResourceTag/{key}"), vec![value.clone()]);
+                .with(&format!("{vendor}:ResourceTag/{key}"), vec![value.clone()]);
         }
     }
     access
