@@ -64,6 +64,9 @@ pub struct Session {
     /// The federated user, for GetFederationToken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub federated_user: Option<FederatedUser>,
+    /// When a second factor was proven for it; nothing when none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mfa_at: Option<Time>,
     /// When it was issued.
     pub issued_at: Time,
     /// When it ends.
@@ -227,6 +230,7 @@ mod tests {
             source_identity: None,
             federated_provider: None,
             federated_user: None,
+            mfa_at: None,
             issued_at: Time::from_ms(1),
             expires_at: Time::from_ms(2),
         }

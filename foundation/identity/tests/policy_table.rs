@@ -66,6 +66,7 @@ fn decide(case: &Map<String, Value>) -> String {
         is_temporary: who.get("is_temporary").and_then(Value::as_bool).unwrap_or(false),
         token_issued_at: who.get("token_issued_ms").and_then(Value::as_i64).map(Time::from_ms),
         federated_provider: text("federated_provider"),
+        mfa_at: who.get("mfa_ms").and_then(Value::as_i64).map(Time::from_ms),
     };
     let text = |name: &str, default: &'static str| case.get(name).and_then(Value::as_str).unwrap_or(default);
     let extra: Vec<(String, Vec<String>)> = case

@@ -69,6 +69,9 @@ pub struct SessionContext {
     pub transitive_tag_keys: Vec<String>,
     /// The ARN of the OIDC provider that the session came from, for `aws:FederatedProvider`.
     pub federated_provider: Option<String>,
+    /// When a second factor was proven for it, for `aws:MultiFactorAuthPresent` and `aws:MultiFactorAuthAge`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mfa_at: Option<Time>,
     /// Whose permissions the session has, for the audit trail; nothing for sessions of users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<SessionIssuer>,

@@ -120,7 +120,7 @@ impl Recorded {
             let created = seconds(session.issued_at);
             context.insert(
                 "attributes".to_owned(),
-                json!({ "creationDate": created, "mfaAuthenticated": "false" }),
+                json!({ "creationDate": created, "mfaAuthenticated": session.mfa_at.is_some().to_string() }),
             );
             if let Some(source) = &session.source_identity {
                 context.insert("sourceIdentity".to_owned(), json!(source));

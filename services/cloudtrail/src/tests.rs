@@ -243,6 +243,7 @@ fn a_sessions_document_says_who_stands_behind_it_and_a_count_how_many() {
         source_identity: Some("ada".to_owned()),
         transitive_tag_keys: Vec::new(),
         federated_provider: Some("arn:aws:iam::000000000000:oidc-provider/token.example".to_owned()),
+        mfa_at: None,
         issuer: Some(SessionIssuer {
             arn: "arn:aws:iam::000000000000:role/team/app".to_owned(),
             id: "AROA1".to_owned(),
@@ -319,6 +320,7 @@ fn a_federated_users_issuer_is_the_user_that_asked() {
         source_identity: None,
         transitive_tag_keys: Vec::new(),
         federated_provider: None,
+        mfa_at: None,
         issuer: Some(SessionIssuer {
             arn: "arn:aws:iam::000000000000:user/ann".to_owned(),
             id: "AIDA1".to_owned(),

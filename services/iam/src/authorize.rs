@@ -57,6 +57,7 @@ impl CallerParts<'_> {
             is_temporary: principal.access_key_id.starts_with("ASIA"),
             token_issued_at: session.map(|session| session.issued_at),
             federated_provider: session.and_then(|session| session.federated_provider.as_deref()),
+            mfa_at: session.and_then(|session| session.mfa_at),
         }
     }
 }
@@ -158,7 +159,9 @@ fn barred(caller: &Caller<'_>, action: &str) -> bool {
     let is_iam = action.starts_with("iam:") && action != "iam:PassRole";
     let is_sts = action.starts_with("sts:");
     match caller.kind {
-        CallerKind::User if caller.is_temporary => is_iam || is_sts && !is_role_session(action),
+        CallerKind::User if caller.is_temporary => {
+            is_iam && caller.mfa_at.is_none() || is_sts && !is_role_session(action)
+        }
         CallerKind::FederatedUser => is_iam || is_sts,
         CallerKind::Root
         | CallerKind::User

@@ -11,6 +11,7 @@ mod errors;
 mod issuer;
 mod machine;
 mod managed;
+mod mfa;
 mod model;
 mod refusal;
 mod sealing;
@@ -26,6 +27,7 @@ pub use machine::{
     note_access_key_use, note_role_use, oidc_provider, role_by_arn, role_of_name, user_of_name, user_principal,
 };
 pub use managed::{AwsManaged, aws_managed};
+pub use mfa::{Assigned, MfaDevice, MfaRefusal, prove_mfa};
 pub use model::{AccessKey, Entity, Group, InstanceProfile, ManagedPolicy, OidcProvider, Role, User};
 pub use refusal::open_refusal;
 pub use sealing::{SealingKey, ensure_key, sealer};
@@ -48,6 +50,7 @@ pub fn register(state: &mut State) {
     state.register::<model::ManagedPolicy>();
     state.register::<model::InstanceProfile>();
     state.register::<model::OidcProvider>();
+    state.register::<MfaDevice>();
     state.register::<model::AccountAlias>();
     state.register::<model::RoleDeletion>();
     state.register::<issuer::LoopbackIssuers>();

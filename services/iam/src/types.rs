@@ -341,6 +341,28 @@ pub struct CreateServiceLinkedRoleResponse {
 tree!(CreateServiceLinkedRoleResponse { role: "Role" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateServiceSpecificCredentialRequest {
+    pub credential_age_days: Option<i32>,
+    pub service_name: String,
+    pub user_name: String,
+}
+
+tree!(CreateServiceSpecificCredentialRequest {
+    credential_age_days: "CredentialAgeDays",
+    service_name: "ServiceName",
+    user_name: "UserName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateServiceSpecificCredentialResponse {
+    pub service_specific_credential: Option<ServiceSpecificCredential>,
+}
+
+tree!(CreateServiceSpecificCredentialResponse {
+    service_specific_credential: "ServiceSpecificCredential",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateUserRequest {
     pub path: Option<String>,
     pub permissions_boundary: Option<String>,
@@ -361,6 +383,39 @@ pub struct CreateUserResponse {
 }
 
 tree!(CreateUserResponse { user: "User" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateVirtualMFADeviceRequest {
+    pub path: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub virtual_mfa_device_name: String,
+}
+
+tree!(CreateVirtualMFADeviceRequest {
+    path: "Path",
+    tags: "Tags",
+    virtual_mfa_device_name: "VirtualMFADeviceName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateVirtualMFADeviceResponse {
+    pub virtual_mfa_device: VirtualMFADevice,
+}
+
+tree!(CreateVirtualMFADeviceResponse {
+    virtual_mfa_device: "VirtualMFADevice",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeactivateMFADeviceRequest {
+    pub serial_number: String,
+    pub user_name: Option<String>,
+}
+
+tree!(DeactivateMFADeviceRequest {
+    serial_number: "SerialNumber",
+    user_name: "UserName",
+});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteAccessKeyRequest {
@@ -489,6 +544,17 @@ tree!(DeleteServiceLinkedRoleResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteServiceSpecificCredentialRequest {
+    pub service_specific_credential_id: String,
+    pub user_name: Option<String>,
+}
+
+tree!(DeleteServiceSpecificCredentialRequest {
+    service_specific_credential_id: "ServiceSpecificCredentialId",
+    user_name: "UserName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteUserPermissionsBoundaryRequest {
     pub user_name: String,
 }
@@ -512,6 +578,15 @@ pub struct DeleteUserRequest {
 }
 
 tree!(DeleteUserRequest { user_name: "UserName" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteVirtualMFADeviceRequest {
+    pub serial_number: String,
+}
+
+tree!(DeleteVirtualMFADeviceRequest {
+    serial_number: "SerialNumber",
+});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeletionTaskFailureReasonType {
@@ -554,6 +629,21 @@ pub struct DetachUserPolicyRequest {
 
 tree!(DetachUserPolicyRequest {
     policy_arn: "PolicyArn",
+    user_name: "UserName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EnableMFADeviceRequest {
+    pub authentication_code1: String,
+    pub authentication_code2: String,
+    pub serial_number: String,
+    pub user_name: String,
+}
+
+tree!(EnableMFADeviceRequest {
+    authentication_code1: "AuthenticationCode1",
+    authentication_code2: "AuthenticationCode2",
+    serial_number: "SerialNumber",
     user_name: "UserName",
 });
 
@@ -789,6 +879,32 @@ pub struct GetLoginProfileResponse {
 
 tree!(GetLoginProfileResponse {
     login_profile: "LoginProfile",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetMFADeviceRequest {
+    pub serial_number: String,
+    pub user_name: Option<String>,
+}
+
+tree!(GetMFADeviceRequest {
+    serial_number: "SerialNumber",
+    user_name: "UserName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetMFADeviceResponse {
+    pub certifications: Option<std::collections::BTreeMap<String, String>>,
+    pub enable_date: Option<f64>,
+    pub serial_number: String,
+    pub user_name: Option<String>,
+}
+
+tree!(GetMFADeviceResponse {
+    certifications: "Certifications",
+    enable_date: "EnableDate",
+    serial_number: "SerialNumber",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1345,6 +1461,32 @@ tree!(ListInstanceProfilesResponse {
     instance_profiles: "InstanceProfiles",
     is_truncated: "IsTruncated",
     marker: "Marker",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListMFADeviceTagsRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub serial_number: String,
+}
+
+tree!(ListMFADeviceTagsRequest {
+    marker: "Marker",
+    max_items: "MaxItems",
+    serial_number: "SerialNumber",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListMFADeviceTagsResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub tags: Vec<Tag>,
+}
+
+tree!(ListMFADeviceTagsResponse {
+    is_truncated: "IsTruncated",
+    marker: "Marker",
+    tags: "Tags",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2128,6 +2270,26 @@ tree!(RemoveUserFromGroupRequest {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct ResetServiceSpecificCredentialRequest {
+    pub service_specific_credential_id: String,
+    pub user_name: Option<String>,
+}
+
+tree!(ResetServiceSpecificCredentialRequest {
+    service_specific_credential_id: "ServiceSpecificCredentialId",
+    user_name: "UserName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ResetServiceSpecificCredentialResponse {
+    pub service_specific_credential: Option<ServiceSpecificCredential>,
+}
+
+tree!(ResetServiceSpecificCredentialResponse {
+    service_specific_credential: "ServiceSpecificCredential",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ResourceSpecificResult {
     pub eval_decision_details: Option<std::collections::BTreeMap<String, String>>,
     pub eval_resource_decision: String,
@@ -2144,6 +2306,21 @@ tree!(ResourceSpecificResult {
     matched_statements: "MatchedStatements",
     missing_context_values: "MissingContextValues",
     permissions_boundary_decision_detail: "PermissionsBoundaryDecisionDetail",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ResyncMFADeviceRequest {
+    pub authentication_code1: String,
+    pub authentication_code2: String,
+    pub serial_number: String,
+    pub user_name: String,
+}
+
+tree!(ResyncMFADeviceRequest {
+    authentication_code1: "AuthenticationCode1",
+    authentication_code2: "AuthenticationCode2",
+    serial_number: "SerialNumber",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2275,6 +2452,33 @@ tree!(ServerCertificateMetadata {
     server_certificate_id: "ServerCertificateId",
     server_certificate_name: "ServerCertificateName",
     upload_date: "UploadDate",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ServiceSpecificCredential {
+    pub create_date: f64,
+    pub expiration_date: Option<f64>,
+    pub service_credential_alias: Option<String>,
+    pub service_credential_secret: Option<String>,
+    pub service_name: String,
+    pub service_password: Option<String>,
+    pub service_specific_credential_id: String,
+    pub service_user_name: Option<String>,
+    pub status: String,
+    pub user_name: String,
+}
+
+tree!(ServiceSpecificCredential {
+    create_date: "CreateDate",
+    expiration_date: "ExpirationDate",
+    service_credential_alias: "ServiceCredentialAlias",
+    service_credential_secret: "ServiceCredentialSecret",
+    service_name: "ServiceName",
+    service_password: "ServicePassword",
+    service_specific_credential_id: "ServiceSpecificCredentialId",
+    service_user_name: "ServiceUserName",
+    status: "Status",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2454,6 +2658,17 @@ tree!(TagInstanceProfileRequest {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct TagMFADeviceRequest {
+    pub serial_number: String,
+    pub tags: Vec<Tag>,
+}
+
+tree!(TagMFADeviceRequest {
+    serial_number: "SerialNumber",
+    tags: "Tags",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TagOpenIDConnectProviderRequest {
     pub open_id_connect_provider_arn: String,
     pub tags: Vec<Tag>,
@@ -2505,6 +2720,17 @@ pub struct UntagInstanceProfileRequest {
 
 tree!(UntagInstanceProfileRequest {
     instance_profile_name: "InstanceProfileName",
+    tag_keys: "TagKeys",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UntagMFADeviceRequest {
+    pub serial_number: String,
+    pub tag_keys: Vec<String>,
+}
+
+tree!(UntagMFADeviceRequest {
+    serial_number: "SerialNumber",
     tag_keys: "TagKeys",
 });
 
@@ -2635,6 +2861,19 @@ tree!(UpdateRoleRequest {
 pub struct UpdateRoleResponse {}
 
 tree!(UpdateRoleResponse {});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateServiceSpecificCredentialRequest {
+    pub service_specific_credential_id: String,
+    pub status: String,
+    pub user_name: Option<String>,
+}
+
+tree!(UpdateServiceSpecificCredentialRequest {
+    service_specific_credential_id: "ServiceSpecificCredentialId",
+    status: "Status",
+    user_name: "UserName",
+});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateUserRequest {

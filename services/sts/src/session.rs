@@ -138,6 +138,7 @@ fn principal(
             source_identity: session.source_identity.clone(),
             transitive_tag_keys: session.transitive_tag_keys.clone(),
             federated_provider: session.federated_provider.clone(),
+            mfa_at: session.mfa_at,
             issuer,
         }),
     }

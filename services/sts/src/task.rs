@@ -64,6 +64,7 @@ pub fn task_principal(state: &State, role_arn: &str, task: &str, now: Time) -> R
             source_identity: None,
             transitive_tag_keys: Vec::new(),
             federated_provider: None,
+            mfa_at: None,
             issuer: Some(issuer(entity)),
         }),
         account,
@@ -133,6 +134,7 @@ pub(crate) fn role_session(
         source_identity: None,
         federated_provider: None,
         federated_user: None,
+        mfa_at: None,
         issued_at,
         expires_at,
     }

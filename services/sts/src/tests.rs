@@ -1,6 +1,7 @@
 //! STS as its callers see it: sessions that are made, presented in signed requests, and limited.
 
 mod federation;
+mod mfa;
 mod web_identity;
 
 use crate::*;

@@ -110,8 +110,11 @@ const UNCHECKED: &[(&str, &str, &str)] = &[
         "tasks come with nodes: tests/simulation.rs and services/ecs run them",
     ),
     ("iam", "ListAccountAliases", "an account has one alias"),
-    ("iam", "ListMFADevices", "nobody can have one here"),
-    ("iam", "ListVirtualMFADevices", "nobody can have one here"),
+    (
+        "iam",
+        "ListMFADevices",
+        "devices are enabled with codes: services/iam has their tests",
+    ),
     ("iam", "ListSSHPublicKeys", "nobody can have one here"),
     ("iam", "ListSigningCertificates", "nobody can have one here"),
     ("iam", "ListServiceSpecificCredentials", "nobody can have one here"),
@@ -340,6 +343,8 @@ fn identities(cloud: &mut Cloud, names: &[&str]) {
             "AddRoleToInstanceProfile",
             json!({"InstanceProfileName": name, "RoleName": "n1"}),
         );
+        let device = json!({"VirtualMFADeviceName": name, "Tags": tags});
+        cloud.ok("iam", "CreateVirtualMFADevice", device);
         let policy = json!({"PolicyName": name, "PolicyDocument": document, "Tags": tags});
         cloud.ok("iam", "CreatePolicy", policy);
     }
@@ -445,6 +450,7 @@ fn base(cloud: &mut Cloud, service: &str, name: &str) -> Value {
         ("iam", "ListEntitiesForPolicy" | "ListPolicyTags" | "ListPolicyVersions") => {
             json!({"PolicyArn": "arn:aws:iam::000000000000:policy/n1"})
         }
+        ("iam", "ListMFADeviceTags") => json!({"SerialNumber": "arn:aws:iam::000000000000:mfa/n1"}),
         ("iam", "ListInstanceProfileTags") => json!({"InstanceProfileName": "n1"}),
         ("iam", "ListOpenIDConnectProviderTags") => {
             let url = "https://issuer.example";

@@ -3,9 +3,9 @@
 //! says in its own form what the reference's pages of these services say of the implemented operations.
 
 use super::services;
-use honmaru_base::{Scope, Time};
+use honmaru_base::{Scope, SeededRng, Time};
 use honmaru_identity::CallContext;
-use honmaru_machine::{Call, Principal, PrincipalKind, State};
+use honmaru_machine::{Call, Handler, Principal, PrincipalKind, State, Tx};
 use honmaru_wire::Side;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -216,4 +216,76 @@ fn resources_and_condition_keys_are_those_of_the_reference() {
     }
     assert!(compared > 200, "{compared} operations");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is made with a tag, what then works on it, and the vendors under whose names the tag is given.
+const TAGGED: [(&str, &str, &str, &str, &[&str]); 5] = [
+    (
+        "ecr",
+        "CreateRepository",
+        r#"{"repositoryName": "xy", "tags": [{"Key": "team", "Value": "a"}]}"#,
+        "DeleteRepository",
+        &["aws", "ecr"],
+    ),
+    (
+        "ecr-public",
+        "CreateRepository",
+        r#"{"repositoryName": "xy", "tags": [{"Key": "team", "Value": "a"}]}"#,
+        "DeleteRepository",
+        &["aws", "ecr-public"],
+    ),
+    (
+        "ecs",
+        "CreateCluster",
+        r#"{"clusterName": "x", "cluster": "x", "tags": [{"key": "team", "value": "a"}]}"#,
+        "DeleteCluster",
+        &["aws", "ecs"],
+    ),
+    (
+        "iam",
+        "CreateUser",
+        r#"{"UserName": "x", "Tags": [{"Key": "team", "Value": "a"}]}"#,
+        "DeleteUser",
+        &["aws", "iam"],
+    ),
+    (
+        "logs",
+        "CreateLogGroup",
+        r#"{"logGroupName": "x", "tags": {"team": "a"}}"#,
+        "DeleteLogGroup",
+        &["aws"],
+    ),
+];
+
+#[test]
+fn the_tags_of_a_resource_are_given_under_the_names_of_the_reference() {
+    let services = services();
+    for (service, create, input, delete, vendors) in TAGGED {
+        let mut state = State::new();
+        honmaru_cloud::register_all(&mut state);
+        let operations = services.iter().find(|(name, _)| *name == service).map(|(_, all)| all);
+        let operation = |name: &str| {
+            let found = operations.and_then(|all| all.iter().find(|operation| operation.name == name));
+            found.expect("it is implemented")
+        };
+        let (caller, input): (_, Value) = (call(), serde_json::from_str(input).unwrap());
+        let Handler::Write(write) = operation(create).handler.clone() else {
+            panic!("{service}:{create} writes")
+        };
+        let mut rng = SeededRng::from_u64(1);
+        let mut tx = Tx::new(&mut state, caller.now, &mut rng);
+        write(&mut tx, &caller, input.clone()).unwrap();
+        tx.commit();
+        let accesses = (operation(delete).access)(&state, &caller, &input);
+        let given: BTreeSet<&str> = accesses[0].context.iter().map(|(key, _)| key.as_str()).collect();
+        for vendor in vendors {
+            let key = format!("{vendor}:ResourceTag/team");
+            assert!(
+                given.contains(key.as_str()),
+                "{service}:{delete} lacks {key}: {given:?}"
+            );
+        }
+        let named = given.iter().filter(|key| key.contains(":ResourceTag/")).count();
+        assert_eq!(named, vendors.len(), "{service}:{delete}: {given:?}");
+    }
 }

@@ -247,7 +247,8 @@ async fn call(
         // Rare and large: on the heap, so that the usual call's future, which is moved, stays small.
         Box::pin(control.issuers.ensure(&control.engine, &input)).await?;
     }
-    control.scopes.ensure(&control.engine, &call.scope).await??;
+    // Without a range for a default VPC all that needs none goes on.
+    let _ = control.scopes.ensure(&control.engine, &call.scope).await?;
     let rendering = Rendering {
         target: *target,
         in_json: honmaru_wire::asks_for_json(target, request),

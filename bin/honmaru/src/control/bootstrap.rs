@@ -119,7 +119,8 @@ pub struct KnownScopes(Mutex<HashSet<Scope>>);
 const SCOPES_MAX: usize = 1_024;
 
 impl KnownScopes {
-    /// Sees to it that a scope has its default VPC.
+    /// Sees to it that a scope has its default VPC. The inner error says that there is no range left for one: then the
+    /// scope goes without, as accounts in AWS may, and is not tried again.
     pub async fn ensure(&self, engine: &Engine, scope: &Scope) -> Result<Result<(), ApiError>, EngineError> {
         if self.0.lock().contains(scope) {
             return Ok(Ok(()));
@@ -133,14 +134,20 @@ impl KnownScopes {
                 .write(move |tx| honmaru_ec2::ensure_default_vpc(tx, &row, wanted))
                 .await?;
             if let Err(error) = made {
+                tracing::warn!(%scope, err = %error, "no default VPC");
+                self.remember(scope);
                 return Ok(Err(error));
             }
         }
+        self.remember(scope);
+        Ok(Ok(()))
+    }
+
+    fn remember(&self, scope: &Scope) {
         let mut known = self.0.lock();
         if known.len() < SCOPES_MAX {
             known.insert(scope.clone());
         }
-        Ok(Ok(()))
     }
 }
 

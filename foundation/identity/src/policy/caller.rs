@@ -60,6 +60,8 @@ pub struct Caller<'a> {
     pub token_issued_at: Option<Time>,
     /// The ARN of the OIDC provider that a session came from.
     pub federated_provider: Option<&'a str>,
+    /// When a second factor was proven for the temporary credentials; nothing when none was.
+    pub mfa_at: Option<Time>,
 }
 
 impl<'a> Caller<'a> {
@@ -96,6 +98,7 @@ impl<'a> Caller<'a> {
             is_temporary: false,
             token_issued_at: None,
             federated_provider: None,
+            mfa_at: None,
         }
     }
 }

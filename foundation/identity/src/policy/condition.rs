@@ -133,11 +133,6 @@ impl Condition {
         if test == Test::Null && (if_exists || quantifier != Quantifier::One) {
             return Err(format!("Invalid Condition type : {name}"));
         }
-        if !key.contains(':') {
-            return Err(format!(
-                "Condition key {key} must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."
-            ));
-        }
         let expected = values
             .iter()
             .map(|value| {

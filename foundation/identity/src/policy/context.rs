@@ -41,7 +41,7 @@ pub struct CallContext<'a> {
 
 impl CallContext<'_> {
     /// The global keys that a call may have, as AWS writes them; `aws:PrincipalTag/...` aside.
-    pub const GLOBAL_KEYS: [&'static str; 19] = [
+    pub const GLOBAL_KEYS: [&'static str; 21] = [
         "aws:CurrentTime",
         "aws:EpochTime",
         "aws:SecureTransport",
@@ -52,6 +52,7 @@ impl CallContext<'_> {
         "aws:ViaAWSService",
         "aws:PrincipalIsAWSService",
         "aws:PrincipalServiceName",
+        "aws:PrincipalServiceNamesList",
         "aws:PrincipalType",
         "aws:PrincipalArn",
         "aws:PrincipalAccount",
@@ -61,6 +62,7 @@ impl CallContext<'_> {
         "aws:TokenIssueTime",
         "aws:FederatedProvider",
         "aws:MultiFactorAuthPresent",
+        "aws:MultiFactorAuthAge",
     ];
 }
 
@@ -83,20 +85,28 @@ impl Context for CallContext<'_> {
             "aws:requestedregion" => one(self.region),
             "aws:resourceaccount" if !self.resource_account.is_empty() => one(self.resource_account),
             "aws:viaawsservice" => flag(false),
-            "aws:principalisawsservice" => flag(matches!(caller.kind, CallerKind::Service)),
-            "aws:principalservicename" if caller.kind == CallerKind::Service => one(caller.arn),
+            "aws:principalisawsservice" if !anonymous => flag(caller.kind == CallerKind::Service),
+            "aws:principalservicename" | "aws:principalservicenameslist" if caller.kind == CallerKind::Service => {
+                one(caller.arn)
+            }
             "aws:principaltype" => one(caller.kind.principal_type()),
             // Ref: "aws:PrincipalArn": a role for its sessions, but a federated user for its own.
             "aws:principalarn" if caller.kind == CallerKind::AssumedRole => one(caller.role_arn.unwrap_or(caller.arn)),
             "aws:principalarn" if !anonymous => one(caller.arn),
+            // Ref: the same page: these two are in anonymous requests, too.
+            "aws:principalaccount" | "aws:userid" if anonymous => one("anonymous"),
             "aws:principalaccount" if !caller.account.is_empty() => one(caller.account),
             "aws:userid" if !caller.user_id.is_empty() => one(caller.user_id),
             "aws:username" => caller.user_name.map(|name| vec![name.to_owned()]),
             "aws:sourceidentity" => caller.source_identity.map(|name| vec![name.to_owned()]),
             "aws:tokenissuetime" => caller.token_issued_at.map(|at| vec![at.rfc3339()]),
             "aws:federatedprovider" => caller.federated_provider.map(|arn| vec![arn.to_owned()]),
-            // Only temporary credentials carry it, and none of ours was made with a second factor.
-            "aws:multifactorauthpresent" if caller.is_temporary => flag(false),
+            // Only temporary credentials carry it. Ref: "AWS global condition context keys", aws:MultiFactorAuthPresent.
+            "aws:multifactorauthpresent" if caller.is_temporary => flag(caller.mfa_at.is_some()),
+            "aws:multifactorauthage" => caller.mfa_at.map(|at| {
+                let seconds = self.now.as_ms().saturating_sub(at.as_ms()).max(0) / 1_000;
+                vec![seconds.to_string()]
+            }),
             key => {
                 let tag = key.strip_prefix("aws:principaltag/")?;
                 let (_, value) = caller.tags.iter().find(|(name, _)| name.eq_ignore_ascii_case(tag))?;

@@ -85,6 +85,7 @@ impl Policy {
         }
         let json: Json = serde_json::from_str(text).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => PolicyError(trim_position(&error.to_string())),
+            _ if kind == PolicyKind::Trust => PolicyError("This policy contains invalid Json".to_owned()),
             _ => PolicyError(format!(
                 "Syntax error at position ({},{})",
                 error.line(),
@@ -99,6 +100,7 @@ impl Policy {
             match (name.as_str(), value) {
                 ("Version", Json::Text(version)) if version == "2012-10-17" => version_2012 = true,
                 ("Version", Json::Text(version)) if version == "2008-10-17" => {}
+                ("Version", Json::Text(_)) if kind == PolicyKind::Identity => return malformed(SYNTAX),
                 ("Version", _) => return malformed("Policy document must be version 2012-10-17 or greater."),
                 ("Id", Json::Text(_)) => {}
                 ("Statement", Json::Array(list)) => statements = Some(list),
@@ -116,11 +118,14 @@ impl Policy {
             .into_iter()
             .map(|statement| statement_of(statement, kind, version_2012))
             .collect::<Result<_, _>>()?;
+        // Ref: "IAM JSON policy elements: Sid": unique "in IAM"; of resource-based policies each service says itself, and
+        // ECR's may repeat them (the suite of getmoto/moto).
         let mut sids = BTreeSet::new();
-        if statements
-            .iter()
-            .filter_map(|s| s.sid.as_deref())
-            .any(|sid| !sids.insert(sid))
+        if kind != PolicyKind::Resource
+            && statements
+                .iter()
+                .filter_map(|s| s.sid.as_deref())
+                .any(|sid| !sids.insert(sid))
         {
             return malformed("Statement IDs (SID) in a single policy must be unique.");
         }
@@ -316,7 +321,10 @@ fn action_of(text: &str, kind: PolicyKind) -> Result<Pattern, PolicyError> {
             return malformed("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.");
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        if vendor.is_empty() || !vendor.chars().all(plain) {
+        if vendor.contains(['*', '?']) {
+            return malformed("Action vendors (e.g., aws, ec2, etc.) must not contain wildcards.");
+        }
+        if vendor.is_empty() || !vendor.chars().all(|c| plain(c) || c == '.') {
             return malformed(format!("Vendor {vendor} is not valid"));
         }
         if name.is_empty() || !name.chars().all(|c| plain(c) || c == '*' || c == '?') {

@@ -17,6 +17,8 @@ pub(super) enum Target {
     Policy,
     InstanceProfile,
     Oidc,
+    /// `SerialNumber`, or what `VirtualMFADeviceName` becomes.
+    Mfa,
     NewOidc,
     ServiceLinkedRole,
     /// The service-linked role that `DeletionTaskId` is about.
@@ -81,6 +83,18 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
             let tags = row.map(|row| row.tags.clone()).unwrap_or_default();
             (arn.to_owned(), None, tags)
         }
+        Target::Mfa => match text(input, "SerialNumber") {
+            Some(serial) => {
+                let row = state.get::<crate::mfa::MfaDevice>(&scope_of(account), serial);
+                let tags = row.map(|row| row.tags.clone()).unwrap_or_default();
+                (serial.to_owned(), None, tags)
+            }
+            None => (
+                named("mfa", text(input, "VirtualMFADeviceName").unwrap_or("*")),
+                None,
+                Vec::new(),
+            ),
+        },
         Target::NewOidc => {
             let url = text(input, "Url").unwrap_or("*");
             let host = url.strip_prefix("https://").unwrap_or(url);
@@ -153,7 +167,7 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
     // Whoever makes something with tags needs the permission to tag it, too. Ref: IAM User Guide, "Tags for IAM resources".
     if let Some(noun) = name.strip_prefix("Create").filter(|_| sets_tags) {
         let mut tagging = all[0].clone();
-        tagging.action = format!("iam:Tag{noun}");
+        tagging.action = format!("iam:Tag{}", noun.strip_prefix("Virtual").unwrap_or(noun));
         all.push(tagging);
     }
     // Ref: IAM API Reference, AddRoleToInstanceProfile: "The caller of this operation must be granted the PassRole

@@ -3,6 +3,7 @@
 use super::Done;
 use super::common::{Answer, GROUPS_MAX, INSTANCE_PROFILES_MAX, POLICIES_MAX, ROLES_MAX, USERS_MAX, page, scope};
 use crate::errors::{already_exists, no_such_entity};
+use crate::mfa::MfaDevice;
 use crate::model::{AccountAlias, Group, InstanceProfile, ManagedPolicy, OidcProvider, Role, User};
 use crate::types;
 use honmaru_machine::{Call, State, Tx};
@@ -28,6 +29,8 @@ pub(super) fn summary(state: &State, call: &Call, _: Nothing) -> Answer<types::G
         .list::<ManagedPolicy>(&scope)
         .map(|(_, policy)| policy.versions.len())
         .sum::<usize>();
+    let devices = state.list::<MfaDevice>(&scope);
+    let in_use = devices.filter(|(_, device)| device.assigned.is_some()).count();
     // Ref: "IAM and AWS STS quotas", and IAM API Reference, GetAccountSummary.
     let entries = [
         ("Users", state.list::<User>(&scope).count()),
@@ -59,8 +62,8 @@ pub(super) fn summary(state: &State, call: &Call, _: Nothing) -> Answer<types::G
         ("SigningCertificatesPerUserQuota", 2),
         // Tokens are valid in every region.
         ("GlobalEndpointTokenVersion", 2),
-        ("MFADevices", 0),
-        ("MFADevicesInUse", 0),
+        ("MFADevices", state.list::<MfaDevice>(&scope).count()),
+        ("MFADevicesInUse", in_use),
         ("AccountMFAEnabled", 0),
         ("AccountAccessKeysPresent", 0),
         ("AccountPasswordPresent", 0),

@@ -7,7 +7,7 @@ use crate::model::{Holder, Role, User, key_of};
 use crate::types::{AttachedPermissionsBoundary, Tag};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use honmaru_base::{ApiError, Scope};
+use honmaru_base::{ApiError, Arn, Scope};
 use honmaru_identity::{Policy, PolicyKind};
 use honmaru_machine::{Call, Resource, State, Tx};
 use honmaru_wire::tree::Tree;
@@ -155,6 +155,9 @@ pub(super) fn check_document(document: &str) -> Answer<Policy> {
 /// Checks a managed policy's ARN before it is attached. Ref: IAM API Reference, PolicyNotAttachable: policies of
 /// service-linked roles belong to those only.
 pub(super) fn attachable(state: &State, call: &Call, arn: &str) -> Answer<()> {
+    if arn.parse::<Arn>().is_err() {
+        return Err(validation("Invalid ARN:  Could not be parsed!"));
+    }
     if arn
         .strip_prefix("arn:aws:iam::aws:policy")
         .is_some_and(|path| path.starts_with(SERVICE_LINKED_PATH))
@@ -202,6 +205,11 @@ pub(super) fn tags_out(tags: &[(String, String)]) -> Vec<Tag> {
             value: value.clone(),
         })
         .collect()
+}
+
+/// Tags as AWS shows those of users and roles: nothing when there are none.
+pub(super) fn some_tags(tags: &[(String, String)]) -> Option<Vec<Tag>> {
+    Some(tags_out(tags)).filter(|tags| !tags.is_empty())
 }
 
 /// Sets tags over those that are there; keys are equal without regard to case.

@@ -7,6 +7,7 @@ use super::profiles;
 use super::roles::last_used;
 use crate::machine::scope_of;
 use crate::managed::all_aws_managed;
+use crate::mfa::devices_of;
 use crate::model::{
     AccessKey, AccessKeyUse, Entity, Group, InstanceProfile, ManagedPolicy, ROLE, Role, USER, User, key_of,
 };
@@ -186,7 +187,10 @@ const COLUMNS: &str = "user,arn,user_creation_time,password_enabled,password_las
 pub(super) fn report(state: &State, call: &Call, _: Nothing) -> Answer<types::GetCredentialReportResponse> {
     let scope = scope_of(&call.scope.account);
     let root = format!("arn:aws:iam::{}:root", call.scope.account);
-    let mut lines = vec![COLUMNS.to_owned(), line("<root_account>", &root, "N/A".to_owned(), &[])];
+    let mut lines = vec![
+        COLUMNS.to_owned(),
+        line("<root_account>", &root, "N/A".to_owned(), false, &[]),
+    ];
     for (key, user) in state.list::<User>(&scope) {
         let keys = state.find::<AccessKey>(&scope, USER, key).map(|(id, key)| {
             let used = state.get::<AccessKeyUse>(&scope, id);
@@ -201,7 +205,14 @@ pub(super) fn report(state: &State, call: &Call, _: Nothing) -> Answer<types::Ge
         });
         let keys: Vec<[String; 5]> = keys.collect();
         let entity = &user.entity;
-        lines.push(line(&entity.name, &entity.arn, entity.created_at.rfc3339(), &keys));
+        let has_mfa = !devices_of(state, &scope, &entity.name).is_empty();
+        lines.push(line(
+            &entity.name,
+            &entity.arn,
+            entity.created_at.rfc3339(),
+            has_mfa,
+            &keys,
+        ));
     }
     Ok(types::GetCredentialReportResponse {
         content: Some(STANDARD.encode(lines.join("\n"))),
@@ -210,10 +221,11 @@ pub(super) fn report(state: &State, call: &Call, _: Nothing) -> Answer<types::Ge
     })
 }
 
-/// A line of the report; nobody has a password, a second factor or a certificate.
-fn line(name: &str, arn: &str, created: String, keys: &[[String; 5]]) -> String {
+/// A line of the report; nobody has a password or a certificate.
+fn line(name: &str, arn: &str, created: String, has_mfa: bool, keys: &[[String; 5]]) -> String {
     let mut cells = vec![name.to_owned(), arn.to_owned(), created];
-    cells.extend(["false", "N/A", "N/A", "N/A", "false"].map(str::to_owned));
+    cells.extend(["false", "N/A", "N/A", "N/A"].map(str::to_owned));
+    cells.push(has_mfa.to_string());
     for number in 0..2 {
         match keys.get(number) {
             Some(key) => cells.extend(key.iter().cloned()),

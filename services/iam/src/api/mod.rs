@@ -8,6 +8,7 @@ mod details;
 mod groups;
 mod holders;
 mod keys;
+mod mfa;
 mod oidc;
 mod policies;
 mod profiles;
@@ -160,8 +161,33 @@ pub fn operations() -> Vec<Operation> {
         read!("GetAccountAuthorizationDetails", Any, details::all),
         read!("GenerateCredentialReport", Any, details::generate_report),
         read!("GetCredentialReport", Any, details::report),
-        read!("ListMFADevices", User, absent::mfa_devices),
-        read!("ListVirtualMFADevices", Any, absent::virtual_mfa_devices),
+        write!("CreateVirtualMFADevice", Mfa, mfa::create),
+        write!("DeleteVirtualMFADevice", Mfa, mfa::delete),
+        write!("EnableMFADevice", User, mfa::enable),
+        write!("DeactivateMFADevice", User, mfa::deactivate),
+        write!("ResyncMFADevice", User, mfa::resync),
+        read!("GetMFADevice", User, mfa::get),
+        read!("ListMFADevices", User, mfa::list),
+        read!("ListVirtualMFADevices", Any, mfa::list_virtual),
+        write!("TagMFADevice", Mfa, mfa::tag),
+        write!("UntagMFADevice", Mfa, mfa::untag),
+        read!("ListMFADeviceTags", Mfa, mfa::list_tags),
+        write!(
+            "CreateServiceSpecificCredential",
+            User,
+            absent::create_service_credential
+        ),
+        write!(
+            "UpdateServiceSpecificCredential",
+            User,
+            absent::update_service_credential
+        ),
+        write!("ResetServiceSpecificCredential", User, absent::reset_service_credential),
+        write!(
+            "DeleteServiceSpecificCredential",
+            User,
+            absent::delete_service_credential
+        ),
         read!("ListSSHPublicKeys", User, absent::ssh_keys),
         read!("ListSigningCertificates", User, absent::signing_certificates),
         read!("ListServiceSpecificCredentials", User, absent::service_credentials),

@@ -3,7 +3,7 @@
 use super::Done;
 use super::common::{
     Answer, POLICIES_MAX, check_document, check_path, encoded, page, quota, remove_tags, scope, set_tags, size_of,
-    tags_out,
+    some_tags, tags_out,
 };
 use super::holders::path_of;
 use crate::errors::{already_exists, delete_conflict, limit_exceeded, malformed, no_such_entity};
@@ -116,7 +116,11 @@ pub(super) fn create(
         tags,
     };
     let answer = types::CreatePolicyResponse {
-        policy: Some(shape(tx, &scope, &policy)),
+        policy: Some(types::Policy {
+            // AWS's answer to CreatePolicy leaves out what is empty; that to GetPolicy does not.
+            tags: some_tags(&policy.tags),
+            ..shape(tx, &scope, &policy)
+        }),
     };
     tx.put(&scope, &key, policy);
     Ok(answer)

@@ -3,7 +3,7 @@
 use super::Done;
 use super::common::{
     Answer, ROLES_MAX, attachable, boundary_of, change, check_path, deletable, encoded, holder, modifiable, page,
-    quota, remove_tags, scope, set_tags, size_of, tags_out, under_path,
+    quota, remove_tags, scope, set_tags, size_of, some_tags, tags_out, under_path,
 };
 use crate::errors::{already_exists, delete_conflict, invalid_input, limit_exceeded, malformed, no_such_entity};
 use crate::machine::{new_entity, scope_of};
@@ -33,7 +33,7 @@ pub(super) fn shape(state: &State, role: &Role) -> types::Role {
         description: role.description.clone(),
         max_session_duration: Some(role.max_session_s),
         permissions_boundary: boundary_of(entity.boundary.as_ref()),
-        tags: Some(tags_out(&entity.tags)),
+        tags: some_tags(&entity.tags),
         // GetRole alone tells when it was last used.
         ..Default::default()
     }
@@ -108,7 +108,13 @@ pub(super) fn create(
         linked_service: None,
     };
     trust::remember(tx, &scope, &key, trusted);
-    let answer = types::CreateRoleResponse { role: shape(tx, &role) };
+    // AWS's answer to CreateRole, unlike that to GetRole, does not tell how long a session may last.
+    let answer = types::CreateRoleResponse {
+        role: types::Role {
+            max_session_duration: None,
+            ..shape(tx, &role)
+        },
+    };
     tx.put(&scope, &key, role);
     Ok(answer)
 }

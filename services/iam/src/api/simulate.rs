@@ -358,6 +358,8 @@ fn result_of(
         ..Default::default()
     };
     types::EvaluationResult {
+        // Decisions by kind of policy, which only a call across accounts has.
+        eval_decision_details: Some(BTreeMap::new()),
         eval_action_name: request.action.to_owned(),
         eval_resource_name: Some(request.resource.to_owned()),
         eval_decision: eval_decision.to_owned(),

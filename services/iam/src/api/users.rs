@@ -3,15 +3,16 @@
 use super::Done;
 use super::common::{
     Answer, USERS_MAX, attachable, boundary_of, change, check_path, deletable, holder, page, quota, remove_tags, scope,
-    set_tags, tags_out, under_path, user_exists, user_name,
+    set_tags, some_tags, tags_out, under_path, user_exists, user_name,
 };
 use crate::errors::{already_exists, delete_conflict, no_such_entity};
 use crate::machine::new_entity;
+use crate::mfa::MfaDevice;
 use crate::model::{AccessKey, USER, User, iam_arn, key_of};
 use crate::types;
 use honmaru_machine::{Call, State, Tx};
 
-fn shape(user: &User) -> types::User {
+pub(super) fn shape(user: &User) -> types::User {
     let entity = &user.entity;
     types::User {
         path: entity.path.clone(),
@@ -21,7 +22,7 @@ fn shape(user: &User) -> types::User {
         create_date: entity.created_at.as_epoch_s().floor(),
         password_last_used: None,
         permissions_boundary: boundary_of(entity.boundary.as_ref()),
-        tags: Some(tags_out(&entity.tags)),
+        tags: some_tags(&entity.tags),
     }
 }
 
@@ -90,6 +91,16 @@ pub(super) fn update(tx: &mut Tx<'_>, call: &Call, input: types::UpdateUserReque
             let id = key.id.clone();
             tx.put(&scope, &id, key);
         }
+        let devices: Vec<(String, MfaDevice)> = tx
+            .find::<MfaDevice>(&scope, USER, &old_key)
+            .map(|(key, device)| (key.to_owned(), device.clone()))
+            .collect();
+        for (key, mut device) in devices {
+            if let Some(assigned) = &mut device.assigned {
+                assigned.user.clone_from(&new_key);
+            }
+            tx.put(&scope, &key, device);
+        }
     }
     Ok(Done)
 }
@@ -121,6 +132,9 @@ pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteUserReque
     }
     if tx.find::<AccessKey>(&scope, USER, &key).next().is_some() {
         return Err(delete_conflict("Cannot delete entity, must delete access keys first."));
+    }
+    if tx.find::<MfaDevice>(&scope, USER, &key).next().is_some() {
+        return Err(delete_conflict("Cannot delete entity, must delete MFA device first."));
     }
     tx.delete::<User>(&scope, &key);
     Ok(Done)

@@ -206,3 +206,76 @@ fn whoever_names_no_resource_needs_permission_all_the_same() {
         refused.message
     );
 }
+
+/// As recorded from AWS.
+#[test]
+fn answers_leave_out_what_aws_leaves_out() {
+    let mut cloud = Cloud::new();
+    let role = json!({"RoleName": "r", "AssumeRolePolicyDocument": trust(json!({"Service": "ecs.amazonaws.com"}))});
+    let created = cloud.ok("CreateRole", role)["Role"].clone();
+    assert_eq!((created.get("MaxSessionDuration"), created.get("Tags")), (None, None));
+    let got = cloud.ok("GetRole", json!({"RoleName": "r"}))["Role"].clone();
+    assert_eq!(
+        (got["MaxSessionDuration"].as_i64(), got.get("Tags")),
+        (Some(3_600), None)
+    );
+    assert!(
+        cloud.ok("CreateUser", json!({"UserName": "u"}))["User"]
+            .get("Tags")
+            .is_none()
+    );
+    assert!(
+        cloud.ok("GetUser", json!({"UserName": "u"}))["User"]
+            .get("Tags")
+            .is_none()
+    );
+    let policy = json!({"PolicyName": "p", "PolicyDocument": allow("ecs:*", "*")});
+    let created = cloud.ok("CreatePolicy", policy)["Policy"].clone();
+    assert!(created.get("Tags").is_none());
+    assert_eq!(
+        cloud.ok("GetPolicy", json!({"PolicyArn": created["Arn"]}))["Policy"]["Tags"],
+        json!([])
+    );
+}
+
+/// As recorded from AWS.
+#[test]
+fn what_cannot_be_read_is_refused_in_aws_words() {
+    let mut cloud = Cloud::new();
+    let role = json!({"RoleName": "r", "AssumeRolePolicyDocument": "{\"Version\": \"2012-10-17\", }"});
+    let error = cloud.refusal("CreateRole", role);
+    assert_eq!(
+        (error.code.as_str(), error.message.as_str()),
+        ("MalformedPolicyDocumentException", "This policy contains invalid Json")
+    );
+    cloud.ok("CreateUser", json!({"UserName": "u"}));
+    let error = cloud.refusal(
+        "AttachUserPolicy",
+        json!({"UserName": "u", "PolicyArn": "longpolicynamebutnoarn"}),
+    );
+    assert_eq!(
+        (error.code.as_str(), error.message.as_str()),
+        ("ValidationError", "Invalid ARN:  Could not be parsed!")
+    );
+}
+
+/// What AWS lets in, though it can never be true: keys without a prefix; services with a dot in their names.
+#[test]
+fn odd_keys_and_services_are_let_in() {
+    let mut cloud = Cloud::new();
+    for (name, part) in [
+        (
+            "a",
+            json!({"Action": "s3:List*", "Condition": {"StringEquals": {"a": "b"}}}),
+        ),
+        ("b", json!({"Action": "s3.s:ListBucket"})),
+    ] {
+        let mut statement = json!({"Effect": "Allow", "Resource": "*"});
+        statement
+            .as_object_mut()
+            .unwrap()
+            .extend(part.as_object().unwrap().clone());
+        let document = json!({"Version": "2012-10-17", "Statement": statement}).to_string();
+        cloud.ok("CreatePolicy", json!({"PolicyName": name, "PolicyDocument": document}));
+    }
+}

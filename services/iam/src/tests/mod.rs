@@ -3,6 +3,7 @@
 mod access;
 mod account;
 mod calls;
+mod mfa;
 mod policies;
 mod roles;
 mod users;
@@ -98,12 +99,15 @@ impl Cloud {
             .unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    fn code(&mut self, name: &str, input: Value) -> String {
+    fn refusal(&mut self, name: &str, input: Value) -> ApiError {
         let administrator = self.user(ADMINISTRATOR);
         self.call_as(administrator, name, input.clone())
             .err()
             .unwrap_or_else(|| panic!("{name} {input} worked"))
-            .code
+    }
+
+    fn code(&mut self, name: &str, input: Value) -> String {
+        self.refusal(name, input).code
     }
 }
 

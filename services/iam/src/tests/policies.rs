@@ -164,6 +164,7 @@ fn managed_policies_need_the_current_version_and_all_of_their_parts() {
     let cases = [
         (json!({"Statement": statement}), version),
         (json!({"Version": "2008-10-17", "Statement": statement}), version),
+        (json!({"Version": "2013-10-17", "Statement": statement}), syntax),
         (json!({"Version": "2012-10-17", "Statement": []}), syntax),
         (with(json!({"Effect": "invalid"})), syntax),
         (with(json!({"Effect": "denY"})), legacy),

@@ -6,11 +6,14 @@ use super::*;
 fn roles_boundaries_profiles_and_service_linked_roles() {
     let mut cloud = Cloud::new();
     let document = trust(json!({"Service": "ecs-tasks.amazonaws.com"}));
-    let role = cloud.ok(
+    cloud.ok(
         "CreateRole",
         json!({"RoleName": "app", "AssumeRolePolicyDocument": document}),
     );
-    assert_eq!(role["Role"]["MaxSessionDuration"], 3_600);
+    assert_eq!(
+        cloud.ok("GetRole", json!({"RoleName": "app"}))["Role"]["MaxSessionDuration"],
+        3_600
+    );
     let (_, found) = role_by_arn(&cloud.state, "arn:aws:iam::123456789012:role/app").unwrap();
     assert_eq!(found.trust, document);
     assert!(

@@ -98,10 +98,20 @@ fn what_nobody_has_is_not_there() {
     let mut cloud = Cloud::new();
     cloud.ok("CreateUser", json!({"UserName": "ada"}));
     cloud.ok("CreateAccessKey", json!({"UserName": "ada"}));
-    assert_eq!(
-        cloud.ok("ListMFADevices", json!({"UserName": "ada"}))["MFADevices"],
-        json!([])
-    );
+    let credential =
+        json!({"UserName": "ada", "ServiceSpecificCredentialId": "ACCAEXAMPLE1234567890", "Status": "Active"});
+    for operation in ["Update", "Reset", "Delete"] {
+        let error = cloud.refusal(&format!("{operation}ServiceSpecificCredential"), credential.clone());
+        assert_eq!(error.message, "No such credential ACCAEXAMPLE1234567890 exists");
+    }
+    let input = json!({"UserName": "ada", "ServiceName": "codecommit.amazonaws.com"});
+    for operation in ["CreateServiceSpecificCredential", "ListServiceSpecificCredentials"] {
+        let error = cloud.refusal(operation, input.clone());
+        assert_eq!(
+            error.message,
+            "No such service codecommit.amazonaws.com is supported for Service Specific Credentials"
+        );
+    }
     assert_eq!(
         cloud.ok("ListSSHPublicKeys", json!({"UserName": "ada"}))["SSHPublicKeys"],
         json!([])

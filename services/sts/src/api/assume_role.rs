@@ -1,7 +1,7 @@
 //! AssumeRole. Ref: STS API Reference, AssumeRole; IAM User Guide, "Pass session tags in AWS STS", "Role chaining".
 
 use super::errors::{access_denied, malformed, validation};
-use super::identity::credentials;
+use super::identity::{credentials, second_factor};
 use crate::task::role_session;
 use crate::types;
 use honmaru_base::{ApiError, Arn};
@@ -43,6 +43,11 @@ pub(super) fn access(state: &State, call: &Call, input: &Value) -> Vec<Access> {
         if let Some(value) = text(input, member) {
             context.push((key.to_owned(), vec![value.to_owned()]));
         }
+    }
+    // Whether the code is right the operation itself looks, before it does anything.
+    if text(input, "SerialNumber").is_some() && text(input, "TokenCode").is_some() {
+        context.push(("aws:MultiFactorAuthPresent".to_owned(), vec!["true".to_owned()]));
+        context.push(("aws:MultiFactorAuthAge".to_owned(), vec!["0".to_owned()]));
     }
     let (of_tags, has_tags) = request_tags(input);
     context.extend(of_tags);
@@ -126,11 +131,8 @@ pub(super) fn assume_role(
             call.principal.arn, input.role_arn
         )));
     };
-    if input.serial_number.is_some() || input.token_code.is_some() {
-        return Err(access_denied(
-            "MultiFactorAuthentication failed with invalid MFA one time pass code.",
-        ));
-    }
+    // The session itself does not carry it. Ref: IAM User Guide, "Secure API access with MFA".
+    second_factor(tx, call, input.serial_number.as_deref(), input.token_code.as_deref())?;
     if input.provided_contexts.is_some_and(|contexts| !contexts.is_empty()) {
         return Err(validation(
             "No context provider is known here: ProvidedContexts must be empty.",

@@ -49,7 +49,8 @@ pub(super) fn token(
     let tags = input.tags.unwrap_or_default().into_iter();
     set_tags(tags.map(|tag| (tag.key, tag.value)), Vec::new(), &[], &mut session)?;
     session_policies(tx, &mut session, input.policy, input.policy_arns.unwrap_or_default())?;
-    let packed_policy_size = packed(&session)?;
+    // Told without policies and tags, too, unlike by AssumeRole.
+    let packed_policy_size = packed(&session)?.or(Some(0));
     let federated_user = Some(types::FederatedUser {
         federated_user_id: session.user_id.clone(),
         arn: session.arn.clone(),

@@ -4,6 +4,7 @@ use super::errors::{access_denied, validation};
 use crate::session::seal;
 use crate::types;
 use honmaru_base::ApiError;
+use honmaru_iam::{MfaRefusal, prove_mfa};
 use honmaru_identity::{KeyKind, Session, access_key_id, account_of_access_key_id, secret_access_key};
 use honmaru_machine::{Call, PrincipalKind, State, Tx};
 
@@ -68,6 +69,34 @@ pub(super) fn long_term(
     }
 }
 
+/// Proves the second factor of a call that names one; `false` when it names none.
+pub(super) fn second_factor(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    serial: Option<&str>,
+    code: Option<&str>,
+) -> Result<bool, ApiError> {
+    let (serial, code) = match (serial, code) {
+        (None, None) => return Ok(false),
+        (Some(serial), Some(code)) => (serial, code),
+        (Some(_), None) | (None, Some(_)) => {
+            return Err(access_denied(
+                "MultiFactorAuthentication failed, must provide both MFA serial number and one time pass code.",
+            ));
+        }
+    };
+    match prove_mfa(tx, &call.principal, serial, code) {
+        Ok(()) => Ok(true),
+        Err(MfaRefusal::NotTheirs) => Err(access_denied(
+            "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA serial number is \
+             valid and associated with this user.",
+        )),
+        Err(MfaRefusal::WrongCode) => Err(access_denied(
+            "MultiFactorAuthentication failed with invalid MFA one time pass code.",
+        )),
+    }
+}
+
 /// A session in the caller's account, without tags, policies and a name.
 pub(super) fn new_session(tx: &mut Tx<'_>, call: &Call, lifetime_s: i32) -> Session {
     let (principal, now) = (&call.principal, tx.now());
@@ -87,6 +116,7 @@ pub(super) fn new_session(tx: &mut Tx<'_>, call: &Call, lifetime_s: i32) -> Sess
         source_identity: None,
         federated_provider: None,
         federated_user: None,
+        mfa_at: None,
         issued_at: now,
         expires_at: now.plus_s(i64::from(lifetime_s)),
     }
@@ -98,12 +128,9 @@ pub(super) fn session_token(
     input: types::GetSessionTokenRequest,
 ) -> Result<types::GetSessionTokenResponse, ApiError> {
     let caller = long_term(tx, call, "GetSessionToken", input.duration_seconds)?;
-    if input.serial_number.is_some() || input.token_code.is_some() {
-        return Err(access_denied(
-            "MultiFactorAuthentication failed with invalid MFA one time pass code.",
-        ));
-    }
+    let proven = second_factor(tx, call, input.serial_number.as_deref(), input.token_code.as_deref())?;
     let mut session = new_session(tx, call, caller.lifetime_s);
+    session.mfa_at = proven.then(|| tx.now());
     if let Some((name, id)) = caller.user {
         session.user_id = id;
         session.user_name = Some(name);

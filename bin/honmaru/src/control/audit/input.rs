@@ -58,6 +58,11 @@ fn unmarked(service: &str) -> &'static [(&'static str, &'static str)] {
             ("PrivateKey", ""),
             ("SecretAccessKey", ""),
             ("ServicePassword", ""),
+            ("ServiceCredentialSecret", ""),
+            ("Base32StringSeed", ""),
+            ("QRCodePNG", ""),
+            ("AuthenticationCode1", ""),
+            ("AuthenticationCode2", ""),
         ],
         "sts" => &[
             ("WebIdentityToken", ""),

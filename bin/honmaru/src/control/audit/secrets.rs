@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// What secrets are called.
-const WORDS: [&str; 13] = [
+const WORDS: [&str; 15] = [
     "secret",
     "password",
     "passwd",
@@ -20,6 +20,8 @@ const WORDS: [&str; 13] = [
     "private_key",
     "assertion",
     "seed",
+    "qrcode",
+    "authenticationcode",
     "pin",
     "authorization",
     "credential",
@@ -28,7 +30,7 @@ const WORDS: [&str; 13] = [
 ];
 
 /// Members that sound so and hold no secret: the end of their path, and why.
-const HARMLESS: [(&str, &str); 36] = [
+const HARMLESS: [(&str, &str); 41] = [
     ("nextToken", "where a list goes on"),
     ("NextToken", "the same"),
     ("PaginationToken", "the same"),
@@ -50,6 +52,11 @@ const HARMLESS: [(&str, &str); 36] = [
     ("CredentialReport", "a report of dates"),
     ("valueFrom", "the name of a secret"),
     ("ServiceSpecificCredentialId", "a name"),
+    ("ServiceSpecificCredential.ServiceName", "a name"),
+    ("ServiceSpecificCredential.ServiceUserName", "a name"),
+    ("ServiceSpecificCredential.ServiceCredentialAlias", "a name"),
+    ("ServiceSpecificCredential.UserName", "a name"),
+    ("ServiceSpecificCredential.Status", "on or off"),
     ("CredentialAgeDays", "a number"),
     ("GlobalEndpointTokenVersion", "a version"),
     ("environmentFiles.value", "the name of an object"),
