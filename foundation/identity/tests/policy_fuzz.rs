@@ -221,3 +221,24 @@ fn a_document_that_is_nested_too_deep_is_refused() {
     let long = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, " ".repeat(200_000));
     assert!(Policy::parse(&long, PolicyKind::Stored).is_err());
 }
+
+/// Texts as CreateRole and CreatePolicy answered them to others (aws/aws-cdk#5732, boogy/iam-policy-validator#172).
+#[test]
+fn what_is_refused_is_refused_in_iams_words() {
+    let text = |document: Value, kind| {
+        let refused = Policy::parse(&document.to_string(), kind);
+        refused.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let trust = json!({"Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": "*"}});
+    assert_eq!(
+        text(trust, PolicyKind::Trust),
+        r#"AssumeRolepolicy contained an invalid principal: "STAR":"*"."#
+    );
+    for action in ["*:Untag*", "ec?:RunTask", "*:*"] {
+        let identity = json!({"Statement": {"Effect": "Allow", "Action": action, "Resource": "*"}});
+        assert_eq!(
+            text(identity, PolicyKind::Identity),
+            "Action vendors (e.g., aws, ec2, etc.) must not contain wildcards."
+        );
+    }
+}
