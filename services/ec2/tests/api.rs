@@ -353,3 +353,91 @@ fn permissions_are_those_of_the_reference() {
     assert_eq!(attribute.resources, [format!("{prefix}vpc/{vpc}")]);
     assert!(has(attribute, "ec2:VpcID", &vpc) && has(attribute, "ec2:Tenancy", "default"));
 }
+
+/// Method: what getmoto/moto's tests of security groups that run against AWS expect of it.
+#[test]
+fn rules_that_cannot_be_are_refused_in_awss_words() {
+    let mut lab = Lab::new();
+    let group = lab.group("web");
+    let made = lab.ok(
+        "AuthorizeSecurityGroupIngress",
+        json!({ "GroupId": group, "IpProtocol": "tcp", "FromPort": 1, "ToPort": 2, "CidrIp": "1.2.3.4/32" }),
+    );
+    let rule = made["SecurityGroupRules"][0]["SecurityGroupRuleId"].clone();
+    let mut refused = |rule: &Value, to: Value| {
+        let rules = json!([{ "SecurityGroupRuleId": rule, "SecurityGroupRule": to }]);
+        let input = json!({ "GroupId": group, "SecurityGroupRules": rules });
+        let error = lab.call("ModifySecurityGroupRules", input).expect_err("no such rule");
+        (error.code, error.message)
+    };
+    let whole = json!({ "IpProtocol": "udp", "FromPort": 1, "ToPort": 2, "CidrIpv4": "2.3.4.5/32" });
+    let without = |names: &[&str]| {
+        let mut to = whole.clone();
+        let members = to.as_object_mut().expect("an object");
+        members.retain(|name, _| !names.contains(&name.as_str()));
+        to
+    };
+    let mut both = whole.clone();
+    both["CidrIpv6"] = json!("2001:db8::/32");
+    for (id, to, code, message) in [
+        (
+            &json!("sgr-00000000"),
+            whole.clone(),
+            "InvalidSecurityGroupRuleId.NotFound",
+            "The security group rule ID 'sgr-00000000' does not exist",
+        ),
+        (
+            &rule,
+            without(&["IpProtocol"]),
+            "InvalidParameterValue",
+            "Invalid value 'null' for protocol. VPC security group rules must specify protocols explicitly.",
+        ),
+        (
+            &rule,
+            without(&["FromPort"]),
+            "InvalidParameterValue",
+            "Invalid value for portRange. Must specify both from and to ports with TCP/UDP.",
+        ),
+        (
+            &rule,
+            without(&["CidrIpv4"]),
+            "MissingParameter",
+            "The request must contain exactly one of: cidrIp, cidrIpv6, prefixListId, or referencedGroupId",
+        ),
+        (
+            &rule,
+            both,
+            "InvalidParameterCombination",
+            "Only one of cidrIp, cidrIpv6, prefixListId, or referencedGroupId can be specified",
+        ),
+    ] {
+        assert_eq!(refused(id, to.clone()), (code.to_owned(), message.to_owned()), "{to}");
+    }
+    let foreign = json!({ "Filters": filter("group-id", "foobar") });
+    assert_eq!(
+        lab.fails("DescribeSecurityGroupRules", foreign),
+        "InvalidGroupId.Malformed"
+    );
+    let nobody = json!({ "Filters": filter("group-id", "sg-005216b55886f0fdc") });
+    assert_eq!(
+        lab.ok("DescribeSecurityGroupRules", nobody)["SecurityGroupRules"],
+        json!([])
+    );
+    let nameless = json!({ "GroupName": "x", "Description": "" });
+    assert_eq!(lab.fails("CreateSecurityGroup", nameless), "MissingParameter");
+}
+
+/// Ref: EC2 API reference, `DryRun`: "If you have the required permissions, the error response is DryRunOperation".
+#[test]
+fn reads_run_dry_too() {
+    let mut lab = Lab::new();
+    for name in [
+        "DescribeRegions",
+        "DescribeVpcs",
+        "DescribeRouteTables",
+        "DescribeInstances",
+    ] {
+        assert_eq!(lab.fails(name, json!({ "DryRun": true })), "DryRunOperation", "{name}");
+        lab.ok(name, json!({ "DryRun": false }));
+    }
+}

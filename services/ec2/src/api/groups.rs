@@ -2,7 +2,7 @@
 
 use super::filter::passes;
 use super::pages::paged;
-use super::permissions::{by_name, permissions};
+use super::permissions::{by_name, missing, permissions};
 use super::tags::{into_tags, of_specification};
 use crate::model::{Interface, RulePeer, SecurityGroup, SecurityGroupRule};
 use crate::types;
@@ -32,14 +32,22 @@ pub(super) fn create(
             format!("Value ({value}) for parameter {what} is invalid. Character sets beyond ASCII are not supported.");
         ApiError::new("InvalidParameterValue", message)
     };
-    if input.group_name.is_empty() || !valid_text(&input.group_name) {
+    for (what, text) in [
+        ("GroupName", &input.group_name),
+        ("GroupDescription", &input.description),
+    ] {
+        if text.is_empty() {
+            return Err(missing(what));
+        }
+    }
+    if !valid_text(&input.group_name) {
         return Err(invalid("GroupName", &input.group_name));
     }
     if input.group_name.to_ascii_lowercase().starts_with("sg-") {
         let message = "Group names may not be in the format sg-*.";
         return Err(ApiError::new("InvalidParameterValue", message));
     }
-    if input.description.is_empty() || !valid_text(&input.description) {
+    if !valid_text(&input.description) {
         return Err(invalid("GroupDescription", &input.description));
     }
     let vpc_id = match &input.vpc_id {

@@ -22,6 +22,7 @@ macro_rules! read {
             name: $name,
             access: $access,
             handler: Handler::Read(|state: &State, call: &Call, input: Value| {
+                refuse_dry_run(&input)?;
                 Ok($handler(state, call, Tree::from_tree(input))?.into_tree())
             }),
         }
@@ -47,14 +48,20 @@ macro_rules! tree {
         Operation {
             name: $name,
             access: $access,
-            handler: Handler::Read($handler),
+            handler: Handler::Read(|state: &State, call: &Call, input: Value| {
+                refuse_dry_run(&input)?;
+                $handler(state, call, input)
+            }),
         }
     };
     ($name:literal, $action:literal, $handler:path) => {
         Operation {
             name: $name,
             access: |_: &State, call: &Call, _: &Value| access::any(call, $action),
-            handler: Handler::Read($handler),
+            handler: Handler::Read(|state: &State, call: &Call, input: Value| {
+                refuse_dry_run(&input)?;
+                $handler(state, call, input)
+            }),
         }
     };
 }

@@ -171,14 +171,19 @@ pub(super) fn missing(parameter: &str) -> ApiError {
     )
 }
 
-/// Ref: EC2 API reference, `IpPermission`: -1 for all, tcp, udp, icmp, icmpv6 or a number 0 to 255.
+/// Ref: EC2 API reference, `IpPermission`: -1 for all, tcp, udp, icmp, icmpv6 or a number 0 to 255. What is refused is seen
+/// of AWS by getmoto/moto, `test_modify_security_group_rules`, which runs against it.
 pub(super) fn protocol_and_ports(
     protocol: Option<&str>,
     from: Option<i32>,
     to: Option<i32>,
 ) -> Result<(String, i32, i32), ApiError> {
     let protocol = match protocol
-        .ok_or_else(|| missing("ipProtocol"))?
+        .ok_or_else(|| {
+            let message =
+                "Invalid value 'null' for protocol. VPC security group rules must specify protocols explicitly.";
+            ApiError::new("InvalidParameterValue", message)
+        })?
         .to_ascii_lowercase()
         .as_str()
     {
@@ -201,8 +206,13 @@ pub(super) fn protocol_and_ports(
         given => given,
     };
     let (Some(from), Some(to)) = (from, to) else {
-        let message = format!("The request must contain the parameters fromPort and toPort for protocol {protocol}.");
-        return Err(ApiError::new("MissingParameter", message));
+        if protocol.starts_with("icmp") {
+            let message =
+                format!("The request must contain the parameters fromPort and toPort for protocol {protocol}.");
+            return Err(ApiError::new("MissingParameter", message));
+        }
+        let message = "Invalid value for portRange. Must specify both from and to ports with TCP/UDP.";
+        return Err(ApiError::new("InvalidParameterValue", message));
     };
     let valid = if protocol.starts_with("icmp") {
         (-1..=255).contains(&from) && (-1..=255).contains(&to)

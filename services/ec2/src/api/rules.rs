@@ -210,18 +210,35 @@ pub(super) fn modify(
     let mut group = crate::security_group(tx, scope, &input.group_id)?.clone();
     for update in input.security_group_rules {
         let Some(to) = update.security_group_rule else { continue };
-        let peer = match (&to.cidr_ipv4, &to.cidr_ipv6, &to.referenced_group_id) {
-            (Some(range), None, None) => RulePeer::Ipv4(ipv4_range(range)?),
-            (None, Some(range), None) => RulePeer::Ipv6(ipv6_range(range)?),
-            (None, None, Some(id)) => RulePeer::Group(crate::security_group(tx, scope, id)?.id.clone()),
+        let id = update.security_group_rule_id;
+        if !group.rules.iter().any(|rule| rule.id == id) {
+            return Err(not_found(&id));
+        }
+        let (protocol, from_port, to_port) = protocol_and_ports(to.ip_protocol.as_deref(), to.from_port, to.to_port)?;
+        let peer = match (
+            &to.cidr_ipv4,
+            &to.cidr_ipv6,
+            &to.referenced_group_id,
+            &to.prefix_list_id,
+        ) {
+            (Some(range), None, None, None) => RulePeer::Ipv4(ipv4_range(range)?),
+            (None, Some(range), None, None) => RulePeer::Ipv6(ipv6_range(range)?),
+            (None, None, Some(id), None) => RulePeer::Group(crate::security_group(tx, scope, id)?.id.clone()),
+            (None, None, None, Some(id)) => {
+                let message = format!("The prefix list ID '{id}' does not exist");
+                return Err(ApiError::new("InvalidPrefixListId.NotFound", message));
+            }
+            (None, None, None, None) => {
+                let message =
+                    "The request must contain exactly one of: cidrIp, cidrIpv6, prefixListId, or referencedGroupId";
+                return Err(ApiError::new("MissingParameter", message));
+            }
             _ => {
-                let message = "Exactly one of CidrIpv4, CidrIpv6, ReferencedGroupId must be specified.";
+                let message = "Only one of cidrIp, cidrIpv6, prefixListId, or referencedGroupId can be specified";
                 return Err(ApiError::new("InvalidParameterCombination", message));
             }
         };
-        let (protocol, from_port, to_port) = protocol_and_ports(to.ip_protocol.as_deref(), to.from_port, to.to_port)?;
         check_description(to.description.as_deref())?;
-        let id = update.security_group_rule_id;
         let rule = group
             .rules
             .iter_mut()
@@ -330,6 +347,15 @@ pub(super) fn describe(
     for wanted in input.security_group_rule_ids.iter().flatten() {
         if !all().any(|(_, rule)| rule.id == *wanted) {
             return Err(not_found(wanted));
+        }
+    }
+    let filters = input.filters.iter().flatten();
+    let of_groups = filters.filter(|filter| filter.name.as_deref() == Some("group-id"));
+    for id in of_groups.flat_map(|filter| filter.values.iter().flatten()) {
+        // Seen of AWS by getmoto/moto, `test_invalid_security_group_id_in_rules_search`.
+        if !id.starts_with("sg-") && !id.contains(['*', '?']) {
+            let message = format!("The security group ID '{id}' is malformed");
+            return Err(ApiError::new("InvalidGroupId.Malformed", message));
         }
     }
     for (group, rule) in all() {
