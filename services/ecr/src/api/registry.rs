@@ -112,8 +112,9 @@ pub(super) fn put_replication(
         let scope = Scope::new(&to.registry_id, &to.region)
             .map_err(|error| errors::invalid(format!("Invalid replication destination: {error}")))?;
         if scope == call.scope {
-            return Err(errors::validation(
-                "Invalid replication configuration: the destination is the source registry",
+            return Err(errors::invalid(
+                "Invalid parameter at 'replicationConfiguration' failed to satisfy constraint: 'Replication destination \
+                 cannot be the same as the source registry'",
             ));
         }
         // Public repositories lie there; nothing is replicated to them.

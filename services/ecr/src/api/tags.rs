@@ -11,9 +11,7 @@ use honmaru_machine::{Call, State, Tx};
 fn resource(call: &Call, arn: &str) -> Result<(Scope, String), ApiError> {
     let parsed = parse_repository_arn(arn).filter(|(scope, _)| scope.region == call.scope.region);
     parsed.ok_or_else(|| {
-        errors::invalid(format!(
-            "Invalid parameter at 'resourceArn' failed to satisfy constraint: 'Invalid ARN {arn}'"
-        ))
+        errors::invalid("Invalid parameter at 'resourceArn' failed to satisfy constraint: 'Invalid ARN'")
     })
 }
 

@@ -60,6 +60,12 @@ fn policies_are_kept_and_judged() {
         let refused = ecr.error("SetRepositoryPolicy", input);
         assert!(refused.1.contains("Invalid repository policy provided"), "{refused:?}");
     }
+    let same = json!({"Sid": "same", "Effect": "Allow", "Principal": "*", "Action": "ecr:BatchGetImage"});
+    let twice = json!({"Version": "2012-10-17", "Statement": [same, same]});
+    ecr.ok(
+        "SetRepositoryPolicy",
+        json!({"repositoryName": "app", "policyText": twice.to_string()}),
+    );
     let everywhere = json!({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Principal": "*", "Action": "ecr:BatchGetImage", "Resource": "*"}]});
     let input = json!({"repositoryName": "app", "policyText": everywhere.to_string()});
@@ -104,6 +110,10 @@ fn settings_tags_and_scans_answer() {
     assert_eq!(
         ecr.ok("ListTagsForResource", json!({"resourceArn": arn}))["tags"],
         json!([{"Key": "b", "Value": "2"}])
+    );
+    assert_eq!(
+        ecr.error("ListTagsForResource", json!({"resourceArn": "invalid"})).1,
+        "Invalid parameter at 'resourceArn' failed to satisfy constraint: 'Invalid ARN'"
     );
     let reserved = json!({"resourceArn": arn, "tags": [{"Key": "aws:x", "Value": "1"}]});
     assert_eq!(ecr.error("TagResource", reserved).0, "InvalidTagParameterException");
