@@ -327,7 +327,8 @@ fn action_of(text: &str, kind: PolicyKind) -> Result<Pattern, PolicyError> {
         if vendor.is_empty() || !vendor.chars().all(|c| plain(c) || c == '.') {
             return malformed(format!("Vendor {vendor} is not valid"));
         }
-        if name.is_empty() || !name.chars().all(|c| plain(c) || c == '*' || c == '?') {
+        // AWS takes any name, also one that no operation can have.
+        if name.is_empty() || name.contains(':') {
             return malformed("Actions/Condition can contain only one colon.");
         }
         if kind == PolicyKind::Trust && !vendor.eq_ignore_ascii_case("sts") {

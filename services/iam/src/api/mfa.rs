@@ -22,7 +22,7 @@ const DEVICES_PER_USER_MAX: usize = 8;
 fn device<'a>(state: &'a State, call: &Call, serial: &str) -> Answer<&'a MfaDevice> {
     state
         .get::<MfaDevice>(&scope(call), serial)
-        .ok_or_else(|| no_such_entity(format!("VirtualMFADevice with serial number {serial} does not exist.")))
+        .ok_or_else(|| no_such_entity(format!("VirtualMFADevice with serial number {serial} doesn't exist.")))
 }
 
 /// The device, if it is that user's.

@@ -119,8 +119,12 @@ pub(super) fn list(
 }
 
 pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteOpenIDConnectProviderRequest) -> Answer<Done> {
-    let key = provider(tx, call, &input.open_id_connect_provider_arn)?.url.clone();
-    tx.delete::<OidcProvider>(&scope(call), &key);
+    // Ref: IAM API Reference: "This operation is idempotent; it does not fail or return an error if you call the
+    // operation for a provider that does not exist."
+    if let Ok(row) = provider(tx, call, &input.open_id_connect_provider_arn) {
+        let key = row.url.clone();
+        tx.delete::<OidcProvider>(&scope(call), &key);
+    }
     Ok(Done)
 }
 
@@ -141,18 +145,17 @@ pub(super) fn add_client_id(
     input: types::AddClientIDToOpenIDConnectProviderRequest,
 ) -> Answer<Done> {
     let row = provider(tx, call, &input.open_id_connect_provider_arn)?;
+    // Adding what is there does nothing. Ref: IAM API Reference.
+    if row.client_ids.contains(&input.client_id) {
+        return Ok(Done);
+    }
     if row.client_ids.len() >= CLIENT_IDS_MAX {
         return Err(limit_exceeded(format!(
             "Cannot exceed quota for ClientIdsPerOpenIdConnectProvider: {CLIENT_IDS_MAX}"
         )));
     }
     let key = row.url.clone();
-    // Adding what is there does nothing. Ref: IAM API Reference.
-    tx.update::<OidcProvider>(&scope(call), &key, |row| {
-        if !row.client_ids.contains(&input.client_id) {
-            row.client_ids.push(input.client_id);
-        }
-    });
+    tx.update::<OidcProvider>(&scope(call), &key, |row| row.client_ids.push(input.client_id));
     Ok(Done)
 }
 

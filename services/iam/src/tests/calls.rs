@@ -259,9 +259,10 @@ fn what_cannot_be_read_is_refused_in_aws_words() {
     );
 }
 
-/// What AWS lets in, though it can never be true: keys without a prefix; services with a dot in their names.
+/// What AWS lets in, though it can never be true: keys without a prefix; services with a dot in their names; actions that
+/// are no names.
 #[test]
-fn odd_keys_and_services_are_let_in() {
+fn odd_keys_services_and_actions_are_let_in() {
     let mut cloud = Cloud::new();
     for (name, part) in [
         (
@@ -269,6 +270,7 @@ fn odd_keys_and_services_are_let_in() {
             json!({"Action": "s3:List*", "Condition": {"StringEquals": {"a": "b"}}}),
         ),
         ("b", json!({"Action": "s3.s:ListBucket"})),
+        ("c", json!({"Action": "iam: asdf safdsf af "})),
     ] {
         let mut statement = json!({"Effect": "Allow", "Resource": "*"});
         statement
