@@ -754,6 +754,24 @@ fn condition_keys_are_those_of_the_reference() {
     assert_eq!(key(setting, "ecs:account-setting"), Some(vec!["containerInsights"]));
 }
 
+// Terraform's provider takes a setting back by "disabled", and goes on when AWS says these words (its resource
+// aws_ecs_account_setting_default).
+#[test]
+fn long_arns_cannot_be_turned_off() {
+    let mut lab = Lab::new();
+    for name in [
+        "containerInstanceLongArnFormat",
+        "serviceLongArnFormat",
+        "taskLongArnFormat",
+    ] {
+        let setting = |value: &str| json!({ "name": name, "value": value });
+        lab.ok("PutAccountSettingDefault", setting("enabled"));
+        let (code, message) = lab.err("PutAccountSettingDefault", setting("disabled"));
+        assert_eq!(code, "InvalidParameterException");
+        assert_eq!(message, "You can no longer disable Long Arn settings");
+    }
+}
+
 #[test]
 fn calls_ask_for_the_resources_of_the_reference() {
     let lab = Lab::new();

@@ -508,8 +508,8 @@ fn geo(json: Json<'_>) -> Result<Statement, CompileError> {
     for code in &codes {
         let code = code.as_text(FIELD)?;
         if code != "XX" {
-            let reason = "Countries cannot be told apart: this installation has no location data. Only XX (unknown) can be \
-                          matched";
+            // XX, the unknown, is no value of the API's enumeration: there is nothing to advise.
+            let reason = "Countries cannot be told apart: this installation has no location data";
             return Err(CompileError::unsupported(FIELD, code, reason));
         }
     }

@@ -46,6 +46,9 @@ fn write(tx: &mut Tx<'_>, call: &Call, input: &Input, principal: &str) -> Result
         .map(|(_, value)| *value);
     if name == INSIGHTS {
         check_insights(value)?;
+    } else if name.ends_with("LongArnFormat") && value == "disabled" {
+        // AWS's words: Terraform's provider looks for them when it takes back such a setting, and goes on.
+        return Err(invalid("You can no longer disable Long Arn settings"));
     } else if default != Some(value) {
         // Each other value would switch on what is not there, or off what cannot be.
         return Err(invalid(format!(
