@@ -664,3 +664,50 @@ fn condition_keys_are_those_of_the_reference() {
         &["ELBSecurityPolicy-TLS13-1-2-2021-06"],
     );
 }
+
+#[test]
+fn instances_are_nowhere_registered() {
+    let mut cloud = Cloud::new();
+    let input = json!({"Name": "i", "Protocol": "HTTP", "Port": 80, "VpcId": cloud.vpc, "TargetType": "instance"});
+    let group = cloud.ok("CreateTargetGroup", input)["TargetGroups"][0]["TargetGroupArn"].clone();
+    let asked = json!({"TargetGroupArn": group, "Targets": [{"Id": "i-12345678901234567"}]});
+    let told = cloud.ok("DescribeTargetHealth", asked);
+    assert_eq!(
+        told["TargetHealthDescriptions"],
+        json!([{
+            "Target": {"Id": "i-12345678901234567", "Port": 80},
+            "HealthCheckPort": "80",
+            "TargetHealth": {
+                "State": "unused",
+                "Reason": "Target.NotRegistered",
+                "Description": "Target is not registered to the target group",
+            },
+        }])
+    );
+}
+
+#[test]
+fn stickiness_that_a_protocol_has_not_got() {
+    let mut cloud = Cloud::new();
+    for (protocol, kind, text) in [
+        (
+            "TCP",
+            "lb_cookie",
+            "Stickiness type 'lb_cookie' is not supported for target groups with the TCP protocol",
+        ),
+        (
+            "TLS",
+            "source_ip",
+            "You cannot enable stickiness on target groups with the TLS protocol",
+        ),
+    ] {
+        let input = json!({"Name": protocol, "Protocol": protocol, "Port": 80, "VpcId": cloud.vpc, "TargetType": "ip"});
+        let group = cloud.ok("CreateTargetGroup", input)["TargetGroups"][0]["TargetGroupArn"].clone();
+        let attributes = json!([
+            {"Key": "stickiness.enabled", "Value": "true"}, {"Key": "stickiness.type", "Value": kind},
+        ]);
+        let input = json!({"TargetGroupArn": group, "Attributes": attributes});
+        let told = cloud.fails("ModifyTargetGroupAttributes", input, "InvalidConfigurationRequest");
+        assert_eq!(told, text);
+    }
+}

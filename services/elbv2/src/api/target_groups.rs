@@ -489,9 +489,16 @@ pub(super) fn modify_attributes(
 ) -> Result<types::ModifyTargetGroupAttributesOutput, ApiError> {
     let mut row = target_group(tx, &call.scope, &input.target_group_arn)?.clone();
     let owner = group_owner(&row.protocol);
-    for attribute in input.attributes {
-        let (key, value) = (attribute.key.unwrap_or_default(), attribute.value.unwrap_or_default());
-        attributes::check_stickiness(&row.protocol, &key, &value)?;
+    let asked = input.attributes.into_iter();
+    let mut asked: Vec<(String, String)> = asked
+        .map(|attribute| (attribute.key.unwrap_or_default(), attribute.value.unwrap_or_default()))
+        .collect();
+    // What is wrong with the type is said before what is wrong with switching it on.
+    asked.sort_by_key(|(key, _)| key != "stickiness.type");
+    for (key, value) in &asked {
+        attributes::check_stickiness(&row.protocol, key, value)?;
+    }
+    for (key, value) in asked {
         attributes::check(owner, &key, &value)?;
         row.attributes.insert(key, value);
     }

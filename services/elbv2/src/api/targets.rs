@@ -105,10 +105,21 @@ pub(super) fn describe_health(
     match input.targets.filter(|targets| !targets.is_empty()) {
         Some(targets) => {
             for target in targets {
+                let port = target.port.map_or(Ok(group.port), port_number)?;
+                // No instance is ever registered. Seen of AWS by getmoto/moto, `test_describe_unknown_targets`.
+                if group.target_type == "instance" {
+                    descriptions.push(description(
+                        group,
+                        target.id,
+                        port,
+                        target.availability_zone,
+                        unregistered(),
+                    ));
+                    continue;
+                }
                 let address: Ipv4Addr = target.id.parse().map_err(|_| {
                     invalid_target(format!("The following targets are not registered: '{}'", target.id))
                 })?;
-                let port = target.port.map_or(Ok(group.port), port_number)?;
                 descriptions.push(describe_one(
                     state,
                     call,
@@ -145,19 +156,33 @@ fn describe_one(
             reason: health.reason,
             description: health.description,
         },
-        None => types::TargetHealth {
-            state: Some("unused".to_owned()),
-            reason: Some("Target.NotRegistered".to_owned()),
-            description: Some("Target is not registered to the target group".to_owned()),
-        },
+        None => unregistered(),
     };
+    description(group, address.to_string(), port, availability_zone, health)
+}
+
+fn unregistered() -> types::TargetHealth {
+    types::TargetHealth {
+        state: Some("unused".to_owned()),
+        reason: Some("Target.NotRegistered".to_owned()),
+        description: Some("Target is not registered to the target group".to_owned()),
+    }
+}
+
+fn description(
+    group: &TargetGroup,
+    id: String,
+    port: u16,
+    availability_zone: Option<String>,
+    health: types::TargetHealth,
+) -> types::TargetHealthDescription {
     let check_port = match group.health.port.as_str() {
         "traffic-port" => port.to_string(),
         other => other.to_owned(),
     };
     types::TargetHealthDescription {
         target: Some(types::TargetDescription {
-            id: address.to_string(),
+            id,
             port: Some(i32::from(port)),
             availability_zone,
             quic_server_id: None,
