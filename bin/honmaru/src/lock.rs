@@ -29,9 +29,11 @@ pub fn take(path: &Path, me: &Holder) -> anyhow::Result<Result<RoleLock, Option<
         .with_context(|| format!("failed to open {}", path.display()))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(mut lock) => {
-            lock.set_len(0)?;
-            lock.rewind()?;
-            lock.write_all(&serde_json::to_vec(me)?)?;
+            let text = serde_json::to_vec(me)?;
+            lock.set_len(0)
+                .and_then(|()| lock.rewind())
+                .and_then(|()| lock.write_all(&text))
+                .with_context(|| format!("failed to write {}", path.display()))?;
             Ok(Ok(RoleLock(lock)))
         }
         Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {

@@ -236,6 +236,20 @@ fn attributes_are_bounded_over_all_headers_of_an_entry() {
 }
 
 #[test]
+fn an_attribute_that_the_file_system_has_no_room_for_is_no_full_disk() {
+    if !is_root() {
+        return;
+    }
+    let value = vec![b'x'; 60 * 1024];
+    let tar = TarWriter::default().pax(&[("SCHILY.xattr.user.a", value.as_slice())]);
+    // Neither digest is reached, also where the file system takes it.
+    match unpack(&*tar.file("f", b"").end(), &Lab::new().root(), &limits()) {
+        Err(UnpackError::Io { doing, path, .. }) => assert_eq!((doing, path.as_str()), ("set an attribute of", "f")),
+        other => assert!(!matches!(other, Err(UnpackError::Full)), "{other:?}"),
+    }
+}
+
+#[test]
 fn the_times_of_deep_directories_do_not_fill_the_memory() {
     if !is_root() {
         return;
@@ -285,6 +299,12 @@ fn work_has_an_end() {
     });
     let result = unpack(zeros, &lab.root(), &limits);
     assert!(is_limit(&result, "seconds of work"), "{result:?}");
+    // So do members and frames without any content, which a decompressor takes one after the other.
+    let (member, frame) = (gzip(b""), zstd::encode_all(&b""[..], 1).unwrap());
+    for empty in [member.repeat(1_000), frame.repeat(1_000)] {
+        let result = unpack(Endless::new(|_| empty.clone()), &lab.root(), &limits);
+        assert!(is_limit(&result, "seconds of work"), "{result:?}");
+    }
 }
 
 #[test]

@@ -113,7 +113,12 @@ impl<R: Repositories> Registry<R> {
             .await
             .unwrap_or_else(|error| error.response());
         if is_head {
-            // A length that we set stays; the body of an answer to HEAD does not.
+            // The body of an answer to HEAD does not stay, its length does. Ref: RFC 9110 section 9.3.2.
+            let length = answer.body().size_hint().exact().filter(|length| *length > 0);
+            let headers = answer.headers_mut();
+            if let (false, Some(length)) = (headers.contains_key(header::CONTENT_LENGTH), length) {
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            }
             *answer.body_mut() = RegistryBody::empty();
         }
         response::finish(answer)

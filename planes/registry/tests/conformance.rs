@@ -363,6 +363,30 @@ async fn a_client_that_sends_too_long_a_manifest_gets_its_answer() {
 }
 
 #[tokio::test]
+async fn head_says_how_long_the_answer_to_get_would_be() {
+    let server = Server::start().await;
+    server.push_image("app", "v1", b"layer").await;
+    let digest = Digest::sha256(b"nothing");
+    for path in [
+        "/v2/".to_owned(),
+        "/v2/_catalog".to_owned(),
+        "/v2/app/tags/list".to_owned(),
+        format!("/v2/app/referrers/{digest}"),
+        "/v2/app/manifests/v1".to_owned(),
+        "/v2/app/manifests/nope".to_owned(),
+        format!("/v2/app/blobs/{digest}"),
+        "/v2/missing/app/tags/list".to_owned(),
+    ] {
+        let (get, head) = (
+            server.call("GET", &path, &[], b"").await,
+            server.call("HEAD", &path, &[], b"").await,
+        );
+        assert_eq!((head.status, head.body.len()), (get.status, 0), "{path}");
+        assert_eq!(head.header("content-length"), get.body.len().to_string(), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_catalog_of_who_may_list_few_of_many_comes_in_pages_that_name_nothing_else() {
     let server = Server::start().await;
     {

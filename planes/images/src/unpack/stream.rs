@@ -42,6 +42,21 @@ struct Transported {
     failed: bool,
     /// How long the source let us wait.
     waited: Duration,
+    began: Instant,
+    work_time_max: Duration,
+}
+
+impl Transported {
+    fn is_over_time(&self) -> bool {
+        self.began.elapsed().saturating_sub(self.waited) > self.work_time_max
+    }
+
+    fn over_time(&self) -> UnpackError {
+        UnpackError::Limit {
+            what: "seconds of work",
+            max: self.work_time_max.as_secs(),
+        }
+    }
 }
 
 struct Source<R> {
@@ -62,6 +77,11 @@ impl<R: Read> Read for Source<R> {
             }
             Err(error) => seen.failed = error.kind() != io::ErrorKind::Interrupted,
         }
+        // Also here, because a decompressor that meets empty members, one after the other, does not come back.
+        if seen.is_over_time() {
+            seen.failed = true;
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         read
     }
 }
@@ -80,7 +100,6 @@ pub(super) struct LayerStream<'a, R: Read> {
     seen: Rc<RefCell<Transported>>,
     diff: Hasher,
     bytes: u64,
-    began: Instant,
     limits: &'a UnpackLimits,
 }
 
@@ -92,6 +111,8 @@ impl<'a, R: Read> LayerStream<'a, R> {
             bytes: 0,
             failed: false,
             waited: Duration::ZERO,
+            began: Instant::now(),
+            work_time_max: limits.work_time_max,
         }));
         let mut source = Source {
             inner,
@@ -121,7 +142,6 @@ impl<'a, R: Read> LayerStream<'a, R> {
             seen,
             diff: Hasher::new(expected.diff_id.algorithm()),
             bytes: 0,
-            began: Instant::now(),
             limits,
         })
     }
@@ -137,7 +157,7 @@ impl<'a, R: Read> LayerStream<'a, R> {
             let n = match read {
                 Ok(n) => n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if self.seen.borrow().failed => return Err(UnpackError::Read(error)),
+                Err(error) if self.seen.borrow().failed => return Err(self.source_failed(error)),
                 Err(error) => return Err(UnpackError::Decompress(error)),
             };
             self.diff.update(buffer.get(..n).unwrap_or_default());
@@ -174,14 +194,19 @@ impl<'a, R: Read> LayerStream<'a, R> {
                 max: limits.ratio_max,
             });
         }
-        let waited = self.seen.borrow().waited;
-        if self.began.elapsed().saturating_sub(waited) > limits.work_time_max {
-            return Err(UnpackError::Limit {
-                what: "seconds of work",
-                max: limits.work_time_max.as_secs(),
-            });
+        let seen = self.seen.borrow();
+        if seen.is_over_time() {
+            return Err(seen.over_time());
         }
         Ok(())
+    }
+
+    fn source_failed(&self, error: io::Error) -> UnpackError {
+        let seen = self.seen.borrow();
+        match error.kind() {
+            io::ErrorKind::TimedOut if seen.is_over_time() => seen.over_time(),
+            _ => UnpackError::Read(error),
+        }
     }
 
     /// Reads to the end, so that both digests cover everything, and returns them with the transported length.
@@ -194,7 +219,8 @@ impl<'a, R: Read> LayerStream<'a, R> {
             Decoder::Gzip(decoder) => decoder.get_mut(),
             Decoder::Zstd(decoder) => decoder.get_mut(),
         };
-        io::copy(rest, &mut io::sink()).map_err(UnpackError::Read)?;
+        let passed_over = io::copy(rest, &mut io::sink());
+        passed_over.map_err(|error| self.source_failed(error))?;
         let seen = self.seen.borrow();
         Ok((seen.hasher.clone().finish(), seen.bytes, self.diff.finish()))
     }

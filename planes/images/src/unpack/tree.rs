@@ -435,7 +435,15 @@ fn set_xattrs(fd: impl AsFd, xattrs: &[(Vec<u8>, Vec<u8>)], shown: &[u8]) -> Out
         match fsetxattr(&fd, &**name, value, XattrFlags::empty()) {
             // A file system without attributes keeps the file, as containerd does.
             Ok(()) | Err(Errno::OPNOTSUPP) => {}
-            Err(error) => return Err(failed("set an attribute of", shown)(error)),
+            // Not `failed`: ext4 says that there is no space when an attribute is longer than it has room for in an inode
+            // and a block, however empty the disk is.
+            Err(error) => {
+                return Err(UnpackError::Io {
+                    doing: "set an attribute of",
+                    path: self::shown(shown),
+                    source: error.into(),
+                });
+            }
         }
     }
     Ok(())
