@@ -134,6 +134,41 @@ resource "aws_vpc_security_group_egress_rule" "tasks" {
   ip_protocol       = "-1"
 }
 
+# Protocols that have no ports: they must not come back as others than they were written.
+resource "aws_security_group" "tunnel" {
+  name   = "tf-tunnel"
+  vpc_id = data.aws_vpc.default.id
+  ingress {
+    from_port   = 0
+    to_port     = 0
+    protocol    = "50"
+    cidr_blocks = ["0.0.0.0/0"]
+  }
+  ingress {
+    from_port        = -1
+    to_port          = -1
+    protocol         = "icmpv6"
+    ipv6_cidr_blocks = ["::/0"]
+  }
+}
+
+resource "aws_vpc_security_group_ingress_rule" "ping" {
+  security_group_id = aws_security_group.tasks.id
+  cidr_ipv6         = "fd00::/8"
+  ip_protocol       = "icmpv6"
+}
+
+# Taking it back is refused in AWS's words, which the provider knows.
+resource "aws_ecs_account_setting_default" "arns" {
+  name  = "taskLongArnFormat"
+  value = "enabled"
+}
+
+# A public repository of which nothing is said.
+resource "aws_ecrpublic_repository" "plain" {
+  repository_name = "tf-plain"
+}
+
 output "subnets" {
   value = data.aws_subnets.default.ids
 }
