@@ -45,6 +45,16 @@ fn names_of_log_groups_and_streams_that_are_too_long_have_a_sentence() {
         "InvalidParameterException",
         "Invalid LogGroup or LogStream, both must have length less than or equal to 512.",
     );
+    check(
+        &Http::json(
+            "Logs_20140328.DescribeLogStreams",
+            r#"{"logGroupIdentifier": "arn:aws:logs:us-east-1:000000000000:log-group:g:*"}"#,
+        ),
+        "logs",
+        "InvalidParameterException",
+        "1 validation error detected: Value at 'logGroupIdentifier' failed to satisfy constraint: Member must satisfy \
+         regular expression pattern: [\\w#+=/:,.@-]*",
+    );
 }
 
 #[test]
