@@ -221,9 +221,12 @@ mod tests {
         let mut state = cloud("eu-west-1", service, actions);
         let mut rng = SeededRng::from_u64(1);
         let mut tx = Tx::new(&mut state, NOW, &mut rng);
-        let mut row = Registry::default();
-        row.replication = Some(json!({"rules": [
-            {"destinations": [{"region": "eu-west-1", "registryId": "111111111111"}]}]}));
+        let rules = json!({"rules": [
+            {"destinations": [{"region": "eu-west-1", "registryId": "111111111111"}]}]});
+        let row = Registry {
+            replication: Some(rules),
+            ..Registry::default()
+        };
         tx.put(&home, Registry::KEY, row);
         create_repository(&mut tx, &home, Repository::plain("auto/app", NOW)).unwrap();
         let (image, blob) = (
