@@ -158,7 +158,9 @@ fn asks(value: &Value) -> bool {
         Value::Null | Value::Bool(false) => false,
         Value::Array(items) => !items.is_empty(),
         Value::Object(members) => members.values().any(asks),
-        Value::Bool(true) | Value::Number(_) | Value::String(_) => true,
+        // Clients send empty texts for what their user left out (Ansible's `role`).
+        Value::String(text) => !text.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
     }
 }
 

@@ -49,6 +49,22 @@ fn a_service_starts_registers_and_becomes_steady() {
 }
 
 #[test]
+fn a_role_for_load_balancers_is_refused_and_an_empty_one_is_none() {
+    let mut lab = Lab::new();
+    lab.register("web");
+    let mut input = balanced("web", "web:1", 0);
+    input["role"] = json!("ecsServiceRole");
+    let (code, message) = lab.err("CreateService", input.clone());
+    assert_eq!(code, "InvalidParameterException");
+    assert_eq!(
+        message,
+        "You cannot specify an IAM role for services that require a service linked role."
+    );
+    input["role"] = json!("");
+    lab.ok("CreateService", input);
+}
+
+#[test]
 fn a_rolling_update_never_has_fewer_healthy_tasks_than_the_minimum() {
     let mut lab = Lab::new();
     steady(&mut lab, 4);

@@ -41,6 +41,12 @@ pub fn create_service(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Valu
             "Invalid service name: 1 to 255 letters, numbers, hyphens and underscores are allowed.",
         ));
     }
+    if input.text("role").is_some_and(|role| !role.is_empty()) && input.has("networkConfiguration") {
+        // Ref: CreateService, role: not permitted where tasks use awsvpc, which needs the service-linked role.
+        return Err(invalid(
+            "You cannot specify an IAM role for services that require a service linked role.",
+        ));
+    }
     input.refuse(&REFUSED)?;
     check_controller(&input)?;
     if input.text("schedulingStrategy") == Some("DAEMON") {
