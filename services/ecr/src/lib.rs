@@ -76,7 +76,7 @@ pub fn register(state: &mut State) {
 pub fn reconcilers() -> Vec<Box<dyn Reconciler>> {
     vec![
         Box::new(reconcile::LifecycleRunner),
-        Box::new(reconcile::LayerExpiry),
+        Box::new(reconcile::LayerExpiry::default()),
         Box::new(backfill::BackfillRunner),
     ]
 }

@@ -84,7 +84,12 @@ pub(crate) fn first_evaluation(now: Time) -> Time {
 }
 
 /// Gives up layers that waited too long for their manifest.
-pub(crate) struct LayerExpiry;
+#[derive(Default)]
+pub(crate) struct LayerExpiry {
+    /// No layer ends before: those that were there when all were looked at end later, and a newer one waits as long as
+    /// any. Without it every upload would look at all that wait. Nothing after a start.
+    not_before: Option<Time>,
+}
 
 impl Reconciler for LayerExpiry {
     fn name(&self) -> &'static str {
@@ -97,20 +102,23 @@ impl Reconciler for LayerExpiry {
 
     fn reconcile(&mut self, tx: &mut Tx<'_>) -> Option<Time> {
         let now = tx.now();
-        let mut next: Option<Time> = None;
+        if self.not_before.is_some_and(|at| now < at) {
+            return self.not_before;
+        }
+        let mut next = now.plus_s(LAYER_LINK_LIFE_S);
         let mut over: Vec<(Scope, String)> = Vec::new();
         for (scope, key, link) in tx.all::<LayerLink>() {
             let end = link.linked_at.plus_s(LAYER_LINK_LIFE_S);
             if end <= now && over.len() < STEP_MAX {
                 over.push((scope.clone(), key.to_owned()));
             } else {
-                let end = end.max(now.plus_ms(1));
-                next = Some(next.map_or(end, |next| next.min(end)));
+                next = next.min(end.max(now.plus_ms(1)));
             }
         }
         for (scope, key) in over {
             tx.delete::<LayerLink>(&scope, &key);
         }
-        next
+        self.not_before = Some(next);
+        self.not_before
     }
 }

@@ -140,6 +140,41 @@ fn layers_of_abandoned_pushes_are_given_up() {
     assert!(!live(&ecr));
 }
 
+/// The controller that lives as long as its process looks again just when the next layer's time is over.
+#[test]
+fn layers_end_in_their_turn() {
+    let mut ecr = Ecr::new();
+    ecr.repository("app");
+    let mut reconcilers = honmaru_ecr::reconcilers();
+    let expiry = reconcilers
+        .iter_mut()
+        .find(|one| one.name() == "ecr.layer-expiry")
+        .unwrap();
+    let hour_ms = DAY_MS / 24;
+    let mut look = |ecr: &Ecr| ecr.memory.write(|tx| Ok(expiry.reconcile(tx))).unwrap();
+    assert_eq!(
+        look(&ecr),
+        Some(ecr.call.now.plus_ms(DAY_MS)),
+        "one that comes now ends then"
+    );
+    let mut digests = Vec::new();
+    for content in [&b"first"[..], b"second"] {
+        ecr.advance(hour_ms);
+        digests.push(ecr.layer("app", content));
+        look(&ecr);
+    }
+    let live =
+        |ecr: &Ecr| honmaru_ecr::are_live(&ecr.memory.0.state.lock().unwrap(), digests.iter().map(String::as_str));
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let next = look(&ecr).unwrap();
+        ecr.advance(next - ecr.call.now);
+        look(&ecr);
+        seen.push(live(&ecr));
+    }
+    assert_eq!(seen, [[true, true], [false, true], [false, false]]);
+}
+
 #[test]
 fn a_layer_that_was_taken_again_waits_for_its_manifest_whatever_becomes_of_the_image_that_had_it() {
     let ecr = Ecr::new();
