@@ -77,6 +77,7 @@ impl Cloud {
             vpc_id: "vpc-0".to_owned(),
             zones: Vec::new(),
             security_groups: Vec::new(),
+            private_link_rules: None,
             ip_address_type: "ipv4".to_owned(),
             created: self.call.now,
             is_active: true,

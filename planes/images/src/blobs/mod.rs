@@ -12,6 +12,7 @@ mod fair;
 mod guard;
 mod inventory;
 mod read;
+mod spare;
 mod upload;
 mod wal;
 mod write;
@@ -27,6 +28,7 @@ use crate::{Algorithm, Digest};
 pub(crate) use error::at;
 use guard::Guards;
 use parking_lot::Mutex;
+use spare::Spares;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -92,6 +94,7 @@ struct Shared {
     /// acknowledge it before that.
     unsynced: Mutex<HashSet<Digest>>,
     wal: Arc<Wal>,
+    spares: Arc<Spares>,
     guards: Guards,
 }
 
@@ -111,6 +114,7 @@ impl BlobStore {
         }
         make_dir(&dir.join("uploads"))?;
         let store = Self::new(dir, limits, false);
+        store.shared.spares.open()?;
         store.remove_torn_puts()?;
         store.replay()?;
         let usage = store.scan()?;
@@ -135,6 +139,7 @@ impl BlobStore {
             sessions: Mutex::default(),
             unsynced: Mutex::default(),
             wal: Wal::new(dir),
+            spares: Spares::new(dir),
             guards: Guards::default(),
         };
         Self {

@@ -173,8 +173,7 @@ impl BlobStore {
             }
             // Under the lock, or the collector could see a file that no session owns. Creating an empty file in the
             // page cache does not wait for the disk.
-            let file = File::options().read(true).write(true).create_new(true).open(&path);
-            let file = file.map_err(at("create", &path))?;
+            let file = self.shared.spares.create(&path)?;
             let session = Session::new(path, by, file, 0, Hasher::new(algorithm));
             // Claimed before the collector can see it: it would end it as one that nobody writes to.
             session.busy.store(true, Ordering::Release);

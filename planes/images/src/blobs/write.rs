@@ -30,7 +30,7 @@ impl BlobStore {
             let path = store
                 .uploads_dir()
                 .join(format!("{PUT_PREFIX}{}", uuid::Uuid::new_v4()));
-            let mut file = File::create_new(&path).map_err(at("create", &path))?;
+            let mut file = store.shared.spares.create(&path)?;
             let written = file.write_all(&bytes).map_err(at("write", &path));
             let done = written.and_then(|()| store.publish(&file, &path, &digest, bytes.len() as u64));
             if done.is_err() {
