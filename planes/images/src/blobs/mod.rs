@@ -1,4 +1,5 @@
-//! The content-addressed store: `blobs/<algorithm>/<hex>` holds finished blobs, `uploads/` what is on its way.
+//! The content-addressed store: `blobs/<algorithm>/<hex>` holds finished blobs, `uploads/` what is on its way,
+//! `spare/` empty files for it.
 //!
 //! Not here: who may see a blob, which repository holds it (the registry's `Repositories`).
 //! Invariants: a file under `blobs/` is whole, matches its name and is on disk (written, hashed, fsync, rename, fsync of
