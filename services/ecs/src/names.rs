@@ -71,6 +71,13 @@ pub fn family_and_revision(text: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// The number of a revision, written as its ARN writes it: without a sign and leading zeros, so that no other text names
+/// what a policy speaks of.
+pub fn revision_number(text: &str) -> Option<u32> {
+    let is_plain = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|_| is_plain)
+}
+
 /// Whether a name has 1 to 255 letters, digits, hyphens and underscores. Ref: ECS CreateCluster, CreateService,
 /// RegisterTaskDefinition.
 pub fn is_name(text: &str) -> bool {

@@ -1,7 +1,9 @@
 //! The tagged resources of this service, for whoever looks at the tags of all services.
 
 use crate::model::{Cluster, LastStatus, Service, ServiceStatus, Tag, Task, TaskDefinition};
-use crate::names::{cluster_arn, service_arn, service_key, task_arn, task_definition_arn, task_definition_key};
+use crate::names::{
+    cluster_arn, revision_number, service_arn, service_key, task_arn, task_definition_arn, task_definition_key,
+};
 use honmaru_base::Scope;
 use honmaru_machine::State;
 use std::collections::BTreeMap;
@@ -35,10 +37,15 @@ pub(crate) fn tags_of<'s>(state: &'s State, scope: &Scope, arn: &str) -> Option<
     let tags = match (parts.next()?, parts.next()?, parts.next()) {
         ("cluster", name, None) => &state.get::<Cluster>(scope, name)?.tags,
         ("service", cluster, Some(name)) => &state.get::<Service>(scope, &service_key(cluster, name))?.tags,
-        ("task", _, Some(id)) => &state.get::<Task>(scope, id)?.tags,
+        ("task", cluster, Some(id)) => {
+            &state
+                .get::<Task>(scope, id)
+                .filter(|task| task.cluster == cluster)?
+                .tags
+        }
         ("task-definition", name, None) => {
             let (family, revision) = name.split_once(':')?;
-            let key = task_definition_key(family, revision.parse().ok()?);
+            let key = task_definition_key(family, revision_number(revision)?);
             &state.get::<TaskDefinition>(scope, &key)?.tags
         }
         _ => return None,

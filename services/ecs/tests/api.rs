@@ -4,6 +4,7 @@ mod lab;
 
 use honmaru_contract::node::{Health, ImageSource, StopReason, TaskGoal, TaskPhase};
 use honmaru_ecs::{LastStatus, Task};
+use honmaru_machine::Access;
 use lab::{Lab, definition, network};
 use serde_json::{Value, json};
 
@@ -822,4 +823,73 @@ fn calls_ask_for_the_resources_of_the_reference() {
         resources("DescribeCapacityProviders", json!({})),
         ["capacity-provider/*"]
     );
+}
+
+/// The resources of an action in what a call asks for.
+fn resources_of<'a>(asked: &'a [Access], action: &str) -> Vec<&'a str> {
+    let of_action = asked.iter().filter(|access| access.action == action);
+    of_action
+        .flat_map(|access| &access.resources)
+        .map(String::as_str)
+        .collect()
+}
+
+#[test]
+fn permission_is_asked_for_the_revision_that_runs_and_for_its_roles() {
+    let mut lab = Lab::new();
+    let role = "arn:aws:iam::000000000000:role/powerful";
+    lab.ok("RegisterTaskDefinition", with("/taskRoleArn", json!(role)));
+    let family = "web";
+    lab.ok("RegisterTaskDefinition", definition(family));
+    lab.ok("DeregisterTaskDefinition", json!({ "taskDefinition": "web:2" }));
+    // The newest is not the newest that can run: a revision without a role does not hide the role of the one before.
+    let run = json!({ "taskDefinition": family, "launchType": "FARGATE", "networkConfiguration": network() });
+    let asked = lab.asked("RunTask", run.clone());
+    let ran = lab.ok("RunTask", run)["tasks"][0]["taskDefinitionArn"].clone();
+    assert_eq!(ran, "arn:aws:ecs:us-east-1:000000000000:task-definition/web:1");
+    assert_eq!(json!(resources_of(&asked, "ecs:RunTask")), json!([ran]));
+    assert_eq!(resources_of(&asked, "iam:PassRole"), [role]);
+}
+
+#[test]
+fn a_revision_has_one_name() {
+    let mut lab = Lab::new();
+    lab.register("web");
+    lab.ok("RunTask", {
+        json!({ "taskDefinition": "web:1", "launchType": "FARGATE", "networkConfiguration": network() })
+    });
+    let prefix = "arn:aws:ecs:us-east-1:000000000000:task-definition";
+    // To a policy that speaks of `web:1` these are others.
+    for other in ["web:01", "web:+1", "web:001"] {
+        let run = json!({ "taskDefinition": other, "launchType": "FARGATE", "networkConfiguration": network() });
+        assert_eq!(lab.err("RunTask", run).1, "TaskDefinition not found.", "{other}");
+        for operation in ["DescribeTaskDefinition", "DeregisterTaskDefinition"] {
+            lab.err(operation, json!({ "taskDefinition": other }));
+        }
+        let arn = format!("{prefix}/{other}");
+        let tags = json!({ "resourceArn": arn, "tags": [{ "key": "a", "value": "b" }] });
+        assert_eq!(lab.err("TagResource", tags).0, "InvalidParameterException", "{other}");
+    }
+    lab.ok("DeregisterTaskDefinition", json!({ "taskDefinition": "web:1" }));
+    let gone = lab.ok("DeleteTaskDefinitions", json!({ "taskDefinitions": ["web:01"] }));
+    assert_eq!(gone["failures"][0]["reason"], "INVALID_ARN");
+}
+
+#[test]
+fn a_task_has_no_tags_under_another_clusters_name() {
+    let mut lab = Lab::new();
+    lab.register("web");
+    let run = json!({ "taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network() });
+    let arn = lab.ok("RunTask", run)["tasks"][0]["taskArn"].clone();
+    let arn = arn.as_str().expect("an ARN");
+    let elsewhere = arn.replace(":task/default/", ":task/mine/");
+    let tags = json!([{ "key": "a", "value": "b" }]);
+    for (operation, input) in [
+        ("TagResource", json!({ "resourceArn": elsewhere, "tags": tags })),
+        ("UntagResource", json!({ "resourceArn": elsewhere, "tagKeys": ["a"] })),
+        ("ListTagsForResource", json!({ "resourceArn": elsewhere })),
+    ] {
+        assert_eq!(lab.err(operation, input).0, "ResourceNotFoundException", "{operation}");
+    }
+    lab.ok("TagResource", json!({ "resourceArn": arn, "tags": tags }));
 }

@@ -9,7 +9,7 @@ use crate::input::Input;
 use crate::model::{Family, Service, TaskDefinition};
 use crate::names::{
     DEFAULT_CLUSTER, arn, cluster_arn, family_and_revision, service_arn, service_key, short_name, task_arn,
-    task_definition_key,
+    task_definition_arn,
 };
 use honmaru_machine::{Access, Call, Handler, Operation, State};
 use serde_json::Value;
@@ -230,8 +230,11 @@ fn on_resource(action: &str, state: &State, call: &Call, input: &Value) -> Vec<A
     of_resources(state, call, vec![access])
 }
 
-/// The ARN that a task definition's name means: with the newest revision when none is given.
+/// The ARN that a task definition's name means: of the very revision that the operation will find.
 fn definition_arn(state: &State, call: &Call, name: &str) -> String {
+    if let Some(found) = find_definition(state, call, name) {
+        return task_definition_arn(&call.scope, &found.family, found.revision);
+    }
     let (family, revision) = family_and_revision(name);
     let revision = match revision {
         Some(revision) => revision.to_owned(),
@@ -299,10 +302,5 @@ fn run(action: &str, state: &State, call: &Call, input: &Value) -> Vec<Access> {
 }
 
 fn find_definition<'a>(state: &'a State, call: &Call, name: &str) -> Option<&'a TaskDefinition> {
-    let (family, revision) = family_and_revision(name);
-    let revision = match revision {
-        Some(revision) => revision.parse().ok()?,
-        None => state.get::<Family>(&call.scope, family)?.last_revision,
-    };
-    state.get::<TaskDefinition>(&call.scope, &task_definition_key(family, revision))
+    super::find::definition(state, &call.scope, name)
 }

@@ -3,7 +3,9 @@
 use crate::error::{client, cluster_not_found, invalid, service_not_found};
 use crate::input::Input;
 use crate::model::{Cluster, Family, Revision, Service, Task, TaskDefinition};
-use crate::names::{DEFAULT_CLUSTER, family_and_revision, service_key, short_name, task_definition_key};
+use crate::names::{
+    DEFAULT_CLUSTER, family_and_revision, revision_number, service_key, short_name, task_definition_key,
+};
 use honmaru_base::{ApiError, Scope};
 use honmaru_machine::{Call, State};
 
@@ -84,7 +86,7 @@ pub(super) fn task<'a>(state: &'a State, scope: &Scope, cluster: &str, name: &st
 pub(super) fn definition<'a>(state: &'a State, scope: &Scope, name: &str) -> Option<&'a TaskDefinition> {
     match family_and_revision(name) {
         (family, Some(revision)) => {
-            state.get::<TaskDefinition>(scope, &task_definition_key(family, revision.parse().ok()?))
+            state.get::<TaskDefinition>(scope, &task_definition_key(family, revision_number(revision)?))
         }
         (family, None) => {
             state.get::<Family>(scope, family)?;

@@ -3,7 +3,7 @@
 use crate::error::{invalid, resource_not_found};
 use crate::input::Input;
 use crate::model::{Cluster, Service, Tag, Task, TaskDefinition};
-use crate::names::{service_key, task_definition_key};
+use crate::names::{revision_number, service_key, task_definition_key};
 use honmaru_base::{ApiError, Arn};
 use honmaru_machine::{Call, State, Tx};
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ enum Target {
     Cluster(String),
     Definition(String),
     Service(String),
-    Task(String),
+    Task { cluster: String, id: String },
 }
 
 /// TagResource.
@@ -122,12 +122,15 @@ fn target(call: &Call, text: &str) -> Result<Target, ApiError> {
     match parts[..] {
         ["cluster", name] => Ok(Target::Cluster(name.to_owned())),
         ["service", cluster, name] => Ok(Target::Service(service_key(cluster, name))),
-        ["task", _, id] => Ok(Target::Task(id.to_owned())),
+        ["task", cluster, id] => Ok(Target::Task {
+            cluster: cluster.to_owned(),
+            id: id.to_owned(),
+        }),
         ["task-definition", name] => {
             let (family, revision) = name.split_once(':').ok_or_else(bad)?;
             Ok(Target::Definition(task_definition_key(
                 family,
-                revision.parse().map_err(|_| bad())?,
+                revision_number(revision).ok_or_else(bad)?,
             )))
         }
         _ => Err(bad()),
@@ -143,11 +146,15 @@ fn tags_of(state: &State, call: &Call, target: &Target) -> Result<Vec<Tag>, ApiE
             .map(|row| row.tags.clone()),
         Target::Definition(key) => state.get::<TaskDefinition>(scope, key).map(|row| row.tags.clone()),
         Target::Service(key) => state.get::<Service>(scope, key).map(|row| row.tags.clone()),
-        Target::Task(key) => state.get::<Task>(scope, key).map(|row| row.tags.clone()),
+        // Under another cluster's name it is another resource to policies.
+        Target::Task { cluster, id } => state
+            .get::<Task>(scope, id)
+            .filter(|task| task.cluster == *cluster)
+            .map(|row| row.tags.clone()),
     };
     found.ok_or_else(|| match target {
         Target::Cluster(_) => crate::error::cluster_not_found(),
-        Target::Definition(_) | Target::Service(_) | Target::Task(_) => {
+        Target::Definition(_) | Target::Service(_) | Target::Task { .. } => {
             resource_not_found("The specified resource wasn't found.")
         }
     })
@@ -159,7 +166,7 @@ fn set_tags(tx: &mut Tx<'_>, call: &Call, target: &Target, tags: Vec<Tag>) {
         Target::Cluster(key) => drop(tx.update::<Cluster>(scope, key, |row| row.tags = tags)),
         Target::Definition(key) => drop(tx.update::<TaskDefinition>(scope, key, |row| row.tags = tags)),
         Target::Service(key) => drop(tx.update::<Service>(scope, key, |row| row.tags = tags)),
-        Target::Task(key) => drop(tx.update::<Task>(scope, key, |row| {
+        Target::Task { id, .. } => drop(tx.update::<Task>(scope, id, |row| {
             row.tags = tags;
             row.spec_version += 1;
         })),

@@ -6,7 +6,7 @@ use super::tags::tags_answer;
 use crate::error::{client, invalid};
 use crate::input::Input;
 use crate::model::{Deployment, LastStatus, Revision, Service, ServiceStatus, Task, TaskDefinition};
-use crate::names::{family_and_revision, task_definition_arn, task_definition_key};
+use crate::names::{family_and_revision, revision_number, task_definition_arn, task_definition_key};
 use honmaru_base::{ApiError, Scope, Time};
 use honmaru_machine::{Call, State, Tx};
 use serde_json::{Map, Value, json};
@@ -16,7 +16,7 @@ pub(super) fn describe(state: &State, call: &Call, input: Value) -> Result<Value
     let input = Input::new(input);
     let name = input.required("taskDefinition")?;
     if let (_, Some(revision)) = family_and_revision(name)
-        && revision.parse::<u32>().is_err()
+        && revision_number(revision).is_none()
     {
         return Err(invalid(format!("Invalid revision number. Number: {revision}")));
     }
