@@ -72,13 +72,13 @@ def fails(code, call, status=400, text=None, **arguments):
     raise AssertionError(f"wanted {code}, got an answer: {answer}")
 
 
-def signed(service, body, headers, secret=None, key=None, method="POST", path="/", mangle=None):
+def signed(service, body, headers, secret=None, key=None, method="POST", path="/", mangle=None, region=REGION):
     """Sends a request that botocore signs but does not build: status, headers, body."""
     credentials = botocore.credentials.Credentials(
         key or os.environ["AWS_ACCESS_KEY_ID"], secret or os.environ["AWS_SECRET_ACCESS_KEY"]
     )
     request = botocore.awsrequest.AWSRequest(method=method, url=ENDPOINT + path, data=body, headers=headers)
-    botocore.auth.SigV4Auth(credentials, service, REGION).add_auth(request)
+    botocore.auth.SigV4Auth(credentials, service, region).add_auth(request)
     prepared = request.prepare()
     return send(prepared.url, body, dict(prepared.headers.items()), method, mangle)
 

@@ -372,6 +372,20 @@ def regions_are_apart():
     assert client("ecs").list_clusters()["clusterArns"] == []
     assert there.list_clusters()["clusterArns"] == ["arn:aws:ecs:eu-central-1:000000000000:cluster/there"]
     there.delete_cluster(cluster="there")
+    # There are 16 ranges for default VPCs. Whoever may do nothing gets none, whatever regions they sign for.
+    iam = client("iam")
+    iam.create_user(UserName="stranger")
+    key = iam.create_access_key(UserName="stranger")["AccessKey"]
+    mine = {"key": key["AccessKeyId"], "secret": key["SecretAccessKey"]}
+    for number in range(17):
+        status, _, body = signed("ecs", b"{}", ecs("ListClusters"), region=f"nowhere-{number}", **mine)
+        assert status == 400 and b"AccessDeniedException" in body, (status, body)
+        status, _, body = signed("sts", b"Action=GetCallerIdentity&Version=2011-06-15", QUERY, region=f"no-{number}", **mine)
+        assert status == 200, (status, body)
+    iam.delete_access_key(UserName="stranger", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user(UserName="stranger")
+    fresh = boto3.client("ec2", region_name="eu-west-3", endpoint_url=ENDPOINT)
+    assert [vpc["IsDefault"] for vpc in fresh.describe_vpcs()["Vpcs"]] == [True], "the ranges are used up"
 
 
 def write_and_crash(count):

@@ -8,12 +8,15 @@ use crate::control::http::Received;
 use honmaru_base::{ApiError, Clock, Region, Scope, Time, uuid};
 use honmaru_engine::{EngineError, SystemClock};
 use honmaru_identity::{AuthError, Presented, ProtocolFamily, Signed};
-use honmaru_machine::{Call, Handler, Operation, Principal, Tx};
+use honmaru_machine::{Call, Handler, Operation, Principal, State, Tx};
 use honmaru_wire::{Common, Protocol, Reply, Request, Target, WireError};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// The services that look for a default VPC.
+const NETWORKED: [&str; 3] = [honmaru_ec2::SERVICE, honmaru_ecs::SERVICE, honmaru_elbv2::SERVICE];
 
 /// Operations by service and name.
 pub fn table(services: Vec<(&'static str, Vec<Operation>)>) -> HashMap<&'static str, HashMap<&'static str, Operation>> {
@@ -248,7 +251,13 @@ async fn call(
         Box::pin(control.issuers.ensure(&control.engine, &input)).await?;
     }
     // Without a range for a default VPC all that needs none goes on.
-    let _ = control.scopes.ensure(&control.engine, &call.scope).await?;
+    if NETWORKED.contains(&target.service.name()) && !control.scopes.knows(&call.scope) {
+        let may = |state: &State| {
+            let accesses = (operation.access)(state, &call, &input);
+            !accesses.is_empty() && honmaru_iam::authorize(state, &call, &accesses, family(target)).is_ok()
+        };
+        let _ = Box::pin(control.scopes.ensure_for(&control.engine, &call.scope, may)).await?;
+    }
     let rendering = Rendering {
         target: *target,
         in_json: honmaru_wire::asks_for_json(target, request),

@@ -6,6 +6,7 @@ use anyhow::Context;
 use honmaru_base::{ApiError, Scope};
 use honmaru_engine::{Engine, EngineError};
 use honmaru_identity::Sealer;
+use honmaru_machine::State;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -122,7 +123,7 @@ impl KnownScopes {
     /// Sees to it that a scope has its default VPC. The inner error says that there is no range left for one: then the
     /// scope goes without, as accounts in AWS may, and is not tried again.
     pub async fn ensure(&self, engine: &Engine, scope: &Scope) -> Result<Result<(), ApiError>, EngineError> {
-        if self.0.lock().contains(scope) {
+        if self.knows(scope) {
             return Ok(Ok(()));
         }
         if engine
@@ -141,6 +142,25 @@ impl KnownScopes {
         }
         self.remember(scope);
         Ok(Ok(()))
+    }
+
+    /// The same for what a call is signed for, which may be any region, once the caller `may` do something there: there
+    /// are few ranges, and whoever has no permission shall not use them up.
+    pub async fn ensure_for(
+        &self,
+        engine: &Engine,
+        scope: &Scope,
+        may: impl FnOnce(&State) -> bool,
+    ) -> Result<Result<(), ApiError>, EngineError> {
+        if !engine.read(may).await? {
+            return Ok(Ok(()));
+        }
+        self.ensure(engine, scope).await
+    }
+
+    /// Whether nothing is left to do for a scope.
+    pub fn knows(&self, scope: &Scope) -> bool {
+        self.0.lock().contains(scope)
     }
 
     fn remember(&self, scope: &Scope) {

@@ -36,7 +36,8 @@ pub fn prepare(dirs: &Dirs) -> anyhow::Result<PathBuf> {
     }
     room(&dirs.logs(), 0, 0o755)?;
     room(&dirs.control(), CONTROL_UID, 0o700)?;
-    room(&dirs.images(), CONTROL_UID, 0o755)?;
+    // Private images are nobody's else; node reads them as root.
+    room(&dirs.images(), CONTROL_UID, 0o700)?;
     room(&dirs.node(), 0, 0o711)?;
     room(&dirs.edge(), EDGE_UID, 0o700)?;
     install(dirs)
