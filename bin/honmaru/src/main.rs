@@ -6,6 +6,7 @@ mod data_channel;
 mod destroy;
 mod dirs;
 mod lock;
+mod log_filter;
 mod registry_report;
 mod roles;
 mod sockets;

@@ -3,6 +3,7 @@
 use crate::control::{self, ControlOptions};
 use crate::dirs::Dirs;
 use crate::lock::{self, Holder};
+use crate::log_filter::log_filter;
 use crate::sockets::Keeper;
 use crate::up::{UpOptions, holder_of};
 use crate::users::uid_of;
@@ -131,10 +132,8 @@ pub fn raise_descriptor_limit() {
 }
 
 fn log_to_stderr(role: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("HONMARU_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(log_filter("info"))
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();

@@ -17,6 +17,7 @@ pub use supervise::{holder_of, stop_all, stop_roles, supervise};
 
 use crate::control::{AUDIT_DAYS_DEFAULT, AUDIT_MIB_DEFAULT};
 use crate::dirs::Dirs;
+use crate::log_filter::log_filter;
 use crate::sockets::{KEPT_MAX, Store};
 use crate::units::ByteSize;
 use anyhow::{Context, bail};
@@ -94,10 +95,8 @@ pub struct UpOptions {
 
 /// Runs the cloud until Ctrl-C or SIGTERM.
 pub fn run(options: UpOptions) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("HONMARU_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(log_filter("warn"))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
         .without_time()

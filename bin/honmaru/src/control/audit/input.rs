@@ -47,6 +47,7 @@ fn unmarked(service: &str) -> &'static [(&'static str, &'static str)] {
         "ecs" => &[
             ("environment", "value"),
             ("command", ""),
+            ("entryPoint", ""),
             ("repositoryCredentials", ""),
             ("tokenValue", ""),
         ],

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// What secrets are called.
-const WORDS: [&str; 15] = [
+const WORDS: [&str; 16] = [
     "secret",
     "password",
     "passwd",
@@ -27,6 +27,8 @@ const WORDS: [&str; 15] = [
     "credential",
     "blob",
     "environment",
+    // What is written there for a shell holds passwords as often as what stands in `command`.
+    "entrypoint",
 ];
 
 /// Members that sound so and hold no secret: the end of their path, and why.
