@@ -124,7 +124,7 @@ fn entity_sources(state: &State, noun: &str, entity: &Entity, out: &mut Vec<Sour
     Ok(())
 }
 
-/// The policies, the boundary and the ARN of a user, group or role.
+/// The policies, the boundary and the ARN of a user, group or role: of the very ARN that permission was asked for.
 fn source_of(state: &State, call: &Call, arn: &str) -> Answer<(Vec<Source>, Option<String>)> {
     let missing = || no_such_entity(format!("The entity {arn} cannot be found."));
     let mut sources = Vec::new();
@@ -138,7 +138,8 @@ fn source_of(state: &State, call: &Call, arn: &str) -> Answer<(Vec<Source>, Opti
     let key = key_of(name.rsplit('/').next().unwrap_or_default());
     match kind {
         "user" => {
-            let user = state.get::<User>(&scope, &key).ok_or_else(missing)?;
+            let user = state.get::<User>(&scope, &key).filter(|user| user.entity.arn == arn);
+            let user = user.ok_or_else(missing)?;
             entity_sources(state, "user", &user.entity, &mut sources)?;
             for group in user.groups.iter().filter_map(|key| state.get::<Group>(&scope, key)) {
                 entity_sources(state, "group", &group.entity, &mut sources)?;
@@ -146,7 +147,8 @@ fn source_of(state: &State, call: &Call, arn: &str) -> Answer<(Vec<Source>, Opti
             Ok((sources, user.entity.boundary.clone()))
         }
         "group" => {
-            let group = state.get::<Group>(&scope, &key).ok_or_else(missing)?;
+            let group = state.get::<Group>(&scope, &key).filter(|group| group.entity.arn == arn);
+            let group = group.ok_or_else(missing)?;
             entity_sources(state, "group", &group.entity, &mut sources)?;
             Ok((sources, None))
         }

@@ -3,6 +3,7 @@
 mod access;
 mod account;
 mod calls;
+mod escalation;
 mod mfa;
 mod policies;
 mod roles;
