@@ -245,6 +245,50 @@ async fn an_upload_that_was_given_up_gives_way_to_another_of_its_owner() {
 }
 
 #[tokio::test]
+async fn a_manifest_that_lost_its_end_is_repaired_by_the_next_push() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let digest = store
+        .put(Algorithm::Sha256, Bytes::from_static(b"manifest"))
+        .await
+        .unwrap();
+    drop(store);
+    let store = open(dir.path());
+    std::fs::write(store.path(&digest), b"mani").unwrap();
+    drop(store);
+    let store = open(dir.path());
+    let again = store.put(Algorithm::Sha256, Bytes::from_static(b"manifest")).await;
+    assert_eq!(again.unwrap(), digest);
+    assert_eq!(store.read(&digest, 100).await.unwrap().unwrap(), "manifest");
+    assert_eq!(store.room().unwrap().used_bytes, 8);
+}
+
+#[tokio::test]
+async fn an_upload_stays_though_the_clock_was_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let nothing = async |digests: &[Digest]| Ok::<_, String>(vec![false; digests.len()]);
+    let id = leave_upload(&store, "one", "ada").await.unwrap();
+    // As if the clock had been set a week forward since: the file looks old.
+    let file = dir.path().join("uploads").join(id.as_str());
+    let week = Duration::from_secs(7 * 24 * 3_600);
+    let set = std::fs::File::options().write(true).open(&file).unwrap();
+    set.set_modified(std::time::SystemTime::now() - week).unwrap();
+    let day = Duration::from_secs(24 * 3_600);
+    assert_eq!(store.collect(day, day, nothing).await.unwrap().uploads, 0);
+    let writer = store.resume_upload(&id).await.unwrap();
+    writer.commit(Digest::sha256(b"")).await.unwrap();
+    // One of an earlier process has only the file to go by.
+    let id = leave_upload(&store, "one", "ada").await.unwrap();
+    drop(store);
+    let store = open(dir.path());
+    let file = dir.path().join("uploads").join(id.as_str());
+    let set = std::fs::File::options().write(true).open(file).unwrap();
+    set.set_modified(std::time::SystemTime::now() - week).unwrap();
+    assert_eq!(store.collect(day, day, nothing).await.unwrap().uploads, 1);
+}
+
+#[tokio::test]
 async fn verify_finds_what_the_disk_changed() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

@@ -3,7 +3,7 @@
 use crate::registry::{InRepository, Registry, parameter};
 use crate::response::{json, set};
 use crate::{Action, ErrorCode, RegistryBody, RegistryError, Repositories};
-use honmaru_images::{Digest, media_type};
+use honmaru_images::{Descriptor, Digest, media_type};
 use http::{HeaderName, HeaderValue, Request, Response, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
@@ -12,8 +12,11 @@ use serde_json::json;
 const TAGS_PAGE: usize = 1_000;
 /// Repositories in one answer, unless the client asks for another number; at most `TAGS_PAGE`. Ref: DescribeRepositories.
 const CATALOG_PAGE: usize = 100;
-/// Referrers in one answer. Ref: specification: an answer must not be larger than a manifest may be.
+/// Referrers in one answer.
 const REFERRERS_PAGE: usize = 500;
+/// Bytes of the referrers in one answer. Ref: specification, "Listing Referrers": the answer is an index, and a client
+/// need not take one that is larger than a manifest may be. One referrer is answered however long it is.
+const REFERRERS_BYTES: usize = 4_000_000;
 /// Repositories that one request for the catalog looks at. Whoever may list few of many gets them on several pages.
 const CATALOG_LOOKS_MAX: usize = 1_000;
 /// Those that are looked at with one question: what was looked at beyond a full page was in vain.
@@ -116,8 +119,15 @@ impl<R: Repositories> Registry<R> {
             .map(|referrer| referrer.descriptor)
             .filter(|found| kind.is_none() || found.artifact_type == kind)
             .filter(|found| last.as_deref().is_none_or(|last| found.digest.as_str() > last));
-        let page: Vec<_> = wanted.by_ref().take(REFERRERS_PAGE).collect();
-        let more = wanted.next().is_some();
+        let (mut page, mut bytes, mut more) = (Vec::new(), 0, false);
+        for found in wanted.by_ref() {
+            bytes += weight(&found);
+            more = page.len() >= REFERRERS_PAGE || (bytes > REFERRERS_BYTES && !page.is_empty());
+            if more {
+                break;
+            }
+            page.push(found);
+        }
         let index = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": page});
         let mut response = json(&index, media_type::OCI_INDEX);
         if let Some(last) = page.last().filter(|_| more) {
@@ -139,6 +149,12 @@ impl<R: Repositories> Registry<R> {
         }
         Ok(response)
     }
+}
+
+/// Bytes of a descriptor in an answer.
+fn weight(descriptor: &Descriptor) -> usize {
+    // Descriptors are plain data with text keys; one that cannot be written is met again, and reported, by the answer.
+    serde_json::to_vec(descriptor).map_or(0, |text| text.len() + 1)
 }
 
 /// How many results the client wants, at most `TAGS_PAGE`.

@@ -6,6 +6,10 @@ use honmaru_images::{DigestError, ManifestError, StoreError};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
+/// Seconds after which a client that is told "too many requests" may ask again: unfinished uploads end, and upstream's
+/// limits are counted, in moments or in hours, and nobody knows which.
+const RETRY_AFTER_S: u64 = 5;
+
 /// The specification's error codes, and `TAG_INVALID`, which ECR and the distribution project have beside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
@@ -151,6 +155,12 @@ impl RegistryError {
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if response.status() == StatusCode::TOO_MANY_REQUESTS {
+            // Ref: RFC 6585 section 4. Clients that read it wait so long, those that do not wait longer and longer.
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        }
         response.extensions_mut().insert(self.code);
         if let Some((location, offset)) = &self.resume {
             crate::response::set_progress(response.headers_mut(), location, *offset);
@@ -178,7 +188,14 @@ impl From<ManifestError> for RegistryError {
 impl From<StoreError> for RegistryError {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Io { .. } | StoreError::ReadOnly | StoreError::Live(_) => Self::internal(&error),
+            full if full.is_full() => {
+                tracing::warn!(err = %honmaru_base::chain(&error), "an upload was refused");
+                Self::new(ErrorCode::Denied, "the registry's storage is full")
+                    .with_status(StatusCode::INSUFFICIENT_STORAGE)
+            }
+            StoreError::Io { .. } | StoreError::Full { .. } | StoreError::ReadOnly | StoreError::Live(_) => {
+                Self::internal(&error)
+            }
             StoreError::UploadUnknown => Self::new(ErrorCode::BlobUploadUnknown, error.to_string()),
             StoreError::UploadBusy => {
                 Self::new(ErrorCode::BlobUploadInvalid, error.to_string()).with_status(StatusCode::CONFLICT)
@@ -187,11 +204,6 @@ impl From<StoreError> for RegistryError {
             StoreError::SizeMismatch { .. } => Self::new(ErrorCode::SizeInvalid, error.to_string()),
             StoreError::TooLarge { .. } => {
                 Self::new(ErrorCode::SizeInvalid, error.to_string()).with_status(StatusCode::PAYLOAD_TOO_LARGE)
-            }
-            StoreError::Full { .. } => {
-                tracing::warn!(err = %honmaru_base::chain(&error), "an upload was refused");
-                Self::new(ErrorCode::Denied, "the registry's storage is full")
-                    .with_status(StatusCode::INSUFFICIENT_STORAGE)
             }
             StoreError::TooManyUploads { .. } => Self::new(ErrorCode::TooManyRequests, error.to_string()),
         }
@@ -208,4 +220,32 @@ pub fn unauthorized(realm: &str, service: &str, message: &str) -> Response<Regis
         response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
     }
     crate::response::finish(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn a_disk_that_says_that_it_is_full_is_no_fault_of_ours() {
+        let of = |kind: io::ErrorKind| {
+            let (doing, path, source) = ("write", "x".into(), io::Error::from(kind));
+            RegistryError::from(StoreError::Io { doing, path, source })
+                .response()
+                .status()
+        };
+        assert_eq!(of(io::ErrorKind::StorageFull), 507);
+        assert_eq!(of(io::ErrorKind::QuotaExceeded), 507);
+        assert_eq!(of(io::ErrorKind::PermissionDenied), 500);
+    }
+
+    #[test]
+    fn whoever_asks_too_often_is_told_when_to_ask_again() {
+        let waits = |error: RegistryError| error.response().headers().contains_key(header::RETRY_AFTER);
+        assert!(waits(RegistryError::new(ErrorCode::TooManyRequests, "later")));
+        let later = RegistryError::new(ErrorCode::Denied, "later").with_status(StatusCode::TOO_MANY_REQUESTS);
+        assert!(waits(later));
+        assert!(!waits(RegistryError::new(ErrorCode::Denied, "never")));
+    }
 }

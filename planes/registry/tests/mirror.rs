@@ -71,6 +71,11 @@ async fn what_upstream_answers_is_told_to_the_client() {
         *mirror.memory.upstream.lock().unwrap() = Some(always(status).await);
         let answer = mirror.call("GET", "/v2/team/app/manifests/v1", &[], b"").await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), expected, "{status}");
+        assert_eq!(
+            answer.headers.contains_key("retry-after"),
+            expected.0 == 429,
+            "{status}"
+        );
     }
 }
 

@@ -99,6 +99,58 @@ async fn get_blob_must_answer_404_when_it_is_not_found_in_the_repository() {
 }
 
 #[tokio::test]
+async fn head_must_answer_200_and_should_give_digest_and_size_and_404_without_the_content() {
+    let server = Server::start().await;
+    let pushed = server.push_image("app", "v1", b"layer").await;
+    let (manifest, layer) = (Digest::sha256(&pushed), Digest::sha256(b"layer"));
+    for (path, digest, size) in [
+        ("/v2/app/manifests/v1".to_owned(), &manifest, pushed.len()),
+        (format!("/v2/app/manifests/{manifest}"), &manifest, pushed.len()),
+        (format!("/v2/app/blobs/{layer}"), &layer, 5),
+    ] {
+        let head = server.call("HEAD", &path, &[], b"").await;
+        assert_eq!((head.status.as_u16(), head.body.len()), (200, 0), "{path}");
+        assert_eq!(head.header("docker-content-digest"), digest.as_str(), "{path}");
+        assert_eq!(head.header("content-length"), size.to_string(), "{path}");
+    }
+    let absent = Digest::sha256(b"absent");
+    for path in [
+        "manifests/v2",
+        &format!("manifests/{absent}"),
+        &format!("blobs/{absent}"),
+    ] {
+        let head = server.call("HEAD", &format!("/v2/app/{path}"), &[], b"").await;
+        assert_eq!((head.status.as_u16(), head.body.len()), (404, 0), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn names_and_tags_must_match_their_expressions() {
+    let server = Server::start().await;
+    let image = server.push_image("app", "v1", b"layer").await;
+    for name in ["a", "0", "a.b", "a_b", "a__b", "a-b", "a---b", "a/b/c", "a0/b-1/c.2"] {
+        server.push_image(name, "v1", b"layer").await;
+        let got = server.call("GET", &format!("/v2/{name}/manifests/v1"), &[], b"").await;
+        assert_eq!((got.status.as_u16(), got.body == image), (200, true), "{name}");
+    }
+    for name in [
+        "A", "a___b", "a.-b", "a._b", "-a", "a-", "_a", "a_", ".a", "a//b", "a/B", "a:b", "a%20b", "%C3%A4",
+    ] {
+        let refused = server.call("GET", &format!("/v2/{name}/manifests/v1"), &[], b"").await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (400, "NAME_INVALID"),
+            "{name}"
+        );
+    }
+    for tag in ["a", "A", "0", "_", "a.b-c_D", &"x".repeat(128)] {
+        assert_eq!(server.put_manifest("app", tag, &image).await.status, 201, "{tag}");
+        let got = server.call("GET", &format!("/v2/app/manifests/{tag}"), &[], b"").await;
+        assert_eq!((got.status.as_u16(), got.body == image), (200, true), "{tag}");
+    }
+}
+
+#[tokio::test]
 async fn get_blob_should_support_the_range_header() {
     let server = Server::start().await;
     let digest = server.push_blob("app", b"0123456789").await;
@@ -122,7 +174,19 @@ async fn post_must_answer_202_with_a_location_and_put_must_answer_201() {
     let server = Server::start().await;
     let begun = server.call("POST", "/v2/app/blobs/uploads/", &[], b"").await;
     assert_eq!(begun.status, 202);
-    assert!(begun.header("location").starts_with("/v2/app/blobs/uploads/"));
+    // The location must have a UUID of the upload.
+    let id = begun.header("location").strip_prefix("/v2/app/blobs/uploads/").unwrap();
+    let is_uuid = |text: &str| {
+        let lengths: Vec<usize> = text.split('-').map(str::len).collect();
+        lengths == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+    };
+    assert!(id.get(..36).is_some_and(is_uuid), "{id}");
+    let another = server.call("POST", "/v2/app/blobs/uploads/", &[], b"").await;
+    assert_ne!(another.header("location"), begun.header("location"));
+    assert_eq!(
+        server.call("DELETE", another.header("location"), &[], b"").await.status,
+        204
+    );
     let digest = Digest::sha256(b"content");
     let done = server
         .call(
@@ -176,10 +240,19 @@ async fn chunks_must_be_in_order_and_out_of_order_must_answer_416() {
         .call("POST", "/v2/app/blobs/uploads/", &[("content-length", "0")], b"")
         .await;
     let location = begun.header("location").to_owned();
+    // The first chunk must begin with 0.
+    let late = server
+        .call("PATCH", &location, &[("content-range", "1-4")], b"1234")
+        .await;
+    assert_eq!(
+        (late.status.as_u16(), late.code().as_str()),
+        (416, "BLOB_UPLOAD_INVALID")
+    );
     let first = server
         .call("PATCH", &location, &[("content-range", "0-3")], b"0123")
         .await;
     assert_eq!((first.status.as_u16(), first.header("range")), (202, "0-3"));
+    assert_eq!(first.header("location"), location);
     let again = server
         .call("PATCH", &location, &[("content-range", "0-3")], b"0123")
         .await;
@@ -199,8 +272,19 @@ async fn chunks_must_be_in_order_and_out_of_order_must_answer_416() {
     assert_eq!((second.status.as_u16(), second.header("range")), (202, "0-6"));
     let digest = Digest::sha256(b"0123456789");
     let last = format!("{location}?digest={digest}");
+    let gap = server.call("PUT", &last, &[("content-range", "8-9")], b"89").await;
+    assert_eq!((gap.status.as_u16(), gap.header("range")), (416, "0-6"));
     let done = server.call("PUT", &last, &[("content-range", "7-9")], b"789").await;
-    assert_eq!(done.status, 201);
+    assert_eq!(
+        (done.status.as_u16(), done.header("location")),
+        (201, &*format!("/v2/app/blobs/{digest}"))
+    );
+    // The session is closed.
+    let closed = server.call("GET", &location, &[], b"").await;
+    assert_eq!(
+        (closed.status.as_u16(), closed.code().as_str()),
+        (404, "BLOB_UPLOAD_UNKNOWN")
+    );
     assert_eq!(
         server
             .call("GET", &format!("/v2/app/blobs/{digest}"), &[], b"")
@@ -346,7 +430,10 @@ async fn a_blob_is_mounted_with_201_or_the_upload_begins_with_202() {
     );
     // Unknown, forbidden or absent sources look alike: the client uploads.
     for from in ["&from=three", "&from=denied/one", "&from=UPPER"] {
-        assert_eq!(server.call("POST", &mount(from), &[], b"").await.status, 202, "{from}");
+        let begun = server.call("POST", &mount(from), &[], b"").await;
+        assert_eq!(begun.status, 202, "{from}");
+        let end = format!("{}?digest={digest}", begun.header("location"));
+        assert_eq!(server.call("PUT", &end, &[], b"content").await.status, 201, "{from}");
     }
     let malformed = server
         .call("POST", "/v2/two/blobs/uploads/?mount=x&from=one", &[], b"")
@@ -632,6 +719,87 @@ async fn a_manifest_with_a_subject_must_be_accepted_and_listed_as_a_referrer() {
     assert_eq!(malformed.status, 400);
 }
 
+#[tokio::test]
+async fn an_index_with_a_subject_is_a_referrer_whose_artifact_type_must_be_omitted_when_it_has_none() {
+    let server = Server::start().await;
+    let child = server.push_image("app", "v1", b"layer").await;
+    let (digest, size) = (Digest::sha256(&child), child.len());
+    let of = |extra: &str| {
+        format!(
+            r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[],"annotations":{{"k":"v"}},"subject":{{"mediaType":"{MANIFEST}","digest":"{digest}","size":{size}}}{extra}}}"#
+        )
+    };
+    let (plain, typed) = (of(""), of(r#","artifactType":"application/vnd.example""#));
+    for index in [&plain, &typed] {
+        let path = format!("/v2/app/manifests/{}", Digest::sha256(index.as_bytes()));
+        let put = server
+            .call("PUT", &path, &[("content-type", INDEX)], index.as_bytes())
+            .await;
+        assert_eq!((put.status.as_u16(), put.header("oci-subject")), (201, digest.as_str()));
+    }
+    let page = server
+        .call("GET", &format!("/v2/app/referrers/{digest}"), &[], b"")
+        .await;
+    let listed = page.json()["manifests"].as_array().unwrap().clone();
+    assert_eq!(listed.len(), 2);
+    for one in &listed {
+        assert_eq!(
+            (&one["mediaType"], &one["annotations"]["k"]),
+            (&INDEX.into(), &"v".into())
+        );
+        let is_typed = one["digest"] == Digest::sha256(typed.as_bytes()).as_str();
+        let expected = is_typed.then_some(serde_json::json!("application/vnd.example"));
+        assert_eq!(one.get("artifactType"), expected.as_ref());
+    }
+}
+
+#[tokio::test]
+async fn a_link_must_be_given_when_the_referrers_do_not_fit_in_one_answer() {
+    let server = Server::start().await;
+    server.push_image("app", "v1", b"layer").await;
+    let subject = Digest::sha256(b"subject");
+    let push = async |kind: &str, note: &str| {
+        let extra = format!(
+            r#","artifactType":"{kind}","annotations":{{"note":"{note}"}},"subject":{{"mediaType":"{MANIFEST}","digest":"{subject}","size":1}}"#
+        );
+        let bytes = manifest(b"layer", &extra);
+        let put = server
+            .put_manifest("app", Digest::sha256(&bytes).as_str(), &bytes)
+            .await;
+        assert_eq!(put.status, 201);
+    };
+    // Few, but long ones: together they are more than a client need take.
+    for n in 0..5 {
+        push("application/long", &format!("{n}{}", "x".repeat(1_500_000))).await;
+    }
+    push("application/short", "").await;
+    let walk = async |path: String| {
+        let (mut next, mut found, mut pages) = (Some(path), Vec::new(), 0);
+        while let Some(path) = next {
+            let page = server.call("GET", &path, &[], b"").await;
+            assert_eq!((page.status.as_u16(), page.header("content-type")), (200, INDEX));
+            assert!(page.body.len() <= 4 * 1024 * 1024, "{} bytes", page.body.len());
+            for one in page.json()["manifests"].as_array().unwrap() {
+                found.push(one["digest"].as_str().unwrap().to_owned());
+            }
+            pages += 1;
+            next = page.headers.get("link").map(|link| {
+                let (url, relation) = link.to_str().unwrap().split_once(">; ").unwrap();
+                assert_eq!(relation, r#"rel="next""#);
+                url.trim_start_matches('<').to_owned()
+            });
+        }
+        let all = found.len();
+        found.dedup();
+        (pages, all, found.len())
+    };
+    assert_eq!(walk(format!("/v2/app/referrers/{subject}")).await, (3, 6, 6));
+    let (pages, all, _) = walk(format!("/v2/app/referrers/{subject}?artifactType=application%2Flong")).await;
+    assert_eq!((pages, all), (3, 5));
+    let (pages, all, _) = walk(format!("/v2/app/referrers/{subject}?artifactType=application%2Fshort")).await;
+    assert_eq!((pages, all), (1, 1));
+}
+
 // Content discovery: tags
 
 #[tokio::test]
@@ -649,6 +817,7 @@ async fn tags_must_be_listed_in_order_with_n_and_last() {
     );
     let two = server.call("GET", "/v2/app/tags/list?n=2", &[], b"").await;
     assert_eq!(tags(&two), r#"["B","a"]"#);
+    assert_eq!(two.header("link"), r#"</v2/app/tags/list?n=2&last=a>; rel="next""#);
     let next = two
         .header("link")
         .trim_start_matches('<')
@@ -660,7 +829,15 @@ async fn tags_must_be_listed_in_order_with_n_and_last() {
     assert_eq!(tags(&rest), r#"["b","c"]"#);
     let last = server.call("GET", "/v2/app/tags/list?n=10&last=c", &[], b"").await;
     assert_eq!((tags(&last).as_str(), last.headers.get("link")), (r#"["d"]"#, None));
-    assert_eq!(tags(&server.call("GET", "/v2/app/tags/list?n=0", &[], b"").await), "[]");
+    // A tag that is not there is a mark all the same; beyond the last there is nothing.
+    for (last, rest) in [("aaa", r#"["b","c","d"]"#), ("zzz", "[]")] {
+        let page = server
+            .call("GET", &format!("/v2/app/tags/list?last={last}"), &[], b"")
+            .await;
+        assert_eq!((page.status.as_u16(), tags(&page).as_str()), (200, rest), "{last}");
+    }
+    let none = server.call("GET", "/v2/app/tags/list?n=0", &[], b"").await;
+    assert_eq!((tags(&none).as_str(), none.headers.get("link")), ("[]", None));
     assert_eq!(server.call("GET", "/v2/app/tags/list?n=x", &[], b"").await.status, 400);
     assert_eq!(
         server.call("GET", "/v2/missing/x/tags/list", &[], b"").await.code(),
@@ -702,6 +879,13 @@ async fn deleting_a_tag_must_leave_the_manifest_and_deleting_a_manifest_must_tak
     assert_eq!(
         (again.status.as_u16(), again.code().as_str()),
         (404, "MANIFEST_UNKNOWN")
+    );
+    let nowhere = server
+        .call("DELETE", &format!("/v2/missing/app/manifests/{digest}"), &[], b"")
+        .await;
+    assert_eq!(
+        (nowhere.status.as_u16(), nowhere.code().as_str()),
+        (404, "NAME_UNKNOWN")
     );
 }
 
@@ -797,6 +981,7 @@ async fn a_full_store_answers_507_and_too_many_uploads_429() {
     let begun = server.call("POST", "/v2/app/blobs/uploads/", &[], b"").await;
     let many = server.call("POST", "/v2/app/blobs/uploads/", &[], b"").await;
     assert_eq!((many.status.as_u16(), many.code().as_str()), (429, "TOOMANYREQUESTS"));
+    assert_eq!(many.header("retry-after"), "5");
     let url = format!(
         "{}?digest={}",
         begun.header("location"),

@@ -147,6 +147,7 @@ impl Public {
         match &operation.handler {
             Handler::Read(handler) => handler(&self.memory.state.lock().unwrap(), &self.call, input),
             Handler::Write(handler) => self.memory.change(|tx| handler(tx, &self.call, input)),
+            Handler::WriteJson(_) => panic!("{name} answers with text"),
             Handler::Async(handler) => {
                 let mut future = pin!(handler(self.call.clone(), input));
                 match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -256,6 +257,79 @@ fn catalog_data_is_kept() {
     public.ok("PutRegistryCatalogData", json!({"displayName": "Us"}));
     let registry = public.ok("GetRegistryCatalogData", json!({}));
     assert_eq!(registry["registryCatalogData"]["displayName"], "Us");
+}
+
+/// Errors that the model lists for these operations. `UnsupportedCommandException` (a region without public registries)
+/// and `RepositoryCatalogDataNotFoundException` (a repository of which nothing was said has empty data) never come.
+#[test]
+fn every_operation_on_a_repository_says_when_there_is_none_and_tags_are_checked() {
+    let public = Public::new();
+    let digest = format!("sha256:{}", "1".repeat(64));
+    let upload = "11111111-1111-4111-8111-111111111111";
+    let arn = format!("arn:aws:ecr-public::{ACCOUNT}:repository/none");
+    let of = |mut input: Value| {
+        input["repositoryName"] = json!("none");
+        input
+    };
+    let policy = json!({"Version": "2012-10-17",
+        "Statement": {"Effect": "Allow", "Principal": "*", "Action": "ecr-public:PutImage"}});
+    for (operation, input) in [
+        ("BatchCheckLayerAvailability", of(json!({"layerDigests": [digest]}))),
+        ("BatchDeleteImage", of(json!({"imageIds": [{"imageTag": "v1"}]}))),
+        (
+            "CompleteLayerUpload",
+            of(json!({"uploadId": upload, "layerDigests": [digest]})),
+        ),
+        ("DeleteRepository", of(json!({}))),
+        ("DeleteRepositoryPolicy", of(json!({}))),
+        ("DescribeImageTags", of(json!({}))),
+        ("DescribeImages", of(json!({}))),
+        ("DescribeRepositories", json!({"repositoryNames": ["none"]})),
+        ("GetRepositoryCatalogData", of(json!({}))),
+        ("GetRepositoryPolicy", of(json!({}))),
+        ("InitiateLayerUpload", of(json!({}))),
+        ("ListTagsForResource", json!({"resourceArn": arn})),
+        ("PutRepositoryCatalogData", of(json!({"catalogData": {}}))),
+        ("SetRepositoryPolicy", of(json!({"policyText": policy.to_string()}))),
+        (
+            "TagResource",
+            json!({"resourceArn": arn, "tags": [{"Key": "k", "Value": "v"}]}),
+        ),
+        ("UntagResource", json!({"resourceArn": arn, "tagKeys": ["k"]})),
+        (
+            "UploadLayerPart",
+            of(json!({"uploadId": upload, "partFirstByte": 0, "partLastByte": 0, "layerPartBlob": "eA=="})),
+        ),
+    ] {
+        assert_eq!(
+            public.code(operation, input),
+            "RepositoryNotFoundException",
+            "{operation}"
+        );
+    }
+    let many: Vec<Value> = (0..51).map(|n| json!({"Key": format!("k{n}"), "Value": ""})).collect();
+    let twice = [json!({"Key": "k", "Value": ""}), json!({"Key": "k", "Value": "v"})];
+    public.ok("CreateRepository", json!({"repositoryName": "app"}));
+    let arn = format!("arn:aws:ecr-public::{ACCOUNT}:repository/app");
+    for (tags, code) in [
+        (&many[..], "TooManyTagsException"),
+        (&twice, "InvalidTagParameterException"),
+    ] {
+        let create = json!({"repositoryName": "tagged", "tags": tags});
+        assert_eq!(public.code("CreateRepository", create), code);
+        let tag = json!({"resourceArn": arn, "tags": tags});
+        assert_eq!(public.code("TagResource", tag), code);
+    }
+    let tagged = json!({"repositoryNames": ["tagged"]});
+    assert_eq!(
+        public.code("DescribeRepositories", tagged),
+        "RepositoryNotFoundException"
+    );
+    let again = json!({"repositoryName": "app"});
+    assert_eq!(
+        public.code("CreateRepository", again),
+        "RepositoryAlreadyExistsException"
+    );
 }
 
 #[test]

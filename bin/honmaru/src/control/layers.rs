@@ -72,7 +72,14 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> ApiError {
 /// What the store refuses is the caller's affair where a quota is the reason.
 fn refused(error: &StoreError) -> ApiError {
     match error {
-        StoreError::Full { .. } | StoreError::TooLarge { .. } | StoreError::TooManyUploads { .. } => {
+        full if full.is_full() => {
+            tracing::warn!(err = %honmaru_base::chain(error), "the image store refused");
+            ApiError::new(
+                "LimitExceededException",
+                "The registry's quota is reached: its storage is full".to_owned(),
+            )
+        }
+        StoreError::TooLarge { .. } | StoreError::TooManyUploads { .. } => {
             tracing::warn!(err = %honmaru_base::chain(error), "the image store refused");
             ApiError::new(
                 "LimitExceededException",

@@ -197,6 +197,10 @@ impl BlobStore {
                 // The lock is held until the file is gone: uploads begin, and are found again, under it.
                 let mut sessions = store.shared.sessions.lock();
                 if let Some((id, session)) = sessions.iter().find(|(id, _)| id.as_str() == name) {
+                    // The file's time is of no use when the clock was set meanwhile.
+                    if session.idle() < idle {
+                        continue;
+                    }
                     if session.busy.swap(true, Ordering::AcqRel) {
                         continue;
                     }

@@ -145,6 +145,10 @@ mod tests {
             assert!(spares.create(&path).is_err(), "a file was replaced");
         }
         // What is left serves the next process, which looks for it.
+        while spares.ready.lock().is_empty() {
+            assert!(std::time::Instant::now() < deadline, "no spare files were made");
+            tokio::task::yield_now().await;
+        }
         let left = Spares::new(dir.path());
         left.open().unwrap();
         let path = left.ready.lock().last().cloned().unwrap();

@@ -5,7 +5,7 @@ use super::stream::LayerStream;
 use super::tar::{Entry, Kind, Tar};
 use super::tree::{Meta, Tree, TreePath, shown};
 use super::{UnpackError, UnpackLimits};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 
 /// File content is copied in such pieces.
 const COPY_BYTES: usize = 128 * 1024;
@@ -62,19 +62,45 @@ pub(super) fn apply<'a, R: Read>(
         let meta = meta(&entry)?;
         match entry.kind {
             Kind::File => {
+                if entry
+                    .sparse
+                    .as_ref()
+                    .is_some_and(|sparse| sparse.size > limits.tar_bytes_max)
+                {
+                    // Holes are no bytes of the tar, but a copy of the file has them.
+                    return Err(UnpackError::Limit {
+                        what: "bytes of a sparse file",
+                        max: limits.tar_bytes_max,
+                    });
+                }
                 let mut file = tree.file(&path, &entry.path)?;
+                let mut pieces = entry.sparse.iter().flat_map(|sparse| &sparse.pieces);
+                // Of the piece that is being written; a file without holes is one piece that ends where its content does.
+                let mut left = if entry.sparse.is_some() { 0 } else { u64::MAX };
                 loop {
-                    let n = tar.read(&mut buffer)?;
+                    while left == 0 {
+                        let Some((offset, length)) = pieces.next() else { break };
+                        file.seek(SeekFrom::Start(*offset))
+                            .map_err(|source| write_failed(&entry, source))?;
+                        left = *length;
+                    }
+                    let want = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+                    let n = tar.read(buffer.get_mut(..want).unwrap_or_default())?;
                     if n == 0 {
                         break;
                     }
                     let piece = buffer.get(..n).unwrap_or_default();
                     file.write_all(piece).map_err(|source| write_failed(&entry, source))?;
+                    left -= n as u64;
                     bytes += n as u64;
                     if bytes + attribute_bytes >= room_bytes {
                         check_room(tree, limits)?;
                         room_bytes = bytes + attribute_bytes + ROOM_CHECK_BYTES;
                     }
+                }
+                if let Some(sparse) = &entry.sparse {
+                    file.set_len(sparse.size)
+                        .map_err(|source| write_failed(&entry, source))?;
                 }
                 tree.finish_file(&file, &meta, &entry.path)?;
             }

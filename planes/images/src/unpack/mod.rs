@@ -8,6 +8,7 @@
 mod apply;
 mod error;
 mod limits;
+mod sparse;
 mod stream;
 mod tar;
 mod tree;

@@ -1,13 +1,14 @@
-//! Reading tar: ustar, pax and GNU long names, as layers use them. Sparse files are refused.
+//! Reading tar: ustar, pax and GNU's long names and sparse files, as layers use them.
 //!
 //! Why our own: a reader that collects a pax header or a long name of any size lets one entry exhaust the memory.
 //! Ref: POSIX.1-2017 `pax`; GNU tar manual, "Basic Tar Format"; OCI image specification, layer.md.
 
+use super::sparse::{self, MapAt, PaxSparse, Sparse};
 use super::stream::LayerStream;
 use super::{UnpackError, UnpackLimits};
 use std::io::Read;
 
-const BLOCK: usize = 512;
+pub(super) const BLOCK: usize = 512;
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(super) struct Entry {
     pub(super) mtime_s: i64,
     pub(super) mtime_ns: u32,
     pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Where a file with holes has its content.
+    pub(super) sparse: Option<Sparse>,
 }
 
 /// A tar being read. After [`Tar::next`], [`Tar::read`] gives the entry's content.
@@ -54,6 +57,7 @@ struct Extended {
     gid: Option<u64>,
     mtime: Option<(i64, u32)>,
     xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    sparse: PaxSparse,
 }
 
 impl<'s, 'l, R: Read> Tar<'s, 'l, R> {
@@ -113,16 +117,17 @@ impl<'s, 'l, R: Read> Tar<'s, 'l, R> {
     }
 
     fn entry(&mut self, header: &[u8; BLOCK], kind: u8, size: u64, ext: Extended) -> Result<Entry, UnpackError> {
-        let path = ext.path.unwrap_or_else(|| ustar_path(header));
+        let is_gnu_sparse = kind == b'S';
+        let mut holes = ext.sparse;
+        let path = holes.name.take().or(ext.path).unwrap_or_else(|| ustar_path(header));
         let kind = match kind {
             b'0' | 0 | b'7' if path.ends_with(b"/") => Kind::Directory,
-            b'0' | 0 | b'7' => Kind::File,
+            b'0' | 0 | b'7' | b'S' => Kind::File,
             b'1' => Kind::HardLink,
             b'2' => Kind::Symlink,
             b'3' | b'4' => Kind::Device,
             b'5' => Kind::Directory,
             b'6' => Kind::Fifo,
-            b'S' => return Err(UnpackError::Tar("sparse files are not supported")),
             _ => return Err(UnpackError::Tar("an entry has a type that is not supported")),
         };
         // Only files have content; some writers give links the size of what they name.
@@ -131,7 +136,14 @@ impl<'s, 'l, R: Read> Tar<'s, 'l, R> {
         } else {
             0
         };
-        self.begin_content(size);
+        let sparse = match kind {
+            Kind::File if is_gnu_sparse => Some(self.gnu_sparse(header, size)?),
+            Kind::File => self.pax_sparse(holes, size)?,
+            _ => {
+                self.begin_content(size);
+                None
+            }
+        };
         let field = |range: std::ops::Range<usize>| header.get(range).and_then(number);
         let malformed = || UnpackError::Tar("a number in a header is malformed");
         let mtime_s = i64::try_from(field(136..148).unwrap_or(0)).unwrap_or(0);
@@ -146,7 +158,57 @@ impl<'s, 'l, R: Read> Tar<'s, 'l, R> {
             mtime_s,
             mtime_ns,
             xattrs: ext.xattrs,
+            sparse,
         })
+    }
+
+    /// Begins a file of GNU's own format with holes: its map stands in the header and in blocks behind it.
+    fn gnu_sparse(&mut self, header: &[u8; BLOCK], content: u64) -> Result<Sparse, UnpackError> {
+        let mut pieces = Vec::new();
+        let mut more = sparse::gnu_pieces(header, 386..482, &mut pieces)?;
+        let mut bytes = 0;
+        while more {
+            bytes += BLOCK as u64;
+            if bytes > self.limits.header_bytes_max {
+                return Err(UnpackError::Limit {
+                    what: "bytes in the map of a sparse file",
+                    max: self.limits.header_bytes_max,
+                });
+            }
+            let mut block = [0; BLOCK];
+            if self.stream.read_full(&mut block)? != BLOCK {
+                return Err(sparse::malformed());
+            }
+            more = sparse::gnu_pieces(&block, 0..504, &mut pieces)?;
+        }
+        let size = header.get(483..495).and_then(number).ok_or_else(sparse::malformed)?;
+        self.begin_content(content);
+        Sparse::new(size, pieces, content)
+    }
+
+    /// Begins a file, which may have holes that pax headers tell of.
+    fn pax_sparse(&mut self, holes: PaxSparse, content: u64) -> Result<Option<Sparse>, UnpackError> {
+        let map = holes.map()?;
+        self.begin_content(content);
+        let (size, pieces) = match map {
+            None => return Ok(None),
+            Some(MapAt::Here(size, pieces)) => (size, pieces),
+            Some(MapAt::Content(size)) => {
+                let bytes_max = self.limits.header_bytes_max;
+                let pieces = sparse::read_map(bytes_max, |block| {
+                    let mut filled = 0;
+                    while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+                        match self.read(rest)? {
+                            0 => return Err(sparse::malformed()),
+                            n => filled += n,
+                        }
+                    }
+                    Ok(())
+                })?;
+                (size, pieces)
+            }
+        };
+        Sparse::new(size, pieces, self.remaining).map(Some)
     }
 
     /// An entry may have several headers, each with attributes.
@@ -221,7 +283,7 @@ fn check_sum(header: &[u8; BLOCK]) -> Result<(), UnpackError> {
 }
 
 /// Octal digits, padded with spaces or NULs; or, with the highest bit set, a big-endian binary number.
-fn number(field: &[u8]) -> Option<u64> {
+pub(super) fn number(field: &[u8]) -> Option<u64> {
     let (first, rest) = field.split_first()?;
     if first & 0x80 != 0 {
         // Bit 0x40 is the sign: a negative size, owner or time is of no use to us.
@@ -282,8 +344,8 @@ fn parse_pax(mut data: &[u8], extended: &mut Extended) -> Result<(), UnpackError
             _ => {
                 if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
                     extended.xattrs.push((name.to_vec(), value.to_vec()));
-                } else if key.starts_with(b"GNU.sparse.") {
-                    return Err(UnpackError::Tar("sparse files are not supported"));
+                } else if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
+                    extended.sparse.record(key, value)?;
                 }
             }
         }

@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "helpers of tests")]
 
 mod archive;
+mod errors;
 mod images;
 mod layers;
 mod lifecycle;
