@@ -64,13 +64,37 @@ pub(crate) fn parse_repository_arn(arn: &str) -> Option<(Scope, String)> {
     Some((Scope::new(&arn.account, &arn.region).ok()?, name.to_owned()))
 }
 
-/// The registry's host name for a scope, with the port under which this cloud was reached.
-pub fn registry_host(scope: &Scope, call_host: &str) -> String {
-    let port = port_of(call_host).map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}.dkr.ecr.{}.localhost{port}", scope.account, scope.region)
+/// The domains of AWS's own host names. Ref: AWS General Reference, "Amazon ECR endpoints and quotas".
+const AWS_DOMAINS: [&str; 2] = ["amazonaws.com", "amazonaws.com.cn"];
+
+/// AWS's domain, where this cloud was reached by a name in it (`api.ecr.<region>.amazonaws.com`): a resolver or a proxy
+/// of the caller's leads here.
+fn aws_domain(call_host: &str) -> Option<&'static str> {
+    let name = port_of(call_host).map_or(call_host, |_| {
+        call_host.rsplit_once(':').map_or(call_host, |(name, _)| name)
+    });
+    let name = name.to_ascii_lowercase();
+    let is_in = |domain: &&str| name.strip_suffix(*domain).is_some_and(|rest| rest.ends_with('.'));
+    AWS_DOMAINS.into_iter().find(is_in)
 }
 
-/// A repository's URI: `<account>.dkr.ecr.<region>.localhost:<port>/<name>`.
+/// The registry's host name for a scope, with the domain and the port under which this cloud was reached.
+pub fn registry_host(scope: &Scope, call_host: &str) -> String {
+    let port = port_of(call_host).map(|port| format!(":{port}")).unwrap_or_default();
+    let domain = aws_domain(call_host).unwrap_or("localhost");
+    format!("{}.dkr.ecr.{}.{domain}{port}", scope.account, scope.region)
+}
+
+/// The host to which a caller logs in for the registry of their own account: that by which this cloud was reached, except
+/// that AWS's name of the API (`api.ecr.<region>.amazonaws.com`) is none of a registry's.
+pub(crate) fn login_host(scope: &Scope, call_host: &str) -> String {
+    match aws_domain(call_host) {
+        Some(_) => registry_host(scope, call_host),
+        None => call_host.to_owned(),
+    }
+}
+
+/// A repository's URI: `<account>.dkr.ecr.<region>.localhost:<port>/<name>`, or in AWS's domain as [`registry_host`].
 pub fn repository_uri(scope: &Scope, call_host: &str, name: &str) -> String {
     format!("{}/{name}", registry_host(scope, call_host))
 }
@@ -205,6 +229,24 @@ mod tests {
             repository_uri(&scope(), "localhost", "app"),
             "000000000000.dkr.ecr.us-east-1.localhost/app"
         );
+        for (call_host, host) in [
+            (
+                "api.ecr.us-east-1.amazonaws.com",
+                "000000000000.dkr.ecr.us-east-1.amazonaws.com",
+            ),
+            (
+                "API.ECR.us-east-1.amazonaws.com:8443",
+                "000000000000.dkr.ecr.us-east-1.amazonaws.com:8443",
+            ),
+            (
+                "api.ecr.cn-north-1.amazonaws.com.cn",
+                "000000000000.dkr.ecr.us-east-1.amazonaws.com.cn",
+            ),
+            ("notamazonaws.com", "000000000000.dkr.ecr.us-east-1.localhost"),
+            ("amazonaws.com.example", "000000000000.dkr.ecr.us-east-1.localhost"),
+        ] {
+            assert_eq!(registry_host(&scope(), call_host), host, "{call_host}");
+        }
         assert!(is_own_registry("localhost:4566", 4566) && !is_own_registry("localhost:5000", 4566));
         assert!(is_own_registry("000000000000.dkr.ecr.us-east-1.localhost:4566", 4566));
         assert!(!is_own_registry("docker.io", 4566) && !is_own_registry("quay.io:4566", 4566));

@@ -5,7 +5,7 @@ use super::images::image_of;
 use crate::errors;
 use crate::machine::{Copied, POLICY_SCOPE, POLICY_SCOPE_V1, copied, destinations};
 use crate::model::{PullTimeExclusion, Registry};
-use crate::names::registry_host;
+use crate::names::{login_host, registry_host};
 use crate::token::{self, TOKEN_LIFE_S};
 use crate::types::{self, AuthorizationData, ImageReplicationStatus, ReplicationConfiguration};
 use honmaru_base::{ApiError, Arn, Scope};
@@ -53,13 +53,13 @@ pub(super) fn authorization_token(
         let scope = scope_of(call, Some(id))?;
         let is_own = scope.account == call.scope.account;
         hosts.push(if is_own {
-            call.host.clone()
+            login_host(&scope, &call.host)
         } else {
             registry_host(&scope, &call.host)
         });
     }
     if hosts.is_empty() {
-        hosts.push(call.host.clone());
+        hosts.push(login_host(&call.scope, &call.host));
     }
     let token = token::authorization_token(tx, &call.principal);
     let entry = |host: String| AuthorizationData {

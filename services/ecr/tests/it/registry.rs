@@ -258,6 +258,22 @@ fn a_token_is_told_with_the_host_of_each_registry() {
             "http://111111111111.dkr.ecr.us-east-1.localhost:4566"
         ]
     );
+    // Reached by AWS's names, it tells AWS's: amazon-ecr-credential-helper takes no other for a registry.
+    let mut ecr = Ecr::new();
+    (ecr.call.host, ecr.call.secure) = ("api.ecr.us-east-1.amazonaws.com".to_owned(), true);
+    let answer = ecr.ok(
+        "GetAuthorizationToken",
+        json!({"registryIds": ["000000000000", "111111111111"]}),
+    );
+    for (i, account) in ["000000000000", "111111111111"].into_iter().enumerate() {
+        let host = format!("https://{account}.dkr.ecr.us-east-1.amazonaws.com");
+        assert_eq!(answer["authorizationData"][i]["proxyEndpoint"], host);
+    }
+    let made = ecr.ok("CreateRepository", json!({"repositoryName": "app"}));
+    assert_eq!(
+        made["repository"]["repositoryUri"],
+        "000000000000.dkr.ecr.us-east-1.amazonaws.com/app"
+    );
 }
 
 #[test]
