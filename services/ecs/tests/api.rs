@@ -9,6 +9,17 @@ use lab::{Lab, definition, network};
 use serde_json::{Value, json};
 
 #[test]
+fn a_missing_service_is_called_as_it_was_asked_for() {
+    let mut lab = Lab::new();
+    let long = "arn:aws:ecs:us-east-1:000000000000:service/default/nope";
+    let answer = lab.ok("DescribeServices", json!({ "services": ["nope", long] }));
+    // Without the cluster: what amazon-ecs-deploy-task-definition's users see ("arn:...:service/NAME is MISSING").
+    let short = "arn:aws:ecs:us-east-1:000000000000:service/nope";
+    let missing = |arn: &str| json!({ "arn": arn, "reason": "MISSING" });
+    assert_eq!(answer["failures"], json!([missing(short), missing(long)]));
+}
+
+#[test]
 fn clusters_live_and_die() {
     let mut lab = Lab::empty();
     assert_eq!(

@@ -5,9 +5,7 @@ use super::find;
 use super::tags::tags_answer;
 use crate::input::Input;
 use crate::model::{Deployment, LastStatus, Service, ServiceEvent, ServiceStatus, Task};
-use crate::names::{
-    cluster_arn, family_and_revision, service_arn, service_deployment_arn, service_revision_arn, short_name,
-};
+use crate::names::{arn, cluster_arn, family_and_revision, service_arn, service_deployment_arn, service_revision_arn};
 use honmaru_base::{ApiError, Scope};
 use honmaru_machine::{Call, State};
 use serde_json::{Value, json};
@@ -37,12 +35,19 @@ pub(super) fn describe(state: &State, call: &Call, input: Value) -> Result<Value
     for name in &names {
         match find::service(state, &call.scope, &cluster, name) {
             Ok(service) => services.push(view(state, &call.scope, service, tags)),
-            Err(_) => failures.push(json!({
-                "arn": service_arn(&call.scope, &cluster, short_name(name)), "reason": "MISSING",
-            })),
+            Err(_) => failures.push(json!({ "arn": missing_arn(&call.scope, name), "reason": "MISSING" })),
         }
     }
     Ok(json!({ "services": services, "failures": failures }))
+}
+
+/// What a service that is not there is called: the ARN by which it was asked for, or the short one of its name, which AWS
+/// keeps to here (`service/NAME`, without the cluster) as amazon-ecs-deploy-task-definition's issues 312 and 369 show.
+fn missing_arn(scope: &Scope, name: &str) -> String {
+    if name.starts_with("arn:") {
+        return name.to_owned();
+    }
+    arn(scope, &format!("service/{name}"))
 }
 
 /// ListServices.
