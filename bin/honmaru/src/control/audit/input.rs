@@ -10,6 +10,7 @@ use honmaru_cloudtrail::{Json, Recorded, Tls, Who};
 use honmaru_machine::{Access, Principal};
 use honmaru_wire::{Excerpt, Side, Target};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -175,7 +176,9 @@ impl Noted {
             agent: cut(received.header("user-agent").unwrap_or_default(), AGENT_BYTES_MAX),
             status: ended.status,
             code: ended.error.map(|error| cut(&error.code, AGENT_BYTES_MAX)),
-            message: ended.error.map(|error| cut(&error.message, message_bytes_max)),
+            message: ended
+                .error
+                .map(|error| cut(&told(target.service.name(), &error.message), message_bytes_max)),
             took_us: u64::try_from(ended.took.as_micros()).unwrap_or(u64::MAX),
             input: self.input,
             output: self.output,
@@ -186,6 +189,33 @@ impl Noted {
             repeated: None,
         }
     }
+}
+
+/// A message of an error as the trail tells it. What validation says of a member has its value, and the client may see
+/// it; of a secret, which may be right but for a space in it, the trail has none.
+fn told<'m>(service: &str, message: &'m str) -> Cow<'m, str> {
+    const BEGIN: &str = "Value '";
+    let mut told = Cow::Borrowed(message);
+    for (name, _) in unmarked(service).iter().filter(|(_, inner)| inner.is_empty()) {
+        let end = format!("' at '{}", decapitalized(name));
+        let mut from = 0;
+        while let Some(found) = told.get(from..).and_then(|rest| rest.find(&end)).map(|at| from + at) {
+            from = found + end.len();
+            let begin = told.get(..found).and_then(|before| before.rfind(BEGIN));
+            if let Some(begin) = begin.map(|begin| begin + BEGIN.len()) {
+                told.to_mut().replace_range(begin..found, HIDDEN);
+                from = begin + HIDDEN.len() + end.len();
+            }
+        }
+    }
+    told
+}
+
+/// The name of a member in messages of validation.
+fn decapitalized(name: &str) -> String {
+    let mut letters = name.chars();
+    let first = letters.next().map(|first| first.to_ascii_lowercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// The head of a request that no operation was found for, or that belongs to the registry. Never its query: tokens and

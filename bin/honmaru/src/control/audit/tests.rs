@@ -54,16 +54,7 @@ fn recorded(service: &str, operation: &str, input: &Value, at_ms: i64) -> Record
         ..Noted::default()
     };
     noted.keep_input(&target, input);
-    let received = Received {
-        method: http::Method::POST,
-        path: "/".to_owned(),
-        query: String::new(),
-        headers: http::HeaderMap::new(),
-        body: bytes::Bytes::new(),
-        peer: "127.0.0.1:1".parse().expect("an address"),
-        secure: false,
-        tls: None,
-    };
+    let received = received();
     let error = ApiError::new("AccessDeniedException", "no");
     let ended = Ended {
         status: 400,
@@ -73,6 +64,19 @@ fn recorded(service: &str, operation: &str, input: &Value, at_ms: i64) -> Record
         request_id: "r",
     };
     noted.record(&home(), &target, &received, &ended)
+}
+
+fn received() -> Received {
+    Received {
+        method: http::Method::POST,
+        path: "/".to_owned(),
+        query: String::new(),
+        headers: http::HeaderMap::new(),
+        body: bytes::Bytes::new(),
+        peer: "127.0.0.1:1".parse().expect("an address"),
+        secure: false,
+        tls: None,
+    }
 }
 
 fn user() -> Principal {
@@ -384,6 +388,30 @@ fn what_validation_says_of_a_secret_names_no_value() {
     let input = json!({ "UserName": "ann", "Password": secret });
     let refused = honmaru_wire::validate(&target, &input).expect_err("it is too long");
     assert!(!refused.message.contains("s3cret"), "{}", refused.message);
+}
+
+#[test]
+fn what_validation_says_of_a_code_is_for_the_caller_alone() {
+    let input =
+        json!({ "RoleArn": "arn:aws:iam::111122223333:role/r", "RoleSessionName": "x", "TokenCode": "12 34'56" });
+    let target = target("sts", "AssumeRole");
+    let refused = honmaru_wire::validate(&target, &input).expect_err("no code has a space");
+    assert!(refused.message.contains("12 34'56"), "{}", refused.message);
+    let ended = Ended {
+        status: 400,
+        error: Some(&refused),
+        at: Time::from_ms(1),
+        took: Duration::from_micros(7),
+        request_id: "r",
+    };
+    let told = Noted::default().record(&home(), &target, &received(), &ended).message;
+    let told = told.expect("a message");
+    assert!(!told.contains("34"), "{told}");
+    assert!(told.contains("Value 'x' at 'roleSessionName' failed"), "{told}");
+    assert!(
+        told.contains("Value 'HIDDEN_DUE_TO_SECURITY_REASONS' at 'tokenCode' failed"),
+        "{told}"
+    );
 }
 
 #[test]
