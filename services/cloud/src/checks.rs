@@ -161,7 +161,9 @@ fn definition<'a>(state: &'a State, scope: &'a Scope, name: &str) -> Option<&'a 
         }
         None => {
             let mut newest: Option<&TaskDefinition> = None;
-            for (_, found) in state.find::<TaskDefinition>(scope, "family", name) {
+            // As ECS itself finds it: the newest that is active.
+            let found = state.find::<TaskDefinition>(scope, "family", name);
+            for (_, found) in found.filter(|(_, found)| found.deregistered_at.is_none()) {
                 newest = Some(found);
             }
             newest
@@ -277,5 +279,32 @@ mod tests {
             let other = json!({"AWS": "arn:aws:iam::222222222222:root"});
             check(set, &of, &deny(&format!("{service}:*"), other), false);
         }
+    }
+
+    #[test]
+    fn the_roles_that_must_exist_are_those_of_the_revision_that_runs() {
+        let mut state = State::new();
+        crate::register_all(&mut state);
+        let mut rng = SeededRng::from_u64(1);
+        let mut tx = Tx::new(&mut state, NOW, &mut rng);
+        let call = call(root());
+        let definition = json!({"family": "web", "containerDefinitions": [{"name": "c", "image": "i", "memory": 64}]});
+        let mut without_role = definition.clone();
+        without_role["taskRoleArn"] = json!("arn:aws:iam::111111111111:role/gone");
+        for input in [definition, without_role] {
+            honmaru_ecs::register_task_definition(&mut tx, &call, input).unwrap();
+        }
+        let run = json!({"taskDefinition": "web"});
+        assert_eq!(check_roles(&tx, &call, &run).unwrap_err().code, "ClientException");
+        let operations = honmaru_ecs::operations();
+        let deregister = operations
+            .iter()
+            .find(|o| o.name == "DeregisterTaskDefinition")
+            .unwrap();
+        let honmaru_machine::Handler::Write(handler) = deregister.handler else {
+            panic!("it changes something")
+        };
+        handler(&mut tx, &call, json!({"taskDefinition": "web:2"})).unwrap();
+        check_roles(&tx, &call, &run).unwrap();
     }
 }
