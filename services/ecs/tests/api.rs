@@ -110,6 +110,31 @@ fn other_architecture() -> &'static str {
     }
 }
 
+/// Terraform compares what it sent with what it reads, and registers anew when a member is gone. Ref: the container
+/// definitions that terraform-aws-modules/ecs writes; AWS keeps both lists of capabilities.
+#[test]
+fn what_was_said_to_be_off_is_shown_again() {
+    let mut lab = Lab::new();
+    let mut input = definition("web");
+    let container = &mut input["containerDefinitions"][0];
+    container["privileged"] = json!(false);
+    container["disableNetworking"] = json!(false);
+    container["interactive"] = json!(false);
+    container["linuxParameters"] = json!({ "capabilities": { "drop": ["NET_RAW"] }, "initProcessEnabled": false });
+    let made = lab.ok("RegisterTaskDefinition", input);
+    let read = lab.ok("DescribeTaskDefinition", json!({ "taskDefinition": "web" }));
+    for answer in [made, read] {
+        let shown = &answer["taskDefinition"]["containerDefinitions"][0];
+        assert_eq!(shown["privileged"], false, "{shown}");
+        assert_eq!(shown["disableNetworking"], false, "{shown}");
+        assert_eq!(shown["interactive"], false, "{shown}");
+        assert_eq!(
+            shown["linuxParameters"],
+            json!({ "capabilities": { "add": [], "drop": ["NET_RAW"] }, "initProcessEnabled": false })
+        );
+    }
+}
+
 #[test]
 fn task_definitions_are_checked() {
     let mut lab = Lab::new();

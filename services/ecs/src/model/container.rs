@@ -64,6 +64,12 @@ pub struct ContainerDefinition {
     /// Whether the root file system is read-only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub readonly_root_filesystem: Option<bool>,
+    /// `false` when it was said: shown again, as AWS does; Terraform finds a change otherwise. `true` is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub privileged: Option<bool>,
+    /// `false` when it was said, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disable_networking: Option<bool>,
     /// Whether standard input stays open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interactive: Option<bool>,
@@ -180,15 +186,13 @@ pub struct LinuxParameters {
     pub tmpfs: Vec<Tmpfs>,
 }
 
-/// Ref: ECS `KernelCapabilities`.
+/// Ref: ECS `KernelCapabilities`. AWS shows both lists, also an empty one (Terraform configurations name both for that).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Capabilities {
     /// Added to the default set.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub add: Vec<String>,
     /// Dropped from it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drop: Vec<String>,
 }
 
