@@ -191,6 +191,11 @@ fn set_matcher(
         (_, Some(codes), None) => (codes, 200, if is_tcp(group_protocol) { 599 } else { 499 }, "HTTP"),
         _ => return Err(validation("An HttpCode matcher must be specified")),
     };
+    // As AWS answered Terraform's provider, which sends an empty one when a health check's protocol is changed from TCP
+    // and no matcher is named. Ref: hashicorp/terraform issue 16690.
+    if codes.trim().is_empty() {
+        return Err(validation(format!("Health check matcher {what} code cannot be empty")));
+    }
     let is_code = |text: &str| {
         text.trim()
             .parse::<u32>()
