@@ -98,6 +98,30 @@ fn aws_managed_policies_parse_and_cannot_be_changed() {
     assert_eq!(listed["Policies"].as_array().unwrap().len(), 4);
 }
 
+/// What Terraform configurations attach to the roles of those who pull and push. Ref: AWS Managed Policy Reference.
+#[test]
+fn the_managed_policies_of_registries_can_be_attached() {
+    let mut cloud = Cloud::new();
+    let document = trust(json!({"Service": "ecs-tasks.amazonaws.com"}));
+    cloud.ok(
+        "CreateRole",
+        json!({"RoleName": "r", "AssumeRolePolicyDocument": document}),
+    );
+    for name in [
+        "AmazonEC2ContainerRegistryPullOnly",
+        "AmazonElasticContainerRegistryPublicFullAccess",
+        "AmazonElasticContainerRegistryPublicPowerUser",
+        "AmazonElasticContainerRegistryPublicReadOnly",
+    ] {
+        let arn = format!("arn:aws:iam::aws:policy/{name}");
+        cloud.ok("AttachRolePolicy", json!({"RoleName": "r", "PolicyArn": arn}));
+        let id = cloud.ok("GetPolicy", json!({"PolicyArn": arn}))["Policy"]["PolicyId"].clone();
+        assert_eq!(id.as_str().unwrap().len(), 21, "{name}");
+    }
+    let attached = cloud.ok("ListAttachedRolePolicies", json!({"RoleName": "r"}));
+    assert_eq!(attached["AttachedPolicies"].as_array().unwrap().len(), 4);
+}
+
 #[test]
 fn documents_are_checked() {
     let mut cloud = Cloud::new();
