@@ -244,6 +244,70 @@ async fn an_upload_that_was_given_up_gives_way_to_another_of_its_owner() {
     assert_eq!(store.usage().await.unwrap().uploads, 1);
 }
 
+/// A file system of six MiB, unmounted when it is dropped: less than the log of small blobs takes.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// Nothing where nobody may mount.
+    fn mount() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"])
+            .arg(dir.path())
+            .output();
+        mount.ok()?.status.success().then(|| Self(dir))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+/// Goal: a disk that is full to its last block refuses, loses nothing, and takes blobs again when there is room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_without_room_for_anything_loses_nothing() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("skipped: nothing may be mounted here");
+        return;
+    };
+    let dir = disk.0.path().join("images");
+    let store = open(&dir);
+    let mut kept = Vec::new();
+    let refused = loop {
+        let content = vec![kept.len() as u8; 50_000 + kept.len()];
+        match store.put(Algorithm::Sha256, content.into()).await {
+            Ok(digest) => kept.push(digest),
+            Err(error) => break error,
+        }
+    };
+    assert!(refused.is_full(), "{refused}");
+    // Half a log would have taken most of it.
+    assert!(kept.len() > 80, "only {} blobs had room", kept.len());
+    let begun = store.begin_upload("repo", Uploader::default(), Algorithm::Sha256).await;
+    if let Ok(mut writer) = begun {
+        writer.write(vec![1; 3_000_000].into()).await.unwrap();
+        let written = writer.commit(Digest::sha256(&[1; 3_000_000])).await;
+        assert!(written.is_err_and(|error| error.is_full()));
+    }
+    drop(store);
+    let store = open(&dir);
+    let verified = store.verify().await.unwrap();
+    assert_eq!((verified.whole, verified.damaged.len()), (kept.len() as u64, 0));
+    let half = kept.split_off(kept.len() / 2);
+    let live = kept.clone();
+    let is_live =
+        async move |digests: &[Digest]| Ok::<_, String>(digests.iter().map(|digest| live.contains(digest)).collect());
+    let collected = store.collect(Duration::ZERO, Duration::ZERO, is_live).await.unwrap();
+    assert_eq!(collected.blobs, half.len() as u64);
+    upload(&store, &vec![2; 1_000_000]).await;
+    let put = store.put(Algorithm::Sha256, Bytes::from_static(b"small")).await;
+    assert_eq!(put.unwrap(), Digest::sha256(b"small"));
+    let verified = store.verify().await.unwrap();
+    assert_eq!((verified.whole, verified.damaged.len()), (kept.len() as u64 + 2, 0));
+}
+
 #[tokio::test]
 async fn a_manifest_that_lost_its_end_is_repaired_by_the_next_push() {
     let dir = tempfile::tempdir().unwrap();
