@@ -98,20 +98,34 @@ impl Spares {
         if self.is_off.load(Ordering::Relaxed) || self.is_filling.swap(true, Ordering::AcqRel) {
             return;
         }
-        let spares = self.clone();
+        let spares = Arc::downgrade(self);
         runtime.spawn_blocking(move || {
-            while spares.ready.lock().len() < SPARES_MAX {
-                let path = spares.dir.join(uuid::Uuid::new_v4().to_string());
-                match File::create_new(&path) {
-                    Ok(_) => spares.ready.lock().push(path),
-                    Err(error) => {
-                        tracing::debug!(%error, path = %path.display(), "no spare file was made");
-                        break;
-                    }
+            // No longer than the store lives: whoever removes its directory then finds nothing new in it.
+            while let Some(spares) = spares.upgrade() {
+                if !spares.make_one() {
+                    spares.is_filling.store(false, Ordering::Release);
+                    return;
                 }
             }
-            spares.is_filling.store(false, Ordering::Release);
         });
+    }
+
+    /// Makes one more; false when there are enough, or it could not be made.
+    fn make_one(&self) -> bool {
+        if self.ready.lock().len() >= SPARES_MAX {
+            return false;
+        }
+        let path = self.dir.join(uuid::Uuid::new_v4().to_string());
+        match File::create_new(&path) {
+            Ok(_) => {
+                self.ready.lock().push(path);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(%error, path = %path.display(), "no spare file was made");
+                false
+            }
+        }
     }
 }
 
