@@ -148,6 +148,22 @@ fn subnets_and_security_groups_change() {
     );
 }
 
+// Ref: AWS General Reference, "Elastic Load Balancing endpoints and quotas": the zone of a Network Load Balancer's name is
+// another than that of an Application Load Balancer's.
+#[test]
+fn the_hosted_zone_is_that_of_the_kind() {
+    let mut cloud = Cloud::new();
+    let subnets = cloud.subnets.clone();
+    for (name, kind, zone) in [
+        ("a", "application", "Z35SXDOTRQ7X7K"),
+        ("n", "network", "Z26RNL4JYFTOTI"),
+    ] {
+        let input = json!({"Name": name, "Type": kind, "Subnets": &subnets[..2]});
+        let made = cloud.ok("CreateLoadBalancer", input);
+        assert_eq!(made["LoadBalancers"][0]["CanonicalHostedZoneId"], zone, "{kind}");
+    }
+}
+
 // Ref: ELBv2 `SetSecurityGroups`, EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic: on unless it is turned off.
 #[test]
 fn a_network_balancer_says_whether_its_groups_hold_for_private_link() {

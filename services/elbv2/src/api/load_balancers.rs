@@ -13,8 +13,10 @@ use crate::types;
 use honmaru_base::{ApiError, Scope};
 use honmaru_machine::{Call, State, Tx};
 
-/// The hosted zone of load balancers' names in us-east-1; there is no Route 53 behind it.
-const HOSTED_ZONE: &str = "Z35SXDOTRQ7X7K";
+/// The hosted zones of load balancers' names in us-east-1, of Application and of Network Load Balancers; there is no
+/// Route 53 behind them. Ref: AWS General Reference, "Elastic Load Balancing endpoints and quotas": a column for each.
+const APPLICATION_HOSTED_ZONE: &str = "Z35SXDOTRQ7X7K";
+const NETWORK_HOSTED_ZONE: &str = "Z26RNL4JYFTOTI";
 
 /// The load balancer of that ARN, or `LoadBalancerNotFound`.
 pub(super) fn get<'a>(state: &'a State, call: &Call, arn: &str) -> Result<&'a LoadBalancer, ApiError> {
@@ -250,10 +252,15 @@ fn view(state: &State, scope: &Scope, row: &LoadBalancer) -> types::LoadBalancer
         (true, None) => ("active", None),
         (true, Some(failure)) => ("active_impaired", Some(failure.cause.clone())),
     };
+    let hosted_zone = if row.kind == "network" {
+        NETWORK_HOSTED_ZONE
+    } else {
+        APPLICATION_HOSTED_ZONE
+    };
     types::LoadBalancer {
         load_balancer_arn: Some(row.arn.clone()),
         dns_name: Some(row.dns_name.clone()),
-        canonical_hosted_zone_id: Some(HOSTED_ZONE.to_owned()),
+        canonical_hosted_zone_id: Some(hosted_zone.to_owned()),
         created_time: Some(row.created.as_epoch_s()),
         load_balancer_name: Some(row.name.clone()),
         scheme: Some(row.scheme.clone()),
