@@ -76,7 +76,7 @@ fn refused(error: &StoreError) -> ApiError {
             tracing::warn!(err = %honmaru_base::chain(error), "the image store refused");
             ApiError::new(
                 "LimitExceededException",
-                "The registry's quota is reached: its storage is full".to_owned(),
+                "The registry's quota is reached: its storage is full",
             )
         }
         StoreError::TooLarge { .. } | StoreError::TooManyUploads { .. } => {
