@@ -3,7 +3,8 @@
 use crate::{State, Tx};
 use honmaru_base::{AccountId, ApiError, Scope, Time};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -162,8 +163,23 @@ pub enum Handler {
     Read(fn(&State, &Call, Value) -> Result<Value, ApiError>),
     /// Changes the state; on an error every change is taken back.
     Write(fn(&mut Tx<'_>, &Call, Value) -> Result<Value, ApiError>),
+    /// The same, where the output is large and written from rows: JSON text of the tree that [`Handler::Write`] would give,
+    /// without nulls. No tree is made of it on its way to the caller.
+    WriteJson(fn(&mut Tx<'_>, &Call, Value) -> Result<Box<RawValue>, ApiError>),
     /// Waits for a plane.
     Async(AsyncHandler),
+}
+
+impl Handler {
+    /// Changes the state, and gives the output as a tree whatever form it has. Nothing when it does not change the state.
+    pub fn write(&self, tx: &mut Tx<'_>, call: &Call, input: Value) -> Option<Result<Value, ApiError>> {
+        match self {
+            Self::Write(handler) => Some(handler(tx, call, input)),
+            // What a handler wrote is JSON.
+            Self::WriteJson(handler) => Some(handler(tx, call, input).map(|text| json!(text))),
+            Self::Read(_) | Self::Async(_) => None,
+        }
+    }
 }
 
 /// One operation of a service: its name in the model, what it needs, and its handler.

@@ -36,7 +36,7 @@ struct Written<'a, R> {
 }
 
 /// What a usual row takes as JSON; a larger one grows.
-const ROW_BYTES: usize = 1_024;
+const ROW_BYTES: usize = 2_048;
 
 /// The record of one changed row, as the log keeps it: JSON, which [`Record`] reads.
 pub(crate) fn encode<R: Resource>(scope: &Scope, key: &str, row: Option<&R>) -> Vec<u8> {

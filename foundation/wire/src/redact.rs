@@ -1,11 +1,14 @@
 //! A call's input or output as it may be told: in logs, in the audit trail. What the model marks as sensitive is not in it.
 
+use crate::codec::json::string;
 use crate::model::{Kind, Member, Service, Shape};
 use crate::route::Target;
 use crate::trail::{Side, shape_of};
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
 
 /// How much of a value is told.
 #[derive(Debug)]
@@ -25,38 +28,60 @@ pub struct Excerpt {
 
 /// Writes an input or an output as JSON without what is secret in it, and no more of it than `excerpt` says.
 pub fn redacted(target: &Target, side: Side, tree: &Value, excerpt: &Excerpt) -> Box<RawValue> {
-    let told = Told {
-        service: target.service,
-        shape: shape_of(target.service, target.operation, side),
-        excerpt,
-        hidden: (excerpt.hidden_members)(target.service.name()),
-        above: "",
-        value: tree,
-        depth: excerpt.depth_max,
-    };
-    // Text keys and plain values: writing them to memory has no way to fail.
-    to_raw_value(&told).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    written(Place::top(target, side, excerpt), tree)
 }
 
-/// A value with its shape, where the model knows one.
+/// The same of an output that is JSON text already.
+pub fn redacted_json(target: &Target, output: &RawValue, excerpt: &Excerpt) -> Box<RawValue> {
+    let mut text = serde_json::Deserializer::from_str(output.get());
+    written(Place::top(target, Side::Output, excerpt), &mut text)
+}
+
+/// A usual excerpt in bytes; a larger one grows.
+const EXCERPT_BYTES: usize = 2_048;
+
+fn written<'de>(place: Place<'_>, from: impl Deserializer<'de>) -> Box<RawValue> {
+    let mut out = Vec::with_capacity(EXCERPT_BYTES);
+    // A tree has text keys and plain values, and what a handler wrote is JSON: there is no way to fail.
+    let told = Teller { place, out: &mut out }.deserialize(from);
+    let text = told.ok().and_then(|()| String::from_utf8(out).ok());
+    text.and_then(|text| RawValue::from_string(text).ok())
+        .unwrap_or_else(|| RawValue::NULL.to_owned())
+}
+
+/// A place in a tree: what the model says of it, and how much is told below it.
 #[derive(Clone, Copy)]
-struct Told<'a> {
+struct Place<'a> {
     service: &'a Service,
+    /// Nothing where the model knows none.
     shape: Option<&'a Shape>,
     excerpt: &'a Excerpt,
     /// The members of this service that are hidden.
     hidden: &'static [(&'static str, &'static str)],
     /// The member that it is in.
     above: &'a str,
-    value: &'a Value,
     depth: usize,
 }
 
-impl<'a> Told<'a> {
-    fn below(self, member: Option<&'a Member>, value: &'a Value) -> Self {
+impl<'a> Place<'a> {
+    fn top(target: &Target, side: Side, excerpt: &'a Excerpt) -> Place<'a> {
+        Place {
+            service: target.service,
+            shape: shape_of(target.service, target.operation, side),
+            excerpt,
+            hidden: (excerpt.hidden_members)(target.service.name()),
+            above: "",
+            depth: excerpt.depth_max,
+        }
+    }
+
+    fn kind(self) -> Option<&'a Kind> {
+        self.shape.map(|shape| &shape.kind)
+    }
+
+    fn below(self, member: Option<&'a Member>) -> Self {
         Self {
             shape: member.map(|member| self.service.target(member)),
-            value,
             depth: self.depth - 1,
             ..self
         }
@@ -70,69 +95,159 @@ impl<'a> Told<'a> {
     }
 }
 
-impl Serialize for Told<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        if self.shape.is_some_and(|shape| shape.sensitive) {
-            return to.serialize_str(self.excerpt.hidden);
-        }
-        if self.depth == 0 {
-            return to.serialize_str("...");
-        }
-        let kind = self.shape.map(|shape| &shape.kind);
-        match self.value {
-            Value::String(text) => short(text, self.excerpt.text_bytes_max, to),
-            Value::Array(items) => {
-                let element = match kind {
-                    Some(Kind::List(element)) => Some(&**element),
-                    _ => None,
-                };
-                let mut list = to.serialize_seq(None)?;
-                for item in items.iter().take(self.excerpt.items_max) {
-                    list.serialize_element(&self.below(element, item))?;
-                }
-                if items.len() > self.excerpt.items_max {
-                    list.serialize_element(&format_args!("... ({} items)", items.len()))?;
-                }
-                list.end()
-            }
-            Value::Object(members) => {
-                let mut object = to.serialize_map(None)?;
-                for (name, value) in members.iter().take(self.excerpt.items_max) {
-                    let key = Short(name, self.excerpt.text_bytes_max);
-                    if self.is_hidden(name) {
-                        object.serialize_entry(&key, self.excerpt.hidden)?;
-                        continue;
-                    }
-                    let member = match kind {
-                        Some(Kind::Structure(structure)) => structure.by_name(name),
-                        Some(Kind::Map(entry)) => Some(&entry.1),
-                        _ => None,
-                    };
-                    let mut below = self.below(member, value);
-                    below.above = name;
-                    object.serialize_entry(&key, &below)?;
-                }
-                object.end()
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => self.value.serialize(to),
-        }
+/// Reads a value and writes what is told of it.
+struct Teller<'a, 'o> {
+    place: Place<'a>,
+    out: &'o mut Vec<u8>,
+}
+
+impl<'de> DeserializeSeed<'de> for Teller<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        let instead = if self.place.shape.is_some_and(|shape| shape.sensitive) {
+            self.place.excerpt.hidden
+        } else if self.place.depth == 0 {
+            "..."
+        } else {
+            return from.deserialize_any(self);
+        };
+        IgnoredAny::deserialize(from)?;
+        string(instead, self.out);
+        Ok(())
     }
 }
 
-/// A text that is cut.
-struct Short<'a>(&'a str, usize);
+impl<'de> Visitor<'de> for Teller<'_, '_> {
+    type Value = ();
 
-impl Serialize for Short<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        short(self.0, self.1, to)
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.out.extend_from_slice(b"null");
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, v: bool) -> Result<(), E> {
+        self.out.extend_from_slice(if v { b"true" } else { b"false" });
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, v: i64) -> Result<(), E> {
+        serde_json::to_writer(self.out, &v).map_err(E::custom)
+    }
+
+    fn visit_u64<E: Error>(self, v: u64) -> Result<(), E> {
+        serde_json::to_writer(self.out, &v).map_err(E::custom)
+    }
+
+    fn visit_f64<E: Error>(self, v: f64) -> Result<(), E> {
+        serde_json::to_writer(self.out, &v).map_err(E::custom)
+    }
+
+    fn visit_str<E: Error>(self, v: &str) -> Result<(), E> {
+        short(v, self.place.excerpt.text_bytes_max, self.out);
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let Self { place, out } = self;
+        let below = place.below(match place.kind() {
+            Some(Kind::List(element)) => Some(&**element),
+            _ => None,
+        });
+        out.push(b'[');
+        for n in 0..place.excerpt.items_max {
+            let before = out.len();
+            if n > 0 {
+                out.push(b',');
+            }
+            let item = Teller { place: below, out };
+            if items.next_element_seed(item)?.is_none() {
+                out.truncate(before);
+                out.push(b']');
+                return Ok(());
+            }
+        }
+        let mut more = 0;
+        while items.next_element::<IgnoredAny>()?.is_some() {
+            more += 1;
+        }
+        if more > 0 {
+            let count = place.excerpt.items_max + more;
+            out.extend_from_slice(format!(",\"... ({count} items)\"").as_bytes());
+        }
+        out.push(b']');
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let Self { place, out } = self;
+        out.push(b'{');
+        for n in 0..place.excerpt.items_max {
+            let Some(Name(name)) = members.next_key()? else {
+                out.push(b'}');
+                return Ok(());
+            };
+            if n > 0 {
+                out.push(b',');
+            }
+            short(&name, place.excerpt.text_bytes_max, out);
+            out.push(b':');
+            if place.is_hidden(&name) {
+                members.next_value::<IgnoredAny>()?;
+                string(place.excerpt.hidden, out);
+                continue;
+            }
+            let below = place.below(match place.kind() {
+                Some(Kind::Structure(structure)) => structure.by_name(&name),
+                Some(Kind::Map(entry)) => Some(&entry.1),
+                _ => None,
+            });
+            let place = Place { above: &name, ..below };
+            members.next_value_seed(Teller { place, out })?;
+        }
+        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        out.push(b'}');
+        Ok(())
     }
 }
 
-fn short<S: Serializer>(text: &str, bytes_max: usize, to: S) -> Result<S::Ok, S::Error> {
+/// A key, without a copy where it stands in the text as it is.
+struct Name<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(NameVisitor)
+    }
+}
+
+struct NameVisitor;
+
+impl<'de> Visitor<'de> for NameVisitor {
+    type Value = Name<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, v: &'de str) -> Result<Self::Value, E> {
+        Ok(Name(Cow::Borrowed(v)))
+    }
+
+    fn visit_str<E: Error>(self, v: &str) -> Result<Self::Value, E> {
+        Ok(Name(Cow::Owned(v.to_owned())))
+    }
+}
+
+/// Writes a text, cut where it is too long.
+fn short(text: &str, bytes_max: usize, out: &mut Vec<u8>) {
     if text.len() <= bytes_max {
-        return to.serialize_str(text);
+        return string(text, out);
     }
     let end = text.floor_char_boundary(bytes_max);
     let begin = text.get(..end).unwrap_or_default();
-    to.collect_str(&format_args!("{begin}... ({} bytes)", text.len()))
+    string(&format!("{begin}... ({} bytes)", text.len()), out);
 }

@@ -11,7 +11,11 @@ use crate::route::Target;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+/// A usual body; a larger one grows.
+const BODY_BYTES: usize = 1_024;
 
 /// An HTTP answer.
 #[derive(Debug, Clone)]
@@ -92,7 +96,10 @@ pub fn ok(target: &Target, output: &Value, request_id: &str) -> Reply {
     }
     match protocol {
         Protocol::AwsJson => match shape {
-            Some(shape) => json::encode(service, shape, None, output, &|_| true, &mut reply.body),
+            Some(shape) => {
+                reply.body.reserve(BODY_BYTES);
+                json::encode(service, shape, None, output, &|_| true, &mut reply.body);
+            }
             None => reply.body.extend_from_slice(b"{}"),
         },
         Protocol::RpcV2Cbor => {
@@ -157,6 +164,24 @@ pub fn ok(target: &Target, output: &Value, request_id: &str) -> Reply {
         }
     }
     reply.finish(Some(service), protocol, request_id)
+}
+
+/// The same, where the output is JSON text with the members' names and without nulls. It is the body as it is where the
+/// protocol is JSON.
+pub fn ok_json(target: &Target, output: Box<RawValue>, request_id: &str) -> Reply {
+    if target.protocol != Protocol::AwsJson || cfg!(debug_assertions) {
+        let tree: Value = serde_json::from_str(output.get()).unwrap_or_default();
+        let reply = ok(target, &tree, request_id);
+        if target.protocol != Protocol::AwsJson {
+            return reply;
+        }
+        // What the model does not know would be told.
+        let said = serde_json::from_slice::<Value>(&reply.body).ok();
+        debug_assert_eq!(said.as_ref(), Some(&tree), "{}", target.operation.name());
+    }
+    let mut reply = Reply::new(target.operation.status);
+    reply.body = Box::<str>::from(output).into_string().into_bytes();
+    reply.finish(Some(target.service), target.protocol, request_id)
 }
 
 /// Further events of an answer that is a stream and has begun: a list as the output's stream is. Nothing when the

@@ -43,7 +43,7 @@ impl honmaru_tagging::Source for EveryService {
         honmaru_iam::authorize(tx, call, &accesses, ProtocolFamily::Json)?;
         match &operation.handler {
             Handler::Write(handler) => handler(tx, call, input).map(drop),
-            Handler::Read(_) | Handler::Async(_) => Err(unsupported(arn)),
+            Handler::Read(_) | Handler::WriteJson(_) | Handler::Async(_) => Err(unsupported(arn)),
         }
     }
 }

@@ -76,7 +76,7 @@ impl Lab {
                     }
                 }
             }
-            Handler::Async(_) => panic!("{name} is asynchronous"),
+            Handler::WriteJson(_) | Handler::Async(_) => panic!("{name} does not answer with a tree at once"),
         }
     }
 

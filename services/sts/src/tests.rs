@@ -85,7 +85,7 @@ impl Cloud {
         match operation.handler {
             Handler::Read(f) => f(&self.state, &call, input),
             Handler::Write(f) => self.change(|tx| f(tx, &call, input)),
-            Handler::Async(_) => panic!("nothing here waits"),
+            Handler::WriteJson(_) | Handler::Async(_) => panic!("all answer with trees, at once"),
         }
     }
 

@@ -117,7 +117,7 @@ impl Cloud {
                     }
                 }
             }
-            Handler::Async(_) => panic!("{name} waits for a plane"),
+            Handler::WriteJson(_) | Handler::Async(_) => panic!("{name} does not answer with a tree at once"),
         }
     }
 

@@ -133,22 +133,22 @@ impl Control {
         };
         let operation = self.operations.get(&(service, name));
         let handler = operation.map(|operation| operation.handler.clone());
-        match handler {
-            Some(Handler::Read(read)) => read(&self.state, &call, input),
-            Some(Handler::Write(write)) => {
-                let mut tx = Tx::new(&mut self.state, now, &mut self.rng);
-                match write(&mut tx, &call, input) {
-                    Ok(answer) => {
-                        self.records.extend(tx.commit());
-                        Ok(answer)
-                    }
-                    Err(error) => {
-                        tx.roll_back();
-                        Err(error)
-                    }
-                }
+        let unknown = || Err(ApiError::new("NoSuchOperation", format!("{service}:{name}")));
+        let Some(handler) = handler else { return unknown() };
+        if let Handler::Read(read) = handler {
+            return read(&self.state, &call, input);
+        }
+        let mut tx = Tx::new(&mut self.state, now, &mut self.rng);
+        match handler.write(&mut tx, &call, input) {
+            Some(Ok(answer)) => {
+                self.records.extend(tx.commit());
+                Ok(answer)
             }
-            Some(Handler::Async(_)) | None => Err(ApiError::new("NoSuchOperation", format!("{service}:{name}"))),
+            Some(Err(error)) => {
+                tx.roll_back();
+                Err(error)
+            }
+            None => unknown(),
         }
     }
 

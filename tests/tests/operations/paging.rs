@@ -220,22 +220,22 @@ impl Cloud {
             secure: false,
         };
         let operation = self.services[service].iter().find(|operation| operation.name == name);
-        let mut output = match operation.expect("it is implemented").handler.clone() {
-            Handler::Read(read) => read(&self.state, &call, input)?,
-            Handler::Write(write) => {
-                let mut tx = Tx::new(&mut self.state, Self::now(), &mut self.rng);
-                match write(&mut tx, &call, input) {
-                    Ok(output) => {
-                        tx.commit();
-                        output
-                    }
-                    Err(error) => {
-                        tx.roll_back();
-                        return Err(error);
-                    }
+        let handler = operation.expect("it is implemented").handler.clone();
+        let mut output = if let Handler::Read(read) = handler {
+            read(&self.state, &call, input)?
+        } else {
+            let mut tx = Tx::new(&mut self.state, Self::now(), &mut self.rng);
+            let answer = handler.write(&mut tx, &call, input);
+            match answer.unwrap_or_else(|| panic!("{service}:{name} waits for a plane")) {
+                Ok(output) => {
+                    tx.commit();
+                    output
+                }
+                Err(error) => {
+                    tx.roll_back();
+                    return Err(error);
                 }
             }
-            Handler::Async(_) => panic!("{service}:{name} waits for a plane"),
         };
         seal_token(&target, &mut output);
         Ok(output)

@@ -11,8 +11,9 @@ use honmaru_identity::{AuthError, Presented, ProtocolFamily, Signed};
 use honmaru_machine::{Call, Handler, Operation, Principal, State, Tx};
 use honmaru_wire::{Common, Protocol, Reply, Request, Target, WireError};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// The services that look for a default VPC.
@@ -273,19 +274,24 @@ async fn call(
             answer.await??
         }
         Handler::Write(handler) => {
-            // Authorised inside the transition, against the very state that it changes.
-            let (handler, access, family) = (*handler, operation.access, family(target));
-            let change = move |tx: &mut Tx<'_>| {
-                let accesses = access(tx, &call, &input);
-                let _ = resources.set(audit::resources(&accesses));
-                honmaru_iam::authorize(tx, &call, &accesses, family)?;
-                let output = handler(tx, &call, input)?;
-                Ok::<_, ApiError>((output, call.request_id))
-            };
-            let finish = move |(output, id): (Value, String)| rendering.of(output, &id);
-            let (reply, told) = control.engine.write_then(change, finish).await??;
-            noted.keep_output(told);
-            return Ok((reply, None));
+            let written = write(
+                control,
+                operation,
+                *handler,
+                Rendering::of,
+                (rendering, call, input, resources),
+            );
+            return Ok((noted.keep_output_of(written.await?), None));
+        }
+        Handler::WriteJson(handler) => {
+            let written = write(
+                control,
+                operation,
+                *handler,
+                Rendering::of_json,
+                (rendering, call, input, resources),
+            );
+            return Ok((noted.keep_output_of(written.await?), None));
         }
         Handler::Async(handler) => {
             let allowed = control.engine.read(|state| {
@@ -301,6 +307,30 @@ async fn call(
     let (reply, told) = rendering.of(output, request_id);
     noted.keep_output(told);
     Ok((reply, following))
+}
+
+/// What a call that changes something is made of.
+type Change = (Rendering, Call, Value, Arc<OnceLock<Vec<String>>>);
+
+/// Changes the state; the answer is rendered by the writer, once the change is durable.
+async fn write<T: Send + 'static>(
+    control: &Control,
+    operation: &Operation,
+    handler: fn(&mut Tx<'_>, &Call, Value) -> Result<T, ApiError>,
+    render: fn(Rendering, T, &str) -> (Reply, audit::Told),
+    (rendering, call, input, resources): Change,
+) -> Result<(Reply, audit::Told), Refusal> {
+    let (access, family) = (operation.access, family(&rendering.target));
+    let change = move |tx: &mut Tx<'_>| {
+        // Authorised inside the transition, against the very state that it changes.
+        let accesses = access(tx, &call, &input);
+        let _ = resources.set(audit::resources(&accesses));
+        honmaru_iam::authorize(tx, &call, &accesses, family)?;
+        let output = handler(tx, &call, input)?;
+        Ok::<_, ApiError>((output, call.request_id))
+    };
+    let finish = move |(output, id): (T, String)| render(rendering, output, &id);
+    Ok(control.engine.write_then(change, finish).await??)
 }
 
 /// How an output becomes an answer.
@@ -321,6 +351,12 @@ impl Rendering {
             honmaru_wire::ok
         };
         (render(&self.target, &output, request_id), told)
+    }
+
+    /// The same of an output that is JSON text. Operations that answer with one have no pages and no other form.
+    fn of_json(self, output: Box<RawValue>, request_id: &str) -> (Reply, audit::Told) {
+        let told = audit::Told::of_json(&self.target, &output);
+        (honmaru_wire::ok_json(&self.target, output, request_id), told)
     }
 }
 

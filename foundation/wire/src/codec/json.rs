@@ -424,6 +424,7 @@ fn separator(first: &mut bool, out: &mut Vec<u8>) {
     }
 }
 
-fn string(text: &str, out: &mut Vec<u8>) {
+/// Writes a text with its quotes.
+pub(crate) fn string(text: &str, out: &mut Vec<u8>) {
     let _ = serde_json::to_writer(out, text);
 }

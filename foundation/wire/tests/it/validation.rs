@@ -1,5 +1,5 @@
 use crate::{Http, target};
-use honmaru_wire::{Excerpt, Protocol, Side, flaws_of_output, redacted, validate};
+use honmaru_wire::{Excerpt, Protocol, Side, flaws_of_output, ok, ok_json, redacted, redacted_json, validate};
 use serde_json::json;
 
 #[track_caller]
@@ -218,6 +218,41 @@ fn of_large_inputs_an_excerpt_is_told() {
         .get(),
         r#"{"containerDefinitions":[{"environment":"HIDDEN","image":"HIDDEN","name":"a"}]}"#
     );
+}
+
+#[test]
+fn an_output_in_text_is_told_as_its_tree() {
+    let target = target("ecs", Protocol::AwsJson, "RegisterTaskDefinition");
+    let output = json!({"taskDefinition": {
+        "containerDefinitions": [{"environment": [{"name": "A", "value": "secret"}], "image": "secret", "cpu": 0}],
+        "family": "a \"quoted\" text\u{1}",
+        "registeredAt": 1.5,
+        "revision": 18_446_744_073_709_551_615_u64,
+        "volumes": [-1, true, null, 4, 5, 6, 7, 8, 9, 10],
+        "\"": {},
+    }});
+    let text = serde_json::value::to_raw_value(&output).unwrap();
+    let told = redacted_json(&target, &text, &WIDE);
+    assert_eq!(told.get(), redacted(&target, Side::Output, &output, &WIDE).get());
+    let told: serde_json::Value = serde_json::from_str(told.get()).unwrap();
+    let mut wanted = output;
+    let definition = &mut wanted["taskDefinition"];
+    definition["containerDefinitions"][0]["environment"] = json!("HIDDEN");
+    definition["volumes"] = json!([-1, true, null, 4, 5, 6, 7, 8, "... (10 items)"]);
+    // `image` is hidden right below `containerDefinitions`.
+    definition["containerDefinitions"][0]["image"] = json!("HIDDEN");
+    assert_eq!(told, wanted);
+}
+
+#[test]
+fn an_output_in_text_is_an_answer() {
+    let target = target("ecs", Protocol::AwsJson, "RegisterTaskDefinition");
+    let output = json!({"taskDefinition": {"family": "a", "revision": 1}, "tags": []});
+    let text = serde_json::value::to_raw_value(&output).unwrap();
+    let (of_text, of_tree) = (ok_json(&target, text, "id"), ok(&target, &output, "id"));
+    assert_eq!((of_text.status, of_text.headers), (of_tree.status, of_tree.headers));
+    let body: serde_json::Value = serde_json::from_slice(&of_text.body).unwrap();
+    assert_eq!(body, output);
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl Lab {
         let answer = match operation.handler {
             Handler::Write(handler) => handler(&mut tx, call, input)?,
             Handler::Read(handler) => handler(&tx, call, input)?,
-            Handler::Async(_) => panic!("{name} waits"),
+            Handler::WriteJson(_) | Handler::Async(_) => panic!("{name} does not answer with a tree at once"),
         };
         tx.commit();
         Ok(answer)

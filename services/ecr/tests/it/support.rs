@@ -243,6 +243,7 @@ impl Ecr {
         match &operation.handler {
             Handler::Read(handler) => handler(&self.memory.0.state.lock().unwrap(), &self.call, input),
             Handler::Write(handler) => self.memory.write(|tx| handler(tx, &self.call, input)),
+            Handler::WriteJson(_) => panic!("{name} answers with text"),
             Handler::Async(handler) => {
                 let mut future = pin!(handler(self.call.clone(), input));
                 match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

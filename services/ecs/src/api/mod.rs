@@ -3,6 +3,7 @@
 mod access;
 mod cluster;
 mod container_instance;
+mod definition_view;
 mod deployment;
 mod execute;
 mod fargate;
@@ -35,7 +36,7 @@ pub(crate) use task_definition::is_used as is_definition_used;
 
 /// Every operation that is implemented. The wire answers the others with an error that names them.
 pub fn operations() -> Vec<Operation> {
-    use Handler::{Read, Write};
+    use Handler::{Read, Write, WriteJson};
     vec![
         access::operation("CreateCluster", Write(cluster::create)),
         access::operation("DeleteCluster", Write(cluster::delete)),
@@ -45,7 +46,7 @@ pub fn operations() -> Vec<Operation> {
         access::operation("UpdateClusterSettings", Write(cluster::update_settings)),
         access::operation("PutClusterCapacityProviders", Write(cluster::put_capacity_providers)),
         access::operation("DescribeCapacityProviders", Read(cluster::describe_capacity_providers)),
-        access::operation("RegisterTaskDefinition", Write(register::register_task_definition)),
+        access::operation("RegisterTaskDefinition", WriteJson(register::register_task_definition)),
         access::operation("DeregisterTaskDefinition", Write(task_definition::deregister)),
         access::operation("DescribeTaskDefinition", Read(task_definition::describe)),
         access::operation("ListTaskDefinitions", Read(task_definition::list)),

@@ -1,18 +1,20 @@
 //! RegisterTaskDefinition.
 
 use super::register_rules;
-use super::tags::{check_tags, tags_answer};
-use super::{fargate, task_definition};
+use super::definition_view::{Registered, View};
+use super::fargate;
+use super::tags::check_tags;
 use crate::error::client;
 use crate::input::{Input, refuse};
 use crate::model::{ContainerDefinition, Family, Revision, TaskDefinition, Volume};
 use crate::names::task_definition_key;
 use honmaru_base::ApiError;
 use honmaru_machine::{Call, Tx};
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// RegisterTaskDefinition: checks the definition and gives it the next revision of its family.
-pub fn register_task_definition(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
+pub fn register_task_definition(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Box<RawValue>, ApiError> {
     let mut input = Input::new(input);
     input.refuse(&[
         "inferenceAccelerators",
@@ -61,16 +63,15 @@ pub fn register_task_definition(tx: &mut Tx<'_>, call: &Call, input: Value) -> R
             last_revision: definition.revision,
         },
     );
-    // Not `json!`: it would write both trees anew.
-    let mut answer = Map::new();
-    answer.insert(
-        "taskDefinition".to_owned(),
-        task_definition::view(&call.scope, &definition),
-    );
-    answer.insert("tags".to_owned(), tags_answer(&definition.tags));
+    // A row is plain data with text keys: writing it has no way to fail.
+    let answer = to_raw_value(&Registered {
+        task_definition: View::of(&call.scope, &definition),
+        tags: &definition.tags,
+    })
+    .expect("a task definition is plain data");
     let key = task_definition_key(&definition.family, definition.revision);
     tx.put(&call.scope, &key, definition);
-    Ok(Value::Object(answer))
+    Ok(answer)
 }
 
 fn read(input: &mut Input, tx: &Tx<'_>, call: &Call) -> Result<TaskDefinition, ApiError> {

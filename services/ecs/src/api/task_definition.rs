@@ -1,13 +1,13 @@
 //! Describing, listing, deregistering and deleting task definitions.
 
-use super::cluster::insert_some;
+use super::definition_view::View;
 use super::find;
 use super::tags::tags_answer;
 use crate::error::{client, invalid};
 use crate::input::Input;
 use crate::model::{Deployment, LastStatus, Revision, Service, ServiceStatus, Task, TaskDefinition};
 use crate::names::{family_and_revision, revision_number, task_definition_arn, task_definition_key};
-use honmaru_base::{ApiError, Scope, Time};
+use honmaru_base::{ApiError, Scope};
 use honmaru_machine::{Call, State, Tx};
 use serde_json::{Map, Value, json};
 
@@ -146,51 +146,6 @@ pub(super) fn families(state: &State, call: &Call, input: Value) -> Result<Value
 }
 
 /// A task definition as the API shows it.
-pub(super) fn view(scope: &Scope, d: &TaskDefinition) -> Value {
-    let time = |at: Option<Time>| at.map(|at| json!(at.as_epoch_s()));
-    let attributes: Vec<Value> = d
-        .requires_attributes
-        .iter()
-        .map(|name| json!({ "name": name }))
-        .collect();
-    let mut answer = json!({
-        "taskDefinitionArn": task_definition_arn(scope, &d.family, d.revision),
-        "containerDefinitions": d.containers,
-        "family": d.family,
-        "revision": d.revision,
-        "volumes": d.volumes.iter().map(|v| json!({ "name": v.name, "host": v.host.clone().unwrap_or_default() }))
-            .collect::<Vec<_>>(),
-        "status": d.status.as_str(),
-        "requiresAttributes": attributes,
-        "placementConstraints": d.placement_constraints,
-        "compatibilities": d.compatibilities,
-        "registeredAt": d.registered_at.as_epoch_s(),
-        "registeredBy": d.registered_by,
-    });
-    let members = answer.as_object_mut().expect("an object was built above");
-    insert_some(members, "taskRoleArn", d.task_role_arn.clone().map(Value::String));
-    insert_some(
-        members,
-        "executionRoleArn",
-        d.execution_role_arn.clone().map(Value::String),
-    );
-    insert_some(members, "networkMode", d.network_mode.clone().map(Value::String));
-    insert_some(members, "runtimePlatform", d.runtime_platform.clone());
-    insert_some(members, "cpu", d.cpu.map(|cpu| Value::String(cpu.to_string())));
-    insert_some(
-        members,
-        "memory",
-        d.memory.map(|memory| Value::String(memory.to_string())),
-    );
-    insert_some(members, "deregisteredAt", time(d.deregistered_at));
-    insert_some(members, "deleteRequestedAt", time(d.delete_requested_at));
-    insert_some(
-        members,
-        "ephemeralStorage",
-        d.ephemeral_storage_gib.map(|gib| json!({ "sizeInGiB": gib })),
-    );
-    if !d.requires_compatibilities.is_empty() {
-        members.insert("requiresCompatibilities".to_owned(), json!(d.requires_compatibilities));
-    }
-    answer
+pub(super) fn view(scope: &Scope, definition: &TaskDefinition) -> Value {
+    json!(View::of(scope, definition))
 }

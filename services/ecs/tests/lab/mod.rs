@@ -112,22 +112,21 @@ impl Lab {
         // Every access rule must survive every input that a handler sees.
         let access = (operation.access)(&self.state, &call, &input);
         assert!(!access.is_empty(), "{name} asks for a permission");
-        match operation.handler {
-            Handler::Read(read) => read(&self.state, &call, input),
-            Handler::Write(write) => {
-                let mut tx = Tx::new(&mut self.state, self.now, &mut self.rng);
-                match write(&mut tx, &call, input) {
-                    Ok(answer) => {
-                        self.records.extend(decoded(&tx.commit()));
-                        Ok(answer)
-                    }
-                    Err(error) => {
-                        tx.roll_back();
-                        Err(error)
-                    }
-                }
-            }
+        let mut tx = match operation.handler {
+            Handler::Read(read) => return read(&self.state, &call, input),
             Handler::Async(_) => panic!("{name} is asynchronous"),
+            Handler::Write(_) | Handler::WriteJson(_) => Tx::new(&mut self.state, self.now, &mut self.rng),
+        };
+        let answer = operation.handler.write(&mut tx, &call, input).expect("it writes");
+        match answer {
+            Ok(answer) => {
+                self.records.extend(decoded(&tx.commit()));
+                Ok(answer)
+            }
+            Err(error) => {
+                tx.roll_back();
+                Err(error)
+            }
         }
     }
 

@@ -96,7 +96,7 @@ impl Cloud {
         match operation.handler {
             Handler::Read(handler) => handler(&self.state, &call, input),
             Handler::Write(handler) => self.change(|tx| handler(tx, &call, input)),
-            Handler::Async(_) => unreachable!(),
+            Handler::WriteJson(_) | Handler::Async(_) => unreachable!(),
         }
     }
 

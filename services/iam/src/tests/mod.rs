@@ -90,7 +90,7 @@ impl Cloud {
                 }
                 answer
             }
-            Handler::Async(_) => panic!("IAM waits for nobody"),
+            Handler::WriteJson(_) | Handler::Async(_) => panic!("IAM answers with trees, at once"),
         }
     }
 

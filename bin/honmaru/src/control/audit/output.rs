@@ -4,6 +4,7 @@ use super::input::{EXCERPT, Noted, WEB_IDENTITY};
 use honmaru_base::AccountId;
 use honmaru_cloudtrail::{Json, Who, is_read_only};
 use honmaru_wire::{Side, Target};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 /// An output at most, as JSON. Ref: CloudTrail, responseElements: larger ones are left out.
@@ -29,14 +30,24 @@ impl Told {
                 ..Self::default()
             };
         }
-        let kept = honmaru_wire::redacted(target, Side::Output, output, &EXCERPT);
-        let output = if kept.get().len() > OUTPUT_BYTES_MAX {
-            Json::of(&json!({ "responseElementsOmitted": true, "reason": "responseElements too large" }))
-        } else {
-            Json::from(kept)
-        };
+        let output = bounded(honmaru_wire::redacted(target, Side::Output, output, &EXCERPT));
         Self { output, web_identity }
     }
+
+    /// The same of an output that is JSON text: of a call that changed something, and gave no credentials.
+    pub fn of_json(target: &Target, output: &RawValue) -> Self {
+        Self {
+            output: bounded(honmaru_wire::redacted_json(target, output, &EXCERPT)),
+            web_identity: None,
+        }
+    }
+}
+
+fn bounded(kept: Box<RawValue>) -> Json {
+    if kept.get().len() > OUTPUT_BYTES_MAX {
+        return Json::of(&json!({ "responseElementsOmitted": true, "reason": "responseElements too large" }));
+    }
+    Json::from(kept)
 }
 
 impl Noted {
@@ -44,6 +55,12 @@ impl Noted {
     pub fn keep_output(&mut self, told: Told) {
         self.output = told.output;
         self.web_identity = told.web_identity;
+    }
+
+    /// The same, and gives back the answer itself.
+    pub fn keep_output_of<T>(&mut self, (answer, told): (T, Told)) -> T {
+        self.keep_output(told);
+        answer
     }
 }
 
