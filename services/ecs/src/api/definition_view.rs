@@ -103,7 +103,9 @@ impl<'a> View<'a> {
             memory: d.memory,
             deregistered_at: d.deregistered_at.map(Time::as_epoch_s),
             delete_requested_at: d.delete_requested_at.map(Time::as_epoch_s),
-            ephemeral_storage: d.ephemeral_storage_gib.map(|size_in_gib| EphemeralStorage { size_in_gib }),
+            ephemeral_storage: d
+                .ephemeral_storage_gib
+                .map(|size_in_gib| EphemeralStorage { size_in_gib }),
             requires_compatibilities: &d.requires_compatibilities,
         }
     }

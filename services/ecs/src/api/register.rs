@@ -1,8 +1,8 @@
 //! RegisterTaskDefinition.
 
-use super::register_rules;
 use super::definition_view::{Registered, View};
 use super::fargate;
+use super::register_rules;
 use super::tags::check_tags;
 use crate::error::client;
 use crate::input::{Input, refuse};
