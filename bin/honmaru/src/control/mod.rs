@@ -16,7 +16,6 @@ mod http;
 mod insights;
 mod issuers;
 mod janitor;
-mod kept;
 mod key_uses;
 mod layers;
 mod link;
