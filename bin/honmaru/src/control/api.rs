@@ -274,24 +274,12 @@ async fn call(
             answer.await??
         }
         Handler::Write(handler) => {
-            let written = write(
-                control,
-                operation,
-                *handler,
-                Rendering::of,
-                (rendering, call, input, resources),
-            );
-            return Ok((noted.keep_output_of(written.await?), None));
+            let change = (rendering, call, input, resources);
+            return write(control, operation, *handler, Rendering::of, change, noted).await;
         }
         Handler::WriteJson(handler) => {
-            let written = write(
-                control,
-                operation,
-                *handler,
-                Rendering::of_json,
-                (rendering, call, input, resources),
-            );
-            return Ok((noted.keep_output_of(written.await?), None));
+            let change = (rendering, call, input, resources);
+            return write(control, operation, *handler, Rendering::of_json, change, noted).await;
         }
         Handler::Async(handler) => {
             let allowed = control.engine.read(|state| {
@@ -319,7 +307,8 @@ async fn write<T: Send + 'static>(
     handler: fn(&mut Tx<'_>, &Call, Value) -> Result<T, ApiError>,
     render: fn(Rendering, T, &str) -> (Reply, audit::Told),
     (rendering, call, input, resources): Change,
-) -> Result<(Reply, audit::Told), Refusal> {
+    noted: &mut Noted,
+) -> Result<(Reply, Option<Following>), Refusal> {
     let (access, family) = (operation.access, family(&rendering.target));
     let change = move |tx: &mut Tx<'_>| {
         // Authorised inside the transition, against the very state that it changes.
@@ -330,7 +319,9 @@ async fn write<T: Send + 'static>(
         Ok::<_, ApiError>((output, call.request_id))
     };
     let finish = move |(output, id): (T, String)| render(rendering, output, &id);
-    Ok(control.engine.write_then(change, finish).await??)
+    let (reply, told) = control.engine.write_then(change, finish).await??;
+    noted.keep_output(told);
+    Ok((reply, None))
 }
 
 /// How an output becomes an answer.

@@ -56,12 +56,6 @@ impl Noted {
         self.output = told.output;
         self.web_identity = told.web_identity;
     }
-
-    /// The same, and gives back the answer itself.
-    pub fn keep_output_of<T>(&mut self, (answer, told): (T, Told)) -> T {
-        self.keep_output(told);
-        answer
-    }
 }
 
 /// Who was let in by AssumeRoleWithWebIdentity, whose caller is nobody before. Ref: CloudTrail User Guide, "CloudTrail
