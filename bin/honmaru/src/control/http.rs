@@ -1,6 +1,7 @@
 //! The endpoint: one port for the AWS APIs, the registry, exec sessions, health and metrics.
 
 use super::audit::Head;
+use super::kept::Kept;
 use super::listener::{self, End, Limits, Peer};
 use super::patient::Patient;
 use super::{Control, api};
@@ -111,12 +112,11 @@ async fn dispatch(control: Arc<Control>, request: ::http::Request<Incoming>, pee
         "/metrics" => return text(StatusCode::OK, metrics(&control)),
         _ => {}
     }
-    // A task of its own: a client that goes away once its call is on its way would otherwise have it done without a
-    // record.
-    match tokio::spawn(answer(control, request, peer)).await {
+    // A client that goes away once its call is on its way would otherwise have it done without a record.
+    match Kept::new(answer(control, request, peer)).await {
         Ok(answer) => answer,
-        Err(error) => {
-            tracing::error!(%error, "a call failed inside");
+        Err(_) => {
+            tracing::error!("a call failed inside");
             text(StatusCode::INTERNAL_SERVER_ERROR, "the call failed inside\n")
         }
     }

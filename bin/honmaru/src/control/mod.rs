@@ -16,6 +16,7 @@ mod http;
 mod insights;
 mod issuers;
 mod janitor;
+mod kept;
 mod key_uses;
 mod layers;
 mod link;
