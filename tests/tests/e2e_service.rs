@@ -7,6 +7,7 @@ use honmaru_tests::cloud::{Cloud, phase, wait_until};
 use honmaru_tests::load::Load;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 /// The service's name in the shared entry.
@@ -23,6 +24,13 @@ fn service() -> Result<()> {
     phase("both tasks answer", || both_answer(&cloud, HOST))?;
     phase("its DNS name leads there too", || {
         both_answer(&cloud, made["host"].as_str().context("a DNS name")?)
+    })?;
+    phase("other users of the machine reach nothing of it", || {
+        for room in ["control", "images", "node", "edge"] {
+            let mode = std::fs::metadata(cloud.state.join(room))?.mode();
+            ensure!(mode & 0o077 == 0, "{room} has mode {mode:o}");
+        }
+        Ok(())
     })?;
     phase("its requests are in the log", || run(&cloud, &["logged"]))?;
     for role in ["control", "node", "edge"] {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// <state>/run/         sockets (control's)
 /// <state>/logs/        what the roles say
 /// <state>/control/     log, journal, the administrator's keys (control's, 0700)
-/// <state>/images/      the registry's blobs (control's; node reads)
+/// <state>/images/      the registry's blobs (control's, 0700; node reads them as root)
 /// <state>/node/        tasks, layers, namespaces (root's, 0700)
 /// <state>/tls-ca.pem   what vouches for the endpoint's certificate (everybody reads)
 /// <state>/edge/        the last configuration (edge's, 0700)

@@ -36,9 +36,10 @@ pub fn prepare(dirs: &Dirs) -> anyhow::Result<PathBuf> {
     }
     room(&dirs.logs(), 0, 0o755)?;
     room(&dirs.control(), CONTROL_UID, 0o700)?;
-    // Private images are nobody's else; node reads them as root.
+    // Private images are nobody's else; node reads them as root. What it unpacks of them has programs with setuid, too,
+    // which no user of this machine may run.
     room(&dirs.images(), CONTROL_UID, 0o700)?;
-    room(&dirs.node(), 0, 0o711)?;
+    room(&dirs.node(), 0, 0o700)?;
     room(&dirs.edge(), EDGE_UID, 0o700)?;
     install(dirs)
 }
