@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Verifies what others signed: AWS's SigV4 test suite (from botocore's source archive) and botocore's own signer.
 
-Writes the cases to a temporary file and runs `cargo test -p honmaru-identity --test sigv4_cases` over it.
+Writes the cases to a temporary file and runs `cargo test --test sigv4_cases` over it.
 Usage: python3 tests/identity/sigv4.py [BOTOCORE_SOURCE_DIR]
 """
 import base64
@@ -119,7 +119,8 @@ def main():
         path = os.path.join(scratch, "cases.jsonl")
         with open(path, "w", encoding="utf-8") as out:
             out.writelines(json.dumps(one) + "\n" for one in cases)
-        command = ["cargo", "test", "-q", "-p", "honmaru-identity", "--test", "sigv4_cases", "--", "--nocapture"]
+        # From the workspace, as all tests are built: the package alone has other features, and builds its dependencies anew.
+        command = ["cargo", "test", "-q", "--workspace", "--test", "sigv4_cases", "--", "--nocapture"]
         sys.exit(subprocess.run(command, env={**os.environ, "HONMARU_SIGV4_CASES": path}).returncode)
 
 

@@ -35,7 +35,8 @@ if not os.path.exists(source):
     run(python, "-m", "pip", "install", "--quiet", f"botocore=={VERSION}")
     with tarfile.open(source + ".tar.gz") as archive:
         archive.extractall(WORK, filter="data")
-run("cargo", "build", "--quiet", "--package", "honmaru-wire", "--example", "oracle")
+# Chosen from the workspace, not as the package: so it has the features of the other tests, and builds nothing anew.
+run("cargo", "build", "--quiet", "--workspace", "--example", "oracle")
 oracle = os.path.join(ROOT, "target/debug/examples/oracle")
 here = os.path.dirname(os.path.abspath(__file__))
 run(python, os.path.join(here, "malformed.py"), oracle)

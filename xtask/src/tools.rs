@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 
 /// Programs and the Debian packages that hold them.
 const PROGRAMS: [(&str, &str); 8] = [
@@ -169,13 +169,53 @@ pub fn javascript(root: &Path) -> Option<PathBuf> {
 
 /// Builds the release binary and returns its path; `HONMARU_BINARY` names one that is built already.
 pub fn release_binary(root: &Path) -> Result<PathBuf> {
-    if let Some(binary) = std::env::var_os("HONMARU_BINARY") {
-        return Ok(PathBuf::from(binary));
+    ReleaseBuild::start(root)?.wait()
+}
+
+/// The release binary while cargo builds it, at a low priority, so that other work can go on beside it. Dropping it ends
+/// cargo.
+pub struct ReleaseBuild {
+    cargo: Option<Child>,
+    binary: PathBuf,
+}
+
+impl ReleaseBuild {
+    /// Starts cargo; with `HONMARU_BINARY` there is nothing to build.
+    pub fn start(root: &Path) -> Result<Self> {
+        if let Some(binary) = std::env::var_os("HONMARU_BINARY") {
+            return Ok(Self {
+                cargo: None,
+                binary: PathBuf::from(binary),
+            });
+        }
+        let cargo = Command::new("nice")
+            .args([env!("CARGO"), "build", "--release", "--package", "honmaru"])
+            .current_dir(root)
+            .spawn()
+            .context("failed to run nice")?;
+        Ok(Self {
+            cargo: Some(cargo),
+            binary: target(root).join("release/honmaru"),
+        })
     }
-    run(Command::new(env!("CARGO"))
-        .args(["build", "--release", "--package", "honmaru"])
-        .current_dir(root))?;
-    Ok(target(root).join("release/honmaru"))
+
+    /// Waits until it is built, and returns its path.
+    pub fn wait(mut self) -> Result<PathBuf> {
+        if let Some(mut cargo) = self.cargo.take() {
+            let status = cargo.wait().context("failed to wait for cargo")?;
+            anyhow::ensure!(status.success(), "the build of the release binary failed: {status}");
+        }
+        Ok(std::mem::take(&mut self.binary))
+    }
+}
+
+impl Drop for ReleaseBuild {
+    fn drop(&mut self) {
+        if let Some(mut cargo) = self.cargo.take() {
+            let _ = cargo.kill();
+            let _ = cargo.wait();
+        }
+    }
 }
 
 /// The directory that cargo builds into.
