@@ -1,4 +1,4 @@
-//! What the specification's own conformance suite asks beyond `spec.rs`, and what HTTP asks of its answers.
+//! What the specification's own conformance suite asks beyond `spec`, and what HTTP asks of its answers.
 //! Ref: opencontainers/distribution-spec, conformance 1.1.1 and 1.1+dev, run against a cloud on 2026-11-22; nothing of it
 //! is copied.
 
