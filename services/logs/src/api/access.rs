@@ -11,17 +11,22 @@ fn text(input: &Value, member: &str) -> Option<String> {
 }
 
 /// The group that a call names.
-fn named(input: &Value) -> Option<String> {
+fn named(call: &Call, input: &Value) -> Option<String> {
     match text(input, "resourceArn") {
-        Some(arn) => group_of_arn(&arn).ok(),
-        None => group_of(text(input, "logGroupName"), text(input, "logGroupIdentifier")).ok(),
+        Some(arn) => group_of_arn(&call.scope, &arn).ok(),
+        None => group_of(
+            &call.scope,
+            text(input, "logGroupName"),
+            text(input, "logGroupIdentifier"),
+        )
+        .ok(),
     }
 }
 
 /// The action on a resource, with the tags of the group and of the request.
 fn access(state: &State, call: &Call, input: &Value, action: &str, resource: String) -> Vec<Access> {
     let mut access = Access::new(action, vec![resource]);
-    let group = named(input).and_then(|name| state.get::<LogGroup>(&call.scope, &name));
+    let group = named(call, input).and_then(|name| state.get::<LogGroup>(&call.scope, &name));
     for (key, value) in group.into_iter().flat_map(|group| &group.tags) {
         access = access.with(&format!("aws:ResourceTag/{key}"), vec![value.clone()]);
     }
@@ -49,7 +54,7 @@ fn access(state: &State, call: &Call, input: &Value, action: &str, resource: Str
 /// ARN of a group ends with `:*`, but for the three operations of tags by ARN; the error messages show why: what is
 /// asked for is a group's stream without a name.
 fn below(call: &Call, input: &Value, stream: &str) -> String {
-    let group = named(input).unwrap_or_default();
+    let group = named(call, input).unwrap_or_default();
     format!("{}:log-stream:{stream}", group_arn(&call.scope, &group))
 }
 
@@ -70,7 +75,7 @@ pub(super) fn create_log_group(state: &State, call: &Call, input: &Value) -> Vec
         .and_then(Value::as_object)
         .is_some_and(|tags| !tags.is_empty());
     if sets_tags {
-        let group = group_arn(&call.scope, &named(input).unwrap_or_default());
+        let group = group_arn(&call.scope, &named(call, input).unwrap_or_default());
         all.extend(access(state, call, input, "logs:TagResource", group));
     }
     all
@@ -98,7 +103,7 @@ pub(super) fn start_live_tail(state: &State, call: &Call, input: &Value) -> Vec<
 macro_rules! on_group_itself {
     ($($function:ident => $action:literal),* $(,)?) => {
         $(pub(super) fn $function(state: &State, call: &Call, input: &Value) -> Vec<Access> {
-            let group = named(input).unwrap_or_default();
+            let group = named(call, input).unwrap_or_default();
             access(state, call, input, $action, group_arn(&call.scope, &group))
         })*
     };

@@ -4,7 +4,7 @@ use super::tags::checked;
 use crate::events::{Events, Plan};
 use crate::machine::{group_exists, stream_ref};
 use crate::model::{LogGroup, LogStream, ResourcePolicy, attached_key};
-use crate::names::{group_arn, group_of, invalid, no_group};
+use crate::names::{group_arn, group_of, invalid, no_group, unavailable};
 use crate::types;
 use honmaru_base::{ApiError, uuid};
 use honmaru_machine::{Call, State, Tx};
@@ -104,7 +104,7 @@ pub(super) fn put_deletion_protection(
     call: &Call,
     input: types::PutLogGroupDeletionProtectionRequest,
 ) -> Result<(), ApiError> {
-    let name = group_of(None, Some(input.log_group_identifier))?;
+    let name = group_of(&call.scope, None, Some(input.log_group_identifier))?;
     change(tx, call, &name, |group| {
         group.deletion_protection = input.deletion_protection_enabled;
     })
@@ -203,7 +203,9 @@ pub(super) async fn describe(
         .log_group_identifiers
         .map(|all| {
             all.into_iter()
-                .map(|one| group_of(None, Some(one)))
+                .map(|one| group_of(&call.scope, None, Some(one)))
+                // A group elsewhere is none of those here, as one that does not exist: this call has no error for either.
+                .filter(|one| *one != Err(no_group()))
                 .collect::<Result<Vec<_>, _>>()
         })
         .transpose()?;
@@ -244,12 +246,7 @@ pub(super) async fn describe(
             Ok(Plan::default())
         }))
         .await?;
-    let Ok((page, streams)) = told.try_recv() else {
-        return Err(ApiError::new(
-            "ServiceUnavailableException",
-            "The service cannot complete the request.",
-        ));
-    };
+    let (page, streams) = told.try_recv().map_err(|_| unavailable())?;
     let mut groups = Vec::new();
     for (group, streams) in page.items.into_iter().zip(streams) {
         if is_short {

@@ -154,7 +154,7 @@ pub(super) fn put(
     check(&document)?;
     let (group, key) = match (&input.resource_arn, &input.policy_name) {
         (Some(arn), _) => {
-            let group = group_of_arn(arn)?;
+            let group = group_of_arn(&call.scope, arn)?;
             if !group_exists(tx, &call.scope, &group) {
                 return Err(no_group());
             }
@@ -202,7 +202,11 @@ pub(super) fn describe(
     call: &Call,
     input: types::DescribeResourcePoliciesRequest,
 ) -> Result<types::DescribeResourcePoliciesResponse, ApiError> {
-    let of_group = input.resource_arn.as_deref().map(group_of_arn).transpose()?;
+    let of_group = input
+        .resource_arn
+        .as_deref()
+        .map(|arn| group_of_arn(&call.scope, arn))
+        .transpose()?;
     // Ref: DescribeResourcePolicies, `policyScope`: "When not specified, defaults to ACCOUNT".
     let attached = of_group.is_some() || input.policy_scope.as_deref() == Some("RESOURCE");
     let max = input.limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(PAGE_MAX);
@@ -224,7 +228,7 @@ pub(super) fn describe(
 pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteResourcePolicyRequest) -> Result<(), ApiError> {
     let (key, what) = match (input.resource_arn, input.policy_name) {
         (Some(arn), _) => {
-            let key = attached_key(&group_of_arn(&arn)?);
+            let key = attached_key(&group_of_arn(&call.scope, &arn)?);
             if let Some(found) = tx.get::<ResourcePolicy>(&call.scope, &key) {
                 expect(Some(found), input.expected_revision_id.as_deref())?;
             }

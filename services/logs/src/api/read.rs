@@ -40,7 +40,7 @@ pub(super) async fn get(
     call: Call,
     input: types::GetLogEventsRequest,
 ) -> Result<types::GetLogEventsResponse, ApiError> {
-    let group = group_of(input.log_group_name, input.log_group_identifier)?;
+    let group = group_of(&call.scope, input.log_group_name, input.log_group_identifier)?;
     let bad_token = || invalid("The specified nextToken is invalid.");
     let (backward, at) = match input.next_token.as_deref() {
         Some(token) => match token.split_once('/') {
@@ -104,7 +104,7 @@ pub(super) async fn filter(
     call: Call,
     input: types::FilterLogEventsRequest,
 ) -> Result<types::FilterLogEventsResponse, ApiError> {
-    let group = group_of(input.log_group_name, input.log_group_identifier)?;
+    let group = group_of(&call.scope, input.log_group_name, input.log_group_identifier)?;
     let filter = Filter::parse(input.filter_pattern.as_deref().unwrap_or_default())?;
     let (names, prefix) = (input.log_stream_names, input.log_stream_name_prefix);
     if names.is_some() && prefix.is_some() {

@@ -3,7 +3,7 @@
 use crate::events::{Events, Plan};
 use crate::machine::{ensure_stream, group_exists, stream_ref};
 use crate::model::{LogStream, stream_key};
-use crate::names::{group_arn, group_of, invalid, no_group, no_stream};
+use crate::names::{SEQUENCE_TOKEN, group_arn, group_of, invalid, no_group, no_stream};
 use crate::types;
 use honmaru_base::ApiError;
 use honmaru_machine::{Call, Tx};
@@ -42,7 +42,7 @@ pub(super) async fn describe(
     call: Call,
     input: types::DescribeLogStreamsRequest,
 ) -> Result<types::DescribeLogStreamsResponse, ApiError> {
-    let group = group_of(input.log_group_name, input.log_group_identifier)?;
+    let group = group_of(&call.scope, input.log_group_name, input.log_group_identifier)?;
     let by_time = input.order_by.as_deref() == Some("LastEventTime");
     let prefix = input.log_stream_name_prefix;
     if by_time && prefix.is_some() {
@@ -89,10 +89,7 @@ pub(super) async fn describe(
             first_event_timestamp: stat.first_ms,
             last_event_timestamp: stat.last_ms,
             last_ingestion_time: stat.last_ingestion_ms,
-            // Since 2023 the token is always accepted and never needed. Ref: PutLogEvents, `sequenceToken`.
-            upload_sequence_token: stat
-                .last_ms
-                .map(|_| "49039859637138456724118012345678901234567890".to_owned()),
+            upload_sequence_token: stat.last_ms.map(|_| SEQUENCE_TOKEN.to_owned()),
             // Deprecated, 0 for every stream since 2019. Ref: LogStream, `storedBytes`.
             stored_bytes: Some(0),
         };

@@ -48,7 +48,7 @@ pub(super) fn tag_group(tx: &mut Tx<'_>, call: &Call, input: types::TagLogGroupR
 }
 
 pub(super) fn tag_resource(tx: &mut Tx<'_>, call: &Call, input: types::TagResourceRequest) -> Result<(), ApiError> {
-    tag(tx, call, &group_of_arn(&input.resource_arn)?, input.tags)
+    tag(tx, call, &group_of_arn(&call.scope, &input.resource_arn)?, input.tags)
 }
 
 pub(super) fn untag_group(tx: &mut Tx<'_>, call: &Call, input: types::UntagLogGroupRequest) -> Result<(), ApiError> {
@@ -56,7 +56,12 @@ pub(super) fn untag_group(tx: &mut Tx<'_>, call: &Call, input: types::UntagLogGr
 }
 
 pub(super) fn untag_resource(tx: &mut Tx<'_>, call: &Call, input: types::UntagResourceRequest) -> Result<(), ApiError> {
-    untag(tx, call, &group_of_arn(&input.resource_arn)?, &input.tag_keys)
+    untag(
+        tx,
+        call,
+        &group_of_arn(&call.scope, &input.resource_arn)?,
+        &input.tag_keys,
+    )
 }
 
 pub(super) fn list_of_group(
@@ -75,6 +80,6 @@ pub(super) fn list_of_resource(
     input: types::ListTagsForResourceRequest,
 ) -> Result<types::ListTagsForResourceResponse, ApiError> {
     Ok(types::ListTagsForResourceResponse {
-        tags: Some(list(state, call, &group_of_arn(&input.resource_arn)?)?),
+        tags: Some(list(state, call, &group_of_arn(&call.scope, &input.resource_arn)?)?),
     })
 }

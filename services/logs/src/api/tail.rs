@@ -3,7 +3,7 @@
 use crate::events::{Events, Plan};
 use crate::filter::Filter;
 use crate::model::LogGroup;
-use crate::names::{group_of, invalid, no_group};
+use crate::names::{group_of, invalid, no_group, unavailable};
 use crate::tail::{Tail, Wanted};
 use crate::types;
 use honmaru_base::{ApiError, Arn};
@@ -36,7 +36,10 @@ pub(super) async fn start(
         if identifier.parse::<Arn>().is_err() || identifier.ends_with('*') {
             return Err(invalid(format!("Invalid log group ARN: {identifier}")));
         }
-        groups.push((group_of(None, Some(identifier.clone()))?, identifier.clone()));
+        groups.push((
+            group_of(&call.scope, None, Some(identifier.clone()))?,
+            identifier.clone(),
+        ));
     }
     let scope = call.scope.clone();
     // The ids are carried out of the look beside the plan: a look answers with streams only.
@@ -60,7 +63,7 @@ pub(super) async fn start(
         .await?;
     let tail = Tail::new(Wanted {
         scope: call.scope.clone(),
-        groups: told.try_recv().unwrap_or_default(),
+        groups: told.try_recv().map_err(|_| unavailable())?,
         names: names.clone(),
         prefixes: prefixes.clone(),
         filter,

@@ -3,7 +3,7 @@
 use crate::events::{Events, Plan};
 use crate::machine::{cutoff_ms, group_exists, stream_ref};
 use crate::model::LogGroup;
-use crate::names::{invalid, no_group, no_stream};
+use crate::names::{SEQUENCE_TOKEN, invalid, no_group, no_stream};
 use crate::types;
 use honmaru_base::ApiError;
 use honmaru_machine::Call;
@@ -81,7 +81,7 @@ pub(super) async fn put(
         events.append(stream, kept).await?;
     }
     Ok(types::PutLogEventsResponse {
-        next_sequence_token: Some("49039859637138456724118012345678901234567890".to_owned()),
+        next_sequence_token: Some(SEQUENCE_TOKEN.to_owned()),
         rejected_log_events_info: rejected,
         ..types::PutLogEventsResponse::default()
     })
