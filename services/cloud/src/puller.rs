@@ -6,8 +6,10 @@
 
 use honmaru_base::{Scope, Time};
 use honmaru_ecr::RegistryAction;
-use honmaru_identity::ProtocolFamily;
-use honmaru_machine::{Access, Call, Principal, State};
+use honmaru_machine::{Access, Principal, State};
+
+/// Who acts in the execution role's name.
+const TASKS: &str = "ecs-tasks.amazonaws.com";
 
 /// In whose name images are pulled.
 pub(crate) struct Puller<'a> {
@@ -97,17 +99,8 @@ impl Puller<'_> {
         scope: &Scope,
         accesses: &[Access],
     ) -> Result<(), String> {
-        let call = Call {
-            scope: scope.clone(),
-            principal: principal.clone(),
-            request_id: String::new(),
-            now: self.now,
-            source_ip: None,
-            user_agent: "ecs-tasks.amazonaws.com".to_owned(),
-            host: String::new(),
-            secure: true,
-        };
-        honmaru_iam::authorize(state, &call, accesses, ProtocolFamily::Json).map_err(|error| error.message)
+        honmaru_iam::authorize_service(state, TASKS, principal.clone(), scope, accesses, self.now)
+            .map_err(|error| error.message)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::machine::{identity_policies, role_of_name, user_of_name};
 use crate::refusal;
-use honmaru_base::ApiError;
+use honmaru_base::{ApiError, Scope, Time};
 use honmaru_identity::{
     AuthError, CallContext, Caller, CallerKind, Decision, Denied, Layer, Policies, ProtocolFamily, Request,
     cached_policy, evaluate,
@@ -149,6 +149,29 @@ pub fn authorize(state: &State, call: &Call, accesses: &[Access], family: Protoc
         }
     }
     Ok(())
+}
+
+/// The same for what a service does of itself in the name of a role: `session` is the role's, the user agent is the
+/// service's name, and no request came from anywhere.
+pub fn authorize_service(
+    state: &State,
+    service: &str,
+    session: Principal,
+    scope: &Scope,
+    accesses: &[Access],
+    now: Time,
+) -> Result<(), ApiError> {
+    let call = Call {
+        scope: scope.clone(),
+        principal: session,
+        request_id: String::new(),
+        now,
+        source_ip: None,
+        user_agent: service.to_owned(),
+        host: String::new(),
+        secure: true,
+    };
+    authorize(state, &call, accesses, ProtocolFamily::Json)
 }
 
 /// What temporary credentials of users may not call, whatever the policies say; AWS answers as if the token were

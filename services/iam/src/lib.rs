@@ -20,7 +20,7 @@ mod trust;
 pub mod types;
 
 pub use api::operations;
-pub use authorize::{CallerParts, authorize, caller_parts};
+pub use authorize::{CallerParts, authorize, authorize_service, caller_parts};
 pub use issuer::{LoopbackIssuers, allow_loopback_issuers, are_loopback_issuers_allowed, issuer_key};
 pub use machine::{
     ADMINISTRATOR, KeyOwner, PolicySources, access_key, document_of, ensure_administrator, identity_policies,

@@ -10,8 +10,7 @@ use super::registry::{REPLICATION, RegistryAction, template_for};
 use crate::model::CreationTemplate;
 use honmaru_base::{AccountId, ApiError, Scope, Time};
 use honmaru_iam::{Assuming, Role, role_by_arn, trusts_service};
-use honmaru_identity::ProtocolFamily;
-use honmaru_machine::{Access, Call, Principal, PrincipalKind, State};
+use honmaru_machine::{Access, Principal, PrincipalKind, State};
 
 /// Who assumes such a role, and what its sessions are called.
 const ECR: &str = "ecr.amazonaws.com";
@@ -73,17 +72,7 @@ fn role_may(
             ),
         ));
     };
-    let call = Call {
-        scope: scope.clone(),
-        principal: session(&account, role),
-        request_id: String::new(),
-        now,
-        source_ip: None,
-        user_agent: ECR.to_owned(),
-        host: String::new(),
-        secure: true,
-    };
-    honmaru_iam::authorize(state, &call, accesses, ProtocolFamily::Json)
+    honmaru_iam::authorize_service(state, ECR, session(&account, role), scope, accesses, now)
 }
 
 fn session(account: &AccountId, role: &Role) -> Principal {
@@ -109,7 +98,7 @@ mod tests {
     use crate::model::{Image, Mutability, Registry, ReplicationResult, Repository};
     use crate::{Content, NewImage, PutImage, create_repository, link_layer, put_image};
     use honmaru_base::SeededRng;
-    use honmaru_machine::Tx;
+    use honmaru_machine::{Call, Tx};
     use serde_json::{Value, json};
 
     const NOW: Time = Time::from_ms(1_800_000_000_000);
