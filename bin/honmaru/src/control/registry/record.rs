@@ -1,6 +1,7 @@
 //! What the audit trail says of a request to the registry.
 
-use super::{Place, action};
+use super::caller::Place;
+use super::rows::action;
 use crate::control::Control;
 use crate::control::api::request_id;
 use crate::control::audit::{Audit, Head, What};
