@@ -68,9 +68,15 @@ pub(super) fn repositories(state: &State, call: &Call, input: &Value, action: &s
         .collect()
 }
 
-/// An operation on the registry.
-pub(super) fn registry(state: &State, call: &Call, _input: &Value, action: &str) -> Vec<Access> {
-    vec![any_access(state, &call.scope, action)]
+/// An operation on the registry: the caller's own, or the one that the input names, whose account must agree then.
+pub(super) fn registry(state: &State, call: &Call, input: &Value, action: &str) -> Vec<Access> {
+    let scope = scope_of(call, text(input, "registryId")).unwrap_or_else(|_| call.scope.clone());
+    if scope.account == call.principal.account {
+        return vec![any_access(state, &scope, action)];
+    }
+    // No resource says whose such an operation is: all that is in the registry does.
+    let all = Access::new(action, vec![repository_arn(&scope, "*")]);
+    vec![under_policy(state, &scope, all)]
 }
 
 /// An operation on a setting of the registry, with the setting's name.

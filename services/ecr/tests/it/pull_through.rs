@@ -304,6 +304,45 @@ fn batch_get_image_asks_for_what_a_mirror_needs() {
     assert_eq!(asked("hub/app", both), "BatchGetImage BatchImportUpstreamImage");
 }
 
+/// Goal: nobody makes, changes or sees the rules of another account's registry. Method: root of one account names the other's
+/// registry, before and after that one's policy lets it.
+#[test]
+fn the_rules_of_another_accounts_registry_are_its_own() {
+    const OTHER: &str = "111111111111";
+    let ecr = Ecr::new();
+    let check = |registry: &str, expected: bool| {
+        let state = ecr.memory.0.state.lock().unwrap();
+        for name in ["Create", "Update", "Validate", "Delete", "Describe"] {
+            let name = format!(
+                "{name}PullThroughCacheRule{}",
+                if name == "Describe" { "s" } else { "" }
+            );
+            let operation = ecr.operations.iter().find(|operation| operation.name == name).unwrap();
+            let input =
+                json!({"registryId": registry, "ecrRepositoryPrefix": "ROOT", "upstreamRegistryUrl": "evil.example"});
+            let accesses = (operation.access)(&state, &ecr.call, &input);
+            let family = honmaru_identity::ProtocolFamily::Json;
+            let answer = honmaru_iam::authorize(&state, &ecr.call, &accesses, family);
+            assert_eq!(answer.is_ok(), expected, "{name}: {answer:?}");
+        }
+    };
+    check("000000000000", true);
+    check(OTHER, false);
+    let scope = honmaru_base::Scope::new(OTHER, "us-east-1").unwrap();
+    let policy = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ecr:*PullThroughCacheRule*",
+        "Principal": {"AWS": "arn:aws:iam::000000000000:root"}, "Resource": "*"}]}"#;
+    let consent = ecr.memory.write(|tx| {
+        let row = honmaru_ecr::Registry {
+            policy: Some(policy.to_owned()),
+            ..Default::default()
+        };
+        tx.put(&scope, honmaru_ecr::Registry::KEY, row);
+        Ok(())
+    });
+    consent.unwrap();
+    check(OTHER, true);
+}
+
 #[test]
 fn the_slash_at_the_end_of_a_prefix_is_understood() {
     let ecr = Ecr::new();
