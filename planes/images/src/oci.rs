@@ -263,12 +263,10 @@ impl Manifest {
         media_type::is_index(&self.media_type)
     }
 
-    /// The blobs that must be there: configuration and layers that are not foreign.
+    /// The blobs that must be there: the configuration, whatever its type says, and layers that are not foreign.
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
-        self.config
-            .iter()
-            .chain(&self.layers)
-            .filter(|descriptor| !descriptor.is_foreign())
+        let layers = self.layers.iter().filter(|descriptor| !descriptor.is_foreign());
+        self.config.iter().chain(layers)
     }
 
     fn descriptors(&self) -> impl Iterator<Item = &Descriptor> {
@@ -393,6 +391,19 @@ mod tests {
         let parsed = Manifest::parse(&manifest(""), Some(media_type::OCI_MANIFEST)).unwrap();
         assert_eq!(parsed.artifact_type.as_deref(), Some("a/b"));
         assert_eq!(parsed.blobs().count(), 1);
+    }
+
+    #[test]
+    fn a_configuration_is_never_foreign() {
+        let foreign =
+            r#"{"mediaType":"application/vnd.oci.image.layer.nondistributable.v1.tar","digest":"EMPTY","size":2}"#;
+        let text = format!(r#"{{"schemaVersion":2,"config":{foreign},"layers":[{foreign}]}}"#).replace("EMPTY", EMPTY);
+        let parsed = Manifest::parse(text.as_bytes(), None).unwrap();
+        assert_eq!(
+            parsed.blobs().count(),
+            1,
+            "the layer is elsewhere, the configuration must be here"
+        );
     }
 
     #[test]

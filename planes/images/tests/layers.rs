@@ -113,6 +113,80 @@ async fn an_image_is_unpacked_once_and_lowest_first() {
     );
 }
 
+/// Goal: nobody gets a layer or a configuration by its digest alone. Method: an image runs; another's manifest names what is
+/// not its own, in each way in which a manifest or a configuration may.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layer_is_for_whoever_has_its_blob() {
+    const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+    const FOREIGN: &str = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip";
+    const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+    if !is_root() {
+        return;
+    }
+    let lab = Lab::new();
+    let secret = tar("secret");
+    let theirs = lab.image(std::slice::from_ref(&secret)).await;
+    drop(lab.prepare(&theirs).await.unwrap());
+    let diff_id = Digest::sha256(&secret).to_string();
+    let config_of =
+        |diff_id: &str| format!(r#"{{"rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#).into_bytes();
+    let (config, own) = (lab.put(config_of(&diff_id)).await, lab.put(gzip(&tar("own"))).await);
+    let of_theirs = (Digest::sha256(&gzip(&secret)), gzip(&secret).len());
+    let image = async |config: (&str, &(Digest, usize)), layer: (&str, &(Digest, usize))| {
+        let [config, layer] = [config, layer]
+            .map(|(kind, (digest, size))| format!(r#"{{"mediaType":"{kind}","digest":"{digest}","size":{size}}}"#));
+        let manifest = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer}]}}"#);
+        lab.put(manifest.into_bytes()).await
+    };
+    // A layer of one's own, and the id of theirs; their blob as a foreign layer; a foreign configuration.
+    for (config, layer) in [
+        ((CONFIG, &config), (LAYER, &own)),
+        ((CONFIG, &config), (FOREIGN, &of_theirs)),
+        ((FOREIGN, &config), (LAYER, &of_theirs)),
+    ] {
+        let (digest, _) = image(config, layer).await;
+        let refused = lab.prepare(digest.as_str()).await.unwrap_err();
+        assert!(
+            refused.contains("diff id") || refused.contains("is not in the registry"),
+            "{refused}"
+        );
+    }
+    // An index, which the registry itself resolves among what is the repository's.
+    let size = lab.blobs.stat(&theirs.parse().unwrap()).unwrap().unwrap().size;
+    let host = honmaru_images::Platform::host();
+    let index = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{{"mediaType":
+        "application/vnd.oci.image.manifest.v1+json","digest":"{theirs}","size":{size},
+        "platform":{{"os":"linux","architecture":"{}"}}}}]}}"#,
+        host.architecture
+    );
+    let (index, _) = lab.put(index.into_bytes()).await;
+    assert!(
+        lab.prepare(index.as_str())
+            .await
+            .unwrap_err()
+            .contains("does not contain")
+    );
+    // Whoever has the layer's bytes in another form has the layer, which stays the one that is there.
+    let plain = lab.put(secret.clone()).await;
+    let (again, _) = image((CONFIG, &config), ("application/vnd.oci.image.layer.v1.tar", &plain)).await;
+    for _ in 0..2 {
+        let prepared = lab.prepare(again.as_str()).await.unwrap();
+        assert_eq!(
+            std::fs::read_to_string(prepared.layers[0].join("secret")).unwrap(),
+            "secret"
+        );
+    }
+    assert_eq!(lab.layers.usage().await.unwrap().layers, 1);
+    until("nothing is left over", || {
+        std::fs::read_dir(lab.dir.path().join("node/layers-tmp"))
+            .unwrap()
+            .count()
+            == 0
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn layers_go_when_nobody_holds_them() {
     if !is_root() {

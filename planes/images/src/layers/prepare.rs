@@ -1,5 +1,6 @@
 //! From an image source to a prepared image: manifest, configuration, layers.
 
+use super::record::Source;
 use super::store::{LayerStore, remove_tree};
 use super::{LayerLease, PreparedImage, PullError, error::PullCause};
 use crate::blobs::{at, blocking};
@@ -30,6 +31,25 @@ enum Origin {
         reference: Arc<Reference>,
         credentials: Option<String>,
     },
+}
+
+impl Origin {
+    fn source(&self) -> Source {
+        match self {
+            Self::Registry => Source::Registry,
+            Self::Remote { credentials: None, .. } => Source::Public,
+            Self::Remote { .. } => Source::Guarded,
+        }
+    }
+
+    /// Whether a blob may be taken. The registry holds no foreign ones: a manifest may name anybody's as such, and nobody
+    /// asks whose they are.
+    fn check(&self, descriptor: &Descriptor) -> Result<(), PullCause> {
+        match self {
+            Self::Registry if descriptor.is_foreign() => Err(PullCause::BlobMissing(descriptor.digest.to_string())),
+            Self::Registry | Self::Remote { .. } => Ok(()),
+        }
+    }
 }
 
 pub(super) async fn prepare(store: &LayerStore, image: ImageSource) -> Result<PreparedImage, PullError> {
@@ -104,6 +124,10 @@ async fn attempt(store: &LayerStore, image: &ImageSource) -> Result<PreparedImag
     if manifest.is_index() {
         let host = Platform::host();
         let unfit = || PullCause::Platform(format!("{}/{}", host.os, host.architecture));
+        // Whose manifests an index of the registry names is known to the registry alone, which chose one.
+        if matches!(origin, Origin::Registry) {
+            return Err(unfit());
+        }
         let chosen = manifest.select(&host).ok_or_else(unfit)?.clone();
         manifest = manifest_at(store, &origin, &chosen.digest, Some(&chosen.media_type)).await?;
         digest = chosen.digest;
@@ -112,6 +136,7 @@ async fn attempt(store: &LayerStore, image: &ImageSource) -> Result<PreparedImag
         .config
         .clone()
         .ok_or_else(|| PullCause::Config("it is absent".to_owned()))?;
+    origin.check(&config)?;
     let bytes = blob(store, &origin, &config).await?;
     let parsed: Image = serde_json::from_slice(&bytes).map_err(|error| PullCause::Config(error.to_string()))?;
     let diff_ids = &parsed.rootfs.diff_ids;
@@ -251,6 +276,7 @@ async fn layers(
 ) -> Result<LayerLease, PullCause> {
     let mut work = JoinSet::new();
     for (descriptor, diff_id) in descriptors.iter().zip(diff_ids) {
+        origin.check(descriptor)?;
         let (store, origin) = (store.clone(), origin.clone());
         let expected = Expected {
             digest: descriptor.digest.clone(),
@@ -281,7 +307,7 @@ struct Turn {
 async fn layer(store: &LayerStore, origin: &Origin, expected: Expected, size: u64) -> Result<LayerLease, PullCause> {
     let diff_id = expected.diff_id.clone();
     let gate = store.gate(&diff_id).lock_owned().await;
-    if store.has_layer(&diff_id).map_err(PullCause::Store)? {
+    if store.has_layer(&expected, origin.source()).map_err(PullCause::Store)? {
         return Ok(store.lease(vec![diff_id], Vec::new()));
     }
     // A closed semaphore would be a bug of ours: it is never closed.
@@ -299,7 +325,8 @@ async fn layer(store: &LayerStore, origin: &Origin, expected: Expected, size: u6
     let turn = match origin {
         Origin::Registry => unpack_local(store, expected, turn).await?,
         Origin::Remote { reference, credentials } => {
-            unpack_remote(store, reference, credentials.as_deref(), expected, size, turn).await?
+            let (credentials, source) = (credentials.as_deref(), origin.source());
+            unpack_remote(store, reference, credentials, source, expected, size, turn).await?
         }
     };
     let lease = store.lease(vec![diff_id], Vec::new());
@@ -317,7 +344,7 @@ async fn unpack_local(store: &LayerStore, expected: Expected, turn: Turn) -> Res
             .open_blob(&expected.digest)
             .map_err(PullCause::Store)?
             .ok_or_else(missing)?;
-        unpack(&store, file, &expected, Some(&expected.digest)).map(|()| turn)
+        unpack(&store, file, &expected, Source::Registry).map(|()| turn)
     })
     .await
 }
@@ -327,6 +354,7 @@ async fn unpack_remote(
     store: &LayerStore,
     reference: &Reference,
     credentials: Option<&str>,
+    source: Source,
     expected: Expected,
     size: u64,
     turn: Turn,
@@ -344,7 +372,7 @@ async fn unpack_remote(
             receiver,
             piece: Bytes::new(),
         };
-        tokio::task::spawn_blocking(move || unpack(&store, pieces, &expected, None).map(|()| turn))
+        tokio::task::spawn_blocking(move || unpack(&store, pieces, &expected, source).map(|()| turn))
     };
     let mut received = 0_u64;
     let mut failure = None;
@@ -379,9 +407,8 @@ async fn unpack_remote(
     }
 }
 
-/// Unpacks into a temporary directory and publishes the layer; leaves nothing when it fails. `blob` is what it came from,
-/// when that is the registry's. Blocks.
-fn unpack(store: &LayerStore, source: impl Read, expected: &Expected, blob: Option<&Digest>) -> Result<(), PullCause> {
+/// Unpacks into a temporary directory and publishes the layer; leaves nothing when it fails. Blocks.
+fn unpack(store: &LayerStore, bytes: impl Read, expected: &Expected, source: Source) -> Result<(), PullCause> {
     let temporary = store.temporary_path();
     std::fs::create_dir(&temporary)
         .map_err(at("create directory", &temporary))
@@ -390,9 +417,9 @@ fn unpack(store: &LayerStore, source: impl Read, expected: &Expected, blob: Opti
         diff_id: expected.diff_id.to_string(),
         source,
     };
-    let done = unpack_layer(source, expected, &temporary, &store.shared.limits)
+    let done = unpack_layer(bytes, expected, &temporary, &store.shared.limits)
         .map_err(failed)
-        .and_then(|unpacked| store.publish(&temporary, &unpacked, blob));
+        .and_then(|unpacked| store.publish(&temporary, &unpacked, source));
     if done.is_err()
         && let Err(error) = remove_tree(&temporary)
     {

@@ -16,11 +16,56 @@ pub(super) struct LayerRecord {
     /// The registry's blob that it was unpacked from; nothing when it came from elsewhere.
     #[serde(default)]
     pub(super) blob: Option<Digest>,
+    /// Further blobs of the registry that were seen to unpack to it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) also: BTreeSet<Digest>,
+    /// Blobs of other registries, which everybody may pull there, that were seen to unpack to it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) pulled: BTreeSet<Digest>,
     pub(super) content_bytes: u64,
     pub(super) entries: u64,
     /// The boot in which it was unpacked: in that boot the page cache vouches for what is not synced.
     pub(super) boot_id: String,
     pub(super) synced: bool,
+}
+
+/// Blobs that are remembered of one layer. Whoever brings yet another has it unpacked each time.
+const BLOBS_MAX: usize = 32;
+
+/// Where an image's layers come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The registry: whoever pushed the manifest showed that the blobs are the repository's.
+    Registry,
+    /// Another registry that gives to everybody.
+    Public,
+    /// Another registry that gives to whoever has credentials.
+    Guarded,
+}
+
+impl LayerRecord {
+    /// Whether an image that has this blob thereby has the layer. The layer's own digest is no proof: it stands in the
+    /// image's configuration, where everybody may write it.
+    pub(super) fn is_shown_by(&self, blob: &Digest, source: Source) -> bool {
+        let is_pulled = self.pulled.contains(blob);
+        match source {
+            Source::Registry => is_pulled || self.blob.as_ref() == Some(blob) || self.also.contains(blob),
+            Source::Public => is_pulled,
+            Source::Guarded => false,
+        }
+    }
+
+    /// Notes that a blob was seen to unpack to the layer.
+    pub(super) fn note(&mut self, blob: &Digest, source: Source) {
+        let known = match source {
+            Source::Registry => &mut self.also,
+            Source::Public => &mut self.pulled,
+            Source::Guarded => return,
+        };
+        if known.len() < BLOBS_MAX {
+            known.insert(blob.clone());
+        }
+    }
 }
 
 /// What a task holds.

@@ -1,10 +1,10 @@
 //! The layers on disk: opening after a crash, holders, removal.
 
 use super::lease::Leases;
-use super::record::{self, HolderRecord, LayerRecord, layer_name};
+use super::record::{self, HolderRecord, LayerRecord, Source, layer_name};
 use super::{LayerLease, PreparedImage, PullError, error::PullCause};
 use crate::blobs::{at, blocking, make_dir};
-use crate::{BlobStore, Digest, ImageSource, RemoteLimits, Remotes, StoreError, StoreLimits, UnpackLimits};
+use crate::{BlobStore, Digest, Expected, ImageSource, RemoteLimits, Remotes, StoreError, StoreLimits, UnpackLimits};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
@@ -219,10 +219,11 @@ impl LayerStore {
             .join(format!("{}.json", name.hex()))
     }
 
-    /// Whether a layer is there; marks it as used.
-    pub(super) fn has_layer(&self, diff_id: &Digest) -> Result<bool, StoreError> {
-        let path = self.record_path(diff_id);
-        if record::read::<LayerRecord>(&path)?.is_none() {
+    /// Whether a layer is there for an image that has the blob; marks it as used.
+    pub(super) fn has_layer(&self, layer: &Expected, source: Source) -> Result<bool, StoreError> {
+        let path = self.record_path(&layer.diff_id);
+        let record = record::read::<LayerRecord>(&path)?;
+        if !record.is_some_and(|record| record.is_shown_by(&layer.digest, source)) {
             return Ok(false);
         }
         // Its time is when it was used last. Failing to note that only makes a sweep less wise.
@@ -233,47 +234,66 @@ impl LayerStore {
         Ok(true)
     }
 
-    /// Gives an unpacked layer its name, and sees to it that it reaches the disk, without waiting for that.
+    /// Notes that a blob unpacks to a layer. False when the layer is not there.
+    fn note(&self, unpacked: &crate::Unpacked, source: Source) -> Result<bool, StoreError> {
+        let path = self.record_path(&unpacked.diff_id);
+        let _records = self.shared.records.lock();
+        let Some(mut layer) = record::read::<LayerRecord>(&path)? else {
+            return Ok(false);
+        };
+        layer.note(&unpacked.digest, source);
+        record::write(&path, &layer, layer.synced).map(|()| true)
+    }
+
+    /// Gives an unpacked layer its name, and sees to it that it reaches the disk, without waiting for that. One that is
+    /// there already stays, and is from now on this blob's too.
     pub(super) fn publish(
         &self,
         temporary: &Path,
         unpacked: &crate::Unpacked,
-        blob: Option<&Digest>,
+        source: Source,
     ) -> Result<(), PullCause> {
         let diff_id = &unpacked.diff_id;
         let target = self.layer_path(diff_id);
         let publish = || {
+            if self.note(unpacked, source)? {
+                return remove_tree(temporary);
+            }
             fs::rename(temporary, &target).map_err(at("rename into the store", &target))?;
             crate::fault::point("layer.renamed");
             let mut layer = LayerRecord {
                 v: 1,
                 diff_id: diff_id.clone(),
-                blob: blob.cloned(),
+                blob: (source == Source::Registry).then(|| unpacked.digest.clone()),
+                also: BTreeSet::new(),
+                pulled: BTreeSet::new(),
                 content_bytes: unpacked.content_bytes,
                 entries: unpacked.entries,
                 boot_id: self.shared.boot_id.clone(),
                 synced: false,
             };
+            if source == Source::Public {
+                layer.note(&unpacked.digest, source);
+            }
             let path = self.record_path(diff_id);
             record::write(&path, &layer, false)?;
-            let store = self.clone();
+            let (store, diff_id) = (self.clone(), diff_id.clone());
             // The container need not wait for the disk: until it is synced, the layer counts in this boot only.
             tokio::task::spawn_blocking(move || {
-                let synced = File::open(store.layer_path(&layer.diff_id))
+                let synced = File::open(store.layer_path(&diff_id))
                     .and_then(|dir| rustix::fs::syncfs(&dir).map_err(Into::into))
                     .map_err(at("sync", &path));
-                layer.synced = true;
                 let noted = synced.and_then(|()| {
-                    // A sweep may have removed the layer meanwhile, or do so now; its record must not come back.
+                    // A sweep may have removed the layer meanwhile, or do so now; its record must not come back. Another
+                    // blob may have been noted.
                     let _records = store.shared.records.lock();
-                    if path.exists() {
-                        record::write(&path, &layer, true)
-                    } else {
-                        Ok(())
+                    match record::read::<LayerRecord>(&path)? {
+                        Some(now) => record::write(&path, &LayerRecord { synced: true, ..now }, true),
+                        None => Ok(()),
                     }
                 });
                 if let Err(error) = noted {
-                    tracing::warn!(diff_id = %layer.diff_id, err = %honmaru_base::chain(&error), "layer is not synced");
+                    tracing::warn!(%diff_id, err = %honmaru_base::chain(&error), "layer is not synced");
                 }
             });
             Ok(())
@@ -315,10 +335,10 @@ impl LayerStore {
                 .and_then(|meta| meta.modified())
                 .ok()
                 .and_then(|at| at.elapsed().ok());
-            let is_orphan = layer
-                .blob
-                .as_ref()
-                .is_some_and(|blob| !self.shared.registry.path(blob).exists());
+            let mut blobs = layer.blob.iter().chain(&layer.also).peekable();
+            let is_orphan = layer.pulled.is_empty()
+                && blobs.peek().is_some()
+                && blobs.all(|blob| !self.shared.registry.path(blob).exists());
             let keep = if is_orphan { keep.min(keep_orphans) } else { keep };
             if held.contains(&layer.diff_id) || used.is_none_or(|used| used < keep) {
                 continue;

@@ -100,7 +100,8 @@ pub fn select_platform(
     }
     let entry = entry_for(image, architecture)?;
     let child = state.get::<Image>(scope, &Image::key(name, &entry.digest))?;
-    let child = Some(child).filter(|child| !child.archive.holds)?;
+    // An index in an index is no image that runs: what it names may be none of the repository's, where that is a mirror.
+    let child = Some(child).filter(|child| !child.archive.holds && !child.is_index())?;
     Some(ManifestInfo {
         digest: child.digest.clone(),
         media_type: child.media_type.clone(),

@@ -138,11 +138,8 @@ impl NewImage {
             }));
         }
         let config_media_type = raw.config.as_ref().map(|config| config.media_type.clone());
-        let blobs = raw
-            .config
-            .into_iter()
-            .chain(raw.layers.unwrap_or_default())
-            .filter(|blob| !blob.is_foreign());
+        let layers = raw.layers.unwrap_or_default().into_iter();
+        let blobs = raw.config.into_iter().chain(layers.filter(|layer| !layer.is_foreign()));
         let image = Self {
             digest: sha256(text.as_bytes()),
             media_type,

@@ -104,6 +104,10 @@ fn an_index_needs_its_images_and_keeps_them() {
     );
     ecr.image("app", "arm", None);
     ecr.ok("PutImage", put);
+    let nested = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+                        "manifests": [entry(&sha(index.as_bytes()), "amd64")]});
+    let nested = json!({"repositoryName": "app", "imageManifest": nested.to_string(), "imageTag": "nested"});
+    ecr.ok("PutImage", nested);
     let ids = json!([{"imageDigest": amd}]);
     let deleted = ecr.ok("BatchDeleteImage", json!({"repositoryName": "app", "imageIds": ids}));
     assert_eq!(deleted["failures"][0]["failureCode"], "ImageReferencedByManifestList");
@@ -114,6 +118,12 @@ fn an_index_needs_its_images_and_keeps_them() {
     assert_eq!(of("amd64"), Some(amd.clone()));
     assert_eq!(of("arm64"), Some(arm.clone()));
     assert_eq!(of("riscv64"), None);
+    // What an index in an index names is for nobody to run: a mirror need not have it.
+    let nested = honmaru_ecr::Reference::Tag("nested".to_owned());
+    assert_eq!(
+        honmaru_ecr::select_platform(&state, &ecr.call.scope, "app", &nested, "amd64"),
+        None
+    );
 }
 
 #[test]
