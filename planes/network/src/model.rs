@@ -34,14 +34,16 @@ impl NetworkDesired {
             .collect()
     }
 
-    /// The resolver's address of each VPC: the range's base plus two. Ref: "Amazon DNS server", VPC user guide.
+    /// The resolver's address of each VPC.
     pub(crate) fn resolvers(&self) -> BTreeSet<Ipv4Addr> {
-        self.ranges()
-            .iter()
-            .filter(|net| net.prefix_len() <= 28)
-            .map(|net| Ipv4Addr::from(u32::from(net.network()) + 2))
-            .collect()
+        self.ranges().iter().filter_map(resolver_of).collect()
     }
+}
+
+/// The resolver's address in a VPC's range: its base plus two; nothing where that is too small. Ref: "Amazon DNS server", VPC
+/// user guide.
+pub(crate) fn resolver_of(range: &Ipv4Net) -> Option<Ipv4Addr> {
+    (range.prefix_len() <= 28).then(|| Ipv4Addr::from(u32::from(range.network()) + 2))
 }
 
 /// A task's interface as the ruleset needs it.

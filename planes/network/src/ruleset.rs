@@ -8,7 +8,7 @@
 use crate::METADATA_ADDRESS;
 use crate::elements::{Data, Element, Key};
 use crate::links::GATEWAY;
-use crate::model::Model;
+use crate::model::{Model, resolver_of};
 use crate::names::{InstanceId, short};
 use crate::rules::{Direction, members, rule};
 use honmaru_contract::node::Protocol;
@@ -251,6 +251,9 @@ fn hooks(rules: &mut Ruleset, id: &InstanceId, model: &Model) {
         .map(|r| format!("ip saddr {r} ip daddr {r} return"))
         .collect();
     scope.extend(ranges.iter().map(|range| format!("ip daddr {range} drop")));
+    // What is on the host's own links is not for tasks, and last of all a cloud's metadata service with the credentials of
+    // the machine. Ref: RFC 3927, 7: a router must not forward such packets; Linux does.
+    scope.push("ip daddr 169.254.0.0/16 drop".to_owned());
     scope.push("ip saddr != @outbound drop".to_owned());
     chain("scope", "", scope);
 
@@ -297,8 +300,12 @@ fn hooks(rules: &mut Ruleset, id: &InstanceId, model: &Model) {
         checked(first, receiver),
     );
     let mut first = skip(format!("iifname != {ours}"));
+    // Each VPC its own resolver: nobody else's tasks can keep it busy.
+    let resolvers = ranges.iter().filter_map(|range| Some((range, resolver_of(range)?)));
+    first.extend(resolvers.map(|(range, resolver)| {
+        format!("ip saddr {range} ip daddr {resolver} meta l4proto {{ tcp, udp }} th dport 53 accept")
+    }));
     first.extend([
-        "ip daddr @resolvers meta l4proto { tcp, udp } th dport 53 accept".to_owned(),
         format!("ip daddr {GATEWAY} tcp dport {port} ct status dnat accept"),
         "ip daddr != @hosts drop".to_owned(),
         "jump scope".to_owned(),
@@ -314,8 +321,20 @@ fn hooks(rules: &mut Ruleset, id: &InstanceId, model: &Model) {
         "filter hook input priority 1",
         checked(first, receiver),
     );
-    let mut first = text(&["oifname \"lo\" accept"]);
+    // Load balancers stay in their VPC, too, and are no way to what else listens on this machine: targets are addresses that
+    // their owner chooses, and the resolver's is the host's own.
+    let mut host_scope: Vec<String> = ranges
+        .iter()
+        .map(|r| format!("ip saddr {r} ip daddr {r} return"))
+        .collect();
+    host_scope.extend(ranges.iter().map(|range| format!("ip daddr {range} drop")));
+    chain("host_scope", "", host_scope);
+    let mut first = text(&[
+        "oifname \"lo\" ip saddr @hosts ip daddr != @hosts ct state new drop",
+        "oifname \"lo\" accept",
+    ]);
     first.extend(skip("ip saddr != @hosts".to_owned()));
+    first.push("jump host_scope".to_owned());
     chain(
         "host_out_sender_hook",
         "filter hook output priority 0",

@@ -2,7 +2,7 @@
 
 mod lab;
 
-use honmaru_contract::node::{HostAddress, Protocol, PublishedPort, SecurityRule};
+use honmaru_contract::node::{HostAddress, Protocol, PublishedPort, SecurityRule, Vpc};
 use lab::*;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -173,6 +173,13 @@ fn load_balancer_addresses_have_groups() {
             who(target, BLOCKED).is_err(),
             "the host itself is no member of the group"
         );
+        serve(TcpListener::bind("0.0.0.0:7000").expect("bind"));
+        let own: SocketAddr = (address(2), 7000).into();
+        assert!(who(own, PATIENCE).is_ok(), "the resolver's address is the host");
+        assert!(
+            who_from(Some(lb), own, BLOCKED).is_err(),
+            "and none of a balancer's targets"
+        );
         allowed(&task, (lb, 80), "the balancer's group opens port 80");
         blocked(&task, (lb, 81), "the balancer's group does not open port 81");
         assert!(
@@ -180,6 +187,40 @@ fn load_balancer_addresses_have_groups() {
             "the host reaches the balancer's port 80"
         );
         assert!(who((lb, 81).into(), BLOCKED).is_err(), "but not its port 81");
+        // Another account's VPC, with a task that is open to everybody in it.
+        let range = Vpc {
+            cidr: "10.33.0.0/16".to_owned(),
+        };
+        wanted.vpcs.insert("vpc-2".to_owned(), range);
+        let open = security_group(vec![all(anywhere())], vec![all(anywhere())]);
+        wanted.security_groups.insert("sg-open".to_owned(), open);
+        let other = HostAddress {
+            owner: "other".to_owned(),
+            security_groups: vec!["sg-open".to_owned()],
+        };
+        let [near, far] = [201, 10].map(|n| Ipv4Addr::new(10, 33, 0, n));
+        wanted.host_addresses.insert(near, other);
+        network.apply(&wanted).await.expect("apply");
+        let mut theirs = crate::lab::task(11, &["sg-open"]);
+        (theirs.address, theirs.subnet_cidr) = (far, "10.33.0.0/20".to_owned());
+        (theirs.vpc_id, theirs.dns) = ("vpc-2".to_owned(), Ipv4Addr::new(10, 33, 0, 2));
+        let theirs = network.attach("theirs", &theirs).await.expect("attach");
+        serve_in(&theirs, 8080);
+        let target: SocketAddr = (far, 8080).into();
+        assert!(
+            who_from(Some(near), target, PATIENCE).is_ok(),
+            "their own balancer reaches it"
+        );
+        assert!(
+            who_from(Some(lb), target, BLOCKED).is_err(),
+            "balancers stay in their VPC"
+        );
+        let resolves = |at: Ipv4Addr| {
+            let connect = move || TcpStream::connect_timeout(&(at, 53).into(), BLOCKED).is_ok();
+            within(&theirs, connect).join().expect("a client")
+        };
+        assert!(resolves(Ipv4Addr::new(10, 33, 0, 2)), "their own resolver");
+        assert!(!resolves(address(2)), "and not another VPC's");
         wanted.host_addresses.clear();
         network.apply(&wanted).await.expect("apply");
         assert!(
@@ -245,6 +286,14 @@ fn egress_and_published_ports() {
             "masqueraded"
         );
         blocked(&b, internet, "a task without egress stays inside");
+        // Where the host is a virtual machine of a cloud, its metadata service is a hop away, and has its credentials.
+        within(&outside, || ip("addr add 169.254.169.254/32 dev up1"))
+            .join()
+            .expect("ip");
+        ip("route add 169.254.169.254/32 via 198.51.100.2");
+        let metadata = (Ipv4Addr::new(169, 254, 169, 254), 443);
+        assert!(who(metadata.into(), PATIENCE).is_ok(), "the host itself reaches it");
+        blocked(&a, metadata, "the host's own metadata is not for tasks");
         assert_eq!(
             who_in(&a, (address(11), 1), PATIENCE).map_err(|e| e.kind()),
             Err(std::io::ErrorKind::ConnectionRefused)
