@@ -72,11 +72,9 @@ pub(super) fn assume_role(
         }
         Some(_) => {}
     }
-    if ["nbf", "iat"]
-        .into_iter()
-        .filter_map(moment)
-        .any(|at| at > now_s + CLOCK_SKEW_S)
-    {
+    // A moment that is no number says something that we do not understand. Ref: RFC 7519, 4.1.5: "Its value MUST be a number".
+    let is_early = |name| claims.get(name).is_some() && moment(name).is_none_or(|at| at > now_s + CLOCK_SKEW_S);
+    if ["nbf", "iat"].into_iter().any(is_early) {
         return Err(invalid("The ID Token is not valid yet"));
     }
     let audiences = texts(&claims, "aud");

@@ -197,6 +197,12 @@ fn hostile_tokens_are_refused() {
         ("without an end", changed(json!({"exp": null})), INVALID),
         ("an end that is a text", changed(json!({"exp": "1790000300"})), INVALID),
         ("not yet valid", changed(json!({"nbf": NOW_S + 301})), INVALID),
+        (
+            "a moment as text",
+            changed(json!({"nbf": (NOW_S + 301).to_string()})),
+            INVALID,
+        ),
+        ("moments in a list", changed(json!({"iat": [NOW_S + 301]})), INVALID),
         ("issued in the future", changed(json!({"iat": NOW_S + 301})), INVALID),
         ("another audience", changed(json!({"aud": "other"})), INVALID),
         ("other audiences", changed(json!({"aud": ["other", "App"]})), INVALID),
