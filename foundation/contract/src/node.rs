@@ -453,7 +453,7 @@ pub struct MountSpec {
 pub struct VolumeSpec {
     /// Its name.
     pub name: String,
-    /// A directory of the host, or nothing for one that lives and dies with the task.
+    /// A directory of the host: refused by nodes. Nothing: one that lives and dies with the task.
     pub host_path: Option<String>,
 }
 

@@ -304,6 +304,14 @@ fn run_task_says_what_is_wrong() {
             "family": "old", "containerDefinitions": [{ "name": "a", "image": "b", "memory": 64 }],
         }),
     );
+    // Registered as at AWS; but the machine is everybody's.
+    lab.ok(
+        "RegisterTaskDefinition",
+        json!({
+            "family": "host", "networkMode": "none", "containerDefinitions": [{ "name": "a", "image": "b", "memory": 64 }],
+            "volumes": [{ "name": "root", "host": { "sourcePath": "/" } }],
+        }),
+    );
     let run = |extra: Value| {
         let mut input = json!({ "taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network() });
         input
@@ -342,6 +350,11 @@ fn run_task_says_what_is_wrong() {
             run(json!({ "taskDefinition": "old", "launchType": "EC2" })),
             "ClientException",
             "Network mode 'bridge'",
+        ),
+        (
+            json!({ "taskDefinition": "host", "launchType": "EC2" }),
+            "ClientException",
+            "Volume 'root' with host.sourcePath",
         ),
         (
             run(json!({ "platformVersion": "0.1" })),

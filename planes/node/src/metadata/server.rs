@@ -12,9 +12,10 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, TcpListener as StdListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -23,6 +24,9 @@ use tracing::error;
 
 /// Connections at one time, of all tasks.
 const CONNECTIONS_MAX: usize = 1_024;
+
+/// Connections at one time of one task: it must not keep the others from their credentials.
+const CONNECTIONS_OF_TASK_MAX: usize = 32;
 
 /// How long a connection may last, and how long its headers may take.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
@@ -35,6 +39,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: StdListener) {
         Err(failed) => return error!(err = %failed, "cannot serve task metadata"),
     };
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let seats = Arc::new(Seats::default());
     loop {
         let Ok((stream, peer)) = listener.accept().await else {
             // Out of descriptors, or the client is gone already.
@@ -45,12 +50,51 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: StdListener) {
             continue;
         };
         let IpAddr::V4(peer) = peer.ip() else { continue };
+        let Some(seat) = Seats::take(&seats, peer) else {
+            continue;
+        };
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
             // An error ends this connection only; its client knows.
             let _ = timeout(CONNECTION_TIMEOUT, connection(shared, stream, peer)).await;
-            drop(slot);
+            drop((slot, seat));
         });
+    }
+}
+
+/// How many connections each task has, by its address.
+#[derive(Default)]
+struct Seats(Mutex<HashMap<Ipv4Addr, usize>>);
+
+/// One connection of a task.
+struct Seat {
+    of: Ipv4Addr,
+    seats: Arc<Seats>,
+}
+
+impl Seats {
+    /// A seat, unless the task has all that it may have.
+    fn take(seats: &Arc<Self>, of: Ipv4Addr) -> Option<Seat> {
+        let mut taken = seats.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(of).or_default();
+        if *count >= CONNECTIONS_OF_TASK_MAX {
+            return None;
+        }
+        *count += 1;
+        let seats = Arc::clone(seats);
+        Some(Seat { of, seats })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&self.of) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.of);
+            }
+        }
     }
 }
 
@@ -168,4 +212,24 @@ fn respond(status: StatusCode, value: &Value) -> Response<Full<Bytes>> {
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_cannot_take_the_connections_of_others() {
+        let seats = Arc::new(Seats::default());
+        let [one, other] = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)];
+        let mut held: Vec<Seat> = (0..CONNECTIONS_OF_TASK_MAX)
+            .filter_map(|_| Seats::take(&seats, one))
+            .collect();
+        assert_eq!(held.len(), CONNECTIONS_OF_TASK_MAX);
+        assert!(Seats::take(&seats, one).is_none() && Seats::take(&seats, other).is_some());
+        held.pop();
+        assert!(Seats::take(&seats, one).is_some());
+        drop(held);
+        assert!(seats.0.lock().unwrap().is_empty());
+    }
 }

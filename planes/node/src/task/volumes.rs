@@ -1,4 +1,7 @@
-//! A task's volumes: directories that live and die with it, or directories of the host.
+//! A task's volumes: directories that live and die with it.
+//!
+//! Invariant: no directory of the host is ever given to a task. Mounted with the task's id map, whatever root owns there
+//! would be the container's; and whoever gives the orders has no rights on the host.
 
 use crate::NodeError;
 use crate::shared::Shared;
@@ -13,11 +16,15 @@ use std::path::PathBuf;
 pub(super) fn create(shared: &Shared, record: &TaskRecord) -> Result<BTreeMap<String, PathBuf>, NodeError> {
     let mut volumes = BTreeMap::new();
     for (n, volume) in record.spec.volumes.iter().enumerate() {
-        let path = match &volume.host_path {
-            Some(path) => PathBuf::from(path),
-            // Numbered: a volume's name is the user's and no file name.
-            None => shared.volumes_dir(&record.spec.task_id).join(n.to_string()),
-        };
+        if let Some(path) = &volume.host_path {
+            return Err(NodeError::file(
+                "give a task",
+                path,
+                io::ErrorKind::PermissionDenied.into(),
+            ));
+        }
+        // Numbered: a volume's name is the user's and no file name.
+        let path = shared.volumes_dir(&record.spec.task_id).join(n.to_string());
         fs::create_dir_all(&path).map_err(|e| NodeError::file("create", &path, e))?;
         volumes.insert(volume.name.clone(), path);
     }

@@ -85,6 +85,13 @@ pub(super) fn check_definition(
             "Task definition does not support launch_type {launch_type}."
         )));
     }
+    if let Some(volume) = definition.volumes.iter().find(|volume| volume.is_of_host()) {
+        // The machine is everybody's: whoever may run a task would have all that is on it.
+        return Err(client(format!(
+            "Volume '{}' with host.sourcePath can not be run by Honmaru. Volumes live and die with their task.",
+            volume.name
+        )));
+    }
     let mode = definition.network_mode.as_deref().unwrap_or("bridge");
     let vpc = network.and_then(|n| n.awsvpc_configuration.as_ref());
     match (mode, vpc) {

@@ -123,6 +123,14 @@ pub struct Volume {
     pub host: Option<HostVolume>,
 }
 
+impl Volume {
+    /// Whether it is a directory of the host.
+    pub fn is_of_host(&self) -> bool {
+        let path = self.host.as_ref().and_then(|host| host.source_path.as_deref());
+        path.is_some_and(|path| !path.is_empty())
+    }
+}
+
 /// Ref: ECS `HostVolumeProperties`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
