@@ -1,4 +1,4 @@
-//! The engine's front: commands in, answers out, reads that never see what could still be lost.
+//! The engine's front: commands in, answers out, reads that say nothing before what they saw cannot be lost any more.
 
 use crate::OpenError;
 use crate::reconcilers::Reconcilers;
@@ -19,10 +19,10 @@ const COMMANDS_QUEUED_MAX: usize = 4_096;
 /// Why the engine did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
-    /// The writer has ended: the process is going down.
+    /// The writer has ended: the process is going down. Whether a command was kept nobody knows.
     #[error("the engine has stopped")]
     Stopped,
-    /// The command panicked. Nothing of it was kept.
+    /// The command panicked, and nothing of it was kept; or what makes its answer did ([`Engine::write_then`]).
     #[error("the command failed inside")]
     Panicked,
 }
@@ -146,7 +146,7 @@ impl Engine {
         }
     }
 
-    /// Changes the state. `Ok` comes back once it is durable; after `Err` nothing of it was kept.
+    /// Changes the state. The change's `Ok` comes back once it is durable; after its `Err` nothing of it was kept.
     pub async fn write<T, E>(
         &self,
         change: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
