@@ -1,0 +1,8 @@
+//! Goal: the API answers with AWS's shapes, codes and idempotency. Method: operations by name, JSON in, JSON out.
+
+mod listeners;
+mod load_balancers;
+#[path = "../support/mod.rs"]
+mod support;
+mod tags;
+mod target_groups;
