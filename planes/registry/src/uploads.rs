@@ -289,7 +289,7 @@ impl<R: Repositories> Registry<R> {
             .ok_or_else(|| RegistryError::new(ErrorCode::BlobUploadUnknown, "blob upload unknown to registry"))
     }
 
-    async fn forget(&self, id: &UploadId) {
+    pub(crate) async fn forget(&self, id: &UploadId) {
         if let Err(error) = self.shared.store.cancel_upload(id).await {
             tracing::debug!(err = %honmaru_base::chain(&error), "an upload's leftover waits for the collector");
         }

@@ -2,7 +2,7 @@
 //! Ref: ECR "pull through cache rules".
 
 use crate::{ErrorCode, ManifestRef, Registry, RegistryError, Repositories, Upstream};
-use honmaru_images::{Descriptor, Digest, Manifest, Reference, RemoteError};
+use honmaru_images::{BlobWriter, Descriptor, Digest, Manifest, Reference, RemoteBlob, RemoteError};
 
 /// RFC 6585.
 const TOO_MANY_REQUESTS: u16 = 429;
@@ -55,7 +55,8 @@ impl<R: Repositories> Registry<R> {
             .repository
             .parse()
             .map_err(|error| failed(&RemoteError::Reference(error)))?;
-        self.fetch_blob(caller, repository, &upstream, &named, digest).await
+        self.fetch_blob(caller, repository, &upstream, &named, digest, None)
+            .await
     }
 
     async fn fetch_blobs(
@@ -68,9 +69,10 @@ impl<R: Repositories> Registry<R> {
     ) -> Result<(), RegistryError> {
         let wanted: Vec<&Descriptor> = manifest.blobs().collect();
         for few in wanted.chunks(FETCHES_MAX) {
-            let fetches = few
-                .iter()
-                .map(|blob| self.fetch_blob(caller, repository, upstream, named, &blob.digest));
+            let fetches = few.iter().map(|blob| {
+                let size = u64::try_from(blob.size).ok();
+                self.fetch_blob(caller, repository, upstream, named, &blob.digest, size)
+            });
             for (blob, fetched) in few.iter().zip(join_all(fetches).await) {
                 if !fetched? {
                     let message = format!("the upstream registry lacks blob {}", blob.digest);
@@ -88,6 +90,7 @@ impl<R: Repositories> Registry<R> {
         upstream: &Upstream,
         named: &Reference,
         digest: &Digest,
+        size: Option<u64>,
     ) -> Result<bool, RegistryError> {
         let store = &self.shared.store;
         let _pins = store.pin(vec![digest.clone()]).await;
@@ -108,14 +111,37 @@ impl<R: Repositories> Registry<R> {
             Err(error) => return Err(failed(&error)),
         };
         let by = repositories.uploader(caller);
-        let mut writer = store.begin_upload(named.repository(), by, digest.algorithm()).await?;
-        while let Some(piece) = blob.next().await {
-            writer.write(piece.map_err(|error| failed(&error))?).await?;
-        }
-        let size = writer.commit(digest.clone()).await?.size;
+        let writer = store.begin_upload(named.repository(), by, digest.algorithm()).await?;
+        let id = writer.id().clone();
+        let taken = match take(writer, &mut blob, size).await {
+            Ok(writer) => writer.commit(digest.clone()).await.map_err(RegistryError::from),
+            Err(error) => Err(error),
+        };
+        let size = match taken {
+            Ok(info) => info.size,
+            Err(error) => {
+                // Nobody goes on with it: the next pull begins anew.
+                self.forget(&id).await;
+                return Err(error);
+            }
+        };
         repositories.link_blob(caller, repository, digest, size).await?;
         Ok(true)
     }
+}
+
+/// Takes a blob's bytes, and no more of them than its manifest says: an upstream that does not end would fill the disk.
+async fn take(mut writer: BlobWriter, blob: &mut RemoteBlob, size: Option<u64>) -> Result<BlobWriter, RegistryError> {
+    while let Some(piece) = blob.next().await {
+        let piece = piece.map_err(|error| failed(&error))?;
+        let received = writer.offset() + piece.len() as u64;
+        if size.is_some_and(|size| received > size) {
+            let message = "the upstream registry gives more bytes than its manifest says";
+            return Err(RegistryError::new(ErrorCode::SizeInvalid, message).with_status(http::StatusCode::BAD_GATEWAY));
+        }
+        writer.write(piece).await?;
+    }
+    Ok(writer)
 }
 
 /// All futures at once; they are few.

@@ -92,3 +92,48 @@ async fn a_mirror_comes_to_be_when_upstream_has_something_for_it() {
     assert_eq!(get("/v2/team/app/manifests/v1").await, 200);
     assert_eq!(*mirror.memory.made.lock().unwrap(), ["team/app"]);
 }
+
+/// A registry whose one layer never ends; its address.
+async fn endless(manifest: Vec<u8>) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let manifest = manifest.clone();
+            tokio::spawn(async move {
+                let mut head = [0; 4_096];
+                let read = stream.read(&mut head).await.unwrap_or(0);
+                let asked = String::from_utf8_lossy(&head[..read]).into_owned();
+                let config = honmaru_images::Digest::sha256(b"{}").to_string();
+                let body = match () {
+                    () if asked.contains("/manifests/") => manifest,
+                    () if asked.contains(&config) => b"{}".to_vec(),
+                    () => {
+                        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+                        while stream.write_all(&[0; 65_536]).await.is_ok() {}
+                        return;
+                    }
+                };
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                    body.len()
+                );
+                let _ = stream.write_all(&[head.into_bytes(), body].concat()).await;
+            });
+        }
+    });
+    address
+}
+
+/// Goal: an upstream registry cannot fill the disk, and leaves nothing there. Method: it says five bytes and does not end.
+#[tokio::test]
+async fn no_more_is_taken_of_a_layer_than_its_manifest_says() {
+    let mirror = Server::start().await;
+    *mirror.memory.upstream.lock().unwrap() = Some(endless(support::manifest(b"layer", "")).await);
+    let pull = mirror.call("GET", "/v2/team/app/manifests/v1", &[], b"");
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(20), pull).await;
+    let answer = answer.expect("it does not wait for the end");
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (502, "SIZE_INVALID"));
+    assert_eq!(mirror.upload_files(), 0, "nothing is left over");
+}
