@@ -186,6 +186,138 @@ fn what_there_is_none_of_is_an_empty_list_and_no_id_of_it_is_found() {
     );
 }
 
+/// Ref: what Cloud Custodian's tests recorded of AWS: a task's interface, subnets, and what has no tags.
+#[test]
+fn interfaces_and_what_has_no_tags_are_described_as_aws_does() {
+    let mut lab = Lab::new();
+    let group = lab.group("web");
+    let subnets = lab.ok("DescribeSubnets", json!({}));
+    let subnet = subnets["Subnets"][0].clone();
+    assert_eq!(subnet["Ipv6CidrBlockAssociationSet"], json!([]));
+    assert_eq!(
+        subnet["BlockPublicAccessStates"],
+        json!({ "InternetGatewayBlockMode": "off" })
+    );
+    let id = subnet["SubnetId"].as_str().expect("a subnet has an id").to_owned();
+    for (description, owner) in [
+        ("arn:aws:ecs:us-east-1:000000000000:attachment/x", "000000000000"),
+        ("ELB app/web/1", "amazon-elb"),
+    ] {
+        let mut tx = Tx::new(&mut lab.state, Time(0), &mut lab.rng);
+        let groups = [group.clone()];
+        honmaru_ec2::allocate_interface(&mut tx, &scope(), &id, &groups, description).expect("an address is free");
+        tx.commit();
+        let by_owner = json!({ "Filters": filter("attachment.instance-owner-id", owner) });
+        let found = lab.ok("DescribeNetworkInterfaces", by_owner);
+        let found = found["NetworkInterfaces"].as_array().expect("a list").clone();
+        assert_eq!(found.len(), 1, "{owner}");
+        let interface = &found[0];
+        assert_eq!(interface["Description"], description);
+        let rest = interface["NetworkInterfaceId"]
+            .as_str()
+            .expect("an id")
+            .replacen("eni-", "", 1);
+        let attachment = json!({
+            "AttachmentId": format!("eni-attach-{rest}"), "DeleteOnTermination": false, "DeviceIndex": 1,
+            "InstanceOwnerId": owner, "NetworkCardIndex": 0, "Status": "attached",
+        });
+        assert_eq!(interface["Attachment"], attachment);
+        assert_eq!(interface["RequesterId"], "000000000000");
+        assert_eq!(interface["TagSet"], json!([]));
+        assert_eq!(interface["Ipv6Addresses"], json!([]));
+    }
+    let none = lab.ok("DescribeSecurityGroups", json!({ "GroupIds": [group] }));
+    assert_eq!(none["SecurityGroups"][0].get("Tags"), None);
+    assert_eq!(subnet.get("Tags"), None);
+    assert_eq!(lab.ok("DescribeVpcs", json!({}))["Vpcs"][0].get("Tags"), None);
+    let input = json!({ "Resources": [group], "Tags": [{ "Key": "a", "Value": "b" }] });
+    lab.ok("CreateTags", input);
+    let some = lab.ok("DescribeSecurityGroups", json!({ "GroupIds": [group] }));
+    assert_eq!(some["SecurityGroups"][0]["Tags"], json!([{ "Key": "a", "Value": "b" }]));
+}
+
+/// Ref: as LocalStack's suite recorded it of AWS.
+#[test]
+fn zones_are_of_their_region_s_first_group() {
+    let mut lab = Lab::new();
+    for filters in [
+        filter("zone-name", "us-east-1a"),
+        json!([{ "Name": "zone-name", "Values": ["us-east-1a"] }, { "Name": "group-name", "Values": ["us-east-1-zg-1"] }]),
+    ] {
+        let found = lab.ok("DescribeAvailabilityZones", json!({ "Filters": filters }));
+        let zone = &found["AvailabilityZones"][0];
+        assert_eq!(zone["GroupName"], "us-east-1-zg-1");
+        assert_eq!(zone["GroupLongName"], "US East (N. Virginia) 1");
+        assert_eq!(zone["NetworkBorderGroup"], "us-east-1");
+    }
+}
+
+/// Ref: AWS's words as they stand in issues: gruntwork-io/cloud-nuke 325 (NAT gateways), kubernetes-sigs/
+/// cluster-api-provider-aws 5120 (reserved keys), katosys/kato 24 (tags of what is gone), and in what Cloud Custodian's
+/// tests recorded (no resources).
+#[test]
+fn what_is_not_there_and_tags_that_cannot_be_are_told_in_the_words_of_aws() {
+    let mut lab = Lab::new();
+    let tags = |key: &str, value: &str| json!([{ "Key": key, "Value": value }]);
+    let vpc = lab.vpc.clone();
+    let long = "v".repeat(257);
+    for (name, input, code, message) in [
+        (
+            "DescribeNatGateways",
+            json!({ "NatGatewayIds": ["nat-0f23ac5d3265a98ff"] }),
+            "NatGatewayNotFound",
+            "NAT gateway nat-0f23ac5d3265a98ff was not found",
+        ),
+        (
+            "DescribeAddresses",
+            json!({ "PublicIps": ["192.0.2.1"] }),
+            "InvalidAddress.NotFound",
+            "Address '192.0.2.1' not found.",
+        ),
+        (
+            "DescribeVpnGateways",
+            json!({ "VpnGatewayIds": ["vgw-1"] }),
+            "InvalidVpnGatewayID.NotFound",
+            "The vpnGateway ID 'vgw-1' does not exist",
+        ),
+        (
+            "CreateTags",
+            json!({ "Resources": ["vpc-c0833aa4"], "Tags": tags("a", "b") }),
+            "InvalidVpcID.NotFound",
+            "The vpc ID 'vpc-c0833aa4' does not exist",
+        ),
+        (
+            "DeleteTags",
+            json!({ "Resources": ["sg-efad8188"] }),
+            "InvalidGroup.NotFound",
+            "The security group 'sg-efad8188' does not exist",
+        ),
+        (
+            "CreateTags",
+            json!({ "Resources": [], "Tags": tags("a", "b") }),
+            "MissingParameter",
+            "The request must contain the parameter resourceIdSet",
+        ),
+        (
+            "CreateTags",
+            json!({ "Resources": [vpc], "Tags": tags("aws:x", "b") }),
+            "InvalidParameterValue",
+            "Value ( aws:x ) for parameter key is invalid. Tag keys starting with 'aws:' are reserved for internal use",
+        ),
+        (
+            "CreateTags",
+            json!({ "Resources": [vpc], "Tags": tags("a", &long) }),
+            "InvalidParameterValue",
+            &format!(
+                "Value ( {long} ) for parameter value is invalid. Tag value exceeds the maximum length of 256 characters"
+            ),
+        ),
+    ] {
+        let error = lab.call(name, input).expect_err(name);
+        assert_eq!((error.code.as_str(), error.message.as_str()), (code, message), "{name}");
+    }
+}
+
 #[test]
 fn descriptions_of_rules_change_by_rule_and_by_id() {
     let mut lab = Lab::new();

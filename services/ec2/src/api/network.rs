@@ -10,25 +10,26 @@ use honmaru_base::{ApiError, Arn};
 use honmaru_machine::{Call, State};
 use std::collections::BTreeMap;
 
-/// The regions that DescribeRegions lists: any region's name works, these are the ones open to every account.
-const REGIONS: &[&str] = &[
-    "ap-northeast-1",
-    "ap-northeast-2",
-    "ap-northeast-3",
-    "ap-south-1",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ca-central-1",
-    "eu-central-1",
-    "eu-north-1",
-    "eu-west-1",
-    "eu-west-2",
-    "eu-west-3",
-    "sa-east-1",
-    "us-east-1",
-    "us-east-2",
-    "us-west-1",
-    "us-west-2",
+/// The regions that DescribeRegions lists, and their names: any region works, these are the ones open to every account.
+/// Ref: AWS General Reference, "AWS regions".
+const REGIONS: &[(&str, &str)] = &[
+    ("ap-northeast-1", "Asia Pacific (Tokyo)"),
+    ("ap-northeast-2", "Asia Pacific (Seoul)"),
+    ("ap-northeast-3", "Asia Pacific (Osaka)"),
+    ("ap-south-1", "Asia Pacific (Mumbai)"),
+    ("ap-southeast-1", "Asia Pacific (Singapore)"),
+    ("ap-southeast-2", "Asia Pacific (Sydney)"),
+    ("ca-central-1", "Canada (Central)"),
+    ("eu-central-1", "Europe (Frankfurt)"),
+    ("eu-north-1", "Europe (Stockholm)"),
+    ("eu-west-1", "Europe (Ireland)"),
+    ("eu-west-2", "Europe (London)"),
+    ("eu-west-3", "Europe (Paris)"),
+    ("sa-east-1", "South America (Sao Paulo)"),
+    ("us-east-1", "US East (N. Virginia)"),
+    ("us-east-2", "US East (Ohio)"),
+    ("us-west-1", "US West (N. California)"),
+    ("us-west-2", "US West (Oregon)"),
 ];
 
 pub(super) fn vpcs(
@@ -163,6 +164,10 @@ pub(super) fn subnets(
             default_for_az: Some(subnet.is_default),
             map_public_ip_on_launch: Some(subnet.is_default),
             assign_ipv6_address_on_creation: Some(false),
+            block_public_access_states: Some(types::BlockPublicAccessStates {
+                internet_gateway_block_mode: Some("off".to_owned()),
+            }),
+            ipv6_cidr_block_association_set: Some(Vec::new()),
             enable_dns64: Some(false),
             ipv6_native: Some(false),
             map_customer_owned_ip_on_launch: Some(false),
@@ -185,6 +190,22 @@ pub(super) fn subnets(
     })
 }
 
+/// The prefix of what holds an interface; its id is the interface's otherwise.
+const ATTACHMENT: &str = "eni-attach";
+/// An interface that a service attaches is never its holder's first one.
+const DEVICE_INDEX: i32 = 1;
+
+/// Whose an interface's holder is: a load balancer is AWS's, a task the account's.
+fn owner_of_attachment(interface: &Interface, call: &Call) -> String {
+    if interface.description.starts_with("ELB ") {
+        "amazon-elb".to_owned()
+    } else {
+        call.scope.account.to_string()
+    }
+}
+
+/// DescribeNetworkInterfaces. What it tells of an attachment is what Cloud Custodian's tests recorded of tasks and load
+/// balancers.
 pub(super) fn interfaces(
     state: &State,
     call: &Call,
@@ -221,8 +242,13 @@ pub(super) fn interfaces(
                 "owner-id" => vec![scope.account.to_string()],
                 "private-dns-name" => vec![dns.clone()],
                 "requester-managed" | "source-dest-check" => vec!["true".to_owned()],
+                "requester-id" => vec![scope.account.to_string()],
+                "attachment.attachment-id" => vec![sibling(id, ATTACHMENT)],
+                "attachment.instance-owner-id" => vec![owner_of_attachment(interface, call)],
+                "attachment.device-index" => vec![DEVICE_INDEX.to_string()],
+                "attachment.delete-on-termination" => vec!["false".to_owned()],
                 // Interfaces here belong to tasks and load balancers, never to an instance.
-                "attachment.instance-id" | "attachment.instance-owner-id" => Vec::new(),
+                "attachment.instance-id" => Vec::new(),
                 _ => return None,
             })
         };
@@ -235,6 +261,15 @@ pub(super) fn interfaces(
         }
         interfaces.push(types::NetworkInterface {
             network_interface_id: Some(id.to_owned()),
+            attachment: Some(types::NetworkInterfaceAttachment {
+                attachment_id: Some(sibling(id, ATTACHMENT)),
+                delete_on_termination: Some(false),
+                device_index: Some(DEVICE_INDEX),
+                instance_owner_id: Some(owner_of_attachment(interface, call)),
+                network_card_index: Some(0),
+                status: Some("attached".to_owned()),
+                ..types::NetworkInterfaceAttachment::default()
+            }),
             availability_zone: Some(interface.availability_zone.clone()),
             description: Some(interface.description.clone()),
             groups: Some(
@@ -248,6 +283,7 @@ pub(super) fn interfaces(
                     .collect(),
             ),
             interface_type: Some(interface.interface_type.clone()),
+            ipv6_addresses: Some(Vec::new()),
             mac_address: Some(interface.mac.clone()),
             owner_id: Some(scope.account.to_string()),
             private_dns_name: Some(dns.clone()),
@@ -258,10 +294,12 @@ pub(super) fn interfaces(
                 private_ip_address: Some(interface.private_ip.to_string()),
                 ..types::NetworkInterfacePrivateIpAddress::default()
             }]),
+            requester_id: Some(scope.account.to_string()),
             requester_managed: Some(true),
             source_dest_check: Some(true),
             status: Some("in-use".to_owned()),
             subnet_id: Some(interface.subnet_id.clone()),
+            tag_set: Some(Vec::new()),
             vpc_id: Some(interface.vpc_id.clone()),
             ..types::NetworkInterface::default()
         });
@@ -289,6 +327,10 @@ pub(super) fn availability_zones(
         let message = format!("Invalid availability zone: [{zone}]");
         return Err(ApiError::new("InvalidParameterValue", message));
     }
+    // Ref: as LocalStack's suite recorded it of AWS: the zones of a region are its first group, which has a name too.
+    let group = format!("{region}-zg-1");
+    let names = REGIONS.iter().find(|(code, _)| *code == region);
+    let group_name = names.map(|(_, name)| format!("{name} 1"));
     let mut zones = Vec::new();
     for subnet in &known {
         let (name, id) = (&subnet.availability_zone, &subnet.availability_zone_id);
@@ -296,7 +338,9 @@ pub(super) fn availability_zones(
             Some(match filter {
                 "zone-name" => vec![name.clone()],
                 "zone-id" => vec![id.clone()],
-                "region-name" | "group-name" => vec![region.to_owned()],
+                "region-name" | "network-border-group" => vec![region.to_owned()],
+                "group-name" => vec![group.clone()],
+                "group-long-name" => group_name.iter().cloned().collect(),
                 "state" => vec!["available".to_owned()],
                 "opt-in-status" => vec!["opt-in-not-required".to_owned()],
                 "zone-type" => vec!["availability-zone".to_owned()],
@@ -310,7 +354,8 @@ pub(super) fn availability_zones(
                 zone_name: Some(name.clone()),
                 zone_id: Some(id.clone()),
                 region_name: Some(region.to_owned()),
-                group_name: Some(region.to_owned()),
+                group_name: Some(group.clone()),
+                group_long_name: group_name.clone(),
                 network_border_group: Some(region.to_owned()),
                 opt_in_status: Some("opt-in-not-required".to_owned()),
                 zone_type: Some("availability-zone".to_owned()),
@@ -332,8 +377,9 @@ pub(super) fn regions(
 ) -> Result<types::DescribeRegionsResult, ApiError> {
     let mut regions = Vec::new();
     let here = call.scope.region.as_str();
-    let extra = (!REGIONS.contains(&here)).then_some(here);
-    for name in REGIONS.iter().copied().chain(extra) {
+    let known = REGIONS.iter().map(|(code, _)| *code);
+    let extra = known.clone().all(|code| code != here).then_some(here);
+    for name in known.chain(extra) {
         let endpoint = format!("ec2.{name}.amazonaws.com");
         let value_of = |filter: &str| match filter {
             "region-name" => Some(vec![name.to_owned()]),

@@ -35,20 +35,20 @@ struct Row {
     values: Vec<(&'static str, Vec<String>)>,
 }
 
-/// The rows that an input asks for, as a page: by the ids under `ids`, and by `Filters`.
+/// The rows that an input asks for, as a page: by the ids under `ids`, and by `Filters`. `absent` is the error of an id
+/// that is not found: its code, and its sentence with `{}` where the id goes.
 fn answer(
     input: &Value,
     rows: Vec<Row>,
     ids: &str,
-    what: (&str, &str),
+    absent: (&str, &str),
     member: &str,
     unused: &[&str],
 ) -> Result<Value, ApiError> {
     let asked = texts(input, ids);
-    let (code, word) = what;
+    let (code, sentence) = absent;
     if let Some(id) = asked.iter().find(|id| !rows.iter().any(|row| row.id == **id)) {
-        let message = format!("The {word} '{id}' does not exist");
-        return Err(ApiError::new(code.to_owned(), message));
+        return Err(ApiError::new(code.to_owned(), sentence.replace("{}", id)));
     }
     let filters = filters(input);
     let mut found = Vec::new();
@@ -134,8 +134,8 @@ pub(super) fn route_tables(state: &State, call: &Call, input: Value) -> Result<V
         "route.transit-gateway-id",
         "route.vpc-peering-connection-id",
     ];
-    let what = ("InvalidRouteTableID.NotFound", "routeTable ID");
-    answer(&input, rows, "RouteTableIds", what, "RouteTables", &unused)
+    let absent = ("InvalidRouteTableID.NotFound", "The routeTable ID '{}' does not exist");
+    answer(&input, rows, "RouteTableIds", absent, "RouteTables", &unused)
 }
 
 /// DescribeInternetGateways: the one of each VPC.
@@ -158,8 +158,11 @@ pub(super) fn internet_gateways(state: &State, call: &Call, input: Value) -> Res
         }
     };
     let rows = state.list::<Vpc>(&call.scope).map(gateway).collect();
-    let what = ("InvalidInternetGatewayID.NotFound", "internetGateway ID");
-    answer(&input, rows, "InternetGatewayIds", what, "InternetGateways", &[])
+    let absent = (
+        "InvalidInternetGatewayID.NotFound",
+        "The internetGateway ID '{}' does not exist",
+    );
+    answer(&input, rows, "InternetGatewayIds", absent, "InternetGateways", &[])
 }
 
 /// DescribeNetworkAcls: the default one of each VPC, which lets everything through.
@@ -221,8 +224,8 @@ pub(super) fn network_acls(state: &State, call: &Call, input: Value) -> Result<V
         "entry.port-range.from",
         "entry.port-range.to",
     ];
-    let what = ("InvalidNetworkAclID.NotFound", "networkAcl ID");
-    answer(&input, rows, "NetworkAclIds", what, "NetworkAcls", &unused)
+    let absent = ("InvalidNetworkAclID.NotFound", "The networkAcl ID '{}' does not exist");
+    answer(&input, rows, "NetworkAclIds", absent, "NetworkAcls", &unused)
 }
 
 /// DescribeDhcpOptions: what every VPC has.
@@ -249,54 +252,60 @@ pub(super) fn dhcp_options(state: &State, call: &Call, input: Value) -> Result<V
         }
     };
     let rows = state.list::<Vpc>(&call.scope).map(options).collect();
-    let what = ("InvalidDhcpOptionID.NotFound", "dhcpOption ID");
-    answer(&input, rows, "DhcpOptionsIds", what, "DhcpOptions", &[])
+    let absent = ("InvalidDhcpOptionID.NotFound", "The dhcpOption ID '{}' does not exist");
+    answer(&input, rows, "DhcpOptionsIds", absent, "DhcpOptions", &[])
 }
 
 /// The list of something that there is none of: no row, and no such id.
-fn none(input: &Value, ids: &str, what: (&str, &str), member: &str) -> Result<Value, ApiError> {
-    answer(input, Vec::new(), ids, what, member, &[])
+fn none(input: &Value, ids: &str, absent: (&str, &str), member: &str) -> Result<Value, ApiError> {
+    answer(input, Vec::new(), ids, absent, member, &[])
 }
 
 /// DescribeNatGateways.
 pub(super) fn nat_gateways(_: &State, _: &Call, input: Value) -> Result<Value, ApiError> {
-    let what = ("NatGatewayNotFound", "Nat Gateway");
-    none(&input, "NatGatewayIds", what, "NatGateways")
+    let absent = ("NatGatewayNotFound", "NAT gateway {} was not found");
+    none(&input, "NatGatewayIds", absent, "NatGateways")
 }
 
 /// DescribeVpnGateways.
 pub(super) fn vpn_gateways(_: &State, _: &Call, input: Value) -> Result<Value, ApiError> {
-    let what = ("InvalidVpnGatewayID.NotFound", "vpnGateway ID");
-    none(&input, "VpnGatewayIds", what, "VpnGateways")
+    let absent = ("InvalidVpnGatewayID.NotFound", "The vpnGateway ID '{}' does not exist");
+    none(&input, "VpnGatewayIds", absent, "VpnGateways")
 }
 
 /// DescribeEgressOnlyInternetGateways.
 pub(super) fn egress_only_gateways(_: &State, _: &Call, input: Value) -> Result<Value, ApiError> {
-    let what = ("InvalidGatewayID.NotFound", "eigw ID");
+    let absent = ("InvalidGatewayID.NotFound", "The eigw ID '{}' does not exist");
     none(
         &input,
         "EgressOnlyInternetGatewayIds",
-        what,
+        absent,
         "EgressOnlyInternetGateways",
     )
 }
 
 /// DescribeVpcEndpoints.
 pub(super) fn vpc_endpoints(_: &State, _: &Call, input: Value) -> Result<Value, ApiError> {
-    let what = ("InvalidVpcEndpointId.NotFound", "Vpc Endpoint Id");
-    none(&input, "VpcEndpointIds", what, "VpcEndpoints")
+    let absent = (
+        "InvalidVpcEndpointId.NotFound",
+        "The Vpc Endpoint Id '{}' does not exist",
+    );
+    none(&input, "VpcEndpointIds", absent, "VpcEndpoints")
 }
 
 /// DescribeVpcPeeringConnections.
 pub(super) fn peering_connections(_: &State, _: &Call, input: Value) -> Result<Value, ApiError> {
-    let what = ("InvalidVpcPeeringConnectionID.NotFound", "vpcPeeringConnection ID");
-    none(&input, "VpcPeeringConnectionIds", what, "VpcPeeringConnections")
+    let absent = (
+        "InvalidVpcPeeringConnectionID.NotFound",
+        "The vpcPeeringConnection ID '{}' does not exist",
+    );
+    none(&input, "VpcPeeringConnectionIds", absent, "VpcPeeringConnections")
 }
 
 /// DescribeInstances.
 pub(super) fn instances(_: &State, _: &Call, input: Value) -> Result<Value, ApiError> {
-    let what = ("InvalidInstanceID.NotFound", "instance ID");
-    none(&input, "InstanceIds", what, "Reservations")
+    let absent = ("InvalidInstanceID.NotFound", "The instance ID '{}' does not exist");
+    none(&input, "InstanceIds", absent, "Reservations")
 }
 
 /// DescribeAddresses.
@@ -304,8 +313,9 @@ pub(super) fn addresses(_: &State, _: &Call, input: Value) -> Result<Value, ApiE
     none(
         &input,
         "AllocationIds",
-        ("InvalidAllocationID.NotFound", "allocation ID"),
+        ("InvalidAllocationID.NotFound", "The allocation ID '{}' does not exist"),
         "Addresses",
     )?;
-    none(&input, "PublicIps", ("InvalidAddress.NotFound", "address"), "Addresses")
+    let absent = ("InvalidAddress.NotFound", "Address '{}' not found.");
+    none(&input, "PublicIps", absent, "Addresses")
 }

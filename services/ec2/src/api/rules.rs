@@ -414,7 +414,7 @@ fn view(call: &Call, group: &str, rule: &SecurityGroupRule) -> types::SecurityGr
             ..types::ReferencedSecurityGroup::default()
         }),
         description: rule.description.clone(),
-        tags: into_tags(&rule.tags),
+        tags: Some(into_tags(&rule.tags).unwrap_or_default()),
         security_group_rule_arn: Some(arn.to_string()),
         ..types::SecurityGroupRule::default()
     }

@@ -28,28 +28,38 @@ pub(super) fn resource_type(id: &str) -> &'static str {
     }
 }
 
+/// As answers have them: VPCs, subnets and security groups without a tag have no such member.
 pub(super) fn into_tags(tags: &BTreeMap<String, String>) -> Option<Vec<types::Tag>> {
-    Some(
+    (!tags.is_empty()).then(|| {
         tags.iter()
             .map(|(k, v)| types::Tag {
                 key: Some(k.clone()),
                 value: Some(v.clone()),
             })
-            .collect(),
-    )
+            .collect()
+    })
 }
 
 fn checked(tags: Vec<types::Tag>) -> Result<BTreeMap<String, String>, ApiError> {
     let mut map = BTreeMap::new();
     for tag in tags {
         let (key, value) = (tag.key.unwrap_or_default(), tag.value.unwrap_or_default());
-        if key.is_empty() || key.chars().count() > KEY_CHARS_MAX || key.to_ascii_lowercase().starts_with("aws:") {
-            let message =
-                format!("Tag key '{key}' is invalid. It has 1 to 128 characters and does not start with aws:");
-            return Err(ApiError::new("InvalidParameterValue", message));
-        }
-        if value.chars().count() > VALUE_CHARS_MAX {
+        let wrong = if key.is_empty() {
+            Some(("key", &key, "Tag key must not be empty".to_owned()))
+        } else if key.chars().count() > KEY_CHARS_MAX {
+            let message = format!("Tag key exceeds the maximum length of {KEY_CHARS_MAX} characters");
+            Some(("key", &key, message))
+        } else if key.to_ascii_lowercase().starts_with("aws:") {
+            let message = "Tag keys starting with 'aws:' are reserved for internal use";
+            Some(("key", &key, message.to_owned()))
+        } else if value.chars().count() > VALUE_CHARS_MAX {
             let message = format!("Tag value exceeds the maximum length of {VALUE_CHARS_MAX} characters");
+            Some(("value", &value, message))
+        } else {
+            None
+        };
+        if let Some((parameter, given, why)) = wrong {
+            let message = format!("Value ( {given} ) for parameter {parameter} is invalid. {why}");
             return Err(ApiError::new("InvalidParameterValue", message));
         }
         map.insert(key, value);
@@ -82,6 +92,15 @@ pub(super) fn of_specification(
     checked(all)
 }
 
+/// Ref: AWS's answer to CreateTags and DeleteTags without a resource, as Cloud Custodian's tests recorded it.
+fn some_resources(resources: &[String]) -> Result<(), ApiError> {
+    if resources.is_empty() {
+        let message = "The request must contain the parameter resourceIdSet";
+        return Err(ApiError::new("MissingParameter", message));
+    }
+    Ok(())
+}
+
 /// Changes the tags of one resource.
 fn change(
     tx: &mut Tx<'_>,
@@ -93,7 +112,7 @@ fn change(
         change(tags);
         limited(tags.clone()).map(drop)
     };
-    let not_found = |code: &str| Err(ApiError::new(code, format!("The ID '{id}' does not exist")));
+    let not_found = |code: &str, what: &str| Err(ApiError::new(code, format!("The {what} '{id}' does not exist")));
     match resource_type(id) {
         "vpc" => match tx.get::<Vpc>(scope, id).cloned() {
             Some(mut row) => {
@@ -101,7 +120,7 @@ fn change(
                 tx.put(scope, id, row);
                 Ok(())
             }
-            None => not_found("InvalidVpcID.NotFound"),
+            None => not_found("InvalidVpcID.NotFound", "vpc ID"),
         },
         "subnet" => match tx.get::<Subnet>(scope, id).cloned() {
             Some(mut row) => {
@@ -109,7 +128,7 @@ fn change(
                 tx.put(scope, id, row);
                 Ok(())
             }
-            None => not_found("InvalidSubnetID.NotFound"),
+            None => not_found("InvalidSubnetID.NotFound", "subnet ID"),
         },
         "security-group" => match tx.get::<SecurityGroup>(scope, id).cloned() {
             Some(mut row) => {
@@ -117,7 +136,7 @@ fn change(
                 tx.put(scope, id, row);
                 Ok(())
             }
-            None => not_found("InvalidGroup.NotFound"),
+            None => not_found("InvalidGroup.NotFound", "security group"),
         },
         "security-group-rule" => {
             let group = tx.list::<SecurityGroup>(scope).map(|(_, group)| group.clone());
@@ -125,7 +144,7 @@ fn change(
                 .into_iter()
                 .find(|group| group.rules.iter().any(|rule| rule.id == id));
             let Some(mut group) = found else {
-                return not_found("InvalidSecurityGroupRuleId.NotFound");
+                return not_found("InvalidSecurityGroupRuleId.NotFound", "security group rule ID");
             };
             for rule in group.rules.iter_mut().filter(|rule| rule.id == id) {
                 tags_of(&mut rule.tags)?;
@@ -139,6 +158,7 @@ fn change(
 }
 
 pub(super) fn create(tx: &mut Tx<'_>, call: &Call, input: types::CreateTagsRequest) -> Result<Value, ApiError> {
+    some_resources(&input.resources)?;
     let tags = checked(input.tags)?;
     for id in &input.resources {
         change(tx, &call.scope, id, |have| have.extend(tags.clone()))?;
@@ -147,6 +167,7 @@ pub(super) fn create(tx: &mut Tx<'_>, call: &Call, input: types::CreateTagsReque
 }
 
 pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteTagsRequest) -> Result<Value, ApiError> {
+    some_resources(&input.resources)?;
     for id in &input.resources {
         change(tx, &call.scope, id, |have| match &input.tags {
             // Without tags every tag goes. Ref: EC2 API reference, DeleteTags.
