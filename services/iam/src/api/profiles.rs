@@ -25,8 +25,23 @@ pub(super) fn shape(state: &State, call: &Call, row: &InstanceProfile) -> types:
         instance_profile_id: row.id.clone(),
         arn: row.arn.clone(),
         create_date: row.created_at.as_epoch_s().floor(),
-        roles: role.map(|role| roles::shape(state, role)).into_iter().collect(),
+        // A profile tells of its role what finds it, not its settings.
+        roles: role
+            .map(|role| types::Role {
+                max_session_duration: None,
+                ..roles::shape(state, role)
+            })
+            .into_iter()
+            .collect(),
         tags: Some(tags_out(&row.tags)),
+    }
+}
+
+/// As lists have it. Ref: IAM API Reference, ListInstanceProfiles: "this operation does not return tags".
+fn listed(state: &State, call: &Call, row: &InstanceProfile) -> types::InstanceProfile {
+    types::InstanceProfile {
+        tags: None,
+        ..shape(state, call, row)
     }
 }
 
@@ -81,7 +96,7 @@ pub(super) fn list(
     let rows = state
         .list::<InstanceProfile>(&scope)
         .filter(|(_, row)| row.path.starts_with(prefix));
-    let rows = rows.map(|(key, row)| (key.to_owned(), shape(state, call, row)));
+    let rows = rows.map(|(key, row)| (key.to_owned(), listed(state, call, row)));
     let page = page(rows, input.marker.as_deref(), input.max_items)?;
     Ok(types::ListInstanceProfilesResponse {
         instance_profiles: page.items,
@@ -120,6 +135,7 @@ pub(super) fn remove_role(
     call: &Call,
     input: types::RemoveRoleFromInstanceProfileRequest,
 ) -> Answer<Done> {
+    holder::<Role>(tx, call, &input.role_name)?;
     let row = profile(tx, call, &input.instance_profile_name)?;
     if row.role.as_ref() != Some(&key_of(&input.role_name)) {
         return Err(no_such_entity(format!(
@@ -141,7 +157,7 @@ pub(super) fn list_for_role(
     holder::<Role>(state, call, &input.role_name)?;
     let (scope, role) = (scope(call), key_of(&input.role_name));
     let rows = state.find::<InstanceProfile>(&scope, ROLE, &role);
-    let rows = rows.map(|(key, row)| (key.to_owned(), shape(state, call, row)));
+    let rows = rows.map(|(key, row)| (key.to_owned(), listed(state, call, row)));
     let page = page(rows, input.marker.as_deref(), input.max_items)?;
     Ok(types::ListInstanceProfilesForRoleResponse {
         instance_profiles: page.items,

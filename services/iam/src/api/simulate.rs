@@ -126,7 +126,7 @@ fn entity_sources(state: &State, noun: &str, entity: &Entity, out: &mut Vec<Sour
 
 /// The policies, the boundary and the ARN of a user, group or role: of the very ARN that permission was asked for.
 fn source_of(state: &State, call: &Call, arn: &str) -> Answer<(Vec<Source>, Option<String>)> {
-    let missing = || no_such_entity(format!("The entity {arn} cannot be found."));
+    let missing = || no_such_entity("Unable to retrieve specified IAM entity.");
     let mut sources = Vec::new();
     let scope = scope_of(&call.scope.account);
     let mut parts = arn.splitn(6, ':').skip(4);

@@ -154,6 +154,13 @@ fn the_simulator_says_what_the_evaluator_says() {
         answer["EvaluationResults"][0]["MatchedStatements"][0]["SourcePolicyId"],
         "user_ada_p"
     );
+    // Ref: as Cloud Custodian's tests recorded it of a role that is gone.
+    let gone = json!({"PolicySourceArn": "arn:aws:iam::123456789012:role/gone", "ActionNames": ["ecs:ListTasks"]});
+    let error = cloud.refusal("SimulatePrincipalPolicy", gone);
+    assert_eq!(
+        (error.code.as_str(), error.message.as_str()),
+        ("NoSuchEntityException", "Unable to retrieve specified IAM entity.")
+    );
     let answer = cloud.ok(
         "SimulateCustomPolicy",
         json!({"PolicyInputList": [deny], "ActionNames": ["ecs:ListClusters"]}),

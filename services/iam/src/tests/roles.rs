@@ -46,7 +46,18 @@ fn roles_boundaries_profiles_and_service_linked_roles() {
         "DeleteConflictException"
     );
     let profiles = cloud.ok("ListInstanceProfilesForRole", json!({"RoleName": "app"}));
-    assert_eq!(profiles["InstanceProfiles"][0]["Roles"][0]["RoleName"], "app");
+    let listed = &profiles["InstanceProfiles"][0];
+    assert_eq!(listed["Roles"][0]["RoleName"], "app");
+    // As Cloud Custodian's tests recorded it of AWS: lists have no tags, a profile's role no settings.
+    assert_eq!(listed.get("Tags"), None);
+    assert_eq!(listed["Roles"][0].get("MaxSessionDuration"), None);
+    let got = cloud.ok("GetInstanceProfile", json!({"InstanceProfileName": "ip"}));
+    assert_eq!(got["InstanceProfile"]["Tags"], json!([]));
+    let nobody = json!({"InstanceProfileName": "ip", "RoleName": "nobody"});
+    assert_eq!(
+        cloud.refusal("RemoveRoleFromInstanceProfile", nobody).message,
+        "The role with name nobody cannot be found."
+    );
     cloud.ok(
         "RemoveRoleFromInstanceProfile",
         json!({"InstanceProfileName": "ip", "RoleName": "app"}),
