@@ -40,8 +40,11 @@ pub fn route(request: &Request<'_>, scope: Option<&str>) -> Result<Target, WireE
         (Protocol::AwsJson, Action::Target { operation, .. }) => service.operation(operation),
         (Protocol::RpcV2Cbor, Action::Rpc { operation, .. }) => service.operation(operation),
         // Another version is another API: the older Elastic Load Balancing has operations of the same names.
-        (Protocol::AwsQuery | Protocol::Ec2Query, Action::Query { action, version })
-            if version.is_empty() || *version == *entry.version =>
+        (Protocol::AwsQuery, Action::Query { action, version }) if version.is_empty() || *version == *entry.version => {
+            service.operation(action)
+        }
+        (Protocol::Ec2Query, Action::Query { action, version })
+            if version.is_empty() || is_earlier_or_same(version, entry.version) =>
         {
             service.operation(action)
         }
@@ -63,6 +66,17 @@ pub fn route(request: &Request<'_>, scope: Option<&str>) -> Result<Target, WireE
         }),
         None => Err(unknown_operation(service, protocol, &action)),
     }
+}
+
+/// Whether `version` is a date, and not later than `latest`. EC2 still serves the versions of its API that older clients
+/// ask for (boto 2.49 asks for 2014-10-01); one version grows out of the other. The answer is that of the latest.
+fn is_earlier_or_same(version: &str, latest: &str) -> bool {
+    let is_date = version.len() == latest.len()
+        && version
+            .bytes()
+            .zip(latest.bytes())
+            .all(|(a, b)| if b == b'-' { a == b } else { a.is_ascii_digit() });
+    is_date && version <= latest
 }
 
 /// Names the service that the signature is for, if it may be a service's name.

@@ -69,6 +69,18 @@ fn query_services_are_told_apart_by_version_and_scope() {
 }
 
 #[test]
+fn ec2_takes_the_versions_of_older_clients() {
+    for version in ["2014-10-01", "2009-04-04", "2016-11-15"] {
+        let older = Http::form(&format!("Action=DescribeVpcs&Version={version}"));
+        check(&older, "ec2", ("ec2", "DescribeVpcs", Ec2Query));
+    }
+    for version in ["2016-11-16", "2099-01-01", "2014/10/01", "2014-10-1", "latest-000"] {
+        let other = Http::form(&format!("Action=DescribeVpcs&Version={version}"));
+        refused(&other, "ec2", 400, "InvalidAction");
+    }
+}
+
+#[test]
 fn rest_services_are_routed_by_scope_and_path() {
     check(
         &Http::new("GET", "/v2/apis/a/routes/b"),
