@@ -1,6 +1,6 @@
 //! What others ask of IAM: whose key, which policies, which role; and the administrator of the first start.
 
-use crate::managed::aws_managed;
+use crate::managed::{AwsManaged, aws_managed};
 use crate::model::{
     ARN, AccessKey, AccessKeyUse, Entity, Group, Holder, ManagedPolicy, OidcProvider, Role, RoleUse, USER, User,
     iam_arn, key_of,
@@ -90,10 +90,39 @@ pub fn role_by_arn<'a>(state: &'a State, arn: &str) -> Option<(AccountId, &'a Ro
 
 /// The default document of a managed policy: AWS's, or a customer's in the ARN's account.
 pub fn document_of<'a>(state: &'a State, arn: &str) -> Option<&'a str> {
-    if let Some(policy) = aws_managed(arn) {
-        return Some(policy.document);
+    managed_document(state, arn).map(Document::text)
+}
+
+fn managed_document<'a>(state: &'a State, arn: &str) -> Option<Document<'a>> {
+    match aws_managed(arn) {
+        Some(policy) => Some(Document::Aws(policy)),
+        None => customer_policy(state, arn)?.document().map(Document::Own),
     }
-    customer_policy(state, arn)?.document()
+}
+
+/// One stored policy document.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Document<'a> {
+    /// AWS's.
+    Aws(&'static AwsManaged),
+    /// An inline policy's, or a customer managed one's.
+    Own(&'a str),
+}
+
+impl<'a> Document<'a> {
+    pub(crate) fn text(self) -> &'a str {
+        match self {
+            Self::Aws(policy) => policy.document,
+            Self::Own(text) => text,
+        }
+    }
+
+    fn compiled(self) -> Result<Arc<Policy>, PolicyError> {
+        match self {
+            Self::Aws(policy) => policy.compiled(),
+            Self::Own(text) => cached_policy(text),
+        }
+    }
 }
 
 /// The customer managed policy of an ARN.
@@ -119,8 +148,8 @@ pub struct PolicySources {
 /// The policies of a principal as they are stored.
 #[derive(Debug, Default)]
 pub(crate) struct Documents<'a> {
-    pub(crate) identity: Vec<&'a str>,
-    pub(crate) boundary: Option<&'a str>,
+    pub(crate) identity: Vec<Document<'a>>,
+    pub(crate) boundary: Option<Document<'a>>,
 }
 
 /// The documents of the identity policies and of the boundary of a principal.
@@ -143,7 +172,7 @@ pub(crate) fn documents<'a>(state: &'a State, principal: &Principal) -> Document
         }
         // Whoever root federates may do whatever the session's policies let through.
         PrincipalKind::FederatedUser { user: None, .. } => {
-            documents.identity.extend(document_of(state, ADMINISTRATOR_POLICY));
+            documents.identity.extend(managed_document(state, ADMINISTRATOR_POLICY));
         }
         PrincipalKind::Root | PrincipalKind::Anonymous => {}
     }
@@ -151,12 +180,14 @@ pub(crate) fn documents<'a>(state: &'a State, principal: &Principal) -> Document
 }
 
 fn collect<'a>(state: &'a State, entity: &'a Entity, documents: &mut Documents<'a>) {
-    documents.identity.extend(entity.inline.values().map(String::as_str));
-    let attached = entity.attached.iter().filter_map(|arn| document_of(state, arn));
+    let inline = entity.inline.values().map(|text| Document::Own(text));
+    documents.identity.extend(inline);
+    let attached = entity.attached.iter().filter_map(|arn| managed_document(state, arn));
     documents.identity.extend(attached);
     if let Some(arn) = &entity.boundary {
         // A boundary that is gone allows nothing; DeletePolicy refuses to let that happen.
-        documents.boundary = Some(document_of(state, arn).unwrap_or(r#"{"Version":"2012-10-17","Statement":[]}"#));
+        let nothing = Document::Own(r#"{"Version":"2012-10-17","Statement":[]}"#);
+        documents.boundary = Some(managed_document(state, arn).unwrap_or(nothing));
     }
 }
 
@@ -164,10 +195,10 @@ fn collect<'a>(state: &'a State, entity: &'a Entity, documents: &mut Documents<'
 /// the call must then be refused, because that document may deny it.
 pub fn identity_policies(state: &State, principal: &Principal) -> Result<PolicySources, PolicyError> {
     let documents = documents(state, principal);
-    let identity = documents.identity.into_iter().map(cached_policy);
+    let identity = documents.identity.into_iter().map(Document::compiled);
     Ok(PolicySources {
         identity: identity.collect::<Result<_, _>>()?,
-        boundary: documents.boundary.map(cached_policy).transpose()?,
+        boundary: documents.boundary.map(Document::compiled).transpose()?,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Encoded authorization messages: why a call was refused, sealed, because whoever was refused may not be meant to know.
 //! STS's DecodeAuthorizationMessage opens them. Ref: STS API Reference, DecodeAuthorizationMessage.
 
-use crate::machine::documents;
+use crate::machine::{Document, documents};
 use crate::sealing::sealer;
 use honmaru_base::{AccountId, Time};
 use honmaru_identity::{CallContext, CallerKind, Context, Decision, Effect, Layer, Request, cached_policy};
@@ -108,8 +108,8 @@ fn conditions(context: &CallContext<'_>) -> Vec<Value> {
 fn matched(state: &State, call: &Call, access: &Access, request: &Request<'_>, layer: Layer) -> Vec<Value> {
     let sources = documents(state, &call.principal);
     let texts: Vec<&str> = match layer {
-        Layer::Identity => sources.identity,
-        Layer::Boundary => sources.boundary.into_iter().collect(),
+        Layer::Identity => sources.identity.into_iter().map(Document::text).collect(),
+        Layer::Boundary => sources.boundary.into_iter().map(Document::text).collect(),
         Layer::Session => call.principal.session_policies.iter().map(String::as_str).collect(),
         Layer::Resource => {
             let policies = access.resource_policy.iter().chain(&access.holder_policy);

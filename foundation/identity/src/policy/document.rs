@@ -4,7 +4,7 @@ use crate::policy::condition::Condition;
 use crate::policy::pattern::{ArnPattern, Pattern};
 use crate::policy::principal::PrincipalEntry;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The longest document that is parsed at all, in bytes. Each API has a smaller limit of its own.
@@ -50,14 +50,46 @@ impl<T> OneOf<T> {
     }
 }
 
+/// The actions of a statement, in lower case, by vendor: AWS's ReadOnlyAccess names thousands, those of ECS are few.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Actions {
+    /// Whether the complement is meant (`NotAction`).
+    negated: bool,
+    /// Whether `*` is among them.
+    everything: bool,
+    by_vendor: BTreeMap<String, Vec<Pattern>>,
+}
+
+impl Actions {
+    fn insert(&mut self, action: &str) {
+        match action.split_once(':') {
+            Some((vendor, _)) => {
+                let named = self.by_vendor.entry(vendor.to_owned()).or_default();
+                named.push(Pattern::literal(action));
+            }
+            None => self.everything = true,
+        }
+    }
+
+    /// Whether an action in lower case is meant.
+    pub(crate) fn matches(&self, action: &str) -> bool {
+        let vendor = action.split(':').next().unwrap_or_default();
+        let is_named = |named: &Vec<Pattern>| named.iter().any(|pattern| pattern.matches(action));
+        (self.everything || self.by_vendor.get(vendor).is_some_and(is_named)) != self.negated
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.everything && self.by_vendor.is_empty()
+    }
+}
+
 /// One statement, compiled.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Statement {
     pub(crate) sid: Option<String>,
     pub(crate) effect: Effect,
     pub(crate) principals: Option<OneOf<PrincipalEntry>>,
-    /// Patterns in lower case.
-    pub(crate) actions: OneOf<Pattern>,
+    pub(crate) actions: Actions,
     pub(crate) resources: Option<OneOf<ArnPattern>>,
     pub(crate) conditions: Vec<Condition>,
 }
@@ -238,11 +270,15 @@ fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Stateme
                         _ => "Statement/policy cannot have both Action and NotAction.",
                     });
                 }
-                let entries = texts(value)?
-                    .iter()
-                    .map(|text| action_of(text, kind))
-                    .collect::<Result<Vec<_>, _>>()?;
-                actions = Some(OneOf { negated, entries });
+                let mut named = Actions {
+                    negated,
+                    ..Actions::default()
+                };
+                for text in texts(value)? {
+                    check_action(&text, kind)?;
+                    named.insert(&text.to_ascii_lowercase());
+                }
+                actions = Some(named);
             }
             "Resource" | "NotResource" => {
                 if resources.is_some() {
@@ -267,8 +303,8 @@ fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Stateme
             _ => "Missing required field Effect",
         });
     };
-    let some = |count: usize| kind != PolicyKind::Identity || count > 0;
-    let Some(actions) = actions.filter(|actions| some(actions.entries.len())) else {
+    let some = |is_empty: bool| kind != PolicyKind::Identity || !is_empty;
+    let Some(actions) = actions.filter(|actions| some(actions.is_empty())) else {
         return malformed(match kind {
             PolicyKind::Trust => "Missing required field Action",
             _ => "Policy statement must contain actions.",
@@ -281,7 +317,7 @@ fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Stateme
         PolicyKind::Identity
             if !resources
                 .as_ref()
-                .is_some_and(|resources| some(resources.entries.len())) =>
+                .is_some_and(|resources| some(resources.entries.is_empty())) =>
         {
             return malformed("Policy statement must contain resources.");
         }
@@ -315,7 +351,7 @@ fn texts(json: Json) -> Result<Vec<String>, PolicyError> {
     }
 }
 
-fn action_of(text: &str, kind: PolicyKind) -> Result<Pattern, PolicyError> {
+fn check_action(text: &str, kind: PolicyKind) -> Result<(), PolicyError> {
     if text != "*" {
         let Some((vendor, name)) = text.split_once(':') else {
             return malformed("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.");
@@ -337,7 +373,7 @@ fn action_of(text: &str, kind: PolicyKind) -> Result<Pattern, PolicyError> {
     } else if kind == PolicyKind::Trust {
         return malformed("AssumeRole policy may only specify STS AssumeRole actions.");
     }
-    Ok(Pattern::literal(&text.to_ascii_lowercase()))
+    Ok(())
 }
 
 fn resource_of(text: &str, kind: PolicyKind, variables: bool) -> Result<ArnPattern, PolicyError> {

@@ -103,7 +103,7 @@ impl Policy {
 impl Statement {
     /// Whether action, resource and conditions match; the principal is left to [`Statement::grant`].
     fn applies(&self, request: &Request<'_>, action: &str) -> bool {
-        self.actions.matches(|pattern| pattern.matches(action))
+        self.actions.matches(action)
             && self
                 .resources
                 .as_ref()

@@ -69,13 +69,13 @@ pub(super) fn aws_shape(state: &State, scope: &Scope, policy: &AwsManaged) -> ty
         policy_id: Some(policy.id.to_owned()),
         arn: Some(policy.arn.to_owned()),
         path: Some(path_of(policy.arn).to_owned()),
-        default_version_id: Some("v1".to_owned()),
+        default_version_id: Some(policy.version_id()),
         attachment_count: count(uses(state, scope, ATTACHED, policy.arn)),
         permissions_boundary_usage_count: count(uses(state, scope, BOUNDARY, policy.arn)),
         is_attachable: Some(true),
         description: Some(policy.description.to_owned()),
-        create_date: Some(policy.created_s),
-        update_date: Some(policy.created_s),
+        create_date: Some(policy.created_s.into()),
+        update_date: Some(policy.updated_s.into()),
         tags: Some(Vec::new()),
     }
 }
@@ -276,7 +276,7 @@ pub(super) fn get_version(
     input: types::GetPolicyVersionRequest,
 ) -> Answer<types::GetPolicyVersionResponse> {
     let shape = match aws_managed(&input.policy_arn) {
-        Some(policy) if input.version_id == "v1" => aws_version(policy, true),
+        Some(policy) if input.version_id == policy.version_id() => aws_version(policy, true),
         Some(policy) => {
             return Err(no_such_entity(format!(
                 "Policy {} version {} does not exist or is not attachable.",
@@ -300,9 +300,9 @@ pub(super) fn get_version(
 pub(super) fn aws_version(policy: &AwsManaged, with_document: bool) -> types::PolicyVersion {
     types::PolicyVersion {
         document: with_document.then(|| encoded(policy.document)),
-        version_id: Some("v1".to_owned()),
+        version_id: Some(policy.version_id()),
         is_default_version: Some(true),
-        create_date: Some(policy.created_s),
+        create_date: Some(policy.updated_s.into()),
     }
 }
 

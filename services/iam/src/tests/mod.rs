@@ -4,6 +4,7 @@ mod access;
 mod account;
 mod calls;
 mod escalation;
+mod managed_policies;
 mod mfa;
 mod policies;
 mod roles;

@@ -80,49 +80,6 @@ fn managed_policies_and_their_versions() {
 }
 
 #[test]
-fn aws_managed_policies_parse_and_cannot_be_changed() {
-    let mut cloud = Cloud::new();
-    for policy in managed::all_aws_managed() {
-        honmaru_identity::Policy::parse(policy.document, honmaru_identity::PolicyKind::Identity)
-            .unwrap_or_else(|error| panic!("{}: {error}", policy.arn));
-        let got = cloud.ok("GetPolicyVersion", json!({"PolicyArn": policy.arn, "VersionId": "v1"}));
-        assert_eq!(got["PolicyVersion"]["IsDefaultVersion"], true);
-    }
-    let arn = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy";
-    assert_eq!(
-        cloud.ok("GetPolicy", json!({"PolicyArn": arn}))["Policy"]["Path"],
-        "/service-role/"
-    );
-    assert_eq!(cloud.code("DeletePolicy", json!({"PolicyArn": arn})), "AccessDenied");
-    let listed = cloud.ok("ListPolicies", json!({"Scope": "AWS", "PathPrefix": "/service-role/"}));
-    assert_eq!(listed["Policies"].as_array().unwrap().len(), 4);
-}
-
-/// What Terraform configurations attach to the roles of those who pull and push. Ref: AWS Managed Policy Reference.
-#[test]
-fn the_managed_policies_of_registries_can_be_attached() {
-    let mut cloud = Cloud::new();
-    let document = trust(json!({"Service": "ecs-tasks.amazonaws.com"}));
-    cloud.ok(
-        "CreateRole",
-        json!({"RoleName": "r", "AssumeRolePolicyDocument": document}),
-    );
-    for name in [
-        "AmazonEC2ContainerRegistryPullOnly",
-        "AmazonElasticContainerRegistryPublicFullAccess",
-        "AmazonElasticContainerRegistryPublicPowerUser",
-        "AmazonElasticContainerRegistryPublicReadOnly",
-    ] {
-        let arn = format!("arn:aws:iam::aws:policy/{name}");
-        cloud.ok("AttachRolePolicy", json!({"RoleName": "r", "PolicyArn": arn}));
-        let id = cloud.ok("GetPolicy", json!({"PolicyArn": arn}))["Policy"]["PolicyId"].clone();
-        assert_eq!(id.as_str().unwrap().len(), 21, "{name}");
-    }
-    let attached = cloud.ok("ListAttachedRolePolicies", json!({"RoleName": "r"}));
-    assert_eq!(attached["AttachedPolicies"].as_array().unwrap().len(), 4);
-}
-
-#[test]
 fn documents_are_checked() {
     let mut cloud = Cloud::new();
     for bad in [
