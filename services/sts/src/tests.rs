@@ -636,7 +636,7 @@ fn what_is_no_role_is_said_before_anything_is_asked() {
         "arn:aws:iam::123456789012:user/ada",
         "arn:aws:iam::123456789012:role/",
         "arn:aws:sts::123456789012:assumed-role/a/b",
-        "arn:aws:iam::12345:role/application",
+        "arn:aws:iam::account:role/application",
         "a text of twenty letters",
     ] {
         let input = json!({"RoleArn": bad, "RoleSessionName": "s1"});
@@ -646,8 +646,11 @@ fn what_is_no_role_is_said_before_anything_is_asked() {
             ("ValidationError", format!("{bad} is invalid"))
         );
     }
-    // Whether a role is there is not told.
-    let error = cloud.sts(ada, "AssumeRole", assume("nobody")).unwrap_err();
+    // Whether a role is there is not told, nor that no account has so few digits (amazon.aws 11, sts_assume_role's tests).
+    let error = cloud.sts(ada.clone(), "AssumeRole", assume("nobody")).unwrap_err();
+    assert_eq!(error.code, "AccessDenied");
+    let short = json!({"RoleArn": "arn:aws:iam::123456789:role/nobody", "RoleSessionName": "s1"});
+    let error = cloud.sts(ada, "AssumeRole", short).unwrap_err();
     assert_eq!(error.code, "AccessDenied");
 }
 

@@ -80,7 +80,7 @@ pub(super) fn access(state: &State, call: &Call, input: &Value) -> Vec<Access> {
 /// Whether a text may be the ARN of a role at all.
 pub(super) fn is_role_arn(text: &str) -> bool {
     text.parse::<Arn>().is_ok_and(|arn| {
-        let is_account = arn.account.len() == 12 && arn.account.bytes().all(|b| b.is_ascii_digit());
+        let is_account = !arn.account.is_empty() && arn.account.bytes().all(|b| b.is_ascii_digit());
         arn.service == "iam" && is_account && arn.resource.strip_prefix("role/").is_some_and(|name| !name.is_empty())
     })
 }
