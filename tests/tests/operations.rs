@@ -1,6 +1,8 @@
 //! `operations.txt` of every service, which `docs/coverage.md` is made from, says what the binary registers.
 //! Goal: the published coverage is true. Method: the lists are held against `honmaru_cloud::services`.
 
+#[path = "operations/managed.rs"]
+mod managed;
 #[path = "operations/paging.rs"]
 mod paging;
 #[path = "operations/reference.rs"]

@@ -667,7 +667,7 @@ fn permissions_are_those_of_the_reference() {
     assert_eq!(
         names(asked(&cloud, "GetWebACLForResource", &resource)),
         [
-            format!("wafv2:GetWebACLForResource {BALANCER}"),
+            format!("wafv2:GetWebACLForResource {acl}"),
             format!("wafv2:GetWebACL {acl}")
         ]
     );

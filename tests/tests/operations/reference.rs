@@ -82,8 +82,19 @@ const NEWER: [&str; 5] = [
     "StopReplicationBackfill",
 ];
 
-/// Asked for on more than the reference says: Logs' refusals name `log-group::log-stream:`.
-const WIDER: [(&str, &str); 1] = [("DescribeLogGroups", "log-group")];
+/// Asked for on more than the reference says: Logs' refusals name `log-group::log-stream:`, and AWS's own policies for WAF
+/// allow these on ARNs only.
+const WIDER: [(&str, &str); 9] = [
+    ("DescribeLogGroups", "log-group"),
+    ("CheckCapacity", "rulegroup"),
+    ("DescribeManagedRuleGroup", "managedruleset"),
+    ("ListAvailableManagedRuleGroupVersions", "managedruleset"),
+    ("ListAvailableManagedRuleGroups", "managedruleset"),
+    ("ListIPSets", "ipset"),
+    ("ListRegexPatternSets", "regexpatternset"),
+    ("ListRuleGroups", "rulegroup"),
+    ("ListWebACLs", "webacl"),
+];
 
 /// `aws:RequestTag/` of `aws:RequestTag/team`.
 fn family(key: &str) -> &str {

@@ -41,20 +41,6 @@ fn on_arn(state: &State, call: &Call, arn: &str, action: &str) -> Access {
 /// managed rule sets beside what is created or changed; AWS asks for each of them.
 fn of_references(state: &State, call: &Call, input: &Value, action: &str) -> Vec<Access> {
     let mut arns = BTreeSet::new();
-    let managed = || {
-        let scope = if text(input, "Scope") == "CLOUDFRONT" {
-            "global"
-        } else {
-            "regional"
-        };
-        Arn::new(
-            "wafv2",
-            call.scope.region.as_str(),
-            call.scope.account.as_str(),
-            format!("{scope}/managedruleset/*/*"),
-        )
-        .to_string()
-    };
     let mut waiting: Vec<&Value> = input.get("Rules").into_iter().collect();
     while let Some(value) = waiting.pop() {
         match value {
@@ -68,7 +54,9 @@ fn of_references(state: &State, call: &Call, input: &Value, action: &str) -> Vec
                             arns.insert(text(value, "ARN").to_owned());
                         }
                         // A rule group cannot hold one.
-                        "ManagedRuleGroupStatement" if action.ends_with("WebACL") => drop(arns.insert(managed())),
+                        "ManagedRuleGroupStatement" if action.ends_with("WebACL") => {
+                            arns.insert(managed_arn(call, input));
+                        }
                         _ => {}
                     }
                     waiting.push(value);
@@ -78,6 +66,22 @@ fn of_references(state: &State, call: &Call, input: &Value, action: &str) -> Vec
         }
     }
     arns.iter().map(|arn| on_arn(state, call, arn, action)).collect()
+}
+
+/// AWS's managed rule groups, each of them.
+fn managed_arn(call: &Call, input: &Value) -> String {
+    let scope = if text(input, "Scope") == "CLOUDFRONT" {
+        "global"
+    } else {
+        "regional"
+    };
+    Arn::new(
+        "wafv2",
+        call.scope.region.as_str(),
+        call.scope.account.as_str(),
+        format!("{scope}/managedruleset/*/*"),
+    )
+    .to_string()
 }
 
 /// The permission at the load balancer that a web ACL comes to or leaves. Ref: WAF developer guide, "Actions that require
@@ -102,9 +106,16 @@ fn tagged<K: Kind>(access: Access, state: &State, call: &Call, arn: &str) -> Acc
     })
 }
 
-/// An action without resources.
-pub(super) fn any(_: &State, _: &Call, _: &Value, action: &str) -> Vec<Access> {
-    vec![Access::any(action)]
+/// An action on every resource of a kind. The reference names none for it; but AWS's own policies (AWSWAFReadOnlyAccess) allow
+/// it on ARNs with wildcards, and on nothing else.
+pub(super) fn every<K: Kind>(_: &State, call: &Call, input: &Value, action: &str) -> Vec<Access> {
+    let all = arn::<K>(&call.scope, text(input, "Scope"), "*", "*");
+    vec![Access::new(action, vec![all])]
+}
+
+/// The same of AWS's managed rule groups.
+pub(super) fn managed(_: &State, call: &Call, input: &Value, action: &str) -> Vec<Access> {
+    vec![Access::new(action, vec![managed_arn(call, input)])]
 }
 
 /// A resource that is named by name, scope and id, or by ARN.
@@ -159,15 +170,16 @@ pub(super) fn disassociate(state: &State, call: &Call, input: &Value, action: &s
     vec![resource, on_balancer(state, call, input)]
 }
 
-/// The resource, and the web ACL that it has. Ref: GetWebACLForResource: "This call uses GetWebACL, to verify that your
-/// account has permission to access the retrieved web ACL."
+/// The web ACL that a resource has; without one, every web ACL: the reference names both, the resource and the web ACL, but
+/// AWS's own policies (AWSWAFFullAccess) allow the action on web ACLs only. Ref: GetWebACLForResource: "This call uses
+/// GetWebACL, to verify that your account has permission to access the retrieved web ACL."
 pub(super) fn of_resource(state: &State, call: &Call, input: &Value, action: &str) -> Vec<Access> {
-    let resource = text(input, "ResourceArn");
-    let mut all = vec![Access::new(action, vec![resource.to_owned()])];
-    if let Some(association) = state.get::<Association>(&call.scope, resource) {
-        all.push(on_arn(state, call, &association.web_acl_arn, "wafv2:GetWebACL"));
+    match state.get::<Association>(&call.scope, text(input, "ResourceArn")) {
+        Some(association) => [action, "wafv2:GetWebACL"]
+            .map(|action| on_arn(state, call, &association.web_acl_arn, action))
+            .into(),
+        None => every::<WebAcl>(state, call, input, action),
     }
-    all
 }
 
 pub(super) fn by_web_acl_arn(state: &State, call: &Call, input: &Value, action: &str) -> Vec<Access> {

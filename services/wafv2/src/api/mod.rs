@@ -65,12 +65,12 @@ macro_rules! tree {
 /// Every operation that this service implements by itself. GetSampledRequests needs the edge: [`sampled_requests`].
 pub fn operations() -> Vec<Operation> {
     use access::{
-        any, associate, by_arn, by_web_acl_arn, create, disassociate, ip_set, of_resource, pattern_set, rule_group,
-        web_acl,
+        associate, by_arn, by_web_acl_arn, create, disassociate, every, ip_set, managed as managed_groups, of_resource,
+        pattern_set, rule_group, web_acl,
     };
     vec![
         write!("AssociateWebACL", associate, associations::associate),
-        tree!(read "CheckCapacity", any, rule_group::check_capacity),
+        tree!(read "CheckCapacity", every::<crate::RuleGroup>, rule_group::check_capacity),
         write!("CreateIPSet", create::<crate::IpSet>, ip_set::create),
         write!(
             "CreateRegexPatternSet",
@@ -83,21 +83,25 @@ pub fn operations() -> Vec<Operation> {
         tree!(write "DeleteRegexPatternSet", pattern_set, entities::delete::<crate::RegexPatternSet>),
         tree!(write "DeleteRuleGroup", rule_group, entities::delete::<crate::RuleGroup>),
         tree!(write "DeleteWebACL", web_acl, web_acl::delete),
-        tree!(read "DescribeManagedRuleGroup", any, managed::describe),
+        tree!(read "DescribeManagedRuleGroup", managed_groups, managed::describe),
         write!("DisassociateWebACL", disassociate, associations::disassociate),
         read!("GetIPSet", ip_set, ip_set::get),
         read!("GetRegexPatternSet", pattern_set, pattern_set::get),
         tree!(read "GetRuleGroup", rule_group, rule_group::get),
         tree!(read "GetWebACL", web_acl, web_acl::get),
         tree!(read "GetWebACLForResource", of_resource, web_acl::get_for_resource),
-        read!("ListAvailableManagedRuleGroupVersions", any, managed::versions),
-        read!("ListAvailableManagedRuleGroups", any, managed::list),
-        tree!(read "ListIPSets", any, entities::list::<crate::IpSet>),
-        tree!(read "ListRegexPatternSets", any, entities::list::<crate::RegexPatternSet>),
+        read!(
+            "ListAvailableManagedRuleGroupVersions",
+            managed_groups,
+            managed::versions
+        ),
+        read!("ListAvailableManagedRuleGroups", managed_groups, managed::list),
+        tree!(read "ListIPSets", every::<crate::IpSet>, entities::list::<crate::IpSet>),
+        tree!(read "ListRegexPatternSets", every::<crate::RegexPatternSet>, entities::list::<crate::RegexPatternSet>),
         read!("ListResourcesForWebACL", by_web_acl_arn, associations::resources),
-        tree!(read "ListRuleGroups", any, entities::list::<crate::RuleGroup>),
+        tree!(read "ListRuleGroups", every::<crate::RuleGroup>, entities::list::<crate::RuleGroup>),
         read!("ListTagsForResource", by_arn, tags::list),
-        tree!(read "ListWebACLs", any, entities::list::<crate::WebAcl>),
+        tree!(read "ListWebACLs", every::<crate::WebAcl>, entities::list::<crate::WebAcl>),
         write!("TagResource", by_arn, tags::tag),
         write!("UntagResource", by_arn, tags::untag),
         write!("UpdateIPSet", ip_set, ip_set::update),
