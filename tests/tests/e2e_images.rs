@@ -27,7 +27,7 @@ fn images() -> Result<()> {
     let scratch = Scratch::new()?;
     let upstream = Upstream::start(&scratch)?;
     let secrets = scratch.file("secrets.json");
-    let login = |token: &str| serde_json::json!({"username": "robot", "accessToken": token});
+    let login = |token: &str| serde_json::json!({"username": "robot", "accessToken": token, "registry": upstream.host});
     let logins = serde_json::json!({
         "ecr-pullthroughcache/upstream": login("s3cret"),
         "ecr-pullthroughcache/wrong": login("guess"),

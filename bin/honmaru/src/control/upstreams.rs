@@ -21,6 +21,9 @@ const SUFFIX_CHARS: usize = 6;
 struct Login {
     username: String,
     access_token: String,
+    /// The only registry that is told it, for example `registry-1.docker.io`: not ECR's, whose rules name known registries
+    /// only. Without it every registry is that a rule with the secret names.
+    registry: Option<String>,
 }
 
 /// What is in the operator's file: by the secret's name (in the default account) or by its ARN.
@@ -53,10 +56,26 @@ impl Upstreams {
         self.remotes.clone()
     }
 
-    /// `user:password` of a secret.
-    pub fn credentials(&self, arn: &str) -> Option<String> {
+    /// Whether there is such a secret.
+    pub fn knows(&self, arn: &str) -> bool {
+        self.login(arn).is_some()
+    }
+
+    /// `user:password` of a secret for a registry (or a repository there), or why there is none.
+    pub fn credentials(&self, arn: &str, upstream: &str) -> Result<String, String> {
+        let Some(login) = self.login(arn) else {
+            return Err(format!("The secret '{arn}' does not exist"));
+        };
+        let host = upstream.split('/').next().unwrap_or_default();
+        match &login.registry {
+            Some(only) if !only.eq_ignore_ascii_case(host) => Err(format!("The secret '{arn}' is not for '{host}'")),
+            _ => Ok(format!("{}:{}", login.username, login.access_token)),
+        }
+    }
+
+    fn login(&self, arn: &str) -> Option<&Login> {
         let login = self.secrets.0.iter().find(|(key, _)| self.names(key, arn));
-        login.map(|(_, login)| format!("{}:{}", login.username, login.access_token))
+        login.map(|(_, login)| login)
     }
 
     /// Whether a key of the file means the secret with this ARN, which may end with Secrets Manager's suffix.
@@ -79,12 +98,9 @@ impl Upstreams {
 
     /// Why a registry does not let us in; nothing when it does.
     pub async fn failure(&self, registry: &str, secret: Option<&str>) -> Option<String> {
-        let credentials = match secret {
-            None => None,
-            Some(arn) => match self.credentials(arn) {
-                Some(credentials) => Some(credentials),
-                None => return Some(format!("The secret '{arn}' does not exist")),
-            },
+        let credentials = match secret.map(|arn| self.credentials(arn, registry)).transpose() {
+            Ok(credentials) => credentials,
+            Err(why) => return Some(why),
         };
         let answered = self.remotes.ping(registry, credentials.as_deref()).await;
         answered.err().map(|error| honmaru_base::chain(&error))
@@ -120,7 +136,8 @@ mod tests {
         let secrets = r#"{
             "ecr-pullthroughcache/hub": {"username": "me", "accessToken": "t1"},
             "arn:aws:secretsmanager:eu-west-1:222222222222:secret:ecr-pullthroughcache/other":
-                {"username": "you", "accessToken": "t2"}
+                {"username": "you", "accessToken": "t2"},
+            "ecr-pullthroughcache/bound": {"username": "us", "accessToken": "t3", "registry": "ghcr.io"}
         }"#;
         let upstreams = Upstreams {
             remotes: Remotes::new(RemoteLimits::default()),
@@ -129,7 +146,9 @@ mod tests {
         };
         let check = |account: &str, name: &str, expected: Option<&str>| {
             let arn = format!("arn:aws:secretsmanager:eu-west-1:{account}:secret:ecr-pullthroughcache/{name}");
-            assert_eq!(upstreams.credentials(&arn).as_deref(), expected, "{arn}");
+            let found = upstreams.credentials(&arn, "registry-1.docker.io/library/nginx");
+            assert_eq!(found.ok().as_deref(), expected, "{arn}");
+            assert_eq!(upstreams.knows(&arn), expected.is_some() || name == "bound", "{arn}");
         };
         check("111111111111", "hub", Some("me:t1"));
         check("111111111111", "hub-AbC123", Some("me:t1"));
@@ -138,5 +157,14 @@ mod tests {
         check("222222222222", "hub", None);
         check("222222222222", "other-abcdef", Some("you:t2"));
         check("111111111111", "other", None);
+        // Whoever may make a rule gets its password nowhere else.
+        check("111111111111", "bound", None);
+        let bound = "arn:aws:secretsmanager:eu-west-1:111111111111:secret:ecr-pullthroughcache/bound";
+        assert_eq!(upstreams.credentials(bound, "GHCR.io").as_deref(), Ok("us:t3"));
+        let refused = upstreams.credentials(bound, "ghcr.io.example.com").unwrap_err();
+        assert_eq!(
+            refused,
+            format!("The secret '{bound}' is not for 'ghcr.io.example.com'")
+        );
     }
 }

@@ -350,10 +350,10 @@ impl Repositories for Rows {
         };
         let credentials = match &upstream.credential_arn {
             None => None,
-            Some(arn) => Some(self.upstreams.credentials(arn).ok_or_else(|| {
-                let message = format!("the pull through cache rule's secret {arn} does not exist");
-                RegistryError::new(ErrorCode::Denied, message)
-            })?),
+            Some(arn) => {
+                let found = self.upstreams.credentials(arn, &upstream.repository);
+                Some(found.map_err(|why| RegistryError::new(ErrorCode::Denied, why))?)
+            }
         };
         Ok(Some(Upstream {
             repository: upstream.repository,
