@@ -70,6 +70,13 @@ pub struct SessionContext {
     pub transitive_tag_keys: Vec<String>,
     /// The ARN of the OIDC provider that the session came from, for `aws:FederatedProvider`.
     pub federated_provider: Option<String>,
+    /// The session's own tags. They stand above those of the role or the user, which are the principal's tags too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<(String, String)>,
+    /// Managed policies that limit the session, by ARN: their documents are the last of the principal's
+    /// `session_policies`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policy_arns: Vec<String>,
     /// When a second factor was proven for it, for `aws:MultiFactorAuthPresent` and `aws:MultiFactorAuthAge`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mfa_at: Option<Time>,

@@ -22,12 +22,14 @@ fn current(state: &State, mut principal: Principal) -> Option<Principal> {
     if let PrincipalKind::AssumedRole { role, .. } = &principal.kind {
         let role = honmaru_iam::role_of_name(state, account, role)?;
         let is_same = principal.user_id.split(':').next() == Some(role.entity.id.as_str());
+        principal.tags = tags_of(&principal, &role.entity.tags);
         return is_same.then_some(principal);
     }
     if let PrincipalKind::FederatedUser { user: Some(user), .. } = &principal.kind {
         let user = honmaru_iam::user_of_name(state, account, user)?;
         let session = principal.session.as_ref()?;
         let is_same = session.issuer.as_ref()?.id == user.entity.id;
+        principal.tags = tags_of(&principal, &user.entity.tags);
         return is_same.then_some(principal);
     }
     let PrincipalKind::User { name } = &principal.kind else {
@@ -44,6 +46,12 @@ fn current(state: &State, mut principal: Principal) -> Option<Principal> {
     }
     principal.tags = user.entity.tags.clone();
     Some(principal)
+}
+
+/// The session's own tags, and those that its role or user has now.
+fn tags_of(principal: &Principal, own: &[(String, String)]) -> Vec<(String, String)> {
+    let session = principal.session.as_ref().map(|session| session.tags.as_slice());
+    honmaru_sts::with_session_tags(session.unwrap_or_default(), own)
 }
 
 #[cfg(test)]
@@ -203,6 +211,50 @@ mod tests {
                 .iter()
                 .all(|token| cloud.caller(token) == Err(TokenError::Invalid))
         );
+    }
+
+    #[test]
+    fn of_a_session_tags_and_managed_policies_are_those_of_the_request() {
+        let mut cloud = Cloud::new();
+        let document = |effect: &str, condition: Value| {
+            let one = json!({"Effect": effect, "Action": "ecr:BatchGetImage", "Resource": "*", "Condition": condition});
+            json!({"Version": "2012-10-17", "Statement": [one]}).to_string()
+        };
+        let trust = json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}]});
+        cloud.iam(
+            "CreateRole",
+            json!({"RoleName": "pulls", "AssumeRolePolicyDocument": trust.to_string()}),
+        );
+        let team = json!({"StringEquals": {"aws:PrincipalTag/team": "web", "aws:PrincipalTag/stage": "live"}});
+        let own = json!({"RoleName": "pulls", "PolicyName": "p", "PolicyDocument": document("Allow", team)});
+        cloud.iam("PutRolePolicy", own);
+        let limit = json!({"PolicyName": "limit", "PolicyDocument": document("Allow", json!({}))});
+        let limit = cloud.iam("CreatePolicy", limit)["Policy"]["Arn"].clone();
+        let role = honmaru_iam::role_of_name(&cloud.state, &root().account, "pulls").unwrap();
+        let session = json!({
+            "access_key_id": "ASIAQAAAAAAAAAAAAAAA", "secret_access_key": "", "account": root().account,
+            "arn": "arn:aws:sts::111111111111:assumed-role/pulls/s", "user_id": format!("{}:s", role.entity.id),
+            "role_arn": role.entity.arn, "session_name": "s", "tags": [["stage", "live"]],
+            "policies": [document("Allow", json!({}))],
+            // A hundred kilobytes, where a token may have sixteen.
+            "policy_arns": [limit, "arn:aws:iam::aws:policy/ReadOnlyAccess"], "issued_at": NOW, "expires_at": NOW,
+        });
+        let session = serde_json::from_value(session).unwrap();
+        let principal = honmaru_sts::session_principal(&cloud.state, &session).unwrap();
+        let token = cloud
+            .write(|tx| Ok(honmaru_ecr::registry_token(tx, &principal)))
+            .unwrap();
+        let token = format!("Bearer {token}");
+        assert_eq!(cloud.caller(&token), Ok(principal));
+        assert!(!cloud.may_read(&token), "the role has no team");
+        let tags = json!([{"Key": "team", "Value": "web"}, {"Key": "stage", "Value": "test"}]);
+        cloud.iam("TagRole", json!({"RoleName": "pulls", "Tags": tags}));
+        assert!(cloud.may_read(&token), "the role's tags of now, below the session's");
+        let denied = document("Deny", json!({}));
+        let version = json!({"PolicyArn": limit, "PolicyDocument": denied, "SetAsDefault": true});
+        cloud.iam("CreatePolicyVersion", version);
+        assert!(!cloud.may_read(&token), "the policy's document of now");
     }
 
     #[test]

@@ -243,6 +243,8 @@ fn a_sessions_document_says_who_stands_behind_it_and_a_count_how_many() {
         source_identity: Some("ada".to_owned()),
         transitive_tag_keys: Vec::new(),
         federated_provider: Some("arn:aws:iam::000000000000:oidc-provider/token.example".to_owned()),
+        tags: Vec::new(),
+        policy_arns: Vec::new(),
         mfa_at: None,
         issuer: Some(SessionIssuer {
             arn: "arn:aws:iam::000000000000:role/team/app".to_owned(),
@@ -320,6 +322,8 @@ fn a_federated_users_issuer_is_the_user_that_asked() {
         source_identity: None,
         transitive_tag_keys: Vec::new(),
         federated_provider: None,
+        tags: Vec::new(),
+        policy_arns: Vec::new(),
         mfa_at: None,
         issuer: Some(SessionIssuer {
             arn: "arn:aws:iam::000000000000:user/ann".to_owned(),

@@ -70,7 +70,8 @@ enum Claim {
     },
 }
 
-/// A principal as plain data.
+/// A principal as plain data. Of managed policies that limit a session it has the ARNs only: their documents are those of
+/// the request, and can be longer than a token may be.
 #[derive(Serialize, Deserialize)]
 struct Identity {
     account: honmaru_base::AccountId,
@@ -126,7 +127,7 @@ pub fn authorization_token(tx: &mut Tx<'_>, principal: &Principal) -> String {
 pub fn check_registry_token(state: &State, token: &str, now: Time) -> Result<Principal, TokenError> {
     match open(state, token)? {
         Claim::Registry { expires_at, .. } if now >= expires_at => Err(TokenError::Expired),
-        Claim::Registry { principal, .. } => Ok((*principal).into()),
+        Claim::Registry { principal, .. } => Ok(principal.of_state(state)),
         Claim::Layer { .. } => Err(TokenError::Invalid),
     }
 }
@@ -229,6 +230,11 @@ impl Identity {
             PrincipalKind::FederatedUser { name, user } => Kind::Federated { name, user },
             PrincipalKind::Anonymous => Kind::Anonymous,
         };
+        let managed = principal
+            .session
+            .as_ref()
+            .map_or(0, |session| session.policy_arns.len());
+        let own = principal.session_policies.len().saturating_sub(managed);
         Self {
             account: principal.account.clone(),
             arn: principal.arn.clone(),
@@ -236,30 +242,33 @@ impl Identity {
             kind,
             access_key_id: principal.access_key_id.clone(),
             tags: principal.tags.clone(),
-            session_policies: principal.session_policies.clone(),
+            session_policies: principal.session_policies.iter().take(own).cloned().collect(),
             session: principal.session.clone(),
         }
     }
 }
 
-impl From<Identity> for Principal {
-    fn from(identity: Identity) -> Self {
-        let kind = match identity.kind {
+impl Identity {
+    fn of_state(self, state: &State) -> Principal {
+        let kind = match self.kind {
             Kind::Root => PrincipalKind::Root,
             Kind::User { name } => PrincipalKind::User { name },
             Kind::Role { role, session } => PrincipalKind::AssumedRole { role, session },
             Kind::Federated { name, user } => PrincipalKind::FederatedUser { name, user },
             Kind::Anonymous => PrincipalKind::Anonymous,
         };
-        Self {
-            account: identity.account,
-            arn: identity.arn,
-            user_id: identity.user_id,
+        let arns = self.session.iter().flat_map(|session| &session.policy_arns);
+        let managed = arns.map(|arn| honmaru_iam::session_policy(state, arn).to_owned());
+        let session_policies = self.session_policies.into_iter().chain(managed).collect();
+        Principal {
+            account: self.account,
+            arn: self.arn,
+            user_id: self.user_id,
             kind,
-            access_key_id: identity.access_key_id,
-            tags: identity.tags,
-            session_policies: identity.session_policies,
-            session: identity.session,
+            access_key_id: self.access_key_id,
+            tags: self.tags,
+            session_policies,
+            session: self.session,
         }
     }
 }

@@ -93,6 +93,14 @@ pub fn document_of<'a>(state: &'a State, arn: &str) -> Option<&'a str> {
     managed_document(state, arn).map(Document::text)
 }
 
+/// A policy that allows nothing.
+pub const NOTHING: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
+
+/// The document of a managed policy that limits a session; once the policy is gone, what allows nothing.
+pub fn session_policy<'a>(state: &'a State, arn: &str) -> &'a str {
+    document_of(state, arn).unwrap_or(NOTHING)
+}
+
 fn managed_document<'a>(state: &'a State, arn: &str) -> Option<Document<'a>> {
     match aws_managed(arn) {
         Some(policy) => Some(Document::Aws(policy)),

@@ -14,7 +14,7 @@ pub mod types;
 
 pub use api::operations;
 pub use jwt::{IssuerKeys, JWKS_BYTES_MAX, note_unreachable_issuer, put_issuer_keys};
-pub use session::{authenticate, session_principal};
+pub use session::{authenticate, session_principal, with_session_tags};
 pub use task::{TaskCredentials, task_credentials, task_principal};
 
 pub use honmaru_iam::{SealingKey, ensure_key, sealer};

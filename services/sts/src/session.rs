@@ -1,12 +1,9 @@
 //! Sessions: from a role or a user to a sealed token, and from a token back to a principal.
 
 use honmaru_base::{ApiError, Rng, Time};
-use honmaru_iam::{Entity, document_of, role_by_arn, sealer};
+use honmaru_iam::{Entity, role_by_arn, sealer, session_policy};
 use honmaru_identity::{AuthError, KeyCache, Presented, Session, verify};
 use honmaru_machine::{Principal, PrincipalKind, SessionContext, SessionIssuer, State};
-
-/// A policy that allows nothing: what stands for a session policy that is gone.
-const NOTHING: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
 
 /// Verifies a signature and finds the principal behind it. Errors: an unknown or inactive key, a token that is not
 /// ours, that belongs to another key or has expired, a signature that does not match or is not of now.
@@ -41,14 +38,8 @@ pub fn session_principal(state: &State, session: &Session) -> Option<Principal> 
     let managed = session
         .policy_arns
         .iter()
-        .map(|arn| document_of(state, arn).unwrap_or(NOTHING).to_owned());
+        .map(|arn| session_policy(state, arn).to_owned());
     let mut session_policies: Vec<String> = policies.chain(managed).collect();
-    // Session tags stand above the role's or the user's own. Ref: IAM User Guide, "Pass session tags in AWS STS".
-    let with_session_tags = |own: &[(String, String)]| {
-        let covered = |key: &str| session.tags.iter().any(|(tag, _)| tag.eq_ignore_ascii_case(key));
-        let own = own.iter().filter(|(key, _)| !covered(key)).cloned();
-        session.tags.iter().cloned().chain(own).collect::<Vec<_>>()
-    };
     if let Some(federated) = &session.federated_user {
         let user = match (&session.user_name, &federated.user_id) {
             (Some(name), Some(id)) => {
@@ -60,13 +51,16 @@ pub fn session_principal(state: &State, session: &Session) -> Option<Principal> 
         };
         // Ref: STS API Reference, GetFederationToken: without a session policy there are no permissions.
         if session_policies.is_empty() {
-            session_policies.push(NOTHING.to_owned());
+            session_policies.push(honmaru_iam::NOTHING.to_owned());
         }
         let kind = PrincipalKind::FederatedUser {
             name: federated.name.clone(),
             user: user.map(|user| user.entity.name.clone()),
         };
-        let tags = with_session_tags(user.map(|user| user.entity.tags.as_slice()).unwrap_or_default());
+        let tags = with_session_tags(
+            &session.tags,
+            user.map(|user| user.entity.tags.as_slice()).unwrap_or_default(),
+        );
         let issuer = user.map(|user| issuer(&user.entity));
         return Some(principal(session, kind, tags, session_policies, issuer));
     }
@@ -81,7 +75,7 @@ pub fn session_principal(state: &State, session: &Session) -> Option<Principal> 
                     role: role.entity.name.clone(),
                     session: name.clone(),
                 },
-                with_session_tags(&role.entity.tags),
+                with_session_tags(&session.tags, &role.entity.tags),
                 Some(issuer(&role.entity)),
             )
         }
@@ -103,6 +97,14 @@ pub fn session_principal(state: &State, session: &Session) -> Option<Principal> 
         (None, _, None) | (Some(_), None, _) => return None,
     };
     Some(principal(session, kind, tags, session_policies, issuer))
+}
+
+/// The tags of a principal: the session's, and those of its role or user that they do not cover. Ref: IAM User Guide, "Pass
+/// session tags in AWS STS".
+pub fn with_session_tags(session: &[(String, String)], own: &[(String, String)]) -> Vec<(String, String)> {
+    let covered = |key: &str| session.iter().any(|(tag, _)| tag.eq_ignore_ascii_case(key));
+    let own = own.iter().filter(|(key, _)| !covered(key)).cloned();
+    session.iter().cloned().chain(own).collect()
 }
 
 /// Whose permissions a session has.
@@ -138,6 +140,8 @@ fn principal(
             source_identity: session.source_identity.clone(),
             transitive_tag_keys: session.transitive_tag_keys.clone(),
             federated_provider: session.federated_provider.clone(),
+            tags: session.tags.clone(),
+            policy_arns: session.policy_arns.clone(),
             mfa_at: session.mfa_at,
             issuer,
         }),

@@ -64,6 +64,8 @@ pub fn task_principal(state: &State, role_arn: &str, task: &str, now: Time) -> R
             source_identity: None,
             transitive_tag_keys: Vec::new(),
             federated_provider: None,
+            tags: Vec::new(),
+            policy_arns: Vec::new(),
             mfa_at: None,
             issuer: Some(issuer(entity)),
         }),
