@@ -10,13 +10,37 @@ mod reference;
 #[path = "operations/tokens.rs"]
 mod tokens;
 
-use honmaru_base::ApiError;
+use honmaru_base::{ApiError, Scope, Time};
 use honmaru_contract::edge::{Samples, SamplesWanted};
 use honmaru_logs::{Events, Page, Plan, Query, StreamRef, StreamStat, Tail};
-use honmaru_machine::{BoxFuture, Call, Operation, State};
+use honmaru_machine::{BoxFuture, Call, Operation, Principal, PrincipalKind, State};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+
+/// A call of the account's root.
+fn call() -> Call {
+    let scope = Scope::new("111111111111", "us-east-1").expect("both are valid");
+    Call {
+        principal: Principal {
+            account: scope.account.clone(),
+            arn: "arn:aws:iam::111111111111:root".to_owned(),
+            user_id: "111111111111".to_owned(),
+            kind: PrincipalKind::Root,
+            access_key_id: String::new(),
+            tags: Vec::new(),
+            session_policies: Vec::new(),
+            session: None,
+        },
+        scope,
+        request_id: String::new(),
+        now: Time::from_ms(1_800_000_000_000),
+        source_ip: None,
+        user_agent: String::new(),
+        host: String::new(),
+        secure: false,
+    }
+}
 
 /// No operation is called here.
 struct Nowhere;

@@ -1,10 +1,10 @@
 //! Goal: who has an AWS managed policy may do here what its name says. Method: a user has the policy alone, an input in
 //! which every member is there goes to each operation, and what that asks for is authorised.
 
-use super::services;
-use honmaru_base::{Scope, SeededRng, Time};
+use super::{call, services};
+use honmaru_base::SeededRng;
 use honmaru_identity::ProtocolFamily;
-use honmaru_machine::{Call, Operation, Principal, PrincipalKind, State, Tx};
+use honmaru_machine::{Call, Operation, State, Tx};
 use honmaru_wire::Side;
 use serde_json::{Value, json};
 
@@ -30,40 +30,11 @@ const POLICIES: [(&str, &str, &[&str]); 10] = [
     ),
 ];
 
-const ACCOUNT: &str = "111111111111";
-
-fn call(principal: Principal) -> Call {
-    Call {
-        scope: Scope::new(ACCOUNT, "us-east-1").expect("both are valid"),
-        principal,
-        request_id: String::new(),
-        now: Time::from_ms(1_800_000_000_000),
-        source_ip: None,
-        user_agent: String::new(),
-        host: String::new(),
-        secure: false,
-    }
-}
-
-fn root() -> Principal {
-    let account: honmaru_base::AccountId = ACCOUNT.parse().expect("an account");
-    Principal {
-        arn: format!("arn:aws:iam::{ACCOUNT}:root"),
-        user_id: ACCOUNT.to_owned(),
-        account,
-        kind: PrincipalKind::Root,
-        access_key_id: String::new(),
-        tags: Vec::new(),
-        session_policies: Vec::new(),
-        session: None,
-    }
-}
-
 /// Does it as the account's root.
 fn done(state: &mut State, operations: &[Operation], name: &str, input: Value) {
     let operation = operations.iter().find(|operation| operation.name == name);
     let operation = operation.expect("it is implemented");
-    let (call, mut rng) = (call(root()), SeededRng::from_u64(7));
+    let (call, mut rng) = (call(), SeededRng::from_u64(7));
     let mut tx = Tx::new(state, call.now, &mut rng);
     let answer = operation.handler.write(&mut tx, &call, input).expect("it writes");
     answer.expect("it is done");
@@ -71,20 +42,20 @@ fn done(state: &mut State, operations: &[Operation], name: &str, input: Value) {
 }
 
 /// A text for each place of an input, of the form that the place has.
-fn text(service: &str, path: &str) -> String {
+fn text(service: &str, path: &str) -> &'static str {
     let resource = match service {
-        "ecr" => format!("arn:aws:ecr:us-east-1:{ACCOUNT}:repository/x"),
+        "ecr" => "arn:aws:ecr:us-east-1:111111111111:repository/x",
         "wafv2" if path == ".ResourceArn" => {
-            format!("arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:loadbalancer/app/x/0123456789abcdef")
+            "arn:aws:elasticloadbalancing:us-east-1:111111111111:loadbalancer/app/x/0123456789abcdef"
         }
-        "wafv2" => format!("arn:aws:wafv2:us-east-1:{ACCOUNT}:regional/webacl/x/y"),
-        _ => "x".to_owned(),
+        "wafv2" => "arn:aws:wafv2:us-east-1:111111111111:regional/webacl/x/y",
+        _ => "x",
     };
     match path {
-        _ if path.ends_with("RoleArn") => format!("arn:aws:iam::{ACCOUNT}:role/x"),
+        _ if path.ends_with("RoleArn") => "arn:aws:iam::111111111111:role/x",
         _ if path.to_ascii_lowercase().ends_with("arn") => resource,
-        ".Path" | ".NewPath" => "/".to_owned(),
-        _ => "x".to_owned(),
+        ".Path" | ".NewPath" => "/",
+        _ => "x",
     }
 }
 
@@ -100,19 +71,16 @@ fn who_has_a_managed_policy_may_do_what_it_is_for() {
         done(&mut state, of("iam"), "CreateUser", json!({ "UserName": "one" }));
         let input = json!({ "UserName": "one", "PolicyArn": arn });
         done(&mut state, of("iam"), "AttachUserPolicy", input);
-        let user = honmaru_iam::user_of_name(&state, &root().account, "one").expect("it was made");
-        let caller = call(honmaru_iam::user_principal(
-            &root().account,
-            user,
-            "AKIAIOSFODNN7EXAMPLE",
-        ));
+        let user = honmaru_iam::user_of_name(&state, &call().principal.account, "one").expect("it was made");
+        let principal = honmaru_iam::user_principal(&call().principal.account, user, "AKIAIOSFODNN7EXAMPLE");
+        let caller = Call { principal, ..call() };
         let model = honmaru_wire::service(service).expect("its model is embedded");
         for operation in of(service) {
             if !begins.iter().any(|begin| operation.name.starts_with(begin)) {
                 continue;
             }
             let modelled = model.operation(operation.name).expect("it is modelled");
-            let input = honmaru_wire::leaves(model, modelled, Side::Input, &|path| text(service, path));
+            let input = honmaru_wire::leaves(model, modelled, Side::Input, &|path| text(service, path).to_owned());
             let mut accesses = (operation.access)(&state, &caller, &input);
             // Whoever gives a role away needs more than the service's policy.
             accesses.retain(|access| access.action != "iam:PassRole");

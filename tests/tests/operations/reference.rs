@@ -2,10 +2,10 @@
 //! every member is there goes to each operation; resources and condition keys are held against `reference.json`, which
 //! says in its own form what the reference's pages of these services say of the implemented operations.
 
-use super::services;
-use honmaru_base::{Scope, SeededRng, Time};
+use super::{call, services};
+use honmaru_base::SeededRng;
 use honmaru_identity::CallContext;
-use honmaru_machine::{Call, Handler, Principal, PrincipalKind, State, Tx};
+use honmaru_machine::{Handler, State, Tx};
 use honmaru_wire::Side;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -121,30 +121,6 @@ fn strings(value: &Value) -> BTreeSet<&str> {
         .flatten()
         .filter_map(Value::as_str)
         .collect()
-}
-
-/// A call of the account's root.
-fn call() -> Call {
-    let scope = Scope::new("111111111111", "us-east-1").expect("both are valid");
-    Call {
-        principal: Principal {
-            account: scope.account.clone(),
-            arn: "arn:aws:iam::111111111111:root".to_owned(),
-            user_id: "111111111111".to_owned(),
-            kind: PrincipalKind::Root,
-            access_key_id: String::new(),
-            tags: Vec::new(),
-            session_policies: Vec::new(),
-            session: None,
-        },
-        scope,
-        request_id: String::new(),
-        now: Time::from_ms(1_800_000_000_000),
-        source_ip: None,
-        user_agent: String::new(),
-        host: String::new(),
-        secure: false,
-    }
 }
 
 #[test]
