@@ -194,8 +194,7 @@ fn collect<'a>(state: &'a State, entity: &'a Entity, documents: &mut Documents<'
     documents.identity.extend(attached);
     if let Some(arn) = &entity.boundary {
         // A boundary that is gone allows nothing; DeletePolicy refuses to let that happen.
-        let nothing = Document::Own(r#"{"Version":"2012-10-17","Statement":[]}"#);
-        documents.boundary = Some(managed_document(state, arn).unwrap_or(nothing));
+        documents.boundary = Some(managed_document(state, arn).unwrap_or(Document::Own(NOTHING)));
     }
 }
 
