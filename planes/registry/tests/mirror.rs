@@ -137,3 +137,121 @@ async fn no_more_is_taken_of_a_layer_than_its_manifest_says() {
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (502, "SIZE_INVALID"));
     assert_eq!(mirror.upload_files(), 0, "nothing is left over");
 }
+
+/// A registry that answers a request by the first of these whose text is in its path, with a status and a body; its
+/// address.
+async fn canned(answers: Vec<(String, u16, Vec<u8>)>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answers = std::sync::Arc::new(answers);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let answers = answers.clone();
+            let answer = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                let found = answers.iter().find(|(text, ..)| request.uri().path().contains(text));
+                let (status, body) = found.map_or((404, Vec::new()), |(_, status, body)| (*status, body.clone()));
+                let response = http::Response::builder().status(status);
+                std::future::ready(Ok::<_, Infallible>(
+                    response.body(Full::new(bytes::Bytes::from(body))).unwrap(),
+                ))
+            });
+            let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+            tokio::spawn(served);
+        }
+    });
+    address
+}
+
+/// Goal: a first pull that fails by upstream's fault says so, and leaves no mirror behind. Method: upstreams that answer
+/// with an image that is not whole, in each way; then one that is, whose layers are more than are fetched at a time.
+#[tokio::test]
+async fn a_pull_that_upstream_fails_makes_no_mirror_and_is_upstreams_fault() {
+    let layer = honmaru_images::Digest::sha256(b"layer").to_string();
+    let manifest = support::manifest(b"layer", "");
+    let config = ("/blobs/".to_owned(), 200, b"{}".to_vec());
+    let image = |status: u16, body: &[u8]| {
+        vec![
+            ("/manifests/".to_owned(), 200, manifest.clone()),
+            (layer.clone(), status, body.to_vec()),
+            config.clone(),
+        ]
+    };
+    for (why, answers, expected) in [
+        ("another layer", image(200, b"lay3r"), "UNKNOWN"),
+        ("half a layer", image(200, b"lay"), "SIZE_INVALID"),
+        ("no layer", image(404, b""), "MANIFEST_BLOB_UNKNOWN"),
+        ("an error", image(500, b""), "UNKNOWN"),
+        (
+            "no manifest",
+            vec![("/manifests/".to_owned(), 200, b"{}".to_vec())],
+            "UNKNOWN",
+        ),
+    ] {
+        let mirror = Server::start().await;
+        *mirror.memory.upstream.lock().unwrap() = Some(canned(answers).await);
+        let answer = mirror.call("GET", "/v2/team/app/manifests/v1", &[], b"").await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (502, expected),
+            "{why}"
+        );
+        assert_eq!(*mirror.memory.made.lock().unwrap(), [""; 0], "{why}");
+        assert_eq!(mirror.upload_files(), 0, "{why}");
+    }
+    // A digest that names other bytes.
+    let mirror = Server::start().await;
+    *mirror.memory.upstream.lock().unwrap() = Some(canned(image(200, b"layer")).await);
+    let other = honmaru_images::Digest::sha256(b"other");
+    let answer = mirror
+        .call("GET", &format!("/v2/team/app/manifests/{other}"), &[], b"")
+        .await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (502, "UNKNOWN"));
+    assert_eq!(*mirror.memory.made.lock().unwrap(), [""; 0]);
+    let answer = mirror.call("GET", "/v2/team/app/manifests/v1", &[], b"").await;
+    assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, &manifest[..]));
+    assert_eq!(mirror.memory.made.lock().unwrap()[0], "team/app");
+}
+
+/// Goal: an upstream that sends a byte now and then does not hold a pull for ever. Method: short limits.
+#[tokio::test]
+async fn an_upstream_that_trickles_is_given_up() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut head = [0; 4_096];
+                let _ = stream.read(&mut head).await;
+                let _ = stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4000\r\n\r\n")
+                    .await;
+                while stream.write_all(b" ").await.is_ok() {
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
+            });
+        }
+    });
+    let remotes = honmaru_images::Remotes::new(honmaru_images::RemoteLimits {
+        slow_window: std::time::Duration::from_millis(200),
+        window_bytes_min: 1_000,
+        ..honmaru_images::RemoteLimits::default()
+    });
+    let named: honmaru_images::Reference = format!("{address}/team/app:v1").parse().unwrap();
+    let limit = std::time::Duration::from_secs(20);
+    let manifest = tokio::time::timeout(limit, remotes.manifest(&named, None, None)).await;
+    let slow = |error| matches!(error, honmaru_images::RemoteError::Timeout { .. });
+    assert!(manifest.expect("it is given up").is_err_and(slow));
+    let digest = honmaru_images::Digest::sha256(b"layer");
+    let mut blob = remotes.blob(&named, &digest, None).await.unwrap();
+    let ended = async {
+        loop {
+            match blob.next().await {
+                Some(Ok(_)) => {}
+                ended => break ended,
+            }
+        }
+    };
+    let ended = tokio::time::timeout(limit, ended).await.expect("it is given up");
+    assert!(ended.expect("it does not end well").is_err_and(slow));
+}

@@ -124,13 +124,7 @@ impl Tokens {
         }
         let response = http.get(&url, headers).await?;
         let status = response.status();
-        let body = collect(
-            url.host(),
-            response.into_body(),
-            TOKEN_BYTES_MAX,
-            Duration::from_secs(30),
-        )
-        .await?;
+        let body = collect(url.host(), response.into_body(), TOKEN_BYTES_MAX, http.limits()).await?;
         if !status.is_success() {
             let message = super::error_message(&body);
             return Err(match status.as_u16() {

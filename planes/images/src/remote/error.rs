@@ -1,6 +1,7 @@
 //! Why another registry could not give something.
 
 use super::ReferenceError;
+use super::pace::Stopped;
 use crate::Digest;
 use std::io;
 
@@ -22,7 +23,7 @@ pub enum RemoteError {
     /// No certificates to trust were found on this machine.
     #[error("no trusted certificates on this machine (install `ca-certificates`): {0}")]
     Roots(String),
-    /// The other side is silent.
+    /// The other side is silent, or slower than it may be.
     #[error("timed out: failed to {doing} {host}")]
     Timeout {
         /// Host and port.
@@ -77,6 +78,17 @@ pub enum RemoteError {
 }
 
 impl RemoteError {
+    pub(super) fn stopped(host: &str, stopped: Stopped) -> Self {
+        let host = host.to_owned();
+        match stopped {
+            Stopped::TooSlow => Self::Timeout {
+                host,
+                doing: "read from",
+            },
+            Stopped::Broken(source) => Self::Http { host, source },
+        }
+    }
+
     /// Whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {

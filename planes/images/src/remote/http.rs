@@ -1,10 +1,11 @@
 //! HTTP/1.1 over TCP and TLS for the client: connections that are used again, time-outs, bounded bodies.
 
+use super::pace::Pace;
 use super::reference::is_loopback;
 use super::{RemoteError, RemoteLimits};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -13,7 +14,6 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -121,6 +121,10 @@ pub(super) struct Http {
 }
 
 impl Http {
+    pub(super) fn limits(&self) -> &RemoteLimits {
+        &self.limits
+    }
+
     pub(super) fn new(limits: RemoteLimits, roots: Option<PathBuf>) -> Self {
         Self {
             limits,
@@ -279,29 +283,21 @@ pub(super) async fn collect(
     host: &str,
     mut body: Incoming,
     bytes_max: usize,
-    idle_timeout: Duration,
+    limits: &RemoteLimits,
 ) -> Result<Bytes, RemoteError> {
-    let mut bytes = Vec::new();
+    let (mut bytes, mut pace) = (Vec::new(), Pace::default());
     loop {
-        let host = || host.to_owned();
-        let frame = timeout(idle_timeout, body.frame()).await;
-        let Some(frame) = frame.map_err(|_| RemoteError::Timeout {
-            host: host(),
-            doing: "read from",
-        })?
-        else {
+        let next = pace.next(&mut body, limits).await;
+        let Some(data) = next.map_err(|stopped| RemoteError::stopped(host, stopped))? else {
             return Ok(bytes.into());
         };
-        let frame = frame.map_err(|source| RemoteError::Http { host: host(), source })?;
-        if let Ok(data) = frame.into_data() {
-            if bytes.len() + data.len() > bytes_max {
-                return Err(RemoteError::TooLarge {
-                    host: host(),
-                    max: bytes_max,
-                });
-            }
-            bytes.extend_from_slice(&data);
+        if bytes.len() + data.len() > bytes_max {
+            return Err(RemoteError::TooLarge {
+                host: host.to_owned(),
+                max: bytes_max,
+            });
         }
+        bytes.extend_from_slice(&data);
     }
 }
 

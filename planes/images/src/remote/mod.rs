@@ -8,6 +8,7 @@
 mod auth;
 mod error;
 mod http;
+mod pace;
 mod reference;
 
 pub use error::RemoteError;
@@ -19,8 +20,8 @@ use ::http::{HeaderValue, StatusCode, header};
 use auth::Tokens;
 use bytes::Bytes;
 use http::{Http, Url};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use pace::Pace;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,12 @@ pub struct RemoteLimits {
     pub response_timeout: Duration,
     /// Without one more byte of a body.
     pub idle_timeout: Duration,
+    /// How long a body may be slow: in each such span at least `window_bytes_min` come.
+    pub slow_window: Duration,
+    /// What a body brings in each `slow_window`, unless it ends.
+    pub window_bytes_min: u64,
+    /// For a whole body, whatever its pace.
+    pub body_timeout: Duration,
 }
 
 impl Default for RemoteLimits {
@@ -42,6 +49,11 @@ impl Default for RemoteLimits {
             connect_timeout: Duration::from_secs(10),
             response_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
+            slow_window: Duration::from_secs(60),
+            // 16 KiB a second: a 64th of a link of 1 MB/s, on which several images of several layers come at a time.
+            window_bytes_min: 60 * 16 * 1024,
+            // ECR's largest layer has 52,000 MiB: 15 hours at 1 MB/s.
+            body_timeout: Duration::from_secs(24 * 3_600),
         }
     }
 }
@@ -87,36 +99,17 @@ pub struct RemoteBlob {
     /// `Content-Length`, where the registry says it.
     pub size: Option<u64>,
     body: Incoming,
-    idle_timeout: Duration,
+    pace: Pace,
+    client: Remotes,
     host: String,
 }
 
 impl RemoteBlob {
     /// The next piece; nothing at the end.
     pub async fn next(&mut self) -> Option<Result<Bytes, RemoteError>> {
-        loop {
-            let frame = match tokio::time::timeout(self.idle_timeout, self.body.frame()).await {
-                Err(_) => {
-                    return Some(Err(RemoteError::Timeout {
-                        host: self.host.clone(),
-                        doing: "read from",
-                    }));
-                }
-                Ok(None) => return None,
-                Ok(Some(Err(source))) => {
-                    return Some(Err(RemoteError::Http {
-                        host: self.host.clone(),
-                        source,
-                    }));
-                }
-                Ok(Some(Ok(frame))) => frame,
-            };
-            if let Ok(data) = frame.into_data()
-                && !data.is_empty()
-            {
-                return Some(Ok(data));
-            }
-        }
+        let next = self.pace.next(&mut self.body, &self.client.shared.limits).await;
+        next.map_err(|stopped| RemoteError::stopped(&self.host, stopped))
+            .transpose()
     }
 }
 
@@ -194,7 +187,8 @@ impl Remotes {
         Ok(RemoteBlob {
             size: length.and_then(|length| length.parse().ok()),
             body: response.into_body(),
-            idle_timeout: self.shared.limits.idle_timeout,
+            pace: Pace::default(),
+            client: self.clone(),
             host: reference.registry().to_owned(),
         })
     }
@@ -293,7 +287,7 @@ impl Remotes {
     }
 
     async fn collect(&self, host: &str, body: Incoming, bytes_max: usize) -> Result<Bytes, RemoteError> {
-        http::collect(host, body, bytes_max, self.shared.limits.idle_timeout).await
+        http::collect(host, body, bytes_max, &self.shared.limits).await
     }
 }
 
