@@ -33,7 +33,14 @@ fn images() -> Result<()> {
         "ecr-pullthroughcache/wrong": login("guess"),
     });
     std::fs::write(&secrets, logins.to_string())?;
-    let cloud = Cloud::start_with(&["--upstream-ca", &upstream.ca, "--upstream-secrets", &secrets])?;
+    let cloud = Cloud::start_with(&[
+        "--upstream-ca",
+        &upstream.ca,
+        "--upstream-secrets",
+        &secrets,
+        "--local-registries",
+        upstream.port(),
+    ])?;
     let room = Room::open(&scratch)?;
     let made = phase("repositories", || cloud.python("images.py", &["repositories"]))?;
     let word = |name: &str| -> Result<String> { Ok(made[name].as_str().context("a word")?.to_owned()) };
@@ -121,6 +128,10 @@ struct Upstream {
 }
 
 impl Upstream {
+    fn port(&self) -> &str {
+        self.host.rsplit(':').next().unwrap_or_default()
+    }
+
     fn start(scratch: &Scratch) -> Result<Self> {
         let folder = scratch.file("upstream");
         std::fs::create_dir_all(&folder)?;

@@ -46,7 +46,7 @@ pub fn run(options: DestroyOptions) -> anyhow::Result<()> {
         if !options.keep_state {
             make_room(&dirs)?;
         }
-        honmaru_node::destroy(node_config(&dirs))
+        honmaru_node::destroy(node_config(&dirs, Vec::new()))
             .await
             .context("failed to remove containers and network")?;
         anyhow::Ok(())

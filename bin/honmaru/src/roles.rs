@@ -55,6 +55,7 @@ pub fn run(arguments: RoleArguments) -> anyhow::Result<()> {
                     bytes_max: u64::from(options.audit_mib) << 20,
                 },
                 upstream_ca: options.upstream_ca,
+                local_registries: options.local_registries,
                 upstream_secrets: options.upstream_secrets,
                 replicas: options.replicas,
                 registry_bytes_max: options.registry_bytes_max.map(|size| size.0),
@@ -64,7 +65,7 @@ pub fn run(arguments: RoleArguments) -> anyhow::Result<()> {
         }),
         "node" => runtime(2, async move {
             let _lock = taken(&dirs, &role, &me)?;
-            Ok(honmaru_node::run(node_config(&dirs), terminated()?).await?)
+            Ok(honmaru_node::run(node_config(&dirs, options.local_registries), terminated()?).await?)
         }),
         "edge" => runtime(2, async move {
             let _lock = taken(&dirs, &role, &me)?;
@@ -112,13 +113,14 @@ fn host_name() -> String {
 }
 
 /// What the agent of a state directory needs to know.
-pub fn node_config(dirs: &Dirs) -> honmaru_node::NodeConfig {
+pub fn node_config(dirs: &Dirs, local_registries: Vec<u16>) -> honmaru_node::NodeConfig {
     honmaru_node::NodeConfig {
         state_dir: dirs.state().to_owned(),
         socket: dirs.planes_socket(),
         name: host_name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         control_uid: uid_of("control"),
+        local_registries,
     }
 }
 

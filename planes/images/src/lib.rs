@@ -23,7 +23,7 @@ pub use layers::{ImageSource, LayerLease, LayerStore, LayerUsage, PreparedImage,
 pub use oci::{
     Descriptor, HealthConfig, Image, ImageConfig, MANIFEST_BYTES_MAX, Manifest, ManifestError, Platform, media_type,
 };
-pub use remote::{Reference, ReferenceError, RemoteBlob, RemoteError, RemoteLimits, RemoteManifest, Remotes};
+pub use remote::{Loopback, Reference, ReferenceError, RemoteBlob, RemoteError, RemoteLimits, RemoteManifest, Remotes};
 pub use unpack::{Compression, Expected, UnpackError, UnpackLimits, Unpacked, unpack_layer};
 
 /// A point at which a test kills the process; see `HONMARU_FAULT` in the tests. Debug builds only.

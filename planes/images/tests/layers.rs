@@ -3,7 +3,9 @@
 mod support;
 
 use bytes::Bytes;
-use honmaru_images::{Algorithm, BlobStore, Digest, ImageSource, LayerStore, StoreLimits, UnpackLimits};
+use honmaru_images::{
+    Algorithm, BlobStore, Digest, ImageSource, LayerStore, Loopback, RemoteLimits, Remotes, StoreLimits, UnpackLimits,
+};
 use std::path::Path;
 use std::time::Duration;
 use support::{TarWriter, gzip, is_root};
@@ -23,6 +25,10 @@ fn open_layers(dir: &Path) -> LayerStore {
         &dir.join("node"),
         BlobStore::open_read_only(&dir.join("images")),
         limits,
+        Remotes::new(RemoteLimits {
+            loopback: Loopback::Open,
+            ..RemoteLimits::default()
+        }),
     )
     .unwrap()
 }

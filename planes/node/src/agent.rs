@@ -13,7 +13,7 @@ use crate::{NodeConfig, NodeError, machine, metadata};
 use honmaru_base::chain;
 use honmaru_contract::node::{FromNode, NodeDelta, NodeDesired, TaskGoal, TaskSpec, ToNode, UsageWanted};
 use honmaru_contract::{Hello, PROTOCOL};
-use honmaru_images::{BlobStore, LayerStore, UnpackLimits};
+use honmaru_images::{BlobStore, LayerStore, Loopback, RemoteLimits, Remotes, UnpackLimits};
 use honmaru_network::{InstanceId, Network, NetworkConfig, NetworkDesired};
 use honmaru_runtime::{Adopted, Runtime, RuntimeConfig};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +46,7 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
         state_dir: config.state_dir.clone(),
     })?;
     let runtime = Runtime::new(runtime_config(&config.state_dir))?;
-    let layers = open_layers(&config.state_dir)?;
+    let layers = open_layers(&config)?;
     let generation = store.generation()?;
     let shared = Arc::new(Shared::new(config, store, runtime, network, layers, log_commands));
     let mut background = Background::default();
@@ -85,12 +85,18 @@ pub(crate) fn runtime_config(state_dir: &Path) -> RuntimeConfig {
     }
 }
 
-fn open_layers(state_dir: &Path) -> Result<LayerStore, NodeError> {
+fn open_layers(config: &NodeConfig) -> Result<LayerStore, NodeError> {
+    let state_dir = &config.state_dir;
+    let remotes = Remotes::new(RemoteLimits {
+        loopback: Loopback::Ports(config.local_registries.clone()),
+        ..RemoteLimits::default()
+    });
     let registry = BlobStore::open_read_only(&state_dir.join("images"));
     Ok(LayerStore::open(
         &state_dir.join("node"),
         registry,
         UnpackLimits::default(),
+        remotes,
     )?)
 }
 

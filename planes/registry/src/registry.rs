@@ -5,7 +5,7 @@ use crate::route::{Route, Target};
 use crate::shown::Shown;
 use crate::{Action, ErrorCode, RegistryBody, RegistryError, Repositories, response};
 use bytes::Bytes;
-use honmaru_images::{BlobStore, RemoteLimits, Remotes};
+use honmaru_images::{BlobStore, Remotes};
 use http::{HeaderValue, Method, Request, Response, header};
 use hyper::body::Body;
 use std::hash::{BuildHasher, RandomState};
@@ -69,13 +69,8 @@ pub(crate) struct InRepository<'a, C, B> {
 }
 
 impl<R: Repositories> Registry<R> {
-    /// A registry over a store.
-    pub fn new(store: BlobStore, repositories: R, limits: RegistryLimits) -> Self {
-        Self::with_remotes(store, repositories, limits, Remotes::new(RemoteLimits::default()))
-    }
-
-    /// The same with a client of one's own for upstream registries.
-    pub fn with_remotes(store: BlobStore, repositories: R, limits: RegistryLimits, remotes: Remotes) -> Self {
+    /// A registry over a store, with a client for upstream registries.
+    pub fn new(store: BlobStore, repositories: R, limits: RegistryLimits, remotes: Remotes) -> Self {
         let manifests = ManifestCache::new(limits.manifest_cache_bytes_max);
         Self {
             shared: Arc::new(Shared {

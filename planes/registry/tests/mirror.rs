@@ -235,6 +235,7 @@ async fn an_upstream_that_trickles_is_given_up() {
     let remotes = honmaru_images::Remotes::new(honmaru_images::RemoteLimits {
         slow_window: std::time::Duration::from_millis(200),
         window_bytes_min: 1_000,
+        loopback: honmaru_images::Loopback::Open,
         ..honmaru_images::RemoteLimits::default()
     });
     let named: honmaru_images::Reference = format!("{address}/team/app:v1").parse().unwrap();

@@ -81,6 +81,8 @@ pub struct ControlOptions {
     pub audit: AuditBounds,
     /// Further certificates to trust when images are pulled through: a PEM file.
     pub upstream_ca: Option<PathBuf>,
+    /// Ports of this machine's loopback where there are registries to pull from.
+    pub local_registries: Vec<u16>,
     /// The secrets of pull through cache rules: a JSON file.
     pub upstream_secrets: Option<PathBuf>,
     /// The other clouds that images are replicated to: a JSON file.

@@ -53,7 +53,7 @@ impl Front {
         };
         let remotes = upstreams.remotes();
         Ok(Self {
-            registry: Registry::with_remotes(store, rows, RegistryLimits::default(), remotes),
+            registry: Registry::new(store, rows, RegistryLimits::default(), remotes),
             turn: tokio::sync::Mutex::new(()),
         })
     }

@@ -7,7 +7,7 @@
 use super::ControlOptions;
 use anyhow::Context;
 use honmaru_base::{AccountId, Arn};
-use honmaru_images::{RemoteLimits, Remotes};
+use honmaru_images::{Loopback, RemoteLimits, Remotes};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,7 +42,13 @@ impl Upstreams {
     /// Reads the operator's files.
     pub fn open(options: &ControlOptions) -> anyhow::Result<Self> {
         Ok(Self {
-            remotes: Remotes::trusting(RemoteLimits::default(), options.upstream_ca.clone()),
+            remotes: Remotes::trusting(
+                RemoteLimits {
+                    loopback: Loopback::Ports(options.local_registries.clone()),
+                    ..RemoteLimits::default()
+                },
+                options.upstream_ca.clone(),
+            ),
             secrets: options
                 .upstream_secrets
                 .as_deref()

@@ -65,6 +65,9 @@ pub struct UpOptions {
     /// Trust these certificates too (PEM) when images are pulled through from other registries
     #[arg(long, value_name = "FILE")]
     pub upstream_ca: Option<PathBuf>,
+    /// Pull images, for tasks and for mirrors, from registries at these ports of this machine's loopback too
+    #[arg(long, value_name = "PORT", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    pub local_registries: Vec<u16>,
     /// The secrets that pull through cache rules name (JSON): `{"ecr-pullthroughcache/NAME": {"username": "...",
     /// "accessToken": "..."}}`
     #[arg(long, value_name = "FILE")]

@@ -48,6 +48,10 @@ pub(super) fn arguments(role: &str, options: &UpOptions, dirs: &Dirs) -> Vec<Str
     add("--http", options.http.to_string());
     add("--account", options.account.to_string());
     add("--region", options.region.to_string());
+    // Control pulls for mirrors, the node for tasks.
+    for port in options.local_registries.iter().filter(|_| role != "edge") {
+        add("--local-registries", port.to_string());
+    }
     // The files that only control reads: the other roles go on when a certificate is renewed.
     if role == "control" {
         let files = [

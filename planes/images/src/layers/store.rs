@@ -4,7 +4,7 @@ use super::lease::Leases;
 use super::record::{self, HolderRecord, LayerRecord, Source, layer_name};
 use super::{LayerLease, PreparedImage, PullError, error::PullCause};
 use crate::blobs::{at, blocking, make_dir};
-use crate::{BlobStore, Digest, Expected, ImageSource, RemoteLimits, Remotes, StoreError, StoreLimits, UnpackLimits};
+use crate::{BlobStore, Digest, Expected, ImageSource, Remotes, StoreError, StoreLimits, UnpackLimits};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
@@ -67,7 +67,8 @@ pub struct Swept {
 impl LayerStore {
     /// Opens the layers in `dir` (`<state>/node`), and removes what a crash left. `registry` is the store that the
     /// registry writes (`<state>/images`), opened read-only; without a registry it is simply empty.
-    pub fn open(dir: &Path, registry: BlobStore, limits: UnpackLimits) -> Result<Self, StoreError> {
+    /// `remotes` is for images from elsewhere.
+    pub fn open(dir: &Path, registry: BlobStore, limits: UnpackLimits, remotes: Remotes) -> Result<Self, StoreError> {
         for name in ["layers", "layers-tmp", "layer-holders"] {
             make_dir(&dir.join(name))?;
         }
@@ -82,7 +83,7 @@ impl LayerStore {
             limits,
             registry,
             pulled,
-            remotes: Remotes::new(RemoteLimits::default()),
+            remotes,
             leases: Leases::default(),
             in_flight: Mutex::default(),
             slots: Arc::new(Semaphore::new(UNPACKING_MAX)),

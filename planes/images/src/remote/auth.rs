@@ -126,7 +126,7 @@ impl Tokens {
         let status = response.status();
         let body = collect(url.host(), response.into_body(), TOKEN_BYTES_MAX, http.limits()).await?;
         if !status.is_success() {
-            let message = super::error_message(&body);
+            let message = super::error_message(status, &body);
             return Err(match status.as_u16() {
                 401 | 403 => RemoteError::Auth(format!("the token service refuses: {message}")),
                 status => RemoteError::Status {

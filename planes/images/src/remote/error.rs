@@ -20,6 +20,12 @@ pub enum RemoteError {
         #[source]
         source: io::Error,
     },
+    /// A service of this machine that is not known to be a registry.
+    #[error("{host} is on this machine, and no registry that may be asked (`honmaru up --local-registries PORT`)")]
+    Loopback {
+        /// Host and port.
+        host: String,
+    },
     /// No certificates to trust were found on this machine.
     #[error("no trusted certificates on this machine (install `ca-certificates`): {0}")]
     Roots(String),
@@ -96,6 +102,7 @@ impl RemoteError {
             Self::Status { status, .. } => *status == 429 || *status >= 500,
             Self::Reference(_)
             | Self::Roots(_)
+            | Self::Loopback { .. }
             | Self::Redirect
             | Self::Auth(_)
             | Self::TooLarge { .. }

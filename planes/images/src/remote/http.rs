@@ -1,7 +1,7 @@
 //! HTTP/1.1 over TCP and TLS for the client: connections that are used again, time-outs, bounded bodies.
 
 use super::pace::Pace;
-use super::reference::is_loopback;
+use super::reference::{is_here, is_loopback};
 use super::{RemoteError, RemoteLimits};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
@@ -12,9 +12,10 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -241,9 +242,17 @@ impl Http {
             source,
         };
         // Names under .localhost mean this machine whatever a resolver says. Ref: RFC 6761 section 6.3.
-        let named = is_loopback(url.host()) && url.host().parse::<std::net::IpAddr>().is_err();
+        let named = is_loopback(url.host()) && url.host().parse::<IpAddr>().is_err();
         let name = if named { "127.0.0.1" } else { url.host() };
-        let stream = TcpStream::connect((name, url.port())).await.map_err(failed)?;
+        let mut addresses: Vec<SocketAddr> = lookup_host((name, url.port())).await.map_err(failed)?.collect();
+        // A name of anybody's domain may lead here too.
+        if !self.limits.loopback.allows(url.port()) {
+            addresses.retain(|address| !is_here(address.ip()));
+            if addresses.is_empty() {
+                return Err(RemoteError::Loopback { host: host.to_owned() });
+            }
+        }
+        let stream = TcpStream::connect(&*addresses).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         if !url.is_tls() {
             return self.shake(TokioIo::new(stream), host).await;

@@ -2,7 +2,7 @@
 //!
 //! Not here: pushing, storing, unpacking. HTTPS everywhere but for registries on this machine's loopback, and for those
 //! too where certificates beside the system's are trusted and they answer a handshake.
-//! Invariants: what is returned for a digest has that digest (manifests) or is checked by the caller while it streams
+//! Invariants: nothing on this machine's loopback is asked, under whatever name, but at the ports that the limits name; what is returned for a digest has that digest (manifests) or is checked by the caller while it streams
 //! (blobs); credentials go only to the registry itself and to the token service that it names.
 
 mod auth;
@@ -41,6 +41,31 @@ pub struct RemoteLimits {
     pub window_bytes_min: u64,
     /// For a whole body, whatever its pace.
     pub body_timeout: Duration,
+    /// What of this machine's own may be asked.
+    pub loopback: Loopback,
+}
+
+/// The ports of this machine's loopback that may be asked. Whoever names images, or the upstream of a mirror, need not be
+/// one who may talk to what listens there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Loopback {
+    /// None.
+    #[default]
+    Closed,
+    /// These.
+    Ports(Vec<u16>),
+    /// All.
+    Open,
+}
+
+impl Loopback {
+    fn allows(&self, port: u16) -> bool {
+        match self {
+            Self::Closed => false,
+            Self::Ports(ports) => ports.contains(&port),
+            Self::Open => true,
+        }
+    }
 }
 
 impl Default for RemoteLimits {
@@ -54,6 +79,7 @@ impl Default for RemoteLimits {
             window_bytes_min: 60 * 16 * 1024,
             // ECR's largest layer has 52,000 MiB: 15 hours at 1 MB/s.
             body_timeout: Duration::from_secs(24 * 3_600),
+            loopback: Loopback::Closed,
         }
     }
 }
@@ -275,7 +301,7 @@ impl Remotes {
                 status if status.is_redirection() => return Err(RemoteError::Redirect),
                 status => {
                     let body = self.collect(url.host(), response.into_body(), ERROR_BYTES_MAX).await;
-                    let message = error_message(&body.unwrap_or_default());
+                    let message = error_message(status, &body.unwrap_or_default());
                     return Err(RemoteError::Status {
                         url: url.shown(),
                         status: status.as_u16(),
@@ -291,8 +317,9 @@ impl Remotes {
     }
 }
 
-/// The message of a registry's error body, or its beginning.
-fn error_message(body: &[u8]) -> String {
+/// The message of a registry's error body, or what its status means: what is no registry's error is not for whoever
+/// made us ask.
+fn error_message(status: StatusCode, body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     struct Errors {
         errors: Vec<Item>,
@@ -311,6 +338,6 @@ fn error_message(body: &[u8]) -> String {
             })
             .collect::<Vec<_>>()
             .join("; "),
-        Err(_) => String::from_utf8_lossy(body).chars().take(200).collect(),
+        Err(_) => status.canonical_reason().unwrap_or("no registry's error").to_owned(),
     }
 }

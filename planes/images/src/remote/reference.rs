@@ -2,7 +2,7 @@
 //! Ref: distribution/reference grammar; OCI distribution specification 1.1, "Pulling manifests".
 
 use crate::{Digest, DigestError};
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 const DOCKER: &str = "docker.io";
 /// Ref: distribution specification 1.1: many clients limit host and name to 255 characters together.
@@ -86,11 +86,14 @@ fn host_of(authority: &str) -> &str {
 
 /// Whether a host name means this machine. Ref: RFC 6761 section 6.3.
 pub(super) fn is_loopback(host: &str) -> bool {
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    host == "localhost" || host.ends_with(".localhost") || host.parse::<IpAddr>().is_ok_and(is_here)
+}
+
+/// Whether a connection to an address ends on this machine's loopback: the unspecified address leads there too, and an
+/// IPv4 address may be written as one of IPv6.
+pub(super) fn is_here(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    address.is_loopback() || address.is_unspecified()
 }
 
 impl FromStr for Reference {

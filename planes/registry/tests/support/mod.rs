@@ -3,7 +3,7 @@
 #![allow(dead_code, missing_docs, reason = "each test file uses its part")]
 
 use bytes::Bytes;
-use honmaru_images::{BlobStore, Digest, StoreLimits};
+use honmaru_images::{BlobStore, Digest, Loopback, RemoteLimits, Remotes, StoreLimits};
 use honmaru_registry::{
     Action, ErrorCode, Finding, HeldManifest, Holding, ManifestRef, NewManifest, Referrer, Registry, RegistryError,
     RegistryLimits, Repositories, Resolved, TagPage, Unlinked, Upstream, VerifyEvent, VerifySummary,
@@ -271,7 +271,15 @@ impl Server {
         let dir = tempfile::tempdir().unwrap();
         let store = BlobStore::open(&dir.path().join("images"), limits).unwrap();
         let memory = Memory::default();
-        let registry = Registry::new(store, memory.clone(), RegistryLimits::default());
+        let registry = Registry::new(
+            store,
+            memory.clone(),
+            RegistryLimits::default(),
+            Remotes::new(RemoteLimits {
+                loopback: Loopback::Open,
+                ..RemoteLimits::default()
+            }),
+        );
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = registry.clone();
