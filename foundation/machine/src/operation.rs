@@ -53,7 +53,7 @@ pub struct Principal {
     pub access_key_id: String,
     /// Principal (session or user) tags, for `aws:PrincipalTag`.
     pub tags: Vec<(String, String)>,
-    /// Session policies (JSON documents) that limit a role session.
+    /// Session policies (JSON documents) that limit a session, beside the managed ones that [`SessionContext`] names.
     pub session_policies: Vec<String>,
     /// The session behind temporary credentials.
     pub session: Option<SessionContext>,
@@ -73,8 +73,7 @@ pub struct SessionContext {
     /// The session's own tags. They stand above those of the role or the user, which are the principal's tags too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<(String, String)>,
-    /// Managed policies that limit the session, by ARN: their documents are the last of the principal's
-    /// `session_policies`.
+    /// Managed policies that limit the session, by ARN: what they say is looked up at each call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policy_arns: Vec<String>,
     /// When a second factor was proven for it, for `aws:MultiFactorAuthPresent` and `aws:MultiFactorAuthAge`.

@@ -242,6 +242,11 @@ mod tests {
         });
         let session = serde_json::from_value(session).unwrap();
         let principal = honmaru_sts::session_principal(&cloud.state, &session).unwrap();
+        assert_eq!(
+            principal.session_policies.len(),
+            1,
+            "managed policies are not copied for each call"
+        );
         let token = cloud
             .write(|tx| Ok(honmaru_ecr::registry_token(tx, &principal)))
             .unwrap();

@@ -70,8 +70,7 @@ enum Claim {
     },
 }
 
-/// A principal as plain data. Of managed policies that limit a session it has the ARNs only: their documents are those of
-/// the request, and can be longer than a token may be.
+/// A principal as plain data.
 #[derive(Serialize, Deserialize)]
 struct Identity {
     account: honmaru_base::AccountId,
@@ -127,7 +126,7 @@ pub fn authorization_token(tx: &mut Tx<'_>, principal: &Principal) -> String {
 pub fn check_registry_token(state: &State, token: &str, now: Time) -> Result<Principal, TokenError> {
     match open(state, token)? {
         Claim::Registry { expires_at, .. } if now >= expires_at => Err(TokenError::Expired),
-        Claim::Registry { principal, .. } => Ok(principal.of_state(state)),
+        Claim::Registry { principal, .. } => Ok(principal.into_principal()),
         Claim::Layer { .. } => Err(TokenError::Invalid),
     }
 }
@@ -230,11 +229,6 @@ impl Identity {
             PrincipalKind::FederatedUser { name, user } => Kind::Federated { name, user },
             PrincipalKind::Anonymous => Kind::Anonymous,
         };
-        let managed = principal
-            .session
-            .as_ref()
-            .map_or(0, |session| session.policy_arns.len());
-        let own = principal.session_policies.len().saturating_sub(managed);
         Self {
             account: principal.account.clone(),
             arn: principal.arn.clone(),
@@ -242,14 +236,14 @@ impl Identity {
             kind,
             access_key_id: principal.access_key_id.clone(),
             tags: principal.tags.clone(),
-            session_policies: principal.session_policies.iter().take(own).cloned().collect(),
+            session_policies: principal.session_policies.clone(),
             session: principal.session.clone(),
         }
     }
 }
 
 impl Identity {
-    fn of_state(self, state: &State) -> Principal {
+    fn into_principal(self) -> Principal {
         let kind = match self.kind {
             Kind::Root => PrincipalKind::Root,
             Kind::User { name } => PrincipalKind::User { name },
@@ -257,9 +251,6 @@ impl Identity {
             Kind::Federated { name, user } => PrincipalKind::FederatedUser { name, user },
             Kind::Anonymous => PrincipalKind::Anonymous,
         };
-        let arns = self.session.iter().flat_map(|session| &session.policy_arns);
-        let managed = arns.map(|arn| honmaru_iam::session_policy(state, arn).to_owned());
-        let session_policies = self.session_policies.into_iter().chain(managed).collect();
         Principal {
             account: self.account,
             arn: self.arn,
@@ -267,7 +258,7 @@ impl Identity {
             kind,
             access_key_id: self.access_key_id,
             tags: self.tags,
-            session_policies,
+            session_policies: self.session_policies,
             session: self.session,
         }
     }

@@ -85,15 +85,11 @@ pub fn authorize(state: &State, call: &Call, accesses: &[Access], family: Protoc
     let first = |access: &Access| access.resources.first().cloned().unwrap_or_else(|| "*".to_owned());
     let anything = "*".to_owned();
     let mut policies = Policies::default();
-    let compiled = identity_policies(state, &call.principal).and_then(|sources| {
-        let session = call.principal.session_policies.iter().map(|text| cached_policy(text));
-        Ok((sources, session.collect::<Result<Vec<_>, _>>()?))
-    });
-    match compiled {
-        Ok((sources, session)) => {
+    match identity_policies(state, &call.principal) {
+        Ok(sources) => {
             policies.identity = sources.identity;
             policies.boundary = sources.boundary;
-            policies.session = session;
+            policies.session = sources.session;
         }
         // A document that cannot be read may hold a Deny.
         Err(_) => {

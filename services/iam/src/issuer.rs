@@ -43,6 +43,11 @@ pub fn issuer_key(url: &str) -> Option<&str> {
     Some(rest).filter(|key| has_host && !key.contains(['?', '#']))
 }
 
+/// Whether an issuer speaks plain HTTP.
+pub(crate) fn is_plain(url: &str) -> bool {
+    url.starts_with("http://")
+}
+
 /// Whether what follows `http://` names this machine.
 fn is_loopback(rest: &str) -> bool {
     let authority = rest.split('/').next().unwrap_or_default();

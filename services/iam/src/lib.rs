@@ -24,8 +24,7 @@ pub use authorize::{CallerParts, authorize, authorize_service, caller_parts};
 pub use issuer::{LoopbackIssuers, allow_loopback_issuers, are_loopback_issuers_allowed, issuer_key};
 pub use machine::{
     ADMINISTRATOR, KeyOwner, NOTHING, PolicySources, access_key, document_of, ensure_administrator, identity_policies,
-    note_access_key_use, note_role_use, oidc_provider, role_by_arn, role_of_name, session_policy, user_of_name,
-    user_principal,
+    note_access_key_use, note_role_use, oidc_provider, role_by_arn, role_of_name, user_of_name, user_principal,
 };
 pub use managed::{AwsManaged, aws_managed};
 pub use mfa::{Assigned, MfaDevice, MfaRefusal, prove_mfa};

@@ -1,5 +1,6 @@
 //! What others ask of IAM: whose key, which policies, which role; and the administrator of the first start.
 
+use crate::issuer::{is_plain, issuer_key};
 use crate::managed::{AwsManaged, aws_managed};
 use crate::model::{
     ARN, AccessKey, AccessKeyUse, Entity, Group, Holder, ManagedPolicy, OidcProvider, Role, RoleUse, USER, User,
@@ -71,9 +72,10 @@ pub fn user_of_name<'a>(state: &'a State, account: &AccountId, name: &str) -> Op
     state.get(&scope_of(account), &key_of(name))
 }
 
-/// The OIDC provider of an issuer (its URL without `https://`) in an account.
-pub fn oidc_provider<'a>(state: &'a State, account: &AccountId, url: &str) -> Option<&'a OidcProvider> {
-    state.get(&scope_of(account), url)
+/// The OIDC provider of an issuer (its URL, letter by letter) in an account.
+pub fn oidc_provider<'a>(state: &'a State, account: &AccountId, issuer: &str) -> Option<&'a OidcProvider> {
+    let provider: &OidcProvider = state.get(&scope_of(account), issuer_key(issuer)?)?;
+    Some(provider).filter(|provider| provider.is_plain == is_plain(issuer))
 }
 
 /// The role that an ARN names, in whichever account.
@@ -95,11 +97,6 @@ pub fn document_of<'a>(state: &'a State, arn: &str) -> Option<&'a str> {
 
 /// A policy that allows nothing.
 pub const NOTHING: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
-
-/// The document of a managed policy that limits a session; once the policy is gone, what allows nothing.
-pub fn session_policy<'a>(state: &'a State, arn: &str) -> &'a str {
-    document_of(state, arn).unwrap_or(NOTHING)
-}
 
 fn managed_document<'a>(state: &'a State, arn: &str) -> Option<Document<'a>> {
     match aws_managed(arn) {
@@ -151,6 +148,8 @@ pub struct PolicySources {
     pub identity: Vec<Arc<Policy>>,
     /// The permissions boundary.
     pub boundary: Option<Arc<Policy>>,
+    /// What limits the session: each of them must allow.
+    pub session: Vec<Arc<Policy>>,
 }
 
 /// The policies of a principal as they are stored.
@@ -158,10 +157,11 @@ pub struct PolicySources {
 pub(crate) struct Documents<'a> {
     pub(crate) identity: Vec<Document<'a>>,
     pub(crate) boundary: Option<Document<'a>>,
+    pub(crate) session: Vec<Document<'a>>,
 }
 
-/// The documents of the identity policies and of the boundary of a principal.
-pub(crate) fn documents<'a>(state: &'a State, principal: &Principal) -> Documents<'a> {
+/// The documents of the identity policies, of the boundary and of the session policies of a principal.
+pub(crate) fn documents<'a>(state: &'a State, principal: &'a Principal) -> Documents<'a> {
     let scope = scope_of(&principal.account);
     let mut documents = Documents::default();
     match &principal.kind {
@@ -184,6 +184,12 @@ pub(crate) fn documents<'a>(state: &'a State, principal: &Principal) -> Document
         }
         PrincipalKind::Root | PrincipalKind::Anonymous => {}
     }
+    let inline = principal.session_policies.iter();
+    documents.session.extend(inline.map(|text| Document::Own(text)));
+    // Looked up at each call, so that a session is limited by what the policy says then. One that is gone allows nothing.
+    let arns = principal.session.iter().flat_map(|session| &session.policy_arns);
+    let managed = arns.map(|arn| managed_document(state, arn).unwrap_or(Document::Own(NOTHING)));
+    documents.session.extend(managed);
     documents
 }
 
@@ -198,7 +204,7 @@ fn collect<'a>(state: &'a State, entity: &'a Entity, documents: &mut Documents<'
     }
 }
 
-/// The identity policies and the boundary of a principal. An error means that a stored document does not compile;
+/// The identity policies, the boundary and the session policies of a principal. An error means that a stored document does not compile;
 /// the call must then be refused, because that document may deny it.
 pub fn identity_policies(state: &State, principal: &Principal) -> Result<PolicySources, PolicyError> {
     let documents = documents(state, principal);
@@ -206,6 +212,11 @@ pub fn identity_policies(state: &State, principal: &Principal) -> Result<PolicyS
     Ok(PolicySources {
         identity: identity.collect::<Result<_, _>>()?,
         boundary: documents.boundary.map(Document::compiled).transpose()?,
+        session: documents
+            .session
+            .into_iter()
+            .map(Document::compiled)
+            .collect::<Result<_, _>>()?,
     })
 }
 

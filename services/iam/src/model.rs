@@ -300,8 +300,11 @@ impl Resource for InstanceProfile {
 /// An OpenID Connect provider; its key is its URL without scheme.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OidcProvider {
-    /// The issuer's URL without `https://`.
+    /// The issuer's URL without its scheme.
     pub url: String,
+    /// Whether the scheme is `http`: in development, on this machine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_plain: bool,
     /// The ARN.
     pub arn: String,
     /// Audiences.

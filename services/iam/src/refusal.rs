@@ -110,7 +110,7 @@ fn matched(state: &State, call: &Call, access: &Access, request: &Request<'_>, l
     let texts: Vec<&str> = match layer {
         Layer::Identity => sources.identity.into_iter().map(Document::text).collect(),
         Layer::Boundary => sources.boundary.into_iter().map(Document::text).collect(),
-        Layer::Session => call.principal.session_policies.iter().map(String::as_str).collect(),
+        Layer::Session => sources.session.into_iter().map(Document::text).collect(),
         Layer::Resource => {
             let policies = access.resource_policy.iter().chain(&access.holder_policy);
             policies.map(String::as_str).collect()

@@ -1,7 +1,7 @@
 //! Sessions: from a role or a user to a sealed token, and from a token back to a principal.
 
 use honmaru_base::{ApiError, Rng, Time};
-use honmaru_iam::{Entity, role_by_arn, sealer, session_policy};
+use honmaru_iam::{Entity, role_by_arn, sealer};
 use honmaru_identity::{AuthError, KeyCache, Presented, Session, verify};
 use honmaru_machine::{Principal, PrincipalKind, SessionContext, SessionIssuer, State};
 
@@ -34,12 +34,7 @@ pub fn authenticate(state: &State, presented: &Presented, now: Time, keys: &KeyC
 
 /// The principal of a session; nothing when its role or user is gone, even if another has its name by now.
 pub fn session_principal(state: &State, session: &Session) -> Option<Principal> {
-    let policies = session.policies.iter().cloned();
-    let managed = session
-        .policy_arns
-        .iter()
-        .map(|arn| session_policy(state, arn).to_owned());
-    let mut session_policies: Vec<String> = policies.chain(managed).collect();
+    let mut session_policies = session.policies.clone();
     if let Some(federated) = &session.federated_user {
         let user = match (&session.user_name, &federated.user_id) {
             (Some(name), Some(id)) => {
@@ -50,7 +45,7 @@ pub fn session_principal(state: &State, session: &Session) -> Option<Principal> 
             (Some(_), None) | (None, Some(_)) => return None,
         };
         // Ref: STS API Reference, GetFederationToken: without a session policy there are no permissions.
-        if session_policies.is_empty() {
+        if session_policies.is_empty() && session.policy_arns.is_empty() {
             session_policies.push(honmaru_iam::NOTHING.to_owned());
         }
         let kind = PrincipalKind::FederatedUser {

@@ -95,7 +95,7 @@ impl Issuers {
         let role = text("RoleArn");
         let is_provider = engine.read(|state| {
             let account = honmaru_iam::role_by_arn(state, &role).map(|(account, _)| account);
-            account.is_some_and(|account| honmaru_iam::oidc_provider(state, &account, &url).is_some())
+            account.is_some_and(|account| honmaru_iam::oidc_provider(state, &account, &issuer).is_some())
         });
         if !is_provider.await? {
             return Ok(());

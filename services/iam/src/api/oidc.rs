@@ -3,7 +3,7 @@
 use super::Done;
 use super::common::{Answer, OIDC_PROVIDERS_MAX, page, quota, remove_tags, scope, set_tags, tags_out};
 use crate::errors::{already_exists, invalid_input, limit_exceeded, no_such_entity, validation};
-use crate::issuer::{are_loopback_issuers_allowed, issuer_key};
+use crate::issuer::{are_loopback_issuers_allowed, is_plain, issuer_key};
 use crate::model::{OidcProvider, iam_arn};
 use crate::types;
 use honmaru_machine::{Call, State, Tx};
@@ -45,7 +45,7 @@ pub(super) fn create(
     let Some(url) = issuer_key(&input.url).map(str::to_owned) else {
         return Err(validation("Invalid Open ID Connect Provider URL"));
     };
-    if input.url.starts_with("http://") && !are_loopback_issuers_allowed(tx) {
+    if is_plain(&input.url) && !are_loopback_issuers_allowed(tx) {
         return Err(validation(
             "Invalid Open ID Connect Provider URL: an issuer on this machine may speak plain HTTP in development mode \
              only (`honmaru up --dev`)",
@@ -72,6 +72,7 @@ pub(super) fn create(
     let arn = iam_arn(&call.scope.account, "oidc-provider", "/", &url);
     let row = OidcProvider {
         url: url.clone(),
+        is_plain: is_plain(&input.url),
         arn: arn.clone(),
         client_ids,
         thumbprints,

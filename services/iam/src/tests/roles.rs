@@ -187,7 +187,7 @@ fn oidc_providers_and_aliases() {
         cloud.code("CreateOpenIDConnectProvider", json!({"Url": url})),
         "EntityAlreadyExistsException"
     );
-    assert!(oidc_provider(&cloud.state, &account(), "token.actions.githubusercontent.com").is_some());
+    assert!(oidc_provider(&cloud.state, &account(), url).is_some());
     cloud.ok(
         "AddClientIDToOpenIDConnectProvider",
         json!({"OpenIDConnectProviderArn": arn, "ClientID": "x"}),
@@ -227,6 +227,11 @@ fn issuers_speak_plain_http_on_this_machine_and_in_development_only() {
         created["OpenIDConnectProviderArn"],
         "arn:aws:iam::123456789012:oidc-provider/127.0.0.1:4000"
     );
+    // The scheme is part of the issuer.
+    let is_known = |cloud: &Cloud, issuer| oidc_provider(&cloud.state, &account(), issuer).is_some();
+    assert!(is_known(&cloud, "http://127.0.0.1:4000") && !is_known(&cloud, "https://127.0.0.1:4000"));
+    cloud.ok("CreateOpenIDConnectProvider", create("https://localhost:4000"));
+    assert!(is_known(&cloud, "https://localhost:4000") && !is_known(&cloud, "http://localhost:4000"));
     for url in [
         "http://token.example",
         "http://127.0.0.1@token.example",

@@ -52,8 +52,7 @@ pub(super) fn assume_role(
         .to_owned();
     // The issuer is the provider's URL, letter by letter; https is part of it.
     let url = key_of(&issuer).to_owned();
-    let provider = honmaru_iam::issuer_key(&issuer).and_then(|url| oidc_provider(tx, &account, url).cloned());
-    let Some(provider) = provider else {
+    let Some(provider) = oidc_provider(tx, &account, &issuer).cloned() else {
         return Err(invalid(format!(
             "No OpenIDConnect provider found in your account for {issuer}"
         )));
