@@ -62,6 +62,22 @@ pub fn short_name(text: &str) -> &str {
     text.rsplit('/').next().unwrap_or(text)
 }
 
+/// The cluster of a service where the service's ARN is enough: that of `cluster`, else the ARN's, else `default`.
+pub fn cluster_of_service<'a>(cluster: Option<&'a str>, service: &'a str) -> &'a str {
+    let named = cluster.filter(|name| !name.is_empty()).map(short_name);
+    named.or_else(|| cluster_in(service)).unwrap_or(DEFAULT_CLUSTER)
+}
+
+/// `default` of `arn:...:service/default/web`; nothing of a name, and of an ARN of old, which names no cluster.
+fn cluster_in(service: &str) -> Option<&str> {
+    let resource = service.strip_prefix("arn:")?.splitn(5, ':').nth(4)?;
+    let mut parts = resource.split('/');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some("service"), Some(cluster), Some(_)) => Some(cluster),
+        _ => None,
+    }
+}
+
 /// Family and revision of `family`, `family:revision`, or the ARN of either.
 pub fn family_and_revision(text: &str) -> (&str, Option<&str>) {
     let short = short_name(text);

@@ -48,6 +48,43 @@ fn a_service_starts_registers_and_becomes_steady() {
     assert_eq!(lab.records.len(), before, "a steady service writes nothing");
 }
 
+/// Ref: the aws CLI's examples of list-service-deployments, describe-service-deployments and
+/// describe-service-revisions.
+#[test]
+fn deployments_and_revisions_are_told_as_in_awss_examples() {
+    let mut lab = Lab::new();
+    lab.register("web");
+    lab.ok("CreateCluster", json!({ "clusterName": "other" }));
+    let mut input = balanced("web", "web:1", 0);
+    input["cluster"] = json!("other");
+    let arn = lab.ok("CreateService", input)["service"]["serviceArn"].clone();
+
+    let list = lab.ok("ListServiceDeployments", json!({ "service": arn }));
+    let deployment = &list["serviceDeployments"][0];
+    assert_eq!(deployment["serviceArn"], arn, "the ARN names the cluster");
+    let (code, message) = lab.err(
+        "ListServiceDeployments",
+        json!({ "service": arn, "cluster": "default" }),
+    );
+    assert_eq!(code, "InvalidParameterException");
+    assert_eq!(
+        message,
+        "Invalid identifier: Identifier is for cluster other. Your cluster is default"
+    );
+
+    let named = json!({ "serviceDeploymentArns": [deployment["serviceDeploymentArn"]] });
+    let described = lab.ok("DescribeServiceDeployments", named);
+    assert_eq!(
+        described["serviceDeployments"][0]["alarms"],
+        json!({ "status": "DISABLED" })
+    );
+
+    let named = json!({ "serviceRevisionArns": [deployment["targetServiceRevisionArn"]] });
+    let revision = lab.ok("DescribeServiceRevisions", named)["serviceRevisions"][0].clone();
+    assert_eq!(revision["platformFamily"], "Linux");
+    assert_eq!(revision["guardDutyEnabled"], false);
+}
+
 #[test]
 fn a_role_for_load_balancers_is_refused_and_an_empty_one_is_none() {
     let mut lab = Lab::new();

@@ -8,8 +8,8 @@ use super::tag_conditions::{of_creation, of_request, of_resources};
 use crate::input::Input;
 use crate::model::{Family, Service, TaskDefinition};
 use crate::names::{
-    DEFAULT_CLUSTER, arn, cluster_arn, family_and_revision, service_arn, service_key, short_name, task_arn,
-    task_definition_arn,
+    DEFAULT_CLUSTER, arn, cluster_arn, cluster_of_service, family_and_revision, service_arn, service_key, short_name,
+    task_arn, task_definition_arn,
 };
 use honmaru_machine::{Access, Call, Handler, Operation, State};
 use serde_json::Value;
@@ -125,9 +125,11 @@ fn access_of(name: &str) -> AccessFn {
                 .collect()
         },
         "DeleteService" => |state, call, input| on_service("ecs:DeleteService", "service", state, call, input),
-        "ListServiceDeployments" => {
-            |state, call, input| on_service("ecs:ListServiceDeployments", "service", state, call, input)
-        }
+        "ListServiceDeployments" => |state, call, input| {
+            let name = text(input, "service").unwrap_or("*");
+            let cluster = cluster_of_service(text(input, "cluster"), name);
+            of_one_service("ecs:ListServiceDeployments", cluster, name, state, call)
+        },
         "DescribeServices" => |state, call, input| {
             let cluster = cluster_name(input);
             let arns = texts(input, "services")
@@ -217,9 +219,12 @@ fn on_tasks(action: &str, state: &State, call: &Call, input: &Value) -> Vec<Acce
 }
 
 fn on_service(action: &str, member: &str, state: &State, call: &Call, input: &Value) -> Vec<Access> {
-    let cluster = cluster_name(input);
-    let service = short_name(text(input, member).unwrap_or("*"));
-    let access = Access::new(action, vec![service_arn(&call.scope, cluster, service)])
+    let service = text(input, member).unwrap_or("*");
+    of_one_service(action, cluster_name(input), service, state, call)
+}
+
+fn of_one_service(action: &str, cluster: &str, service: &str, state: &State, call: &Call) -> Vec<Access> {
+    let access = Access::new(action, vec![service_arn(&call.scope, cluster, short_name(service))])
         .with("ecs:cluster", vec![cluster_arn(&call.scope, cluster)]);
     of_resources(state, call, vec![access])
 }

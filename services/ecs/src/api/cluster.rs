@@ -394,7 +394,11 @@ pub(super) fn insert_some(members: &mut Map<String, Value>, name: &str, value: O
 
 /// The name of a cluster that must exist: `ClusterNotFoundException`.
 pub(super) fn existing_name(state: &State, call: &Call, input: &Input) -> Result<String, ApiError> {
-    let name = find::cluster_name(input);
+    existing(state, call, find::cluster_name(input))
+}
+
+/// The same of a cluster's name.
+pub(super) fn existing(state: &State, call: &Call, name: &str) -> Result<String, ApiError> {
     state
         .get::<Cluster>(&call.scope, name)
         .map(|c| c.name.clone())

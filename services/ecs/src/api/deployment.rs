@@ -1,6 +1,6 @@
 //! Service deployments and service revisions.
 
-use super::cluster::{existing_name, insert_some};
+use super::cluster::{existing, insert_some};
 use super::find;
 use crate::error::{client, unsupported};
 use crate::input::Input;
@@ -9,18 +9,19 @@ use crate::model::{
     LastStatus, RolloutState, Service, ServiceDeployment, ServiceRevision, ServiceStatus, Task, TaskDefinition,
 };
 use crate::names::{
-    cluster_arn, family_and_revision, service_arn, service_deployment_arn, service_revision_arn, task_definition_arn,
-    task_definition_key,
+    cluster_arn, cluster_of_service, family_and_revision, service_arn, service_deployment_arn, service_revision_arn,
+    task_definition_arn, task_definition_key,
 };
 use honmaru_base::{ApiError, Scope, Time};
 use honmaru_machine::{Call, State, Tx};
 use serde_json::{Value, json};
 
-/// ListServiceDeployments, newest first.
+/// ListServiceDeployments, newest first. A service's ARN is enough to name its cluster. Ref: the aws CLI's example of
+/// list-service-deployments.
 pub(super) fn list(state: &State, call: &Call, input: Value) -> Result<Value, ApiError> {
     let input = Input::new(input);
     let name = input.required("service")?;
-    let cluster = existing_name(state, call, &input)?;
+    let cluster = existing(state, call, cluster_of_service(input.text("cluster"), name))?;
     let service = find::service(state, &call.scope, &cluster, find::service_name(&cluster, name)?)?;
     let wanted = input.texts("status");
     let bound = |name: &str| {
@@ -194,6 +195,8 @@ fn view(state: &State, scope: &Scope, row: &ServiceDeployment) -> Value {
             "failureCount": failures,
             "threshold": breaker.threshold(row.desired_count),
         },
+        // Ref: the aws CLI's example of describe-service-deployments. A service with alarms is refused.
+        "alarms": { "status": "DISABLED" },
     });
     let members = answer.as_object_mut().expect("an object was built above");
     insert_some(members, "finishedAt", time(row.finished_at));
@@ -217,12 +220,17 @@ fn revision_view(state: &State, scope: &Scope, revision: &ServiceRevision) -> Va
         "serviceArn": service,
         "clusterArn": cluster,
         "createdAt": revision.created_at.as_epoch_s(),
+        // Ref: the aws CLI's example of describe-service-revisions.
+        "guardDutyEnabled": false,
     });
     let members = answer.as_object_mut().expect("an object was built above");
     for (name, value) in revision.shape.as_object().into_iter().flatten() {
         if !value.is_null() {
             members.insert(name.clone(), value.clone());
         }
+    }
+    if members.contains_key("platformVersion") {
+        members.insert("platformFamily".to_owned(), json!("Linux"));
     }
     let short = revision
         .shape
