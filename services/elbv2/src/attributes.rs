@@ -370,16 +370,26 @@ pub(crate) fn check_group(attributes: &BTreeMap<String, String>) -> Result<(), A
             )));
         }
     }
-    if value("slow_start.duration_seconds") != "0"
-        && value("load_balancing.algorithm.type") == "least_outstanding_requests"
-    {
-        return Err(invalid_pair());
-    }
-    Ok(())
+    check_algorithm(&value)
 }
 
-fn invalid_pair() -> ApiError {
-    crate::error::invalid_configuration(
-        "Slow start cannot be enabled with the least_outstanding_requests routing algorithm",
-    )
+/// What goes with no other algorithm than round robin. Ref: kubernetes-sigs/aws-load-balancer-controller issue 3686, and
+/// the acceptance tests of Terraform's AWS provider.
+fn check_algorithm<'a>(value: &impl Fn(&str) -> &'a str) -> Result<(), ApiError> {
+    let algorithm = match value("load_balancing.algorithm.type") {
+        "least_outstanding_requests" => "least outstanding requests",
+        "weighted_random" => "weighted random",
+        _ => return Ok(()),
+    };
+    if value("slow_start.duration_seconds") != "0" {
+        return Err(crate::error::invalid_configuration(format!(
+            "You cannot enable both slow start and {algorithm} algorithm on a target group"
+        )));
+    }
+    if algorithm == "weighted random" && value("stickiness.enabled") == "true" {
+        return Err(crate::error::invalid_configuration(
+            "You cannot have both stickiness and weighted random algorithm enabled on the same target group.",
+        ));
+    }
+    Ok(())
 }

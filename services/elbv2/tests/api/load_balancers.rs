@@ -268,11 +268,31 @@ fn attributes_have_defaults_and_ranges() {
     );
     let reserved = [app[0], app[1], ("stickiness.app_cookie.cookie_name", "AWSALBX")];
     cloud.fails("ModifyTargetGroupAttributes", set(&reserved), "ValidationError");
-    let slow = [
-        ("slow_start.duration_seconds", "30"),
-        ("load_balancing.algorithm.type", "least_outstanding_requests"),
-    ];
-    cloud.fails("ModifyTargetGroupAttributes", set(&slow), "InvalidConfigurationRequest");
+    let algorithm = |name| ("load_balancing.algorithm.type", name);
+    for (changes, text) in [
+        (
+            [
+                ("slow_start.duration_seconds", "30"),
+                algorithm("least_outstanding_requests"),
+            ],
+            "You cannot enable both slow start and least outstanding requests algorithm on a target group",
+        ),
+        (
+            [("slow_start.duration_seconds", "30"), algorithm("weighted_random")],
+            "You cannot enable both slow start and weighted random algorithm on a target group",
+        ),
+        (
+            [("stickiness.enabled", "true"), algorithm("weighted_random")],
+            "You cannot have both stickiness and weighted random algorithm enabled on the same target group.",
+        ),
+    ] {
+        let refused = cloud.fails(
+            "ModifyTargetGroupAttributes",
+            set(&changes),
+            "InvalidConfigurationRequest",
+        );
+        assert_eq!(refused, text);
+    }
     let shown = cloud.ok("DescribeTargetGroupAttributes", json!({"TargetGroupArn": group}));
     assert_eq!(
         value(&shown, "deregistration_delay.timeout_seconds").as_deref(),
