@@ -85,13 +85,19 @@ pub struct Listener {
     pub port: u16,
     /// Rules in the order of their priority, the default rule last.
     pub rules: Vec<Rule>,
-    /// Certificates of an HTTPS listener, the default one first.
+    /// Certificates of an HTTPS or TLS listener, the default one first.
     #[serde(default)]
     pub certificates: Vec<Certificate>,
+    /// The versions of TLS that clients may speak, of `TLSv1.2` and `TLSv1.3`; none said: both.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tls_versions: Vec<String>,
+    /// What a TLS listener offers by ALPN, the preferred first: `h2`, `http/1.1`. HTTPS listeners offer what they speak.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alpn_protocols: Vec<String>,
 }
 
 /// A certificate with its key.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Certificate {
     /// Its ARN.
     pub arn: String,
@@ -99,6 +105,14 @@ pub struct Certificate {
     pub chain_pem: String,
     /// The private key.
     pub key_pem: String,
+}
+
+impl std::fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificate")
+            .field("arn", &self.arn)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A listener's rule.

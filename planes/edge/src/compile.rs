@@ -248,12 +248,16 @@ fn compile_listener(listener: &edge::Listener, balancer: &Arc<Balancer>, plan: &
     let tls = match protocol {
         Protocol::Https | Protocol::Tls => {
             let speaks_h2 = protocol == Protocol::Https && balancer.settings.http2;
-            let alpn: &[&[u8]] = match (protocol, speaks_h2) {
-                (Protocol::Https, true) => &[b"h2", b"http/1.1"],
-                (Protocol::Https, false) => &[b"http/1.1"],
-                _ => &[],
+            let alpn: Vec<&[u8]> = match (protocol, speaks_h2) {
+                (Protocol::Https, true) => vec![b"h2", b"http/1.1"],
+                (Protocol::Https, false) => vec![b"http/1.1"],
+                _ => listener.alpn_protocols.iter().map(String::as_bytes).collect(),
             };
-            Some(tls::server_config(&listener.certificates, alpn).map_err(|error| chain(&error))?)
+            let spoken = tls::Spoken {
+                versions: &listener.tls_versions,
+                alpn: &alpn,
+            };
+            Some(tls::server_config(&listener.certificates, spoken).map_err(|error| chain(&error))?)
         }
         Protocol::Http | Protocol::Tcp => None,
     };

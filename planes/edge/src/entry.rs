@@ -72,7 +72,11 @@ pub(crate) fn tls_config(chain_pem: &str, key_pem: &str) -> Result<Arc<ServerCon
         chain_pem: chain_pem.to_owned(),
         key_pem: key_pem.to_owned(),
     };
-    tls::server_config(&[certificate], &[b"h2", b"http/1.1"])
+    let spoken = tls::Spoken {
+        versions: &[],
+        alpn: &[b"h2", b"http/1.1"],
+    };
+    tls::server_config(&[certificate], spoken)
 }
 
 /// The listener that a request's host name stands for: over TLS the HTTPS listener, where there is one.

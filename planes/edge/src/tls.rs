@@ -9,7 +9,8 @@ use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, ServerConfig, SignatureScheme};
+use rustls::version::{TLS12, TLS13};
+use rustls::{DigitallySignedStruct, ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion};
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
@@ -37,50 +38,104 @@ pub(crate) fn certified_key(name: &str, chain_pem: &str, key_pem: &str) -> Resul
     Ok(Arc::new(key))
 }
 
-/// Certificates by server name; the first one where no name fits.
+/// Certificates by server name; the default one where no name fits.
 #[derive(Debug)]
 struct ByName {
-    names: HashMap<String, Arc<CertifiedKey>>,
+    /// The best of a name comes first.
+    names: HashMap<String, Vec<Arc<CertifiedKey>>>,
     default: Arc<CertifiedKey>,
+}
+
+impl ByName {
+    /// The first one is the default; it is taken by name only where it stands among the others, too. Ref: ALB guide,
+    /// "Certificate list".
+    fn new(certificates: &[Certificate]) -> Result<Self, EdgeError> {
+        let key = |it: &Certificate| certified_key(&it.arn, &it.chain_pem, &it.key_pem);
+        let (default, listed) = certificates.split_first().ok_or_else(|| EdgeError::Certificate {
+            name: "default".to_owned(),
+            source: "the listener has no certificate".into(),
+        })?;
+        let mut names: HashMap<String, Vec<Arc<CertifiedKey>>> = HashMap::new();
+        for certificate in listed {
+            let key = key(certificate)?;
+            for name in key.cert.first().map(|leaf| dns_names(leaf)).unwrap_or_default() {
+                names.entry(name).or_default().push(key.clone());
+            }
+        }
+        for keys in names.values_mut() {
+            // Ref: the same, criteria: ECDSA before RSA.
+            keys.sort_by_key(|key| key.key.algorithm() != SignatureAlgorithm::ECDSA);
+        }
+        Ok(Self {
+            names,
+            default: key(default)?,
+        })
+    }
 }
 
 impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let found = hello.server_name().and_then(|name| {
+        let named = hello.server_name().and_then(|name| {
             let name = name.to_ascii_lowercase();
             self.names.get(&name).or_else(|| {
                 let (_, parent) = name.split_once('.')?;
                 self.names.get(&format!("*.{parent}"))
             })
         });
+        // The best one that the client can do with; rustls tells only schemes that fit its suites.
+        let found = named
+            .into_iter()
+            .flatten()
+            .find(|key| key.key.choose_scheme(hello.signature_schemes()).is_some());
         Some(found.unwrap_or(&self.default).clone())
     }
 }
 
-/// A listener's TLS configuration: TLS 1.2 and 1.3 by ring.
-pub(crate) fn server_config(certificates: &[Certificate], alpn: &[&[u8]]) -> Result<Arc<ServerConfig>, EdgeError> {
-    let mut names = HashMap::new();
-    let mut default = None;
-    for certificate in certificates {
-        let key = certified_key(&certificate.arn, &certificate.chain_pem, &certificate.key_pem)?;
-        for name in key.cert.first().map(|leaf| dns_names(leaf)).unwrap_or_default() {
-            names.entry(name).or_insert_with(|| key.clone());
-        }
-        default.get_or_insert(key);
-    }
-    let default = default.ok_or_else(|| EdgeError::Certificate {
-        name: "default".to_owned(),
-        source: "the listener has no certificate".into(),
-    })?;
-    let mut config = ServerConfig::builder_with_provider(provider().clone())
-        .with_safe_default_protocol_versions()
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spoken<'a> {
+    /// `TLSv1.2`, `TLSv1.3`; none said: both.
+    pub(crate) versions: &'a [String],
+    /// What is offered by ALPN, the preferred first.
+    pub(crate) alpn: &'a [&'a [u8]],
+}
+
+/// The suites of TLS 1.2 are those that AWS's policies and rustls have in common; TLS 1.3 has all of its own.
+fn server_provider() -> &'static Arc<CryptoProvider> {
+    use rustls::CipherSuite as Suite;
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    PROVIDER.get_or_init(|| {
+        let mut provider = ring::default_provider();
+        provider.cipher_suites.retain(|suite| {
+            !matches!(
+                suite.suite(),
+                Suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+                    | Suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+            )
+        });
+        Arc::new(provider)
+    })
+}
+
+/// A listener's TLS configuration, by ring.
+pub(crate) fn server_config(certificates: &[Certificate], spoken: Spoken<'_>) -> Result<Arc<ServerConfig>, EdgeError> {
+    let names = ByName::new(certificates)?;
+    let is_spoken = |version: &str| spoken.versions.is_empty() || spoken.versions.iter().any(|it| it == version);
+    let versions: Vec<&SupportedProtocolVersion> = [("TLSv1.3", &TLS13), ("TLSv1.2", &TLS12)]
+        .into_iter()
+        .filter_map(|(name, version)| is_spoken(name).then_some(version))
+        .collect();
+    let mut config = ServerConfig::builder_with_provider(server_provider().clone())
+        .with_protocol_versions(&versions)
         .map_err(|error| EdgeError::Certificate {
             name: "default".to_owned(),
             source: error.into(),
         })?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(ByName { names, default }));
-    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+        .with_cert_resolver(Arc::new(names));
+    // Ref: ALB guide, "Security policies": the first cipher on the server's list that matches.
+    config.ignore_client_order = true;
+    config.alpn_protocols = spoken.alpn.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(Arc::new(config))
 }
 

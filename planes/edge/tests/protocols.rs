@@ -100,19 +100,14 @@ async fn the_firewall_stands_before_targets() {
 }
 
 async fn certificate(dir: &Path, name: &str) -> Certificate {
+    certificate_of(dir, name, &["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]).await
+}
+
+async fn certificate_of(dir: &Path, name: &str, new_key: &[&str]) -> Certificate {
     let (cert, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
     let made = tokio::process::Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "2",
-        ])
+        .args(["req", "-x509", "-nodes", "-days", "2", "-newkey"])
+        .args(new_key)
         .args([
             "-subj",
             &format!("/CN={name}"),
@@ -201,6 +196,105 @@ async fn https_with_names_and_both_versions() {
         .clear();
     let applied = edge.apply_config(config).await.unwrap();
     assert!(applied.failed[0].1.contains("no certificate"), "{applied:?}");
+}
+
+/// What openssl's client sees of a listener: its words, whether there was a handshake or not.
+async fn s_client(port: u16, arguments: &[&str]) -> String {
+    let made = tokio::process::Command::new("openssl")
+        .args(["s_client", "-connect", &format!("{OWN}:{port}")])
+        .args(arguments)
+        .stdin(std::process::Stdio::null())
+        .output();
+    let made = made.await.unwrap();
+    String::from_utf8_lossy(&[made.stdout, made.stderr].concat()).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_the_versions_that_a_listener_shall_speak() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificates = vec![certificate(dir.path(), "one.example.com").await];
+    let backend = Backend::start("a").await;
+    let port = free_port(OWN);
+    let mut config = secure(config(1, OWN, port, &[backend.address]), certificates);
+    let (edge, _) = run_fixed(config.clone(), None).await.unwrap();
+    for (versions, speaks_12, speaks_13) in [
+        (vec!["TLSv1.2"], true, false),
+        (vec!["TLSv1.3"], false, true),
+        (vec!["TLSv1.2", "TLSv1.3"], true, true),
+    ] {
+        config.generation += 1;
+        let listener = &mut config.load_balancers.get_mut(BALANCER).unwrap().listeners[0];
+        listener.tls_versions = versions.into_iter().map(str::to_owned).collect();
+        edge.apply_config(config.clone()).await.unwrap();
+        let over_12 = s_client(port, &["-tls1_2"]).await;
+        assert_eq!(over_12.contains("Cipher is ECDHE-"), speaks_12, "{over_12}");
+        let over_13 = s_client(port, &["-tls1_3"]).await;
+        assert_eq!(over_13.contains("Cipher is TLS_"), speaks_13, "{over_13}");
+    }
+    // None of AWS's policies has this suite.
+    let other = s_client(port, &["-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"]).await;
+    assert!(other.contains("Cipher is (NONE)"), "{other}");
+    let old = s_client(port, &["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]).await;
+    assert!(old.contains("Cipher is (NONE)"), "{old}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_best_certificate_of_a_name_and_else_the_default_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = "two.example.com";
+    let certificates = vec![
+        certificate(dir.path(), "one.example.com").await,
+        certificate_of(dir.path(), name, &["rsa:2048"]).await,
+        certificate(dir.path(), name).await,
+    ];
+    let backend = Backend::start("a").await;
+    let port = free_port(OWN);
+    let _edge = run_fixed(secure(config(1, OWN, port, &[backend.address]), certificates), None)
+        .await
+        .unwrap();
+    for (arguments, subject, key) in [
+        (&["-servername", name][..], name, "id-ecPublicKey"),
+        (
+            &["-servername", name, "-sigalgs", "RSA-PSS+SHA256"],
+            name,
+            "rsaEncryption",
+        ),
+        (
+            &["-servername", name, "-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"],
+            name,
+            "rsaEncryption",
+        ),
+        (
+            &["-servername", "other.example.com"],
+            "one.example.com",
+            "id-ecPublicKey",
+        ),
+        (&["-noservername"], "one.example.com", "id-ecPublicKey"),
+    ] {
+        let seen = s_client(port, arguments).await;
+        assert!(seen.contains(&format!("CN = {subject}")), "{arguments:?}: {seen}");
+        assert!(seen.contains(&format!("a:PKEY: {key}")), "{arguments:?}: {seen}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_listeners_offer_protocols_and_pass_on_what_is_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificates = vec![certificate(dir.path(), "one.example.com").await];
+    let backend = Backend::start("a").await;
+    let port = free_port(OWN);
+    let mut config = secure(config(1, OWN, port, &[backend.address]), certificates);
+    let listener = &mut config.load_balancers.get_mut(BALANCER).unwrap().listeners[0];
+    listener.protocol = "TLS".into();
+    listener.alpn_protocols = vec!["http/1.1".into(), "h2".into()];
+    let (edge, _) = run_fixed(config, None).await.unwrap();
+    until_health(&edge, "healthy").await;
+    let seen = s_client(port, &["-alpn", "h2,http/1.1"]).await;
+    assert!(seen.contains("ALPN protocol: http/1.1"), "{seen}");
+    let url = format!("https://one.example.com:{port}/x");
+    let resolve = format!("one.example.com:{port}:{OWN}");
+    let answer = curl(&["-k", "--resolve", &resolve, "--http1.1", &url]).await;
+    assert_eq!(answer, "a 0 /x");
 }
 
 /// An HTTP/2 server without TLS that answers with the request's method, path and host.

@@ -57,6 +57,38 @@ pub(crate) fn set_public_policy(tx: &mut Tx<'_>, call: &Call, input: Value) -> R
     check_lock_out(tx, call, &accesses, forced).map(|()| answer)
 }
 
+/// IAM's DeleteServerCertificate. Seen: hashicorp/terraform issue 3746.
+pub(crate) fn delete_server_certificate(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
+    let name = text(&input, "ServerCertificateName").unwrap_or_default();
+    if let Some(row) = honmaru_iam::server_certificate_of_name(tx, &call.scope.account, name)
+        && let Some(user) = honmaru_elbv2::certificate_user(tx, &row.arn)
+    {
+        return Err(ApiError::new(
+            "DeleteConflictException",
+            format!(
+                "Certificate: {} is currently in use by {user}. Please remove it first before deleting it from IAM.",
+                row.id
+            ),
+        ));
+    }
+    honmaru_iam::delete_server_certificate(tx, call, input)
+}
+
+/// IAM's UpdateServerCertificate: whoever serves with the certificate does so under its new ARN.
+pub(crate) fn update_server_certificate(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
+    let account = &call.scope.account;
+    let arn_of =
+        |tx: &Tx<'_>, name: &str| honmaru_iam::server_certificate_of_name(tx, account, name).map(|row| row.arn.clone());
+    let old_name = text(&input, "ServerCertificateName").unwrap_or_default().to_owned();
+    let new_name = text(&input, "NewServerCertificateName").unwrap_or(&old_name).to_owned();
+    let old = arn_of(tx, &old_name);
+    let answer = honmaru_iam::update_server_certificate(tx, call, input)?;
+    if let (Some(old), Some(new)) = (old, arn_of(tx, &new_name)) {
+        honmaru_elbv2::certificate_renamed(tx, &old, &new);
+    }
+    Ok(answer)
+}
+
 fn is_forced(input: &Value) -> bool {
     input.get("force").and_then(Value::as_bool).unwrap_or(false)
 }
@@ -252,6 +284,74 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_certificate_that_is_served_with_stays_and_keeps_its_listeners_under_another_name() {
+        let mut state = State::new();
+        crate::register_all(&mut state);
+        let mut rng = SeededRng::from_u64(1);
+        let mut tx = Tx::new(&mut state, NOW, &mut rng);
+        honmaru_ec2::ensure_default_vpc(&mut tx, &scope(), "172.31.0.0/16".parse().unwrap()).unwrap();
+        tx.commit();
+        let subnets: Vec<String> = honmaru_ec2::default_subnets(&state, &scope())
+            .iter()
+            .map(|subnet| subnet.id.clone())
+            .collect();
+        let mut try_it = |service: &str, name: &str, input: Value| {
+            let all = match service {
+                "iam" => crate::iam_operations(),
+                _ => honmaru_elbv2::operations(),
+            };
+            let operation = all.into_iter().find(|operation| operation.name == name).unwrap();
+            let mut tx = Tx::new(&mut state, NOW, &mut rng);
+            let answer = match operation.handler {
+                honmaru_machine::Handler::Read(handler) => handler(&tx, &call(root()), input),
+                handler => handler.write(&mut tx, &call(root()), input).unwrap(),
+            };
+            match answer.is_ok() {
+                true => drop(tx.commit()),
+                false => tx.roll_back(),
+            }
+            answer
+        };
+        let mut ok = |service: &str, name: &str, input: Value| try_it(service, name, input).unwrap();
+        let upload = json!({"ServerCertificateName": "shop",
+            "CertificateBody": include_str!("../../iam/src/tests/pem/rsa.pem"),
+            "PrivateKey": include_str!("../../iam/src/tests/pem/rsa.key")});
+        let metadata = ok("iam", "UploadServerCertificate", upload)["ServerCertificateMetadata"].clone();
+        let balancer = ok(
+            "elbv2",
+            "CreateLoadBalancer",
+            json!({"Name": "web", "Subnets": &subnets[..2]}),
+        );
+        let balancer = balancer["LoadBalancers"][0]["LoadBalancerArn"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let fixed = json!([{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "204"}}]);
+        let listener = json!({"LoadBalancerArn": balancer, "Protocol": "HTTPS", "Port": 443, "DefaultActions": fixed,
+            "Certificates": [{"CertificateArn": metadata["Arn"]}]});
+        let listener = ok("elbv2", "CreateListener", listener)["Listeners"][0]["ListenerArn"].clone();
+        let renamed = json!({"ServerCertificateName": "shop", "NewServerCertificateName": "store", "NewPath": "/web/"});
+        ok("iam", "UpdateServerCertificate", renamed);
+        let shown = ok("elbv2", "DescribeListeners", json!({"ListenerArns": [listener]}));
+        assert_eq!(
+            shown["Listeners"][0]["Certificates"][0]["CertificateArn"],
+            format!("arn:aws:iam::{}:server-certificate/web/store", crate::calls::ACCOUNT)
+        );
+        let of_store = json!({"ServerCertificateName": "store"});
+        let refused = try_it("iam", "DeleteServerCertificate", of_store.clone()).unwrap_err();
+        assert_eq!(refused.code, "DeleteConflictException");
+        let id = metadata["ServerCertificateId"].as_str().unwrap();
+        assert_eq!(
+            refused.message,
+            format!(
+                "Certificate: {id} is currently in use by {balancer}. Please remove it first before deleting it from IAM."
+            )
+        );
+        try_it("elbv2", "DeleteListener", json!({"ListenerArn": listener})).unwrap();
+        try_it("iam", "DeleteServerCertificate", of_store).unwrap();
     }
 
     #[test]

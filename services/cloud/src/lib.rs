@@ -64,7 +64,7 @@ pub fn services(planes: Planes) -> Vec<(&'static str, Vec<Operation>)> {
     let mut firewall = honmaru_wafv2::operations();
     firewall.push(honmaru_wafv2::sampled_requests(planes.samples));
     vec![
-        (honmaru_iam::SERVICE, honmaru_iam::operations()),
+        (honmaru_iam::SERVICE, iam_operations()),
         (honmaru_sts::SERVICE, honmaru_sts::operations()),
         (honmaru_ec2::SERVICE, honmaru_ec2::operations()),
         (honmaru_logs::SERVICE, honmaru_logs::operations(&planes.events)),
@@ -82,6 +82,22 @@ pub fn services(planes: Planes) -> Vec<(&'static str, Vec<Operation>)> {
             honmaru_cloudtrail::operations(&planes.trail),
         ),
     ]
+}
+
+/// IAM's operations; a certificate that a load balancer serves with stays, and goes on to be its under another name.
+pub fn iam_operations() -> Vec<Operation> {
+    let mut operations = honmaru_iam::operations();
+    replace(
+        &mut operations,
+        "DeleteServerCertificate",
+        checks::delete_server_certificate,
+    );
+    replace(
+        &mut operations,
+        "UpdateServerCertificate",
+        checks::update_server_certificate,
+    );
+    operations
 }
 
 /// ECS's operations; those that name resources of other services check them first.

@@ -157,6 +157,12 @@ fn own(arn: &Arn, change: &Change) -> Option<(&'static str, &'static str, Value)
                     "InstanceProfileName",
                     last,
                 ),
+                "server-certificate" => (
+                    one("TagServerCertificate", "UntagServerCertificate"),
+                    "ServerCertificateName",
+                    last,
+                ),
+                "mfa" => (one("TagMFADevice", "UntagMFADevice"), "SerialNumber", text.as_str()),
                 "oidc-provider" => (
                     one("TagOpenIDConnectProvider", "UntagOpenIDConnectProvider"),
                     "OpenIDConnectProviderArn",

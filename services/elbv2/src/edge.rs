@@ -1,5 +1,6 @@
 //! What the edge shall serve: this service's part of its configuration.
 
+use crate::api::{alpn, ssl};
 use crate::attributes::{self, Owner};
 use crate::machine::{group_owner, rules_by_priority};
 use crate::model::{Listener, LoadBalancer, Target, TargetGroup};
@@ -79,9 +80,26 @@ fn listener(state: &State, scope: &Scope, row: &Listener) -> edge::Listener {
         protocol: row.protocol.clone(),
         port: row.port,
         rules,
-        // Certificates come with ACM; until then no HTTPS listener can be made.
-        certificates: Vec::new(),
+        certificates: row
+            .certificates
+            .iter()
+            .filter_map(|arn| certificate(state, arn))
+            .collect(),
+        tls_versions: ssl::versions(row.ssl_policy.as_deref()).map(str::to_owned).collect(),
+        alpn_protocols: alpn::protocols(row.alpn_policy.as_deref())
+            .iter()
+            .map(|protocol| (*protocol).to_owned())
+            .collect(),
     }
+}
+
+fn certificate(state: &State, arn: &str) -> Option<edge::Certificate> {
+    let row = honmaru_iam::server_certificate(state, arn)?;
+    Some(edge::Certificate {
+        arn: arn.to_owned(),
+        chain_pem: row.chain_pem(),
+        key_pem: row.key_pem().to_owned(),
+    })
 }
 
 fn action(tree: &Value) -> Option<edge::Action> {

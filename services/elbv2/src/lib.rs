@@ -7,6 +7,7 @@
 
 mod api;
 mod attributes;
+mod certified;
 mod edge;
 mod error;
 mod glue;
@@ -18,6 +19,7 @@ mod tagged;
 pub mod types;
 
 pub use api::operations;
+pub use certified::{certificate_renamed, certificate_user};
 pub use edge::{EdgePart, edge_config};
 pub use machine::{
     ObservedHealth, deregister_target, load_balancer_listeners, observe_all_health, observe_applied, observe_health,

@@ -96,6 +96,9 @@ impl Resource for Listener {
 
     fn index(&self, add: &mut dyn FnMut(&'static str, String)) {
         add("load_balancer", self.load_balancer_arn.clone());
+        for arn in &self.certificates {
+            add("certificate", arn.clone());
+        }
     }
 }
 

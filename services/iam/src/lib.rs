@@ -7,6 +7,7 @@
 
 mod api;
 mod authorize;
+mod certificate;
 mod errors;
 mod issuer;
 mod machine;
@@ -19,8 +20,9 @@ mod tagged;
 mod trust;
 pub mod types;
 
-pub use api::operations;
+pub use api::{delete_server_certificate, operations, update_server_certificate};
 pub use authorize::{CallerParts, authorize, authorize_service, caller_parts};
+pub use certificate::{ServerCertificate, server_certificate, server_certificate_of_name};
 pub use issuer::{LoopbackIssuers, allow_loopback_issuers, are_loopback_issuers_allowed, issuer_key};
 pub use machine::{
     ADMINISTRATOR, KeyOwner, NOTHING, PolicySources, access_key, document_of, ensure_administrator, identity_policies,
@@ -50,6 +52,7 @@ pub fn register(state: &mut State) {
     state.register::<model::ManagedPolicy>();
     state.register::<model::InstanceProfile>();
     state.register::<model::OidcProvider>();
+    state.register::<ServerCertificate>();
     state.register::<MfaDevice>();
     state.register::<model::AccountAlias>();
     state.register::<model::RoleDeletion>();

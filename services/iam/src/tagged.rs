@@ -1,12 +1,15 @@
 //! The tagged resources of this service, for whoever looks at the tags of all services.
 
+use crate::certificate::ServerCertificate;
 use crate::machine::scope_of;
+use crate::mfa::MfaDevice;
 use crate::model::{InstanceProfile, ManagedPolicy, OidcProvider, Role, User};
 use honmaru_base::AccountId;
 use honmaru_machine::State;
 use std::collections::BTreeMap;
 
-/// ARN and tags of every user, role, policy, instance profile and OIDC provider of an account that has tags.
+/// ARN and tags of every user, role, policy, instance profile, OIDC provider, MFA device and server certificate of an account
+/// that has tags.
 pub fn tagged(state: &State, account: &AccountId) -> Vec<(String, BTreeMap<String, String>)> {
     let scope = scope_of(account);
     let users = state
@@ -22,7 +25,12 @@ pub fn tagged(state: &State, account: &AccountId) -> Vec<(String, BTreeMap<Strin
         .list::<InstanceProfile>(&scope)
         .map(|(_, row)| (&row.arn, &row.tags));
     let providers = state.list::<OidcProvider>(&scope).map(|(_, row)| (&row.arn, &row.tags));
+    let devices = state.list::<MfaDevice>(&scope).map(|(_, row)| (&row.arn, &row.tags));
+    let certificates = state
+        .list::<ServerCertificate>(&scope)
+        .map(|(_, row)| (&row.arn, &row.tags));
     let all = users.chain(roles).chain(policies).chain(profiles).chain(providers);
+    let all = all.chain(devices).chain(certificates);
     let tagged = all.filter(|(_, tags)| !tags.is_empty());
     tagged
         .map(|(arn, tags)| (arn.clone(), tags.iter().cloned().collect()))

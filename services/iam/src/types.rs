@@ -528,6 +528,15 @@ pub struct DeleteRoleRequest {
 tree!(DeleteRoleRequest { role_name: "RoleName" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteServerCertificateRequest {
+    pub server_certificate_name: String,
+}
+
+tree!(DeleteServerCertificateRequest {
+    server_certificate_name: "ServerCertificateName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteServiceLinkedRoleRequest {
     pub role_name: String,
 }
@@ -1006,6 +1015,24 @@ pub struct GetRoleResponse {
 }
 
 tree!(GetRoleResponse { role: "Role" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetServerCertificateRequest {
+    pub server_certificate_name: String,
+}
+
+tree!(GetServerCertificateRequest {
+    server_certificate_name: "ServerCertificateName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetServerCertificateResponse {
+    pub server_certificate: ServerCertificate,
+}
+
+tree!(GetServerCertificateResponse {
+    server_certificate: "ServerCertificate",
+});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetServiceLinkedRoleDeletionStatusRequest {
@@ -1758,6 +1785,32 @@ tree!(ListSSHPublicKeysResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListServerCertificateTagsRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub server_certificate_name: String,
+}
+
+tree!(ListServerCertificateTagsRequest {
+    marker: "Marker",
+    max_items: "MaxItems",
+    server_certificate_name: "ServerCertificateName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListServerCertificateTagsResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub tags: Vec<Tag>,
+}
+
+tree!(ListServerCertificateTagsResponse {
+    is_truncated: "IsTruncated",
+    marker: "Marker",
+    tags: "Tags",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListServerCertificatesRequest {
     pub marker: Option<String>,
     pub max_items: Option<i32>,
@@ -2436,6 +2489,21 @@ tree!(SSHPublicKeyMetadata {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct ServerCertificate {
+    pub certificate_body: String,
+    pub certificate_chain: Option<String>,
+    pub server_certificate_metadata: ServerCertificateMetadata,
+    pub tags: Option<Vec<Tag>>,
+}
+
+tree!(ServerCertificate {
+    certificate_body: "CertificateBody",
+    certificate_chain: "CertificateChain",
+    server_certificate_metadata: "ServerCertificateMetadata",
+    tags: "Tags",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ServerCertificateMetadata {
     pub arn: String,
     pub expiration: Option<f64>,
@@ -2702,6 +2770,17 @@ tree!(TagRoleRequest {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct TagServerCertificateRequest {
+    pub server_certificate_name: String,
+    pub tags: Vec<Tag>,
+}
+
+tree!(TagServerCertificateRequest {
+    server_certificate_name: "ServerCertificateName",
+    tags: "Tags",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TagUserRequest {
     pub tags: Vec<Tag>,
     pub user_name: String,
@@ -2764,6 +2843,17 @@ pub struct UntagRoleRequest {
 
 tree!(UntagRoleRequest {
     role_name: "RoleName",
+    tag_keys: "TagKeys",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UntagServerCertificateRequest {
+    pub server_certificate_name: String,
+    pub tag_keys: Vec<String>,
+}
+
+tree!(UntagServerCertificateRequest {
+    server_certificate_name: "ServerCertificateName",
     tag_keys: "TagKeys",
 });
 
@@ -2863,6 +2953,19 @@ pub struct UpdateRoleResponse {}
 tree!(UpdateRoleResponse {});
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateServerCertificateRequest {
+    pub new_path: Option<String>,
+    pub new_server_certificate_name: Option<String>,
+    pub server_certificate_name: String,
+}
+
+tree!(UpdateServerCertificateRequest {
+    new_path: "NewPath",
+    new_server_certificate_name: "NewServerCertificateName",
+    server_certificate_name: "ServerCertificateName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateServiceSpecificCredentialRequest {
     pub service_specific_credential_id: String,
     pub status: String,
@@ -2886,6 +2989,36 @@ tree!(UpdateUserRequest {
     new_path: "NewPath",
     new_user_name: "NewUserName",
     user_name: "UserName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UploadServerCertificateRequest {
+    pub certificate_body: String,
+    pub certificate_chain: Option<String>,
+    pub path: Option<String>,
+    pub private_key: String,
+    pub server_certificate_name: String,
+    pub tags: Option<Vec<Tag>>,
+}
+
+tree!(UploadServerCertificateRequest {
+    certificate_body: "CertificateBody",
+    certificate_chain: "CertificateChain",
+    path: "Path",
+    private_key: "PrivateKey",
+    server_certificate_name: "ServerCertificateName",
+    tags: "Tags",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UploadServerCertificateResponse {
+    pub server_certificate_metadata: Option<ServerCertificateMetadata>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+tree!(UploadServerCertificateResponse {
+    server_certificate_metadata: "ServerCertificateMetadata",
+    tags: "Tags",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]

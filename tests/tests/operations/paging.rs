@@ -118,7 +118,6 @@ const UNCHECKED: &[(&str, &str, &str)] = &[
     ("iam", "ListSSHPublicKeys", "nobody can have one here"),
     ("iam", "ListSigningCertificates", "nobody can have one here"),
     ("iam", "ListServiceSpecificCredentials", "nobody can have one here"),
-    ("iam", "ListServerCertificates", "nobody can have one here"),
     (
         "iam",
         "SimulateCustomPolicy",
@@ -128,11 +127,6 @@ const UNCHECKED: &[(&str, &str, &str)] = &[
         "iam",
         "SimulatePrincipalPolicy",
         "its page is cut from the request's own product of actions and resources",
-    ),
-    (
-        "elbv2",
-        "DescribeListenerCertificates",
-        "listeners with TLS need certificates of ACM",
     ),
     ("elbv2", "DescribeTrustStores", "there are no trust stores"),
     (
@@ -345,6 +339,10 @@ fn identities(cloud: &mut Cloud, names: &[&str]) {
         );
         let device = json!({"VirtualMFADeviceName": name, "Tags": tags});
         cloud.ok("iam", "CreateVirtualMFADevice", device);
+        let certificate = json!({"ServerCertificateName": name, "Tags": tags,
+            "CertificateBody": include_str!("../../../services/iam/src/tests/pem/rsa.pem"),
+            "PrivateKey": include_str!("../../../services/iam/src/tests/pem/rsa.key")});
+        cloud.ok("iam", "UploadServerCertificate", certificate);
         let policy = json!({"PolicyName": name, "PolicyDocument": document, "Tags": tags});
         cloud.ok("iam", "CreatePolicy", policy);
     }
@@ -406,6 +404,14 @@ fn balancers(cloud: &mut Cloud, name: &str, subnets: &[Value], vpc: &Value) {
     let balancer = json!({"Name": name, "Subnets": subnets.get(..2).expect("two subnets")});
     let balancer = cloud.ok("elbv2", "CreateLoadBalancer", balancer)["LoadBalancers"][0]["LoadBalancerArn"].clone();
     let action = json!([{"Type": "forward", "TargetGroupArn": group}]);
+    let certificate = |name: &str| format!("arn:aws:iam::000000000000:server-certificate/{name}");
+    let secure = json!({"LoadBalancerArn": balancer, "Protocol": "HTTPS", "Port": 443, "DefaultActions": action,
+        "Certificates": [{"CertificateArn": certificate("n1")}]});
+    let secure = cloud.ok("elbv2", "CreateListener", secure)["Listeners"][0]["ListenerArn"].clone();
+    for name in ["n2", "n3"] {
+        let more = json!({"ListenerArn": secure, "Certificates": [{"CertificateArn": certificate(name)}]});
+        cloud.ok("elbv2", "AddListenerCertificates", more);
+    }
     for port in [80, 81, 82] {
         let listener = json!({"LoadBalancerArn": balancer, "Protocol": "HTTP", "Port": port, "DefaultActions": action});
         let listener = cloud.ok("elbv2", "CreateListener", listener)["Listeners"][0]["ListenerArn"].clone();
@@ -437,8 +443,19 @@ fn base(cloud: &mut Cloud, service: &str, name: &str) -> Value {
             let found = cloud.ok("elbv2", "DescribeLoadBalancers", json!({}));
             let balancer = first(found, "LoadBalancers", "LoadBalancerArn");
             let found = cloud.ok("elbv2", "DescribeListeners", json!({"LoadBalancerArn": balancer}));
-            json!({"ListenerArn": first(found, "Listeners", "ListenerArn")})
+            let listeners = found["Listeners"].as_array().expect("listeners");
+            let plain = listeners.iter().find(|listener| listener["Protocol"] == "HTTP");
+            json!({"ListenerArn": plain.expect("one without TLS")["ListenerArn"]})
         }
+        ("elbv2", "DescribeListenerCertificates") => {
+            let found = cloud.ok("elbv2", "DescribeLoadBalancers", json!({}));
+            let balancer = first(found, "LoadBalancers", "LoadBalancerArn");
+            let found = cloud.ok("elbv2", "DescribeListeners", json!({"LoadBalancerArn": balancer}));
+            let listeners = found["Listeners"].as_array().expect("listeners");
+            let secure = listeners.iter().find(|listener| listener["Protocol"] == "HTTPS");
+            json!({"ListenerArn": secure.expect("one with TLS")["ListenerArn"]})
+        }
+        ("iam", "ListServerCertificateTags") => json!({"ServerCertificateName": "n1"}),
         ("iam", "GetGroup" | "ListAttachedGroupPolicies" | "ListGroupPolicies") => json!({"GroupName": "n1"}),
         ("iam", "ListAttachedRolePolicies" | "ListRolePolicies" | "ListRoleTags" | "ListInstanceProfilesForRole") => {
             json!({"RoleName": "n1"})

@@ -369,6 +369,8 @@ pub fn config(generation: u64, own: Ipv4Addr, port: u16, targets: &[SocketAddrV4
         port,
         rules: vec![rule(forward(&[(GROUP, 1)]))],
         certificates: Vec::new(),
+        tls_versions: Vec::new(),
+        alpn_protocols: Vec::new(),
     };
     let balancer = LoadBalancer {
         name: "web".into(),

@@ -95,6 +95,15 @@ impl Lab {
         ]});
         let role = json!({ "RoleName": "app", "Path": "/team/", "AssumeRolePolicyDocument": trust.to_string() });
         let role = self.ok("iam", "CreateRole", role);
+        let certificate = json!({ "ServerCertificateName": "shop", "Path": "/web/",
+            "CertificateBody": include_str!("../../../iam/src/tests/pem/rsa.pem"),
+            "PrivateKey": include_str!("../../../iam/src/tests/pem/rsa.key") });
+        let certificate = self.ok("iam", "UploadServerCertificate", certificate);
+        let device = self.ok(
+            "iam",
+            "CreateVirtualMFADevice",
+            json!({ "VirtualMFADeviceName": "phone" }),
+        );
         vec![
             text(&cluster["cluster"]["clusterArn"]),
             format!("arn:aws:ec2:us-east-1:{ACCOUNT}:vpc/{vpc}"),
@@ -103,7 +112,11 @@ impl Lab {
             text(&set["Summary"]["ARN"]),
         ]
         .into_iter()
-        .chain([text(&role["Role"]["Arn"])])
+        .chain([
+            text(&role["Role"]["Arn"]),
+            text(&certificate["ServerCertificateMetadata"]["Arn"]),
+            text(&device["VirtualMFADevice"]["SerialNumber"]),
+        ])
         .collect()
     }
 

@@ -22,10 +22,13 @@ pub(super) const CONDITION_VALUES_MAX: usize = 5;
 /// Wildcards of all conditions of a rule.
 pub(super) const WILDCARDS_MAX: usize = 5;
 
+/// Certificates in the lists of a load balancer's listeners, default ones aside.
+pub(super) const CERTIFICATES_MAX: usize = 25;
+
 const LIMITS: &[(&str, usize)] = &[
     ("application-load-balancers", LOAD_BALANCERS_MAX),
-    ("certificates-per-application-load-balancer", 25),
-    ("certificates-per-network-load-balancer", 25),
+    ("certificates-per-application-load-balancer", CERTIFICATES_MAX),
+    ("certificates-per-network-load-balancer", CERTIFICATES_MAX),
     ("condition-values-per-alb-rule", CONDITION_VALUES_MAX),
     ("condition-wildcards-per-alb-rule", WILDCARDS_MAX),
     ("listeners-per-application-load-balancer", LISTENERS_MAX),

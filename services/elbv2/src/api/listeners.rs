@@ -4,7 +4,7 @@ use super::actions::{self, Place};
 use super::limits::LISTENERS_MAX;
 use super::page::page;
 use super::target_groups::port_number;
-use super::{certificates, load_balancers, ssl, tags};
+use super::{alpn, certificates, load_balancers, ssl, tags};
 use crate::attributes::{self, Owner};
 use crate::error::{self, unsupported, validation};
 use crate::model::{Listener, ListenerFailure, LoadBalancer, Rule};
@@ -53,6 +53,8 @@ fn check_protocol(balancer: &LoadBalancer, protocol: &str) -> Result<(), ApiErro
 
 /// What TLS needs: exactly one default certificate and a policy; nothing of it for plain listeners.
 fn check_tls(
+    state: &State,
+    call: &Call,
     protocol: &str,
     given: Option<Vec<types::Certificate>>,
     policy: Option<&String>,
@@ -72,17 +74,16 @@ fn check_tls(
         return Ok(Vec::new());
     }
     match &given[..] {
-        [] => Err(validation("A certificate must be specified for HTTPS listeners")),
+        [] => Err(validation(format!(
+            "A certificate must be specified for {protocol} listeners"
+        ))),
         [one] => {
             if let Some(policy) = policy {
                 ssl::check(policy)?;
             }
-            Ok(vec![certificates::check(one)?])
+            Ok(vec![certificates::check(state, call, one)?])
         }
-        _ => Err(ApiError::new(
-            "TooManyCertificates",
-            "Exactly one certificate must be specified",
-        )),
+        more => Err(certificates::more_than_one(more.len())),
     }
 }
 
@@ -112,7 +113,8 @@ pub(super) fn create(
     )?;
     check_protocol(&balancer, &protocol)?;
     check_mutual(input.mutual_authentication.as_ref())?;
-    let certificates = check_tls(&protocol, input.certificates, input.ssl_policy.as_ref())?;
+    let certificates = check_tls(tx, call, &protocol, input.certificates, input.ssl_policy.as_ref())?;
+    let alpn_policy = alpn::check(&protocol, input.alpn_policy)?;
     let tags = tags::from_input(input.tags)?;
     let place = Place {
         scope,
@@ -131,7 +133,13 @@ pub(super) fn create(
         }
     }
     if let Some(existing) = same_port {
-        if existing.protocol == protocol && existing.default_actions == default_actions && existing.tags == tags {
+        let is_same_tls = existing.certificates.first() == certificates.first()
+            && input
+                .ssl_policy
+                .as_ref()
+                .is_none_or(|policy| existing.ssl_policy.as_ref() == Some(policy));
+        let is_same = existing.protocol == protocol && existing.default_actions == default_actions;
+        if is_same && is_same_tls && existing.tags == tags {
             return Ok(types::CreateListenerOutput {
                 listeners: Some(vec![view(existing)]),
             });
@@ -154,7 +162,7 @@ pub(super) fn create(
         protocol,
         port,
         certificates,
-        alpn_policy: input.alpn_policy.and_then(|policies| policies.into_iter().next()),
+        alpn_policy,
         default_actions,
         default_rule_arn,
         attributes: Default::default(),
@@ -208,7 +216,11 @@ pub(super) fn modify(
                 ssl::check(policy)?;
             }
         } else {
-            row.certificates = check_tls(&row.protocol, certificates, input.ssl_policy.as_ref())?;
+            let default = check_tls(tx, call, &row.protocol, certificates, input.ssl_policy.as_ref())?;
+            let is_kept = !default.is_empty() && !row.certificates.is_empty();
+            // Another default certificate leaves the list beside it as it is.
+            let listed = row.certificates.split_off(usize::from(is_kept));
+            row.certificates = if is_kept { [default, listed].concat() } else { default };
         }
         row.ssl_policy = is_tls(&row.protocol).then(|| {
             input
@@ -216,6 +228,9 @@ pub(super) fn modify(
                 .or(row.ssl_policy)
                 .unwrap_or_else(|| ssl::DEFAULT.to_owned())
         });
+    }
+    if input.alpn_policy.is_some() || !is_tls(&row.protocol) {
+        row.alpn_policy = alpn::check(&row.protocol, input.alpn_policy)?;
     }
     let place = Place {
         scope,

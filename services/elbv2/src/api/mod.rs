@@ -2,6 +2,7 @@
 
 mod access;
 mod actions;
+pub(crate) mod alpn;
 mod certificates;
 mod conditions;
 mod limits;
@@ -9,7 +10,7 @@ mod listeners;
 mod load_balancers;
 mod page;
 mod rules;
-mod ssl;
+pub(crate) mod ssl;
 mod tags;
 mod target_groups;
 mod targets;

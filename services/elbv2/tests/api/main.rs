@@ -1,5 +1,6 @@
 //! Goal: the API answers with AWS's shapes, codes and idempotency. Method: operations by name, JSON in, JSON out.
 
+mod certificates;
 mod listeners;
 mod load_balancers;
 #[path = "../support/mod.rs"]

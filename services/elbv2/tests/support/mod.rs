@@ -18,6 +18,7 @@ impl Cloud {
     pub fn new() -> Cloud {
         let mut state = State::new();
         honmaru_ec2::register(&mut state);
+        honmaru_iam::register(&mut state);
         honmaru_elbv2::register(&mut state);
         let scope = Scope::new("000000000000", "us-east-1").unwrap();
         let mut cloud = Cloud {
@@ -98,6 +99,17 @@ impl Cloud {
             Handler::Write(handler) => self.change(|tx| handler(tx, &call, input)),
             Handler::WriteJson(_) | Handler::Async(_) => unreachable!(),
         }
+    }
+
+    /// A call of IAM, which must succeed.
+    pub fn iam(&mut self, name: &str, input: Value) -> Value {
+        let mut operations = honmaru_iam::operations().into_iter();
+        let operation = operations.find(|operation| operation.name == name).unwrap();
+        let Handler::Write(handler) = operation.handler else {
+            panic!("{name} writes")
+        };
+        let call = self.caller();
+        self.change(|tx| handler(tx, &call, input)).unwrap()
     }
 
     pub fn ok(&mut self, name: &str, input: Value) -> Value {

@@ -1,5 +1,5 @@
-//! What users and the account could have in AWS and cannot have here: passwords, certificates, keys for other
-//! protocols. Nobody can make one, so lists are empty and lookups find nothing; clients that clean up after
+//! What users and the account could have in AWS and cannot have here: passwords, signing certificates, keys for
+//! other protocols. Nobody can make one, so lists are empty and lookups find nothing; clients that clean up after
 //! a user (Terraform's `force_destroy`) ask for all of them.
 
 use super::Done;
@@ -97,17 +97,6 @@ pub(super) fn delete_service_credential(
     input: types::DeleteServiceSpecificCredentialRequest,
 ) -> Answer<Done> {
     no_credential(tx, call, input.user_name, &input.service_specific_credential_id)
-}
-
-pub(super) fn server_certificates(
-    _: &State,
-    _: &Call,
-    _: types::ListServerCertificatesRequest,
-) -> Answer<types::ListServerCertificatesResponse> {
-    Ok(types::ListServerCertificatesResponse {
-        is_truncated: Some(false),
-        ..Default::default()
-    })
 }
 
 pub(super) fn saml_providers(

@@ -16,6 +16,7 @@ pub(super) enum Target {
     Role,
     Policy,
     InstanceProfile,
+    ServerCertificate,
     Oidc,
     /// `SerialNumber`, or what `VirtualMFADeviceName` becomes.
     Mfa,
@@ -74,6 +75,14 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
             match row {
                 Some(row) => (row.arn.clone(), None, row.tags.clone()),
                 None => (named("instance-profile", name), None, Vec::new()),
+            }
+        }
+        Target::ServerCertificate => {
+            let name = text(input, "ServerCertificateName").unwrap_or("*");
+            let row = state.get::<crate::certificate::ServerCertificate>(&scope_of(account), &key_of(name));
+            match row {
+                Some(row) => (row.arn.clone(), None, row.tags.clone()),
+                None => (named("server-certificate", name), None, Vec::new()),
             }
         }
         Target::Oidc => {
@@ -165,7 +174,8 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
     }
     let mut all = vec![access];
     // Whoever makes something with tags needs the permission to tag it, too. Ref: IAM User Guide, "Tags for IAM resources".
-    if let Some(noun) = name.strip_prefix("Create").filter(|_| sets_tags) {
+    let made = name.strip_prefix("Create").or_else(|| name.strip_prefix("Upload"));
+    if let Some(noun) = made.filter(|_| sets_tags) {
         let mut tagging = all[0].clone();
         tagging.action = format!("iam:Tag{}", noun.strip_prefix("Virtual").unwrap_or(noun));
         all.push(tagging);
@@ -185,12 +195,13 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
     all
 }
 
-/// What a user or a group becomes. Ref: IAM API Reference, UpdateUser: "the requester must have appropriate permissions on
-/// both the source object and the target object".
+/// What a user, a group or a server certificate becomes. Ref: IAM API Reference, UpdateUser: "the requester must have
+/// appropriate permissions on both the source object and the target object".
 fn renamed(call: &Call, input: &Value, operation: &str, arn: &str) -> Option<String> {
     let (kind, new_name) = match operation {
         "UpdateUser" => ("user", text(input, "NewUserName")),
         "UpdateGroup" => ("group", text(input, "NewGroupName")),
+        "UpdateServerCertificate" => ("server-certificate", text(input, "NewServerCertificateName")),
         _ => return None,
     };
     // `/division/ada` of the ARN that it has.

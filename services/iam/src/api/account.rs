@@ -1,7 +1,10 @@
 //! The account: its summary and its alias.
 
 use super::Done;
-use super::common::{Answer, GROUPS_MAX, INSTANCE_PROFILES_MAX, POLICIES_MAX, ROLES_MAX, USERS_MAX, page, scope};
+use super::common::{
+    Answer, GROUPS_MAX, INSTANCE_PROFILES_MAX, POLICIES_MAX, ROLES_MAX, SERVER_CERTIFICATES_MAX, USERS_MAX, page, scope,
+};
+use crate::certificate::ServerCertificate;
 use crate::errors::{already_exists, no_such_entity};
 use crate::mfa::MfaDevice;
 use crate::model::{AccountAlias, Group, InstanceProfile, ManagedPolicy, OidcProvider, Role, User};
@@ -57,8 +60,8 @@ pub(super) fn summary(state: &State, call: &Call, _: Nothing) -> Answer<types::G
         ("GroupPolicySizeQuota", 5_120),
         ("RolePolicySizeQuota", 10_240),
         ("AssumeRolePolicySizeQuota", 2_048),
-        ("ServerCertificates", 0),
-        ("ServerCertificatesQuota", 20),
+        ("ServerCertificates", state.list::<ServerCertificate>(&scope).count()),
+        ("ServerCertificatesQuota", SERVER_CERTIFICATES_MAX),
         ("SigningCertificatesPerUserQuota", 2),
         // Tokens are valid in every region.
         ("GlobalEndpointTokenVersion", 2),

@@ -3,6 +3,7 @@
 mod absent;
 mod access;
 mod account;
+mod certificates;
 mod common;
 mod details;
 mod groups;
@@ -18,8 +19,10 @@ mod users;
 
 use access::{Target, access};
 use common::Done;
-use honmaru_machine::{Handler, Operation};
+use honmaru_base::ApiError;
+use honmaru_machine::{Call, Handler, Operation, Tx};
 use honmaru_wire::tree::Tree;
+use serde_json::Value;
 
 macro_rules! read {
     ($name:literal, $target:ident, $handler:path) => {
@@ -41,6 +44,16 @@ macro_rules! write {
             handler: Handler::Write(|tx, call, input| $handler(tx, call, Tree::from_tree(input)).map(Tree::into_tree)),
         }
     };
+}
+
+/// DeleteServerCertificate, for whoever knows who uses one.
+pub fn delete_server_certificate(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
+    certificates::delete(tx, call, Tree::from_tree(input)).map(Tree::into_tree)
+}
+
+/// UpdateServerCertificate, for the same.
+pub fn update_server_certificate(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
+    certificates::update(tx, call, Tree::from_tree(input)).map(Tree::into_tree)
 }
 
 /// Every operation that is implemented.
@@ -193,7 +206,14 @@ pub fn operations() -> Vec<Operation> {
         read!("ListServiceSpecificCredentials", User, absent::service_credentials),
         read!("GetLoginProfile", User, absent::login_profile),
         write!("DeleteLoginProfile", User, absent::delete_login_profile),
-        read!("ListServerCertificates", Any, absent::server_certificates),
+        write!("UploadServerCertificate", ServerCertificate, certificates::upload),
+        read!("GetServerCertificate", ServerCertificate, certificates::get),
+        read!("ListServerCertificates", Any, certificates::list),
+        write!("UpdateServerCertificate", ServerCertificate, certificates::update),
+        write!("DeleteServerCertificate", ServerCertificate, certificates::delete),
+        write!("TagServerCertificate", ServerCertificate, certificates::tag),
+        write!("UntagServerCertificate", ServerCertificate, certificates::untag),
+        read!("ListServerCertificateTags", ServerCertificate, certificates::list_tags),
         read!("ListSAMLProviders", Any, absent::saml_providers),
         read!("GetAccountPasswordPolicy", Any, absent::password_policy),
     ]

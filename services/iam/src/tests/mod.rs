@@ -3,6 +3,7 @@
 mod access;
 mod account;
 mod calls;
+mod certificates;
 mod escalation;
 mod managed_policies;
 mod mfa;
