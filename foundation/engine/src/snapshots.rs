@@ -13,12 +13,12 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Maintains the log and takes snapshots, off the commit path, as long as the engine lives.
 pub(crate) async fn maintain(shared: std::sync::Weak<Shared>, log: Arc<dyn Log>, opened_at: Revision) {
-    let mut snapshot_at = log
-        .snapshot_get()
-        .ok()
-        .flatten()
-        .map_or(0, |(revision, _)| revision)
-        .min(opened_at);
+    let last = log.snapshot_get().unwrap_or_else(|error| {
+        // As if there were none: the next one comes sooner than it must.
+        tracing::warn!(err = %honmaru_base::chain(&error), "failed to look for the last snapshot");
+        None
+    });
+    let mut snapshot_at = last.map_or(0, |(revision, _)| revision).min(opened_at);
     loop {
         tokio::time::sleep(MAINTENANCE_INTERVAL).await;
         let Some(shared) = shared.upgrade() else { return };

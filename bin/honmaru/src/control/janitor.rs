@@ -32,6 +32,7 @@ pub async fn run(control: Arc<Control>) {
             Ok(Err(error)) => tracing::warn!(err = %honmaru_base::chain(&error), "the janitor could not clean up logs"),
             Err(error) => tracing::warn!(%error, "the janitor panicked"),
         }
+        control.registry.make_room(&control.engine).await;
         control.registry.collect_garbage().await;
     }
 }

@@ -8,7 +8,7 @@ use super::patient::Patient;
 use super::upstreams::Upstreams;
 use super::{Control, ControlOptions, public};
 use ::http::{Request, Response};
-use honmaru_base::Clock;
+use honmaru_base::{ApiError, Clock};
 use honmaru_ecr_public::Door;
 use honmaru_engine::{Engine, SystemClock};
 use honmaru_images::{BlobStore, StoreLimits};
@@ -31,6 +31,9 @@ pub use rows::Rows;
 
 /// How long a blob may lie between its upload and its manifest. Longer than any client waits.
 const GARBAGE_GRACE: Duration = Duration::from_secs(3_600);
+
+/// How long a layer of a nearly full store waits for its manifest: as long as one that nobody has linked.
+const LAYER_WAIT_S_SHORT: i64 = 3_600;
 
 /// The registry and its store.
 pub struct Front {
@@ -72,6 +75,20 @@ impl Front {
     pub async fn collect_now(&self, grace: Duration, idle: Duration) -> Result<Freed, HousekeepingError> {
         let _turn = self.turn.lock().await;
         self.registry.collect_and_count(grace, idle).await
+    }
+
+    /// On a store that is nearly full layers wait no longer for their manifest than any client does: not for a day.
+    pub async fn make_room(&self, engine: &Engine) {
+        if !self.store().room().is_ok_and(|room| room.is_short()) {
+            return;
+        }
+        let given_up = engine.write(|tx| Ok::<_, ApiError>(honmaru_ecr::give_up_layers(tx, LAYER_WAIT_S_SHORT)));
+        if let Ok(Ok(layers @ 1..)) = given_up.await {
+            tracing::info!(
+                layers,
+                "the registry's store is nearly full: layers that no manifest names are given up"
+            );
+        }
     }
 
     /// Removes what no repository needs. Pushes and pulls go on.

@@ -79,6 +79,16 @@ pub struct Room {
     pub reserve_bytes: u64,
 }
 
+impl Room {
+    /// Whether the store is nearly full: it may take less than a tenth of what it holds and may hold.
+    pub fn is_short(&self) -> bool {
+        let of_disk = self.free_bytes.saturating_sub(self.reserve_bytes);
+        let of_quota = self.quota_bytes.map(|quota| quota.saturating_sub(self.used_bytes));
+        let left = of_quota.map_or(of_disk, |quota| quota.min(of_disk));
+        left.saturating_mul(10) < self.used_bytes.saturating_add(left)
+    }
+}
+
 impl BlobStore {
     /// The limits that the store was opened with.
     pub fn limits(&self) -> &StoreLimits {
@@ -166,5 +176,31 @@ impl BlobStore {
             free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
             reserve_bytes: self.shared.limits.free_bytes_min,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Room;
+
+    #[test]
+    fn a_store_is_short_when_less_than_a_tenth_is_left() {
+        let check = |used_bytes, quota_bytes, free_bytes, expected| {
+            let room = Room {
+                used_bytes,
+                quota_bytes,
+                free_bytes,
+                reserve_bytes: 5,
+            };
+            assert_eq!(room.is_short(), expected, "{room:?}");
+        };
+        check(0, None, 1_000, false);
+        check(90, None, 15, false);
+        check(90, None, 14, true);
+        check(90, None, 5, true);
+        check(90, Some(100), 1_000, false);
+        check(91, Some(100), 1_000, true);
+        check(120, Some(100), 1_000, true);
+        check(10, Some(100), 6, true);
     }
 }

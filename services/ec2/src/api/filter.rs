@@ -17,6 +17,7 @@ pub(super) fn passes(
         let have = match name.strip_prefix("tag:") {
             Some(key) => tags.get(key).cloned().into_iter().collect(),
             None if name == "tag-key" => tags.keys().cloned().collect(),
+            None if name == "tag-value" => tags.values().cloned().collect(),
             None => value_of(name)
                 .ok_or_else(|| ApiError::new("InvalidParameterValue", format!("The filter '{name}' is invalid")))?,
         };
@@ -61,7 +62,26 @@ fn matches(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::*;
+
+    #[test]
+    fn tags_are_found_by_key_by_value_and_by_both() {
+        let tags = BTreeMap::from([("team".to_owned(), "web".to_owned())]);
+        for (name, value, expected) in [
+            ("tag:team", "web", true),
+            ("tag:team", "team", false),
+            ("tag-key", "te*", true),
+            ("tag-key", "web", false),
+            ("tag-value", "w?b", true),
+            ("tag-value", "team", false),
+        ] {
+            let filter = Filter {
+                name: Some(name.to_owned()),
+                values: Some(vec![value.to_owned()]),
+            };
+            assert_eq!(passes(Some(&[filter]), &tags, |_| None), Ok(expected), "{name} {value}");
+        }
+    }
 
     #[test]
     fn wildcards() {

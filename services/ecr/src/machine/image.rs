@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 
 /// A layer that no manifest names after a day belongs to a push that was given up.
 pub(crate) const LAYER_LINK_LIFE_S: i64 = 24 * 3_600;
+/// Waiting blobs that are given up in one change; the rest follow with the next.
+const GIVEN_UP_MAX: usize = 1_000;
 /// Ref: ECR: a pull's time is recorded at least once every 24 hours.
 const PULL_RECORDED_EVERY_S: i64 = 24 * 3_600;
 /// Ref: ECR quota "images per repository".
@@ -181,6 +183,23 @@ pub fn link_layer(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str, size
         },
     );
     Ok(())
+}
+
+/// Gives up blobs that have waited longer than `wait_s` for their manifest, in all repositories: for a store that is full,
+/// which cannot keep them for as long as it would. How many they were.
+pub fn give_up_layers(tx: &mut Tx<'_>, wait_s: i64) -> usize {
+    let now = tx.now();
+    let is_over = |link: &LayerLink| link.linked_at.plus_s(wait_s) <= now;
+    let over: Vec<(Scope, String)> = tx
+        .all::<LayerLink>()
+        .filter(|(_, _, link)| is_over(link))
+        .map(|(scope, key, _)| (scope.clone(), key.to_owned()))
+        .take(GIVEN_UP_MAX)
+        .collect();
+    for (scope, key) in &over {
+        tx.delete::<LayerLink>(scope, key);
+    }
+    over.len()
 }
 
 /// Takes a waiting blob from the repository. False when it has none, or an image names it.

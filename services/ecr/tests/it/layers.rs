@@ -140,6 +140,22 @@ fn layers_of_abandoned_pushes_are_given_up() {
     assert!(!live(&ecr));
 }
 
+#[test]
+fn a_full_store_gives_layers_up_that_waited_longer_than_a_client_does() {
+    let mut ecr = Ecr::new();
+    ecr.repository("app");
+    let old = ecr.layer("app", b"old");
+    ecr.advance(DAY_MS / 24);
+    let new = ecr.layer("app", b"new");
+    let given_up = ecr.memory.write(|tx| Ok(honmaru_ecr::give_up_layers(tx, 3_600)));
+    assert_eq!(given_up.unwrap(), 1);
+    let state = ecr.memory.0.state.lock().unwrap();
+    assert_eq!(
+        honmaru_ecr::are_live(&state, [old.as_str(), new.as_str()]),
+        [false, true]
+    );
+}
+
 /// The controller that lives as long as its process looks again just when the next layer's time is over.
 #[test]
 fn layers_end_in_their_turn() {

@@ -32,7 +32,7 @@ pub(super) fn create(tx: &mut Tx<'_>, call: &Call, input: types::CreateLogGroupR
             "The specified log group already exists",
         ));
     }
-    let tags = checked(input.tags.unwrap_or_default())?;
+    let tags = checked(&group_arn(&call.scope, &name), input.tags.unwrap_or_default())?;
     let row = LogGroup {
         name: name.clone(),
         id: uuid(tx.rng()),
