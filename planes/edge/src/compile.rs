@@ -213,7 +213,7 @@ fn compile_balancer(arn: &str, balancer: &edge::LoadBalancer, plan: &mut Plan, b
     plan.balancers.push(compiled.clone());
     let mut named = Named::default();
     for listener in &balancer.listeners {
-        match compile_listener(listener, &compiled, plan) {
+        match compile_listener(listener, &compiled, plan, before) {
             Ok(listener) => {
                 let listener = Arc::new(listener);
                 let slot = match listener.protocol {
@@ -237,7 +237,12 @@ fn compile_balancer(arn: &str, balancer: &edge::LoadBalancer, plan: &mut Plan, b
     named
 }
 
-fn compile_listener(listener: &edge::Listener, balancer: &Arc<Balancer>, plan: &Plan) -> Result<Listener, String> {
+fn compile_listener(
+    listener: &edge::Listener,
+    balancer: &Arc<Balancer>,
+    plan: &Plan,
+    before: &Before<'_>,
+) -> Result<Listener, String> {
     let protocol = match listener.protocol.as_str() {
         "HTTP" => Protocol::Http,
         "HTTPS" => Protocol::Https,
@@ -257,7 +262,13 @@ fn compile_listener(listener: &edge::Listener, balancer: &Arc<Balancer>, plan: &
                 versions: &listener.tls_versions,
                 alpn: &alpn,
             };
-            Some(tls::server_config(&listener.certificates, spoken).map_err(|error| chain(&error))?)
+            let earlier = before
+                .plan
+                .listeners
+                .iter()
+                .find(|(earlier, _)| earlier.arn == listener.arn);
+            let earlier = earlier.and_then(|(earlier, _)| earlier.tls.as_ref());
+            Some(tls::Secured::new(&listener.certificates, spoken, earlier).map_err(|error| chain(&error))?)
         }
         Protocol::Http | Protocol::Tcp => None,
     };

@@ -69,10 +69,10 @@ pub(crate) async fn serve_own(edge: Arc<Edge>, endpoint: Arc<Endpoint>, stream: 
     let door = Door::Own(endpoint.clone());
     match (listener.protocol, &listener.tls) {
         (Protocol::Http, _) => serve(edge, door, stream, peer, None, false).await,
-        (Protocol::Https, Some(config)) => serve_tls(edge, door, stream, peer, config.clone()).await,
+        (Protocol::Https, Some(tls)) => serve_tls(edge, door, stream, peer, tls.config.clone()).await,
         (Protocol::Tcp, _) => tcp::serve(&listener, stream).await,
-        (Protocol::Tls, Some(config)) => {
-            let acceptor = tokio_rustls::TlsAcceptor::from(config.clone());
+        (Protocol::Tls, Some(tls)) => {
+            let acceptor = tokio_rustls::TlsAcceptor::from(tls.config.clone());
             if let Ok(Ok(stream)) = tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
                 tcp::serve(&listener, stream).await;
             }

@@ -4,6 +4,7 @@ use crate::condition::Condition;
 use crate::counters::LoadBalancerNumbers;
 use crate::firewall::Wall;
 use crate::group::Group;
+use crate::tls::Secured;
 use http::HeaderValue;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -59,7 +60,7 @@ pub(crate) struct Listener {
     /// The port as the value of X-Forwarded-Port.
     pub(crate) port_value: HeaderValue,
     pub(crate) rules: Vec<Rule>,
-    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    pub(crate) tls: Option<Arc<Secured>>,
 }
 
 /// A rule.

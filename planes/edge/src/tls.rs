@@ -117,6 +117,37 @@ fn server_provider() -> &'static Arc<CryptoProvider> {
     })
 }
 
+/// A listener's TLS, with what it was made of.
+pub(crate) struct Secured {
+    certificates: Vec<Certificate>,
+    versions: Vec<String>,
+    alpn: Vec<Vec<u8>>,
+    pub(crate) config: Arc<ServerConfig>,
+}
+
+impl Secured {
+    /// The earlier one is taken over where nothing of it changed: no key is read anew when a target comes or goes, and
+    /// clients can resume their sessions.
+    pub(crate) fn new(
+        certificates: &[Certificate],
+        spoken: Spoken<'_>,
+        earlier: Option<&Arc<Self>>,
+    ) -> Result<Arc<Self>, EdgeError> {
+        let is_same = |earlier: &&Arc<Self>| {
+            earlier.certificates == certificates && earlier.versions == spoken.versions && earlier.alpn == spoken.alpn
+        };
+        if let Some(earlier) = earlier.filter(is_same) {
+            return Ok(earlier.clone());
+        }
+        Ok(Arc::new(Self {
+            certificates: certificates.to_vec(),
+            versions: spoken.versions.to_vec(),
+            alpn: spoken.alpn.iter().map(|protocol| protocol.to_vec()).collect(),
+            config: server_config(certificates, spoken)?,
+        }))
+    }
+}
+
 /// A listener's TLS configuration, by ring.
 pub(crate) fn server_config(certificates: &[Certificate], spoken: Spoken<'_>) -> Result<Arc<ServerConfig>, EdgeError> {
     let names = ByName::new(certificates)?;

@@ -278,6 +278,30 @@ async fn the_best_certificate_of_a_name_and_else_the_default_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_are_resumed_while_the_certificate_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificates = vec![certificate(dir.path(), "one.example.com").await];
+    let (backend, other) = (Backend::start("a").await, Backend::start("b").await);
+    let port = free_port(OWN);
+    let first = secure(config(1, OWN, port, &[backend.address]), certificates.clone());
+    let (edge, _) = run_fixed(first, None).await.unwrap();
+    let session = dir.path().join("session");
+    let session = session.to_str().unwrap();
+    let seen = s_client(port, &["-tls1_2", "-sess_out", session]).await;
+    assert!(seen.contains("New, TLSv1.2"), "{seen}");
+    // Another target, the same certificate.
+    let second = secure(config(2, OWN, port, &[backend.address, other.address]), certificates);
+    edge.apply_config(second).await.unwrap();
+    let seen = s_client(port, &["-tls1_2", "-sess_in", session]).await;
+    assert!(seen.contains("Reused, TLSv1.2"), "{seen}");
+    let renewed = vec![certificate(dir.path(), "one.example.com").await];
+    let third = secure(config(3, OWN, port, &[backend.address]), renewed);
+    edge.apply_config(third).await.unwrap();
+    let seen = s_client(port, &["-tls1_2", "-sess_in", session]).await;
+    assert!(seen.contains("New, TLSv1.2"), "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_listeners_offer_protocols_and_pass_on_what_is_in_it() {
     let dir = tempfile::tempdir().unwrap();
     let certificates = vec![certificate(dir.path(), "one.example.com").await];
