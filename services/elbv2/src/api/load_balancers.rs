@@ -278,11 +278,11 @@ fn view(state: &State, scope: &Scope, row: &LoadBalancer) -> types::LoadBalancer
     }
 }
 
-/// Of a Network Load Balancer with security groups: `on` unless it was turned off. Ref: ELBv2 `SetSecurityGroups`, "The
-/// default is on".
+/// Of a Network Load Balancer with security groups, where it was said: AWS tells nothing of its default. Ref: the
+/// acceptance test TestAccELBV2LoadBalancer_NetworkLoadBalancer_updateSecurityGroups of Terraform's AWS provider.
 fn private_link_rules(row: &LoadBalancer) -> Option<String> {
     let has_rules = row.kind == "network" && !row.security_groups.is_empty();
-    has_rules.then(|| row.private_link_rules.clone().unwrap_or_else(|| "on".to_owned()))
+    row.private_link_rules.clone().filter(|_| has_rules)
 }
 
 fn zones_view(zones: &[Zone]) -> Vec<types::AvailabilityZone> {
