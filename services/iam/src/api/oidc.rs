@@ -23,18 +23,13 @@ fn provider<'a>(state: &'a State, call: &Call, arn: &str) -> Answer<&'a OidcProv
         .ok_or_else(|| no_such_entity(format!("OpenIDConnect Provider not found for arn {arn}")))
 }
 
+/// How long each is, the wire has checked; AWS does not mind what is in it. Ref: the acceptance tests of Terraform's AWS
+/// provider and the aws CLI's example of create-open-id-connect-provider, which have letters past `f`.
 fn check_thumbprints(thumbprints: &[String]) -> Answer<()> {
     if thumbprints.len() > THUMBPRINTS_MAX {
         return Err(invalid_input("Thumbprint list must contain fewer than 5 entries."));
     }
-    if thumbprints
-        .iter()
-        .all(|t| t.len() == 40 && t.bytes().all(|b| b.is_ascii_hexdigit()))
-    {
-        Ok(())
-    } else {
-        Err(validation("Thumbprint must be 40 hexadecimal digits."))
-    }
+    Ok(())
 }
 
 pub(super) fn create(

@@ -192,7 +192,14 @@ fn oidc_providers_and_aliases() {
         "AddClientIDToOpenIDConnectProvider",
         json!({"OpenIDConnectProviderArn": arn, "ClientID": "x"}),
     );
+    // Ref: as Terraform's acceptance tests have it of AWS.
+    let odd = json!(["oif8192f189fa2178f-testle.thumbprint.com"]);
+    cloud.ok(
+        "UpdateOpenIDConnectProviderThumbprint",
+        json!({"OpenIDConnectProviderArn": arn, "ThumbprintList": odd}),
+    );
     let got = cloud.ok("GetOpenIDConnectProvider", json!({"OpenIDConnectProviderArn": arn}));
+    assert_eq!(got["ThumbprintList"], odd);
     assert_eq!(got["ClientIDList"], json!(["sts.amazonaws.com", "x"]));
     // What is gone is gone, and deleting it again is no error.
     for _ in 0..2 {
