@@ -11,7 +11,9 @@ ECS, ELB, LOGS = client("ecs"), client("elbv2"), client("logs")
 
 # Answers with its task's name and version; ends at SIGTERM as a good citizen.
 SERVER = (
-    "mkdir -p /tmp/www; echo \"$VERSION $(hostname)\" > /tmp/www/index.html; echo ok > /tmp/www/health;"
+    "mkdir -p /tmp/www/cgi-bin; echo \"$VERSION $(hostname)\" > /tmp/www/index.html; echo ok > /tmp/www/health;"
+    " printf '#!/bin/sh\\n\\necho; echo $HTTP_X_FORWARDED_PROTO\\n' > /tmp/www/cgi-bin/proto;"
+    " chmod +x /tmp/www/cgi-bin/proto;"
     " httpd -f -vv -p 8080 -h /tmp/www 2>&1 & server=$!; trap 'kill $server' TERM; wait $server"
 )
 

@@ -12,6 +12,11 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Makes a certificate for `localhost` and 127.0.0.1 that is its own authority, and its key: what people make for one
 /// machine. Both as PEM; valid for two days.
 pub fn self_signed(cert: &Path, key: &Path) -> Result<()> {
+    self_signed_for("localhost", "DNS:localhost,IP:127.0.0.1", cert, key)
+}
+
+/// The same for another name, and the names of its subjectAltName in openssl's words.
+pub fn self_signed_for(name: &str, names: &str, cert: &Path, key: &Path) -> Result<()> {
     let mut openssl = Command::new("openssl");
     openssl
         .args([
@@ -22,8 +27,8 @@ pub fn self_signed(cert: &Path, key: &Path) -> Result<()> {
             "-pkeyopt",
             "ec_paramgen_curve:prime256v1",
         ])
-        .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout"])
+        .args(["-nodes", "-days", "2", "-subj", &format!("/CN={name}")])
+        .args(["-addext", &format!("subjectAltName={names}"), "-keyout"])
         .arg(key)
         .arg("-out")
         .arg(cert);

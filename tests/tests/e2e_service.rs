@@ -1,5 +1,5 @@
-//! Goal: a service behind a load balancer keeps serving: through updates, bad versions and the death of every role,
-//! and comes back after a reboot.
+//! Goal: a service behind a load balancer keeps serving, over HTTPS too: through updates, bad versions, a renewed
+//! certificate and the death of every role, and comes back after a reboot.
 //! Method: boto3 makes and changes it, load runs against it from this process, roles are killed with SIGKILL.
 
 use anyhow::{Context, Result, bail, ensure};
@@ -8,6 +8,7 @@ use honmaru_tests::load::Load;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The service's name in the shared entry.
@@ -33,6 +34,15 @@ fn service() -> Result<()> {
         Ok(())
     })?;
     phase("its requests are in the log", || run(&cloud, &["logged"]))?;
+    let pem = Scratch::new()?;
+    let secure = |cloud: &Cloud, what: &str| {
+        let dir = pem.0.to_str().context("a path")?;
+        cloud.python("secure.py", &[what, dir])
+    };
+    phase("HTTPS: names, versions, a redirect", || secure(&cloud, "create"))?;
+    phase("a renewed certificate, and nobody is cut off", || {
+        secure(&cloud, "renew")
+    })?;
     for role in ["control", "node", "edge"] {
         phase(&format!("kill -9 of {role} under load"), || {
             kill_under_load(&cloud, role)
@@ -109,8 +119,29 @@ fn service() -> Result<()> {
         })?;
         both_answer(&cloud, HOST)
     })?;
-    phase("everything is deleted", || run(&cloud, &["delete"]))?;
+    phase("HTTPS is back, too", || secure(&cloud, "check"))?;
+    phase("everything is deleted", || {
+        run(&cloud, &["delete"])?;
+        cloud.python("secure.py", &["delete"])
+    })?;
     phase("destroy leaves the host clean", || cloud.finish())
+}
+
+/// Certificates and keys of this run.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        let path = PathBuf::from(format!("/tmp/honmaru-service-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 fn roles(cloud: &Cloud) -> Result<Vec<i32>> {

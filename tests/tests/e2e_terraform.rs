@@ -6,12 +6,16 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use honmaru_tests::cloud::{Cloud, bounded, phase, root, text, wait_until};
+use honmaru_tests::tls;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
 /// How long one run of terraform may take.
 const TERRAFORM_TIMEOUT: Duration = Duration::from_secs(240);
+
+/// The name that the certificates of the service stack are for.
+const SECURE_HOST: &str = "tf-web.example.com";
 
 /// The directory of provider plugins: `HONMARU_TERRAFORM_PLUGINS`, else where the machine has them.
 fn plugins() -> Option<PathBuf> {
@@ -72,6 +76,11 @@ fn registry_stack(work: &Work<'_>) -> Result<()> {
 fn service_stack(cloud: &Cloud, work: &Work<'_>, image: &serde_json::Value) -> Result<()> {
     let variable = format!("-var=image={}", image["image"].as_str().context("an image")?);
     let service = work.stack("service")?;
+    for step in ["step1", "step2"] {
+        let file = |end: &str| service.join(format!("{step}.{end}"));
+        let names = format!("DNS:{SECURE_HOST}");
+        tls::self_signed_for(SECURE_HOST, &names, &file("pem"), &file("key"))?;
+    }
     phase("the service stack: apply", || work.apply(&service, &[&variable]))?;
     phase("it serves", || {
         wait_until("the service answers", Duration::from_secs(60), || {
@@ -82,7 +91,7 @@ fn service_stack(cloud: &Cloud, work: &Work<'_>, image: &serde_json::Value) -> R
             let attack = "/?id=1%27%20OR%20%271%27%3D%271";
             let (status, _) = cloud.http(cloud.http_port, "tf-web.localhost", attack)?;
             ensure!(status == 403, "an injection has status {status}");
-            Ok(())
+            answers_securely(cloud, &service.join("step1.pem"), 443)
         })
     })?;
     phase("the service stack: an empty plan", || {
@@ -105,13 +114,29 @@ fn service_stack(cloud: &Cloud, work: &Work<'_>, image: &serde_json::Value) -> R
             ensure!(status == 200 && body.starts_with("ip-"), "status {status}: {body}");
             let (status, _) = cloud.http(cloud.http_port, "tf-web.localhost", "/old/page")?;
             ensure!(status == 301, "a redirect has status {status}");
-            Ok(())
+            answers_securely(cloud, &service.join("step2.pem"), 8443)
         })
     })?;
     phase("the service stack: an empty plan after the change", || {
         work.plan_is_empty(&service, &changed)
     })?;
     phase("the service stack: destroy", || work.destroy(&service, &changed))
+}
+
+/// Asks over HTTPS at the load balancer's own address and trusts that certificate alone.
+fn answers_securely(cloud: &Cloud, trust: &Path, port: u16) -> Result<()> {
+    let query = "NetworkInterfaces[?starts_with(Description, 'ELB app/tf-web/')].PrivateIpAddress | [0]";
+    let address = cloud.aws(&["ec2", "describe-network-interfaces", "--query", query])?;
+    let address = address.as_str().context("the address of the load balancer")?;
+    let mut curl = cloud.command("curl")?;
+    curl.args(["-sS", "-m", "20", "--cacert"])
+        .arg(trust)
+        .args(["--connect-to", &format!("{SECURE_HOST}:{port}:{address}:{port}")])
+        .arg(format!("https://{SECURE_HOST}:{port}/"));
+    let answer = bounded(&mut curl, Duration::from_secs(60))?;
+    let (said, failed) = (text(&answer.stdout), text(&answer.stderr));
+    ensure!(said.starts_with("ip-"), "over HTTPS: {said}{failed}");
+    Ok(())
 }
 
 fn stack(work: &Work<'_>, dir: &Path, variables: &[&str]) -> Result<()> {

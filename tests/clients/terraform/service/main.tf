@@ -139,6 +139,29 @@ resource "aws_lb_listener" "web" {
   }
 }
 
+# The second apply renews the certificate and moves the listener.
+resource "aws_iam_server_certificate" "web" {
+  name_prefix      = "tf-web-"
+  path             = "/tf/"
+  certificate_body = file("${path.module}/step${var.step}.pem")
+  private_key      = file("${path.module}/step${var.step}.key")
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_lb_listener" "secure" {
+  load_balancer_arn = aws_lb.web.arn
+  port              = var.step == 1 ? 443 : 8443
+  protocol          = "HTTPS"
+  ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
+  certificate_arn   = aws_iam_server_certificate.web.arn
+  default_action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.web.arn
+  }
+}
+
 resource "aws_lb_listener_rule" "teapot" {
   listener_arn = aws_lb_listener.web.arn
   priority     = 10
