@@ -1,4 +1,5 @@
-"""STS as boto3 sees it: federated users, refusals that can be decoded, and tokens of issuers, good and hostile."""
+"""STS and IAM as boto3 sees them: last accessed services, federated users, refusals that can be decoded, and tokens of
+issuers, good and hostile."""
 
 import json
 import threading
@@ -7,7 +8,7 @@ import time
 import boto3
 import botocore.config
 import botocore.exceptions
-from common import ENDPOINT, client, fails, keys, main
+from common import ENDPOINT, client, fails, keys, main, wait
 
 ACCOUNT = "000000000000"
 
@@ -36,6 +37,38 @@ def gone(name):
     for policy in iam.list_user_policies(UserName=name)["PolicyNames"]:
         iam.delete_user_policy(UserName=name, PolicyName=policy)
     iam.delete_user(UserName=name)
+
+
+def advisor():
+    """What a user's policies grant, and what it called of it, told after a moment."""
+    iam = client("iam")
+    eve = user("eve", allow(["ecs:List*", "logs:*"]))
+    arn = iam.get_user(UserName="eve")["User"]["Arn"]
+    client("ecs", **eve).list_clusters()
+    # Without a permission: an attempt all the same.
+    fails("AccessDeniedException", client("ecs", **eve).create_cluster, 400, clusterName="x")
+
+    def services(granularity):
+        job = iam.generate_service_last_accessed_details(Arn=arn, Granularity=granularity)["JobId"]
+        told = iam.get_service_last_accessed_details(JobId=job)
+        assert (told["JobStatus"], told["JobType"]) == ("COMPLETED", granularity), told
+        return job, {one["ServiceNamespace"]: one for one in told["ServicesLastAccessed"]}
+
+    wait("the call is known", 60, lambda: "LastAuthenticated" in services("SERVICE_LEVEL")[1]["ecs"])
+    job, told = services("ACTION_LEVEL")
+    assert sorted(told) == ["ecs", "logs"], told
+    assert told["ecs"]["LastAuthenticatedEntity"] == arn and told["ecs"]["TotalAuthenticatedEntities"] == 1, told
+    assert "LastAuthenticated" not in told["logs"] and told["logs"]["TotalAuthenticatedEntities"] == 0, told
+    actions = {one["ActionName"]: one for one in told["ecs"]["TrackedActionsLastAccessed"]}
+    assert actions["ListClusters"]["LastAccessedRegion"] == "us-east-1", actions
+    assert "LastAccessedTime" not in actions["ListTasks"] and "CreateCluster" not in actions, actions
+    entities = iam.get_service_last_accessed_details_with_entities(JobId=job, ServiceNamespace="ecs")
+    assert [one["EntityInfo"]["Name"] for one in entities["EntityDetailsList"]] == ["eve"], entities
+    granting = iam.list_policies_granting_service_access(Arn=arn, ServiceNamespaces=["ecs", "iam"])
+    assert [one["Policies"] for one in granting["PoliciesGrantingServiceAccess"]] == [
+        [{"PolicyName": "p", "PolicyType": "INLINE", "EntityType": "USER", "EntityName": "eve"}], []], granting
+    fails("NoSuchEntity", iam.get_service_last_accessed_details, 404, JobId="0" * 36)
+    gone("eve")
 
 
 def federation():
@@ -156,4 +189,4 @@ def issuers(said):
 
 
 if __name__ == "__main__":
-    main({"federation": federation, "refusals": refusals, "issuers": issuers})
+    main({"advisor": advisor, "federation": federation, "refusals": refusals, "issuers": issuers})

@@ -39,7 +39,7 @@ fn sts_and_hostile_issuers() -> Result<()> {
     let (issuer, said) = start(&folder, &[])?;
     let ca = folder.join("authority.crt").display().to_string();
     let cloud = Cloud::start_with(&["--oidc-ca", &ca])?;
-    for name in ["federation", "refusals"] {
+    for name in ["advisor", "federation", "refusals"] {
         phase(name, || cloud.python("identity.py", &[name]))?;
     }
     phase("issuers", || {

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod accesses;
 mod api;
 mod authorize;
 mod certificate;
@@ -20,6 +21,7 @@ mod tagged;
 mod trust;
 pub mod types;
 
+pub use accesses::{Accessed, Accessor, LastUse, note_access};
 pub use api::{delete_server_certificate, operations, update_server_certificate};
 pub use authorize::{CallerParts, authorize, authorize_service, caller_parts};
 pub use certificate::{ServerCertificate, server_certificate, server_certificate_of_name};
@@ -54,6 +56,8 @@ pub fn register(state: &mut State) {
     state.register::<model::OidcProvider>();
     state.register::<ServerCertificate>();
     state.register::<MfaDevice>();
+    state.register::<accesses::ServiceAccess>();
+    state.register::<accesses::AccessJob>();
     state.register::<model::AccountAlias>();
     state.register::<model::RoleDeletion>();
     state.register::<issuer::LoopbackIssuers>();

@@ -98,7 +98,7 @@ pub fn document_of<'a>(state: &'a State, arn: &str) -> Option<&'a str> {
 /// A policy that allows nothing.
 pub const NOTHING: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
 
-fn managed_document<'a>(state: &'a State, arn: &str) -> Option<Document<'a>> {
+pub(crate) fn managed_document<'a>(state: &'a State, arn: &str) -> Option<Document<'a>> {
     match aws_managed(arn) {
         Some(policy) => Some(Document::Aws(policy)),
         None => customer_policy(state, arn)?.document().map(Document::Own),
@@ -122,7 +122,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    fn compiled(self) -> Result<Arc<Policy>, PolicyError> {
+    pub(crate) fn compiled(self) -> Result<Arc<Policy>, PolicyError> {
         match self {
             Self::Aws(policy) => policy.compiled(),
             Self::Own(text) => cached_policy(text),

@@ -657,6 +657,45 @@ tree!(EnableMFADeviceRequest {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct EntityDetails {
+    pub entity_info: EntityInfo,
+    pub last_authenticated: Option<f64>,
+}
+
+tree!(EntityDetails {
+    entity_info: "EntityInfo",
+    last_authenticated: "LastAuthenticated",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EntityInfo {
+    pub arn: String,
+    pub id: String,
+    pub name: String,
+    pub path: Option<String>,
+    pub r#type: String,
+}
+
+tree!(EntityInfo {
+    arn: "Arn",
+    id: "Id",
+    name: "Name",
+    path: "Path",
+    r#type: "Type",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ErrorDetails {
+    pub code: String,
+    pub message: String,
+}
+
+tree!(ErrorDetails {
+    code: "Code",
+    message: "Message",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct EvaluationResult {
     pub eval_action_name: String,
     pub eval_decision: String,
@@ -691,6 +730,24 @@ tree!(GenerateCredentialReportResponse {
     description: "Description",
     state: "State",
 });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GenerateServiceLastAccessedDetailsRequest {
+    pub arn: String,
+    pub granularity: Option<String>,
+}
+
+tree!(GenerateServiceLastAccessedDetailsRequest {
+    arn: "Arn",
+    granularity: "Granularity",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GenerateServiceLastAccessedDetailsResponse {
+    pub job_id: Option<String>,
+}
+
+tree!(GenerateServiceLastAccessedDetailsResponse { job_id: "JobId" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetAccessKeyLastUsedRequest {
@@ -1032,6 +1089,78 @@ pub struct GetServerCertificateResponse {
 
 tree!(GetServerCertificateResponse {
     server_certificate: "ServerCertificate",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetServiceLastAccessedDetailsRequest {
+    pub job_id: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+tree!(GetServiceLastAccessedDetailsRequest {
+    job_id: "JobId",
+    marker: "Marker",
+    max_items: "MaxItems",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetServiceLastAccessedDetailsResponse {
+    pub error: Option<ErrorDetails>,
+    pub is_truncated: Option<bool>,
+    pub job_completion_date: f64,
+    pub job_creation_date: f64,
+    pub job_status: String,
+    pub job_type: Option<String>,
+    pub marker: Option<String>,
+    pub services_last_accessed: Vec<ServiceLastAccessed>,
+}
+
+tree!(GetServiceLastAccessedDetailsResponse {
+    error: "Error",
+    is_truncated: "IsTruncated",
+    job_completion_date: "JobCompletionDate",
+    job_creation_date: "JobCreationDate",
+    job_status: "JobStatus",
+    job_type: "JobType",
+    marker: "Marker",
+    services_last_accessed: "ServicesLastAccessed",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetServiceLastAccessedDetailsWithEntitiesRequest {
+    pub job_id: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub service_namespace: String,
+}
+
+tree!(GetServiceLastAccessedDetailsWithEntitiesRequest {
+    job_id: "JobId",
+    marker: "Marker",
+    max_items: "MaxItems",
+    service_namespace: "ServiceNamespace",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetServiceLastAccessedDetailsWithEntitiesResponse {
+    pub entity_details_list: Vec<EntityDetails>,
+    pub error: Option<ErrorDetails>,
+    pub is_truncated: Option<bool>,
+    pub job_completion_date: f64,
+    pub job_creation_date: f64,
+    pub job_status: String,
+    pub marker: Option<String>,
+}
+
+tree!(GetServiceLastAccessedDetailsWithEntitiesResponse {
+    entity_details_list: "EntityDetailsList",
+    error: "Error",
+    is_truncated: "IsTruncated",
+    job_completion_date: "JobCompletionDate",
+    job_creation_date: "JobCreationDate",
+    job_status: "JobStatus",
+    marker: "Marker",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -1580,6 +1709,43 @@ pub struct ListOpenIDConnectProvidersResponse {
 
 tree!(ListOpenIDConnectProvidersResponse {
     open_id_connect_provider_list: "OpenIDConnectProviderList",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListPoliciesGrantingServiceAccessEntry {
+    pub policies: Option<Vec<PolicyGrantingServiceAccess>>,
+    pub service_namespace: Option<String>,
+}
+
+tree!(ListPoliciesGrantingServiceAccessEntry {
+    policies: "Policies",
+    service_namespace: "ServiceNamespace",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListPoliciesGrantingServiceAccessRequest {
+    pub arn: String,
+    pub marker: Option<String>,
+    pub service_namespaces: Vec<String>,
+}
+
+tree!(ListPoliciesGrantingServiceAccessRequest {
+    arn: "Arn",
+    marker: "Marker",
+    service_namespaces: "ServiceNamespaces",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListPoliciesGrantingServiceAccessResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub policies_granting_service_access: Vec<ListPoliciesGrantingServiceAccessEntry>,
+}
+
+tree!(ListPoliciesGrantingServiceAccessResponse {
+    is_truncated: "IsTruncated",
+    marker: "Marker",
+    policies_granting_service_access: "PoliciesGrantingServiceAccess",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -2157,6 +2323,23 @@ tree!(PolicyDetail {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct PolicyGrantingServiceAccess {
+    pub entity_name: Option<String>,
+    pub entity_type: Option<String>,
+    pub policy_arn: Option<String>,
+    pub policy_name: String,
+    pub policy_type: String,
+}
+
+tree!(PolicyGrantingServiceAccess {
+    entity_name: "EntityName",
+    entity_type: "EntityType",
+    policy_arn: "PolicyArn",
+    policy_name: "PolicyName",
+    policy_type: "PolicyType",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct PolicyGroup {
     pub group_id: Option<String>,
     pub group_name: Option<String>,
@@ -2523,6 +2706,27 @@ tree!(ServerCertificateMetadata {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct ServiceLastAccessed {
+    pub last_authenticated: Option<f64>,
+    pub last_authenticated_entity: Option<String>,
+    pub last_authenticated_region: Option<String>,
+    pub service_name: String,
+    pub service_namespace: String,
+    pub total_authenticated_entities: Option<i32>,
+    pub tracked_actions_last_accessed: Option<Vec<TrackedActionLastAccessed>>,
+}
+
+tree!(ServiceLastAccessed {
+    last_authenticated: "LastAuthenticated",
+    last_authenticated_entity: "LastAuthenticatedEntity",
+    last_authenticated_region: "LastAuthenticatedRegion",
+    service_name: "ServiceName",
+    service_namespace: "ServiceNamespace",
+    total_authenticated_entities: "TotalAuthenticatedEntities",
+    tracked_actions_last_accessed: "TrackedActionsLastAccessed",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ServiceSpecificCredential {
     pub create_date: f64,
     pub expiration_date: Option<f64>,
@@ -2789,6 +2993,21 @@ pub struct TagUserRequest {
 tree!(TagUserRequest {
     tags: "Tags",
     user_name: "UserName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TrackedActionLastAccessed {
+    pub action_name: Option<String>,
+    pub last_accessed_entity: Option<String>,
+    pub last_accessed_region: Option<String>,
+    pub last_accessed_time: Option<f64>,
+}
+
+tree!(TrackedActionLastAccessed {
+    action_name: "ActionName",
+    last_accessed_entity: "LastAccessedEntity",
+    last_accessed_region: "LastAccessedRegion",
+    last_accessed_time: "LastAccessedTime",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]

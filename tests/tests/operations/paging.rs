@@ -128,6 +128,16 @@ const UNCHECKED: &[(&str, &str, &str)] = &[
         "SimulatePrincipalPolicy",
         "its page is cut from the request's own product of actions and resources",
     ),
+    (
+        "iam",
+        "GetServiceLastAccessedDetailsWithEntities",
+        "its order is that of time: services/iam has its test",
+    ),
+    (
+        "iam",
+        "ListPoliciesGrantingServiceAccess",
+        "its page is cut from the request's own list, and cannot be asked to be short",
+    ),
     ("elbv2", "DescribeTrustStores", "there are no trust stores"),
     (
         "wafv2",
@@ -476,6 +486,11 @@ fn base(cloud: &mut Cloud, service: &str, name: &str) -> Value {
             json!({"OpenIDConnectProviderArn": made["OpenIDConnectProviderArn"]})
         }
         ("iam", "ListPolicies") => json!({"Scope": "Local"}),
+        ("iam", "GetServiceLastAccessedDetails") => {
+            let whose = json!({"Arn": "arn:aws:iam::aws:policy/AdministratorAccess"});
+            let made = cloud.ok("iam", "GenerateServiceLastAccessedDetails", whose);
+            json!({"JobId": made["JobId"]})
+        }
         ("resourcegroupstaggingapi", "GetTagValues") => json!({"Key": "a"}),
         ("wafv2", "ListTagsForResource") => {
             let found = cloud.ok("wafv2", "ListIPSets", json!({"Scope": "REGIONAL"}));

@@ -3,6 +3,7 @@
 //! It runs without privileges. When it is killed, containers keep running and edge keeps serving; what was
 //! acknowledged is in the log.
 
+mod accesses;
 mod api;
 mod audit;
 mod bootstrap;
@@ -219,6 +220,7 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
         served = planes::serve(control.clone(), &socket) => served,
         () = janitor::run(control.clone()) => Ok(()),
         () = key_uses::run(control.clone()) => Ok(()),
+        () = accesses::run(control.clone()) => Ok(()),
         () = replicas::run(control.clone()) => Ok(()),
         () = provision::run(control.clone()) => Ok(()),
         () = insights::run(control.clone()) => Ok(()),

@@ -78,6 +78,17 @@ impl Actions {
         (self.everything || self.by_vendor.get(vendor).is_some_and(is_named)) != self.negated
     }
 
+    /// Whether any action of a vendor is meant.
+    fn reach(&self, vendor: &str) -> bool {
+        let named = self.by_vendor.get(vendor);
+        if !self.negated {
+            return self.everything || named.is_some();
+        }
+        // `ecs:` is named by what names all actions, and by nothing less.
+        let all = format!("{vendor}:");
+        !self.everything && !named.is_some_and(|named| named.iter().any(|pattern| pattern.matches(&all)))
+    }
+
     fn is_empty(&self) -> bool {
         !self.everything && self.by_vendor.is_empty()
     }
@@ -99,6 +110,24 @@ pub(crate) struct Statement {
 pub struct Policy {
     pub(crate) statements: Vec<Statement>,
     version_2012: bool,
+}
+
+impl Policy {
+    /// Whether a statement allows any action of a service (its namespace, for example `ecs`), on whatever resource and
+    /// under whatever condition. What is denied elsewhere does not count.
+    pub fn grants(&self, service: &str) -> bool {
+        let service = service.to_ascii_lowercase();
+        self.allowing().any(|statement| statement.actions.reach(&service))
+    }
+
+    /// The same of one action, in lower case.
+    pub fn may_allow(&self, action: &str) -> bool {
+        self.allowing().any(|statement| statement.actions.matches(action))
+    }
+
+    fn allowing(&self) -> impl Iterator<Item = &Statement> {
+        self.statements.iter().filter(|one| one.effect == Effect::Allow)
+    }
 }
 
 /// JSON without duplicate keys.

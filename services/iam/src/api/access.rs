@@ -28,6 +28,8 @@ pub(super) enum Target {
     KeyOwner,
     /// `PolicySourceArn`.
     PolicySource,
+    /// `Arn`: a user, a group, a role or a policy.
+    Entity,
 }
 
 fn text<'a>(input: &'a Value, name: &str) -> Option<&'a str> {
@@ -133,6 +135,7 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
             None,
             Vec::new(),
         ),
+        Target::Entity => (text(input, "Arn").unwrap_or("*").to_owned(), None, Vec::new()),
     };
     let name = action.strip_prefix("iam:").unwrap_or(action);
     let renamed = renamed(call, input, name, &arn);

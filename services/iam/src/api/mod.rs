@@ -3,6 +3,7 @@
 mod absent;
 mod access;
 mod account;
+mod advisor;
 mod certificates;
 mod common;
 mod details;
@@ -161,6 +162,14 @@ pub fn operations() -> Vec<Operation> {
             simulate::keys_of_principal
         ),
         read!("GetContextKeysForCustomPolicy", Any, simulate::keys_of_custom),
+        write!("GenerateServiceLastAccessedDetails", Entity, advisor::generate),
+        read!("GetServiceLastAccessedDetails", Any, advisor::get),
+        read!(
+            "GetServiceLastAccessedDetailsWithEntities",
+            Any,
+            advisor::get_with_entities
+        ),
+        read!("ListPoliciesGrantingServiceAccess", Entity, advisor::list_granting),
         read!("GetAccountSummary", Any, account::summary),
         read!("ListAccountAliases", Any, account::list_aliases),
         write!("CreateAccountAlias", Any, account::create_alias),

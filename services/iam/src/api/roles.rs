@@ -5,6 +5,7 @@ use super::common::{
     Answer, ROLES_MAX, attachable, boundary_of, change, check_path, deletable, encoded, holder, modifiable, page,
     quota, remove_tags, scope, set_tags, size_of, some_tags, tags_out, under_path,
 };
+use crate::accesses;
 use crate::errors::{already_exists, delete_conflict, invalid_input, limit_exceeded, malformed, no_such_entity};
 use crate::machine::{new_entity, scope_of};
 use crate::managed::{SERVICE_LINKED_PATH, service_linked};
@@ -196,7 +197,9 @@ pub(super) fn list(state: &State, call: &Call, input: types::ListRolesRequest) -
 pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteRoleRequest) -> Answer<Done> {
     let (scope, key) = (scope(call), key_of(&input.role_name));
     modifiable(tx, call, &input.role_name)?;
-    deletable(holder::<Role>(tx, call, &input.role_name)?)?;
+    let role = holder::<Role>(tx, call, &input.role_name)?;
+    deletable(role)?;
+    let id = role.entity.id.clone();
     if tx.find::<InstanceProfile>(&scope, ROLE, &key).next().is_some() {
         return Err(delete_conflict(
             "Cannot delete entity, must remove roles from instance profile first.",
@@ -204,6 +207,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteRoleReque
     }
     tx.delete::<Role>(&scope, &key);
     tx.delete::<RoleUse>(&scope, &key);
+    accesses::forget(tx, &scope, &id);
     trust::forget(tx, &scope, &key);
     Ok(Done)
 }

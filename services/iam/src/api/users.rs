@@ -5,6 +5,7 @@ use super::common::{
     Answer, USERS_MAX, attachable, boundary_of, change, check_path, deletable, holder, page, quota, remove_tags, scope,
     set_tags, some_tags, tags_out, under_path, user_exists, user_name,
 };
+use crate::accesses;
 use crate::errors::{already_exists, delete_conflict, no_such_entity};
 use crate::machine::new_entity;
 use crate::mfa::MfaDevice;
@@ -136,7 +137,9 @@ pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteUserReque
     if tx.find::<MfaDevice>(&scope, USER, &key).next().is_some() {
         return Err(delete_conflict("Cannot delete entity, must delete MFA device first."));
     }
+    let id = user.entity.id.clone();
     tx.delete::<User>(&scope, &key);
+    accesses::forget(tx, &scope, &id);
     Ok(Done)
 }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod account;
+mod advisor;
 mod calls;
 mod certificates;
 mod escalation;

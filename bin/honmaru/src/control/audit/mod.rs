@@ -16,6 +16,7 @@ mod writer;
 pub use input::{Ended, Head, Noted, What, resources};
 pub use output::Told;
 
+use super::accesses::Accesses;
 use anyhow::Context;
 use gate::Gate;
 use honmaru_base::{AccountId, ApiError, Region, Time};
@@ -83,6 +84,7 @@ pub struct Audit {
     folder: PathBuf,
     counts: Arc<Counts>,
     gate: Arc<Mutex<Gate>>,
+    accesses: Arc<Accesses>,
 }
 
 impl Audit {
@@ -99,7 +101,8 @@ impl Audit {
 
     fn with_queue(folder: &Path, bounds: Bounds, places: usize) -> anyhow::Result<(Self, Writer, Receiver<Message>)> {
         let (counts, gate) = (Arc::new(Counts::default()), Arc::new(Mutex::new(Gate::new())));
-        let writer = Writer::open(folder, bounds, counts.clone(), gate.clone())
+        let accesses = Arc::new(Accesses::default());
+        let writer = Writer::open(folder, bounds, counts.clone(), gate.clone(), accesses.clone())
             .with_context(|| format!("failed to open the audit trail in {}", folder.display()))?;
         let (queue, messages) = sync_channel(places);
         Ok((
@@ -108,6 +111,7 @@ impl Audit {
                 folder: folder.to_owned(),
                 counts,
                 gate,
+                accesses,
             },
             writer,
             messages,
@@ -127,6 +131,11 @@ impl Audit {
                 self.counts.lost.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+
+    /// What the thread saw of users and roles that the state does not know yet.
+    pub fn accesses(&self) -> Arc<Accesses> {
+        self.accesses.clone()
     }
 
     /// How many records there were.

@@ -1,5 +1,6 @@
 //! The thread that writes the trail.
 
+use super::super::accesses::Accesses;
 use super::gate::Gate;
 use super::segment::{Segment, list};
 use super::{Bounds, Counts, Line, Message};
@@ -34,6 +35,7 @@ pub struct Writer {
     bounds: Bounds,
     counts: Arc<Counts>,
     gate: Arc<Mutex<Gate>>,
+    accesses: Arc<Accesses>,
     said_lost: u64,
     segment: Segment,
     file: File,
@@ -45,7 +47,13 @@ pub struct Writer {
 
 impl Writer {
     /// Goes on with the newest file of a folder, or begins the first.
-    pub fn open(folder: &Path, bounds: Bounds, counts: Arc<Counts>, gate: Arc<Mutex<Gate>>) -> io::Result<Self> {
+    pub fn open(
+        folder: &Path,
+        bounds: Bounds,
+        counts: Arc<Counts>,
+        gate: Arc<Mutex<Gate>>,
+        accesses: Arc<Accesses>,
+    ) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let first = Segment {
             number: 1,
@@ -58,6 +66,7 @@ impl Writer {
             bounds,
             counts,
             gate,
+            accesses,
             said_lost: 0,
             segment,
             file,
@@ -105,6 +114,7 @@ impl Writer {
             match message {
                 Message::Record(record) => {
                     records += 1;
+                    self.accesses.note(&record);
                     push(&mut text, &Line::Call(record));
                 }
                 Message::Settle(done) => waiting.push(done),
