@@ -18,8 +18,8 @@ with open(os.path.join(os.path.dirname(__file__), "malformed.json")) as f:
     FILE = json.load(f)
 
 # A sound value of each type in the body, and as text elsewhere.
-SOUND = {"blob": ('"YWJjZA=="', None), "boolean": ("true", "true"), "integer": ("5", "5"), "long": ("5", "5"),
-         "float": ("5", "5"), "double": ("5.5", "5.5")}
+SOUND = {"blob": ('"YWJjZA=="', None), "boolean": ("true", "true"), "byte": ("-128", "127"),
+         "short": ("-32768", "32767"), "integer": ("5", "5"), "long": ("5", "5"), "float": ("5", "5"), "double": ("5.5", "5.5")}
 SOUND_TIMES = {None: ("1515531081", "Tue, 29 Apr 2014 18:30:38 GMT", "2014-04-29T18:30:38Z"),
                "iso8601": ('"2014-04-29T18:30:38Z"',) + ("2014-04-29T18:30:38Z",) * 2,
                "rfc822": ('"Tue, 29 Apr 2014 18:30:38 GMT"',) + ("Tue, 29 Apr 2014 18:30:38 GMT",) * 2,
@@ -93,9 +93,17 @@ def sound(group):
             expect(f"a sound {kind}", (place, value), send(model(group), operation, wanted)[0], None)
 
 
+def sound_set(group):
+    """One item of a list whose items are unique."""
+    first = json.dumps(json.loads(group["rows"][0][2][0])[:1])
+    expect("a list of one item", first, send(model(group), *request("body", first))[0], None)
+
+
 for group in FILE["groups"]:
     if "answer" not in group:
         sound(group)
+    elif group["shapes"][group["of"]].get("uniqueItems"):
+        sound_set(group)
     for case, place, values, *code in group["rows"]:
         seen.append(case)
         for value in values:
@@ -106,12 +114,12 @@ for group in FILE["groups"]:
             if group.get("hidden") and group["hidden"] in str(text):
                 misses.append((case, value, "the value hidden", got, text))
 
-for case in FILE["types"]:
-    seen.append(case["id"])
+def send_types(case):
     bodies = {"structure": {"type": "structure", "members": {"x": {"shape": "Text"}}},
               "header": {"type": "structure", "members": {"x": {"shape": "Text", "location": "header", "locationName": "x"}}},
-              "string": {"type": "structure", "members": {"x": {"shape": "Text"}}, "payload": "x"}}
-    shapes = {"Text": {"type": "string"}}
+              "string": {"type": "structure", "members": {"x": {"shape": "Text"}}, "payload": "x"},
+              "picture": {"type": "structure", "members": {"x": {"shape": "Picture"}}, "payload": "x"}}
+    shapes = {"Text": {"type": "string"}, "Picture": {"type": "blob", "mediaType": "image/jpeg"}}
     operation = {"name": "Send", "http": {"method": "POST", "requestUri": "/send"}}
     for side in ("input", "output"):
         if side in case:
@@ -121,8 +129,15 @@ for case in FILE["types"]:
             "operations": {"Send": operation}, "shapes": shapes}
     wanted = {"method": "POST", "uri": "/send", "headers": case["headers"],
               "body": base64.b64encode(case.get("body", "").encode()).decode()}
-    got, text = send(made, "Send", wanted)
+    return send(made, "Send", wanted)
+
+
+for case in FILE["types"]:
+    seen.append(case["id"])
+    got, text = send_types(case)
     expect(case["id"], case["headers"], got, (case["status"], case["answer"]), text)
+picture = {"input": "picture", "output": "picture", "body": "x", "headers": {"content-type": "image/jpeg", "accept": "image/jpeg"}}
+expect("a payload of its type", picture["headers"], send_types(picture)[0], None)
 
 excepted = [case for exception in FILE["exceptions"] for case in exception["ids"]]
 every = seen + excepted

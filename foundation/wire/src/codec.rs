@@ -10,6 +10,8 @@ pub(crate) mod percent;
 pub(crate) mod scalar;
 pub(crate) mod xml;
 
+use crate::model::Kind;
+
 /// A request that does not fit its protocol or its shape; the text is for the caller.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{0}")]
@@ -26,3 +28,22 @@ impl Malformed {
 }
 
 pub(crate) type Decoded<T> = Result<T, Malformed>;
+
+/// How AWS names a kind in these messages.
+pub(crate) fn kind_name(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Structure(_) => "a structure",
+        Kind::List(_) => "a List",
+        Kind::Map(_) => "a Map",
+        Kind::String => "a String",
+        Kind::Boolean => "a Boolean",
+        Kind::Byte => "a Byte",
+        Kind::Short => "a Short",
+        Kind::Integer => "an Integer",
+        Kind::Long => "a Long",
+        Kind::Float => "a Double",
+        Kind::Blob => "a Blob",
+        Kind::Timestamp => "a Timestamp",
+        Kind::Document => "a Document",
+    }
+}

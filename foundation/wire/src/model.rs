@@ -219,6 +219,8 @@ pub(crate) enum Kind {
     Map(Box<(Member, Member)>),
     String,
     Boolean,
+    Byte,
+    Short,
     Integer,
     Long,
     Float,
@@ -228,6 +230,19 @@ pub(crate) enum Kind {
     Document,
 }
 
+impl Kind {
+    /// Whether it is a whole number, and one that has the value. Ref: Smithy 2.0, "Simple types".
+    pub fn is_whole(&self, value: i64) -> bool {
+        match self {
+            Self::Byte => i8::try_from(value).is_ok(),
+            Self::Short => i16::try_from(value).is_ok(),
+            Self::Integer => i32::try_from(value).is_ok(),
+            Self::Long => true,
+            _ => false,
+        }
+    }
+}
+
 /// What the model demands of a value.
 #[derive(Debug, Default)]
 pub(crate) struct Constraints {
@@ -235,6 +250,8 @@ pub(crate) struct Constraints {
     pub max: Option<f64>,
     pub pattern: Option<Pattern>,
     pub values: Box<[Box<str>]>,
+    /// Whether no item of a list may be there twice.
+    pub unique: bool,
 }
 
 /// What makes a structure an error.
@@ -255,6 +272,8 @@ pub(crate) struct Shape {
     pub flattened: bool,
     pub sensitive: bool,
     pub timestamp: Option<TimestampFormat>,
+    /// The type of a payload, where the model names one.
+    pub media_type: Option<Box<str>>,
     pub wire: Option<Box<str>>,
     pub namespace: Option<Box<Namespace>>,
 }

@@ -267,10 +267,11 @@ fn rest_body(
             (_, None) => {}
             (Kind::Blob, Some(Value::String(base64))) => {
                 reply.body = scalar::BASE64.decode(base64).unwrap_or_default();
+                let named = target.media_type.as_deref().and_then(|named| named.parse().ok());
                 reply
                     .headers
                     .entry(CONTENT_TYPE)
-                    .or_insert(HeaderValue::from_static("application/octet-stream"));
+                    .or_insert(named.unwrap_or(HeaderValue::from_static("application/octet-stream")));
             }
             (Kind::String, Some(Value::String(text))) => {
                 reply.body = text.clone().into_bytes();

@@ -118,7 +118,7 @@ fn filled(
         }
         Kind::String | Kind::Blob | Kind::Document => Value::from(text(path)),
         Kind::Boolean => Value::Bool(true),
-        Kind::Integer | Kind::Long | Kind::Float | Kind::Timestamp => Value::from(1),
+        Kind::Byte | Kind::Short | Kind::Integer | Kind::Long | Kind::Float | Kind::Timestamp => Value::from(1),
     };
     above.pop();
     value

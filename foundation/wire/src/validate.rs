@@ -8,6 +8,7 @@ use crate::model::{Constraints, Kind, Member, Protocol, Service, Shape};
 use crate::route::Target;
 use honmaru_base::ApiError;
 use serde_json::Value;
+use std::collections::HashSet;
 use std::fmt::Write;
 
 /// What a value fails.
@@ -21,6 +22,7 @@ enum Rule<'s> {
     Enum(&'s [Box<str>]),
     Keys(String),
     Union,
+    Unique,
 }
 
 impl Rule<'_> {
@@ -36,6 +38,7 @@ impl Rule<'_> {
             Self::Enum(values) => format!("satisfy enum value set: [{}]", values.join(", ")),
             Self::Keys(rules) => format!("satisfy constraint: [{rules}]"),
             Self::Union => "have exactly one member set".to_owned(),
+            Self::Unique => "have unique values".to_owned(),
         }
     }
 }
@@ -216,6 +219,7 @@ fn is_sound(service: &Service, enums: bool, shape: &Shape, value: &Value) -> boo
         (Kind::List(element), Value::Array(items)) => {
             let target = service.target(element);
             has_length(constraints, items.len())
+                && is_unique(constraints, items)
                 && items
                     .iter()
                     .all(|item| !item.is_null() && is_sound(service, enums, target, item))
@@ -231,7 +235,7 @@ fn is_sound(service: &Service, enums: bool, shape: &Shape, value: &Value) -> boo
         }
         (Kind::String, Value::String(text)) => is_sound_text(constraints, enums, text),
         (Kind::Blob, Value::String(text)) => has_length(constraints, blob_bytes(text)),
-        (Kind::Integer | Kind::Long | Kind::Float, Value::Number(number)) => {
+        (Kind::Byte | Kind::Short | Kind::Integer | Kind::Long | Kind::Float, Value::Number(number)) => {
             let number = number.as_f64().unwrap_or_default();
             constraints.is_none_or(|rules| {
                 rules.min.is_none_or(|min| number >= min) && rules.max.is_none_or(|max| number <= max)
@@ -245,6 +249,12 @@ fn has_length(constraints: Option<&Constraints>, length: usize) -> bool {
     let length = length as f64;
     constraints
         .is_none_or(|rules| rules.min.is_none_or(|min| length >= min) && rules.max.is_none_or(|max| length <= max))
+}
+
+/// Whether a list that must be has no item twice.
+fn is_unique(constraints: Option<&Constraints>, items: &[Value]) -> bool {
+    let mut seen = HashSet::new();
+    constraints.is_none_or(|rules| !rules.unique || items.iter().all(|item| seen.insert(item)))
 }
 
 fn is_sound_text(constraints: Option<&Constraints>, enums: bool, text: &str) -> bool {
@@ -307,6 +317,9 @@ impl<'s> Checker<'s> {
             }
             (Kind::List(element), Value::Array(items)) => {
                 self.length(shape, constraints, items.len(), value);
+                if !is_unique(constraints, items) {
+                    self.fail(Some(shape), value, Rule::Unique);
+                }
                 let target = service.target(element);
                 for (at, item) in items.iter().enumerate() {
                     let end = self.path.len();
@@ -335,7 +348,7 @@ impl<'s> Checker<'s> {
             }
             (Kind::String, Value::String(text)) => self.text(shape, constraints, text, value),
             (Kind::Blob, Value::String(text)) => self.length(shape, constraints, blob_bytes(text), value),
-            (Kind::Integer | Kind::Long | Kind::Float, Value::Number(number)) => {
+            (Kind::Byte | Kind::Short | Kind::Integer | Kind::Long | Kind::Float, Value::Number(number)) => {
                 let number = number.as_f64().unwrap_or_default();
                 match constraints {
                     Some(Constraints { min: Some(min), .. }) if number < *min => {
@@ -469,8 +482,7 @@ fn flaws(service: &Service, shape: &Shape, value: &Value, path: &str, found: &mu
         | (Kind::Boolean, Value::Bool(_))
         | (Kind::Float | Kind::Timestamp, Value::Number(_)) => {}
         (Kind::Float, Value::String(text)) if matches!(text.as_str(), "NaN" | "Infinity" | "-Infinity") => {}
-        (Kind::Integer, Value::Number(n)) if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => {}
-        (Kind::Long, Value::Number(n)) if n.is_i64() => {}
+        (kind, Value::Number(n)) if n.as_i64().is_some_and(|n| kind.is_whole(n)) => {}
         _ => found.push(format!("{path}: {value} does not fit the shape {}", shape.name)),
     }
 }

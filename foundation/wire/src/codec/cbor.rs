@@ -238,11 +238,10 @@ impl<'b> Decoder<'_, 'b> {
             (Kind::Blob, BYTES) => Ok(Value::String(STANDARD.encode(self.string(&head)?))),
             (Kind::Boolean, SIMPLE) if head.minor == 20 => Ok(Value::Bool(false)),
             (Kind::Boolean, SIMPLE) if head.minor == 21 => Ok(Value::Bool(true)),
-            (Kind::Integer, _) => match Self::integer(&head).and_then(|n| i32::try_from(n).ok()) {
-                Some(number) => Ok(number.into()),
-                None => Err(mismatch(shape)),
-            },
-            (Kind::Long, _) => Self::integer(&head).map(Value::from).ok_or_else(|| mismatch(shape)),
+            (kind @ (Kind::Byte | Kind::Short | Kind::Integer | Kind::Long), _) => Self::integer(&head)
+                .filter(|number| kind.is_whole(*number))
+                .map(Value::from)
+                .ok_or_else(|| mismatch(shape)),
             (Kind::Float, _) => match (Self::integer(&head), Self::number(&head)) {
                 (Some(number), _) if head.major != SIMPLE => Ok(number.into()),
                 (_, Some(number)) => Ok(scalar::float_value(number)),

@@ -1,6 +1,6 @@
 //! JSON bodies. Reading builds the tree straight from the text: what the shape does not know is never built.
 
-use super::{Decoded, Malformed, scalar};
+use super::{Decoded, Malformed, kind_name, scalar};
 use crate::model::{Kind, Location, Member, Service, Shape, Structure, TimestampFormat};
 use crate::timestamp;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -67,23 +67,6 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
     }
 }
 
-/// How AWS names a kind in these messages.
-fn kind_name(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Structure(_) => "a structure",
-        Kind::List(_) => "a List",
-        Kind::Map(_) => "a Map",
-        Kind::String => "a String",
-        Kind::Boolean => "a Boolean",
-        Kind::Integer => "an Integer",
-        Kind::Long => "a Long",
-        Kind::Float => "a Double",
-        Kind::Blob => "a Blob",
-        Kind::Timestamp => "a Timestamp",
-        Kind::Document => "a Document",
-    }
-}
-
 impl<'s> Seed<'s> {
     /// What reads a value below this one.
     fn below(&self, member: &Member) -> Seed<'s> {
@@ -116,8 +99,7 @@ impl<'s> Seed<'s> {
 
     fn integer<E: Error>(&self, number: Option<i64>, shown: impl fmt::Display) -> Result<Value, E> {
         match (&self.shape.kind, number) {
-            (Kind::Integer, Some(n)) if i32::try_from(n).is_ok() => Ok(n.into()),
-            (Kind::Long, Some(n)) => Ok(n.into()),
+            (kind, Some(n)) if kind.is_whole(n) => Ok(n.into()),
             _ => Err(E::custom(format_args!(
                 "{shown} can not be converted to {}",
                 kind_name(&self.shape.kind)
@@ -146,7 +128,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_i64<E: Error>(self, v: i64) -> Result<Value, E> {
         match self.shape.kind {
-            Kind::Integer | Kind::Long => self.integer(Some(v), v),
+            Kind::Byte | Kind::Short | Kind::Integer | Kind::Long => self.integer(Some(v), v),
             Kind::Float => Ok(v.into()),
             Kind::Timestamp if self.takes_seconds() => {
                 timestamp::from_number(v.into()).ok_or_else(|| self.unexpected("A number out of range"))
@@ -159,7 +141,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         match (&self.shape.kind, i64::try_from(v)) {
             (_, Ok(v)) => self.visit_i64(v),
             (Kind::Float, Err(_)) => Ok(v.into()),
-            (Kind::Integer | Kind::Long, Err(_)) => self.integer(None, v),
+            (Kind::Byte | Kind::Short | Kind::Integer | Kind::Long, Err(_)) => self.integer(None, v),
             _ => Err(self.unexpected("NUMBER_VALUE")),
         }
     }
@@ -170,7 +152,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
             Kind::Timestamp if self.takes_seconds() => Number::from_f64(v)
                 .and_then(timestamp::from_number)
                 .ok_or_else(|| self.unexpected("A number out of range")),
-            Kind::Integer | Kind::Long => self.integer(whole(v), v),
+            Kind::Byte | Kind::Short | Kind::Integer | Kind::Long => self.integer(whole(v), v),
             _ => Err(self.unexpected("NUMBER_VALUE")),
         }
     }

@@ -25,13 +25,12 @@ pub(crate) fn from_text(shape: &Shape, text: &str) -> Decoded<Value> {
         Kind::Boolean if text.eq_ignore_ascii_case("true") => Ok(Value::Bool(true)),
         Kind::Boolean if text.eq_ignore_ascii_case("false") => Ok(Value::Bool(false)),
         Kind::Boolean => Err(Malformed::new(format!("'{text}' can not be converted to a Boolean"))),
-        Kind::Integer => match text.trim().parse::<i32>() {
-            Ok(number) => Ok(number.into()),
-            Err(_) => Err(Malformed::new(format!("'{text}' can not be converted to an Integer"))),
-        },
-        Kind::Long => match text.trim().parse::<i64>() {
-            Ok(number) => Ok(number.into()),
-            Err(_) => Err(Malformed::new(format!("'{text}' can not be converted to a Long"))),
+        Kind::Byte | Kind::Short | Kind::Integer | Kind::Long => match text.trim().parse::<i64>() {
+            Ok(number) if shape.kind.is_whole(number) => Ok(number.into()),
+            Ok(_) | Err(_) => Err(Malformed::new(format!(
+                "'{text}' can not be converted to {}",
+                super::kind_name(&shape.kind)
+            ))),
         },
         Kind::Float => {
             float(text.trim()).ok_or_else(|| Malformed::new(format!("'{text}' can not be converted to a Double")))
@@ -50,7 +49,7 @@ pub(crate) fn from_text_strictly(shape: &Shape, format: TimestampFormat, text: &
     let refused = || Malformed::new(format!("'{text}' can not be converted to {}", shape.name));
     match &shape.kind {
         Kind::Boolean if !matches!(text, "true" | "false") => Err(refused()),
-        Kind::Integer | Kind::Long | Kind::Float if text.trim() != text => Err(refused()),
+        Kind::Byte | Kind::Short | Kind::Integer | Kind::Long | Kind::Float if text.trim() != text => Err(refused()),
         Kind::Timestamp => timestamp::parse_as(text, format).ok_or_else(refused),
         _ => from_text(shape, text),
     }

@@ -1,4 +1,7 @@
 //! Reads botocore's `service-2.json` into a [`Service`].
+//!
+//! `byte`, `short`, `uniqueItems` and `mediaType` are read too, though botocore leaves them out of the models that it
+//! publishes. Ref: Smithy 2.0, "Simple types", "Constraint traits", "Protocol traits".
 
 use super::{
     Constraints, ErrorTrait, Index, Kind, Location, Member, Namespace, Op, Protocol, Service, Shape, ShapeId,
@@ -131,6 +134,9 @@ struct RawShape {
     eventstream: bool,
     #[serde(default)]
     document: bool,
+    #[serde(default)]
+    unique_items: bool,
+    media_type: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -260,6 +266,8 @@ impl Loader<'_> {
             "list" => Kind::List(Box::new(need(&raw.member, "member")?)),
             "map" => Kind::Map(Box::new((need(&raw.key, "key")?, need(&raw.value, "value")?))),
             "boolean" => Kind::Boolean,
+            "byte" => Kind::Byte,
+            "short" => Kind::Short,
             "integer" => Kind::Integer,
             "long" => Kind::Long,
             "float" | "double" => Kind::Float,
@@ -267,13 +275,15 @@ impl Loader<'_> {
             "timestamp" => Kind::Timestamp,
             _ => Kind::String,
         };
-        let constrained = raw.min.is_some() || raw.max.is_some() || raw.pattern.is_some() || !raw.r#enum.is_empty();
+        let is_bounded = raw.min.is_some() || raw.max.is_some();
+        let constrained = is_bounded || raw.pattern.is_some() || !raw.r#enum.is_empty() || raw.unique_items;
         let constraints = constrained.then(|| {
             Box::new(Constraints {
                 min: raw.min,
                 max: raw.max,
                 pattern: raw.pattern.as_deref().map(Pattern::new),
                 values: raw.r#enum.iter().map(|value| value.as_str().into()).collect(),
+                unique: raw.unique_items,
             })
         });
         let error = (raw.exception || raw.error.is_some()).then(|| {
@@ -295,6 +305,7 @@ impl Loader<'_> {
             flattened: raw.flattened,
             sensitive: raw.sensitive,
             timestamp: timestamp(raw.timestamp_format.as_deref()),
+            media_type: raw.media_type.as_deref().map(Into::into),
             wire: raw.location_name.as_deref().map(Into::into),
             namespace: namespace(raw.xml_namespace.as_ref()),
         })

@@ -1,7 +1,7 @@
 //! Content types: what a body must say that it is, and what the caller takes as an answer.
 //!
 //! Ref: Smithy's malformed-request tests of restJson1 (content type, accept); Smithy RPC v2 CBOR. Blobs may be of any
-//! type: botocore's models do not carry `mediaType`. A text without a type is taken, as botocore sends it so.
+//! type where the model does not name one (`mediaType`). A text without a type is taken, as botocore sends it so.
 
 use crate::fault::{Common, common_error};
 use crate::model::{Kind, Member, Protocol, Service, Shape};
@@ -39,18 +39,24 @@ pub(super) fn check(target: &Target, request: &Request<'_>) -> Result<(), ApiErr
 }
 
 /// What a body is.
-enum Body {
+enum Body<'s> {
     None,
     Json,
     Text,
+    /// What the model says that it is.
+    Named(&'s str),
     Any,
 }
 
-fn body_of(service: &Service, shape: Option<&Shape>, in_body: fn(&Member) -> bool) -> Body {
+fn body_of<'s>(service: &'s Service, shape: Option<&'s Shape>, in_body: fn(&Member) -> bool) -> Body<'s> {
     let Some(structure) = shape.and_then(Shape::structure) else {
         return Body::None;
     };
-    match structure.payload().map(|member| &service.target(member).kind) {
+    let payload = structure.payload().map(|member| service.target(member));
+    if let Some(named) = payload.and_then(|payload| payload.media_type.as_deref()) {
+        return Body::Named(named);
+    }
+    match payload.map(|payload| &payload.kind) {
         Some(Kind::Blob) => Body::Any,
         Some(Kind::String) => Body::Text,
         Some(_) => Body::Json,
@@ -68,6 +74,7 @@ fn rest_json(target: &Target, request: &Request<'_>) -> bool {
     match body_of(target.service, input, Member::in_request_body) {
         Body::Json => said == JSON,
         Body::Text => said.is_empty() || said == TEXT,
+        Body::Named(named) => said.eq_ignore_ascii_case(named),
         Body::None => said.is_empty(),
         Body::Any => true,
     }
@@ -81,6 +88,7 @@ fn accepts(target: &Target, request: &Request<'_>) -> bool {
     let given = match body_of(target.service, output, Member::in_response_body) {
         Body::Json => JSON,
         Body::Text => TEXT,
+        Body::Named(named) => named,
         Body::None | Body::Any => return true,
     };
     let group = given.split('/').next().unwrap_or_default();
