@@ -121,6 +121,16 @@ pub struct Control {
     pub(crate) issuers: issuers::Issuers,
 }
 
+/// Runs what every change wakes as a task: this future runs on a thread of its own, and to wake a sleeping thread costs more
+/// than most calls' work.
+async fn in_background(work: impl Future<Output = ()> + Send + 'static) {
+    if let Err(failed) = tokio::spawn(work).await
+        && let Ok(panic) = failed.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}
+
 /// Runs the role until SIGTERM.
 pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()> {
     if options.dev && !options.listen.ip().is_loopback() {
@@ -221,8 +231,8 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
         () = janitor::run(control.clone()) => Ok(()),
         () = key_uses::run(control.clone()) => Ok(()),
         () = accesses::run(control.clone()) => Ok(()),
-        () = replicas::run(control.clone()) => Ok(()),
-        () = provision::run(control.clone()) => Ok(()),
+        () = in_background(replicas::run(control.clone())) => Ok(()),
+        () = in_background(provision::run(control.clone())) => Ok(()),
         () = insights::run(control.clone()) => Ok(()),
     };
     // What was answered is on its way to the trail: it gets there before the process ends.
