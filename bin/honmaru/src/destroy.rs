@@ -4,6 +4,7 @@ use crate::dirs::Dirs;
 use crate::roles::node_config;
 use crate::up::stop_all;
 use anyhow::{Context, bail};
+use honmaru_images::Loopback;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -46,7 +47,7 @@ pub fn run(options: DestroyOptions) -> anyhow::Result<()> {
         if !options.keep_state {
             make_room(&dirs)?;
         }
-        honmaru_node::destroy(node_config(&dirs, Vec::new()))
+        honmaru_node::destroy(node_config(&dirs, Loopback::Closed))
             .await
             .context("failed to remove containers and network")?;
         anyhow::Ok(())

@@ -8,6 +8,7 @@ use crate::sockets::Keeper;
 use crate::up::{UpOptions, holder_of};
 use crate::users::uid_of;
 use anyhow::{Context, bail};
+use honmaru_images::Loopback;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -113,7 +114,7 @@ fn host_name() -> String {
 }
 
 /// What the agent of a state directory needs to know.
-pub fn node_config(dirs: &Dirs, local_registries: Vec<u16>) -> honmaru_node::NodeConfig {
+pub fn node_config(dirs: &Dirs, local_registries: Loopback) -> honmaru_node::NodeConfig {
     honmaru_node::NodeConfig {
         state_dir: dirs.state().to_owned(),
         socket: dirs.planes_socket(),

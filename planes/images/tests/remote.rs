@@ -69,3 +69,18 @@ async fn what_is_no_registrys_error_is_not_shown() {
         )
     );
 }
+
+#[test]
+fn what_may_be_asked_here_is_written_as_it_is_read() {
+    for (text, wanted) in [
+        ("any", Loopback::Open),
+        ("none", Loopback::Closed),
+        ("5000,5001", Loopback::Ports(vec![5_000, 5_001])),
+    ] {
+        assert_eq!(text.parse(), Ok(wanted.clone()));
+        assert_eq!(wanted.to_string(), text);
+    }
+    for wrong in ["", "all", "0", "5000,", "65536", "-1"] {
+        assert!(wrong.parse::<Loopback>().is_err(), "{wrong}");
+    }
+}

@@ -12,7 +12,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         control_uid: next("control's uid")?.parse()?,
         name: "test".to_owned(),
         version: "0".to_owned(),
-        local_registries: Vec::new(),
+        local_registries: honmaru_images::Loopback::Closed,
     };
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     run(config, std::future::pending()).await?;

@@ -13,7 +13,7 @@ use crate::{NodeConfig, NodeError, machine, metadata};
 use honmaru_base::chain;
 use honmaru_contract::node::{FromNode, NodeDelta, NodeDesired, TaskGoal, TaskSpec, ToNode, UsageWanted};
 use honmaru_contract::{Hello, PROTOCOL};
-use honmaru_images::{BlobStore, LayerStore, Loopback, RemoteLimits, Remotes, UnpackLimits};
+use honmaru_images::{BlobStore, LayerStore, RemoteLimits, Remotes, UnpackLimits};
 use honmaru_network::{InstanceId, Network, NetworkConfig, NetworkDesired};
 use honmaru_runtime::{Adopted, Runtime, RuntimeConfig};
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,7 +88,7 @@ pub(crate) fn runtime_config(state_dir: &Path) -> RuntimeConfig {
 fn open_layers(config: &NodeConfig) -> Result<LayerStore, NodeError> {
     let state_dir = &config.state_dir;
     let remotes = Remotes::new(RemoteLimits {
-        loopback: Loopback::Ports(config.local_registries.clone()),
+        loopback: config.local_registries.clone(),
         ..RemoteLimits::default()
     });
     let registry = BlobStore::open_read_only(&state_dir.join("images"));

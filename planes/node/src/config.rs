@@ -19,8 +19,8 @@ pub struct NodeConfig {
     pub version: String,
     /// The user that control runs as; another one behind the socket is refused.
     pub control_uid: u32,
-    /// Ports of this machine's loopback where there are registries that images may be pulled from.
-    pub local_registries: Vec<u16>,
+    /// What of this machine's loopback images may be pulled from.
+    pub local_registries: honmaru_images::Loopback,
 }
 
 /// Why the agent cannot run.

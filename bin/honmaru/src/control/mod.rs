@@ -49,6 +49,7 @@ use honmaru_base::{AccountId, Region};
 use honmaru_edge::KeptSockets as _;
 use honmaru_engine::{Engine, EngineConfig, SystemClock, system_rng};
 use honmaru_identity::{KeyCache, Sealer};
+use honmaru_images::Loopback;
 use honmaru_journal::Journal;
 use honmaru_log::SqliteLog;
 use honmaru_machine::{Operation, State};
@@ -82,8 +83,8 @@ pub struct ControlOptions {
     pub audit: AuditBounds,
     /// Further certificates to trust when images are pulled through: a PEM file.
     pub upstream_ca: Option<PathBuf>,
-    /// Ports of this machine's loopback where there are registries to pull from.
-    pub local_registries: Vec<u16>,
+    /// What of this machine's loopback images may be pulled from.
+    pub local_registries: Loopback,
     /// The secrets of pull through cache rules: a JSON file.
     pub upstream_secrets: Option<PathBuf>,
     /// The other clouds that images are replicated to: a JSON file.

@@ -7,7 +7,7 @@
 use super::ControlOptions;
 use anyhow::Context;
 use honmaru_base::{AccountId, Arn};
-use honmaru_images::{Loopback, RemoteLimits, Remotes};
+use honmaru_images::{RemoteLimits, Remotes};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,7 +44,7 @@ impl Upstreams {
         Ok(Self {
             remotes: Remotes::trusting(
                 RemoteLimits {
-                    loopback: Loopback::Ports(options.local_registries.clone()),
+                    loopback: options.local_registries.clone(),
                     ..RemoteLimits::default()
                 },
                 options.upstream_ca.clone(),

@@ -22,6 +22,7 @@ use crate::sockets::{KEPT_MAX, Store};
 use crate::units::ByteSize;
 use anyhow::{Context, bail};
 use honmaru_base::{AccountId, Region};
+use honmaru_images::Loopback;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -65,9 +66,10 @@ pub struct UpOptions {
     /// Trust these certificates too (PEM) when images are pulled through from other registries
     #[arg(long, value_name = "FILE")]
     pub upstream_ca: Option<PathBuf>,
-    /// Pull images, for tasks and for mirrors, from registries at these ports of this machine's loopback too
-    #[arg(long, value_name = "PORT", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
-    pub local_registries: Vec<u16>,
+    /// Where on this machine's loopback tasks and mirrors may pull images from: at `any` port, at `none`, or at these
+    /// (`5000,5001`)
+    #[arg(long, value_name = "PORTS", default_value = "any")]
+    pub local_registries: Loopback,
     /// The secrets that pull through cache rules name (JSON): `{"ecr-pullthroughcache/NAME": {"username": "...",
     /// "accessToken": "..."}}`
     #[arg(long, value_name = "FILE")]

@@ -49,8 +49,8 @@ pub(super) fn arguments(role: &str, options: &UpOptions, dirs: &Dirs) -> Vec<Str
     add("--account", options.account.to_string());
     add("--region", options.region.to_string());
     // Control pulls for mirrors, the node for tasks.
-    for port in options.local_registries.iter().filter(|_| role != "edge") {
-        add("--local-registries", port.to_string());
+    if role != "edge" {
+        add("--local-registries", options.local_registries.to_string());
     }
     // The files that only control reads: the other roles go on when a certificate is renewed.
     if role == "control" {

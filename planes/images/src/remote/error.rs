@@ -21,7 +21,7 @@ pub enum RemoteError {
         source: io::Error,
     },
     /// A service of this machine that is not known to be a registry.
-    #[error("{host} is on this machine, and no registry that may be asked (`honmaru up --local-registries PORT`)")]
+    #[error("{host} is on this machine, and no registry that may be asked (`honmaru up --local-registries`)")]
     Loopback {
         /// Host and port.
         host: String,

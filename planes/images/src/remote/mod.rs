@@ -2,8 +2,10 @@
 //!
 //! Not here: pushing, storing, unpacking. HTTPS everywhere but for registries on this machine's loopback, and for those
 //! too where certificates beside the system's are trusted and they answer a handshake.
-//! Invariants: nothing on this machine's loopback is asked, under whatever name, but at the ports that the limits name; what is returned for a digest has that digest (manifests) or is checked by the caller while it streams
-//! (blobs); credentials go only to the registry itself and to the token service that it names.
+//! Invariants: nothing on this machine's loopback is asked, under whatever name, but at the ports that the limits name, and
+//! of an answer that is no registry's nothing but the status is told; what is returned for a digest has that digest
+//! (manifests) or is checked by the caller while it streams (blobs); credentials go only to the registry itself and to the
+//! token service that it names.
 
 mod auth;
 mod error;
@@ -22,7 +24,9 @@ use bytes::Bytes;
 use http::{Http, Url};
 use hyper::body::Incoming;
 use pace::Pace;
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +60,33 @@ pub enum Loopback {
     Ports(Vec<u16>),
     /// All.
     Open,
+}
+
+impl fmt::Display for Loopback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("none"),
+            Self::Ports(ports) => f.write_str(&ports.iter().map(u16::to_string).collect::<Vec<_>>().join(",")),
+            Self::Open => f.write_str("any"),
+        }
+    }
+}
+
+impl FromStr for Loopback {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::Closed),
+            "any" => Ok(Self::Open),
+            list => list
+                .split(',')
+                .map(|port| port.parse().ok().filter(|port| *port > 0))
+                .collect::<Option<_>>()
+                .map(Self::Ports)
+                .ok_or_else(|| format!("`{list}` is neither `any` nor `none` nor ports, for example `5000,5001`")),
+        }
+    }
 }
 
 impl Loopback {

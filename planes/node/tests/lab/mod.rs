@@ -66,7 +66,7 @@ fn config(state_dir: PathBuf) -> NodeConfig {
         name: "test".to_owned(),
         version: "0".to_owned(),
         control_uid: 0,
-        local_registries: Vec::new(),
+        local_registries: honmaru_images::Loopback::Closed,
     }
 }
 
