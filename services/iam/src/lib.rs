@@ -15,6 +15,7 @@ mod machine;
 mod managed;
 mod mfa;
 mod model;
+mod qr;
 mod refusal;
 mod sealing;
 mod tagged;

@@ -1,4 +1,4 @@
-//! Virtual MFA devices. The app gets the seed as text (`Base32StringSeed`); no picture of it is drawn (`QRCodePNG`).
+//! Virtual MFA devices. The app gets the seed as text (`Base32StringSeed`) or as a picture (`QRCodePNG`).
 //! Security keys are not here: they are registered in AWS's console only.
 
 use super::Done;
@@ -9,7 +9,7 @@ use super::users;
 use crate::errors::{already_exists, delete_conflict, limit_exceeded, no_such_entity};
 use crate::mfa::{Assigned, MfaDevice, devices_of};
 use crate::model::{User, iam_arn, key_of};
-use crate::types;
+use crate::{qr, types};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use honmaru_base::ApiError;
@@ -56,10 +56,14 @@ pub(super) fn create(
     let mut tags = Vec::new();
     set_tags(&mut tags, input.tags.unwrap_or_default())?;
     let row = MfaDevice::new(arn.clone(), tags, tx.rng());
+    let seed = row.base32_seed();
+    let (device, account) = (&input.virtual_mfa_device_name, call.scope.account.as_str());
+    let picture = qr::png(&qr::key_uri(device, account, &seed));
     let answer = types::CreateVirtualMFADeviceResponse {
         virtual_mfa_device: types::VirtualMFADevice {
             serial_number: arn.clone(),
-            base32_string_seed: Some(STANDARD.encode(row.base32_seed())),
+            base32_string_seed: Some(STANDARD.encode(seed)),
+            qr_code_png: picture.map(|png| STANDARD.encode(png)),
             tags: some_tags(&row.tags),
             ..Default::default()
         },

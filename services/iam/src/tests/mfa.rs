@@ -27,6 +27,9 @@ impl Cloud {
         let input = json!({"VirtualMFADeviceName": "ada", "Path": "/phones/", "Tags": [{"Key": "k", "Value": "v"}]});
         let made = cloud.ok("CreateVirtualMFADevice", input.clone());
         assert_eq!(made["VirtualMFADevice"]["SerialNumber"], SERIAL);
+        // What every PNG begins with, in base64.
+        let picture = made["VirtualMFADevice"]["QRCodePNG"].as_str().unwrap();
+        assert!(picture.starts_with("iVBORw0KGgo"), "{picture}");
         assert_eq!(
             cloud.code("CreateVirtualMFADevice", input),
             "EntityAlreadyExistsException"
