@@ -220,7 +220,11 @@ fn site(cloud: &Cloud, apps: &Apps) -> Result<()> {
         &["no stage `none`", "site, nothing"],
     )?;
     let said = ok(cloud, &["deploy", &dir])?;
-    ensure!(said.contains("site.localhost") && !said.contains("waits for"), "{said}");
+    // The path that was found is known by now.
+    ensure!(
+        said.contains("site.localhost") && !said.contains("nothing is at"),
+        "{said}"
+    );
     Ok(())
 }
 
