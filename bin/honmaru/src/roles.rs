@@ -36,6 +36,8 @@ pub fn run(arguments: RoleArguments) -> anyhow::Result<()> {
     let dirs = Dirs::new(&options.state);
     let binary = std::env::current_exe().context("failed to find this binary")?;
     let me = holder_of(&role, &binary, &options, &dirs);
+    // This cloud's own registries, the public one too, are everybody's.
+    let local_registries = options.local_registries.and(options.listen.port());
     match role.as_str() {
         "control" => runtime(2, async move {
             let options = ControlOptions {
@@ -56,7 +58,7 @@ pub fn run(arguments: RoleArguments) -> anyhow::Result<()> {
                     bytes_max: u64::from(options.audit_mib) << 20,
                 },
                 upstream_ca: options.upstream_ca,
-                local_registries: options.local_registries,
+                local_registries,
                 upstream_secrets: options.upstream_secrets,
                 replicas: options.replicas,
                 registry_bytes_max: options.registry_bytes_max.map(|size| size.0),
@@ -66,7 +68,7 @@ pub fn run(arguments: RoleArguments) -> anyhow::Result<()> {
         }),
         "node" => runtime(2, async move {
             let _lock = taken(&dirs, &role, &me)?;
-            Ok(honmaru_node::run(node_config(&dirs, options.local_registries), terminated()?).await?)
+            Ok(honmaru_node::run(node_config(&dirs, local_registries), terminated()?).await?)
         }),
         "edge" => runtime(2, async move {
             let _lock = taken(&dirs, &role, &me)?;

@@ -80,6 +80,8 @@ fn what_may_be_asked_here_is_written_as_it_is_read() {
         assert_eq!(text.parse(), Ok(wanted.clone()));
         assert_eq!(wanted.to_string(), text);
     }
+    let with_own = ["any", "none", "5000"].map(|text| text.parse::<Loopback>().unwrap().and(4_566).to_string());
+    assert_eq!(with_own, ["any", "4566", "5000,4566"]);
     for wrong in ["", "all", "0", "5000,", "65536", "-1"] {
         assert!(wrong.parse::<Loopback>().is_err(), "{wrong}");
     }

@@ -90,6 +90,19 @@ impl FromStr for Loopback {
 }
 
 impl Loopback {
+    /// The same, and that port.
+    #[must_use]
+    pub fn and(self, port: u16) -> Self {
+        match self {
+            Self::Closed => Self::Ports(vec![port]),
+            Self::Ports(mut ports) => {
+                ports.push(port);
+                Self::Ports(ports)
+            }
+            Self::Open => Self::Open,
+        }
+    }
+
     fn allows(&self, port: u16) -> bool {
         match self {
             Self::Closed => false,
