@@ -122,8 +122,7 @@ pub struct Control {
     pub(crate) issuers: issuers::Issuers,
 }
 
-/// Runs what every change wakes as a task: this future runs on a thread of its own, and to wake a sleeping thread costs more
-/// than most calls' work.
+/// Runs what every change wakes as a task: this future has a thread of its own, which would be woken from its sleep each time.
 async fn in_background(work: impl Future<Output = ()> + Send + 'static) {
     if let Err(failed) = tokio::spawn(work).await
         && let Ok(panic) = failed.try_into_panic()
