@@ -193,11 +193,15 @@ pub(crate) fn documents<'a>(state: &'a State, principal: &'a Principal) -> Docum
     documents
 }
 
-fn collect<'a>(state: &'a State, entity: &'a Entity, documents: &mut Documents<'a>) {
+/// The documents that an entity has itself, inline and attached.
+pub(crate) fn own_documents<'a>(state: &'a State, entity: &'a Entity) -> impl Iterator<Item = Document<'a>> {
     let inline = entity.inline.values().map(|text| Document::Own(text));
-    documents.identity.extend(inline);
     let attached = entity.attached.iter().filter_map(|arn| managed_document(state, arn));
-    documents.identity.extend(attached);
+    inline.chain(attached)
+}
+
+fn collect<'a>(state: &'a State, entity: &'a Entity, documents: &mut Documents<'a>) {
+    documents.identity.extend(own_documents(state, entity));
     if let Some(arn) = &entity.boundary {
         // A boundary that is gone allows nothing; DeletePolicy refuses to let that happen.
         documents.boundary = Some(managed_document(state, arn).unwrap_or(Document::Own(NOTHING)));

@@ -6,7 +6,7 @@
 use super::common::{Answer, page, scope};
 use crate::accesses::{AccessJob, JOB_LIFE_S, LastUse, ServiceAccess, TRACKED_S};
 use crate::errors::{invalid_input, no_such_entity};
-use crate::machine::{Document, customer_policy, managed_document};
+use crate::machine::{Document, customer_policy, managed_document, own_documents};
 use crate::managed::aws_managed;
 use crate::model::{ATTACHED, Entity, Group, Holder, Role, User, key_of};
 use crate::types;
@@ -68,12 +68,6 @@ fn holder_of<'a, H: Holder>(state: &'a State, scope: &Scope, arn: &str) -> Optio
         .filter(|row| row.entity().arn == arn)
 }
 
-fn documents<'a>(state: &'a State, entity: &'a Entity) -> impl Iterator<Item = Document<'a>> {
-    let inline = entity.inline.values().map(|text| Document::Own(text));
-    let attached = entity.attached.iter().filter_map(|arn| managed_document(state, arn));
-    inline.chain(attached)
-}
-
 fn members<'a>(state: &'a State, scope: &'a Scope, group: &str) -> Vec<(&'static str, &'a Entity)> {
     let users = state.list::<User>(scope);
     let members = users.filter(|(_, user)| user.groups.contains(group));
@@ -85,14 +79,17 @@ fn members<'a>(state: &'a State, scope: &'a Scope, group: &str) -> Vec<(&'static
 fn subject<'a>(state: &'a State, scope: &'a Scope, arn: &'a str) -> Option<Subject<'a>> {
     let (documents, entities): (Vec<Document<'a>>, _) = if let Some(user) = holder_of::<User>(state, scope, arn) {
         let groups = user.groups.iter().filter_map(|key| state.get::<Group>(scope, key));
-        let of_groups = groups.flat_map(|group| documents(state, &group.entity));
-        let all = documents(state, &user.entity).chain(of_groups).collect();
+        let of_groups = groups.flat_map(|group| own_documents(state, &group.entity));
+        let all = own_documents(state, &user.entity).chain(of_groups).collect();
         (all, vec![("USER", &user.entity)])
     } else if let Some(role) = holder_of::<Role>(state, scope, arn) {
-        (documents(state, &role.entity).collect(), vec![("ROLE", &role.entity)])
+        (
+            own_documents(state, &role.entity).collect(),
+            vec![("ROLE", &role.entity)],
+        )
     } else if let Some(group) = holder_of::<Group>(state, scope, arn) {
         let entities = members(state, scope, &key_of(&group.entity.name));
-        (documents(state, &group.entity).collect(), entities)
+        (own_documents(state, &group.entity).collect(), entities)
     } else {
         let is_own = || customer_policy(state, arn).is_some() && arn.split(':').nth(4) == Some(scope.account.as_str());
         if aws_managed(arn).is_none() && !is_own() {
