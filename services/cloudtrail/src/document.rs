@@ -44,11 +44,23 @@ impl Recorded {
         if let (Some(details), Some(members)) = (self.tls_details(), document.as_object_mut()) {
             members.insert("tlsDetails".to_owned(), details);
         }
-        if let (Some(code), Some(members)) = (&self.code, document.as_object_mut()) {
+        if let (Some(code), Some(members)) = (self.error_code(), document.as_object_mut()) {
             members.insert("errorCode".to_owned(), json!(code));
             members.insert("errorMessage".to_owned(), json!(self.message));
         }
         document
+    }
+
+    /// The error's code. EC2's are recorded with the side that erred before them (`Client.UnauthorizedOperation`), the
+    /// others' as they are.
+    fn error_code(&self) -> Option<String> {
+        let code = self.code.as_deref()?;
+        let side = match (self.service.as_str(), self.status) {
+            ("ec2", 500..) => "Server.",
+            ("ec2", _) => "Client.",
+            _ => "",
+        };
+        Some(format!("{side}{code}"))
     }
 
     /// How the connection was protected, and the host that the client wrote; what is not known is left out, as CloudTrail

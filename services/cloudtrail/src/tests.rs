@@ -196,6 +196,22 @@ fn the_document_is_cloudtrails() {
 }
 
 #[test]
+fn ec2s_errors_are_recorded_with_the_side_that_erred() {
+    let mut of_ec2 = record(1, "DeleteSecurityGroup");
+    (of_ec2.service, of_ec2.source) = ("ec2".to_owned(), "ec2.amazonaws.com".to_owned());
+    of_ec2.code = Some("DependencyViolation".to_owned());
+    assert_eq!(of_ec2.document()["errorCode"], "Client.DependencyViolation");
+    (of_ec2.status, of_ec2.code) = (503, Some("Unavailable".to_owned()));
+    assert_eq!(of_ec2.document()["errorCode"], "Server.Unavailable");
+    of_ec2.code = None;
+    assert_eq!(of_ec2.document().get("errorCode"), None);
+    assert_eq!(
+        record(1, "DescribeClusters").document()["errorCode"],
+        "ClusterNotFoundException"
+    );
+}
+
+#[test]
 fn what_a_write_answered_is_shown_in_cloudtrails_words() {
     let mut of_role = record(1, "CreateRole");
     of_role.service = "iam".to_owned();
