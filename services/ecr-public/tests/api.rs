@@ -237,7 +237,8 @@ fn a_repository_has_the_address_of_its_registry() {
 #[test]
 fn catalog_data_is_kept() {
     let public = Public::new();
-    public.ok("CreateRepository", json!({"repositoryName": "app"}));
+    let made = public.ok("CreateRepository", json!({"repositoryName": "app"}));
+    assert_eq!(made["catalogData"], json!({}));
     assert_eq!(
         public.ok("GetRepositoryCatalogData", json!({"repositoryName": "app"})),
         json!({"catalogData": {}})
@@ -249,6 +250,8 @@ fn catalog_data_is_kept() {
     let kept = public.ok("GetRepositoryCatalogData", json!({"repositoryName": "app"}));
     assert_eq!(kept["catalogData"]["aboutText"], "# App");
     assert_eq!(kept["catalogData"]["operatingSystems"], json!(["Linux"]));
+    // AWS shows it of what its marketplace sells only.
+    assert_eq!(kept["catalogData"].get("marketplaceCertified"), None);
     let logo = json!({"repositoryName": "app", "catalogData": {"logoImageBlob": "AAAA"}});
     assert_eq!(
         public.code("PutRepositoryCatalogData", logo),

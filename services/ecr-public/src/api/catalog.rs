@@ -15,7 +15,6 @@ pub(super) fn shown(row: CatalogData) -> types::RepositoryCatalogData {
         operating_systems: Some(row.operating_systems),
         about_text: row.about,
         usage_text: row.usage,
-        marketplace_certified: Some(false),
         ..types::RepositoryCatalogData::default()
     }
 }

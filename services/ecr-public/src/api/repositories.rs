@@ -42,7 +42,8 @@ pub(super) fn create(
     merge_tags(&mut row.resource_tags, tags(input.tags.unwrap_or_default()))?;
     create_repository(tx, &scope, row)?;
     let data = input.catalog_data.map(|data| catalog::write(tx, &scope, &name, data));
-    let catalog_data = data.transpose()?;
+    // A repository without any shows an empty structure, as the aws CLI's example of this call has it.
+    let catalog_data = Some(data.transpose()?.unwrap_or_default());
     Ok(types::CreateRepositoryResponse {
         repository: Some(shown(&scope, call, get_repository(tx, &scope, &name)?)),
         catalog_data,
