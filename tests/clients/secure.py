@@ -15,12 +15,13 @@ def pem(name, directory):
     return os.path.join(directory, f"{name}.pem"), os.path.join(directory, f"{name}.key")
 
 
-def upload(name, host, directory, new_key=("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")):
-    """Makes a certificate that is its own authority and uploads it: its ARN."""
+def upload(name, host, directory, new_key=("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"), is_listed=True):
+    """Makes a certificate that is its own authority and uploads it: its ARN. What is not listed has a common name only."""
     cert, key = pem(name, directory)
+    alternative = ["-addext", f"subjectAltName=DNS:{host}"] if is_listed else []
     subprocess.run(
-        ["openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", f"/CN={host}", "-addext",
-         f"subjectAltName=DNS:{host}", "-keyout", key, "-out", cert, "-newkey", *new_key],
+        ["openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", f"/CN={host}", *alternative,
+         "-keyout", key, "-out", cert, "-newkey", *new_key],
         check=True, capture_output=True, timeout=60)
     with open(cert) as body, open(key) as private:
         made = IAM.upload_server_certificate(ServerCertificateName=name, CertificateBody=body.read(),
@@ -93,6 +94,11 @@ def create(directory):
     wait("the other name has its own", 10, lambda: curl(f"https://{OTHER}/", host=OTHER, trust=other_trust)
          .endswith(" 2 200"))
     assert f"CN = {HOST}" in handshake("-servername", "unknown.example.com")
+    # A certificate without a subjectAltName has its common name.
+    old = upload("old", "old.example.com", directory, is_listed=False)
+    ELB.add_listener_certificates(ListenerArn=arn, Certificates=[{"CertificateArn": old}])
+    wait("a common name is chosen, too", 10, lambda: "CN = old.example.com" in handshake(
+        "-servername", "old.example.com"))
     # From HTTP to HTTPS.
     to = {"Protocol": "HTTPS", "Port": str(PORT), "StatusCode": "HTTP_301"}
     ELB.create_rule(ListenerArn=listener("HTTP"), Priority=7, Actions=[{"Type": "redirect", "RedirectConfig": to}],

@@ -105,6 +105,9 @@ pub struct Certificate {
     pub chain_pem: String,
     /// The private key.
     pub key_pem: String,
+    /// The DNS names that it is chosen for, lower case; `*` stands for one label.
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 impl std::fmt::Debug for Certificate {

@@ -71,6 +71,7 @@ pub(crate) fn tls_config(chain_pem: &str, key_pem: &str) -> Result<Arc<ServerCon
         arn: "the shared entry".to_owned(),
         chain_pem: chain_pem.to_owned(),
         key_pem: key_pem.to_owned(),
+        names: Vec::new(),
     };
     let spoken = tls::Spoken {
         versions: &[],

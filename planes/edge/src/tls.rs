@@ -58,8 +58,8 @@ impl ByName {
         let mut names: HashMap<String, Vec<Arc<CertifiedKey>>> = HashMap::new();
         for certificate in listed {
             let key = key(certificate)?;
-            for name in key.cert.first().map(|leaf| dns_names(leaf)).unwrap_or_default() {
-                names.entry(name).or_default().push(key.clone());
+            for name in &certificate.names {
+                names.entry(name.clone()).or_default().push(key.clone());
             }
         }
         for keys in names.values_mut() {
@@ -168,54 +168,6 @@ pub(crate) fn server_config(certificates: &[Certificate], spoken: Spoken<'_>) ->
     config.ignore_client_order = true;
     config.alpn_protocols = spoken.alpn.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(Arc::new(config))
-}
-
-/// The DNS names of a certificate's subjectAltName, lower case. Reads just enough DER to find them: the extension's
-/// identifier 2.5.29.17, then its list of context-tagged names. Malformed input gives fewer names, never an error.
-fn dns_names(der: &[u8]) -> Vec<String> {
-    const SAN: &[u8] = &[0x06, 0x03, 0x55, 0x1d, 0x11];
-    let Some(at) = der.windows(SAN.len()).position(|window| window == SAN) else {
-        return Vec::new();
-    };
-    let mut rest = der.get(at + SAN.len()..).unwrap_or(&[]);
-    if let Some((0x01, _, tail)) = der_value(rest) {
-        rest = tail; // critical BOOLEAN
-    }
-    let Some((0x04, octets, _)) = der_value(rest) else {
-        return Vec::new();
-    };
-    let Some((0x30, mut list, _)) = der_value(octets) else {
-        return Vec::new();
-    };
-    let mut names = Vec::new();
-    while let Some((tag, value, tail)) = der_value(list) {
-        if tag == 0x82 {
-            names.extend(std::str::from_utf8(value).ok().map(str::to_ascii_lowercase));
-        }
-        list = tail;
-    }
-    names
-}
-
-/// One DER element: its tag, its value and what follows.
-fn der_value(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = bytes.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = if first < 0x80 {
-        (usize::from(first), rest)
-    } else {
-        let digits = usize::from(first & 0x7f);
-        if digits == 0 || digits > 4 {
-            return None;
-        }
-        let (digits, rest) = rest.split_at_checked(digits)?;
-        (
-            digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)),
-            rest,
-        )
-    };
-    let (value, rest) = rest.split_at_checked(length)?;
-    Some((tag, value, rest))
 }
 
 /// Accepts every certificate; signatures are still checked, so that the peer holds the key it shows.

@@ -104,16 +104,16 @@ async fn certificate(dir: &Path, name: &str) -> Certificate {
 }
 
 async fn certificate_of(dir: &Path, name: &str, new_key: &[&str]) -> Certificate {
+    let alternative = format!("subjectAltName=DNS:{name}");
+    made(dir, name, &[new_key, &["-addext", &alternative]].concat()).await
+}
+
+async fn made(dir: &Path, name: &str, more: &[&str]) -> Certificate {
     let (cert, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
     let made = tokio::process::Command::new("openssl")
         .args(["req", "-x509", "-nodes", "-days", "2", "-newkey"])
-        .args(new_key)
-        .args([
-            "-subj",
-            &format!("/CN={name}"),
-            "-addext",
-            &format!("subjectAltName=DNS:{name}"),
-        ])
+        .args(more)
+        .args(["-subj", &format!("/CN={name}")])
         .arg("-keyout")
         .arg(&key)
         .arg("-out")
@@ -127,6 +127,7 @@ async fn certificate_of(dir: &Path, name: &str, new_key: &[&str]) -> Certificate
         arn: name.into(),
         chain_pem: read(&cert),
         key_pem: read(&key),
+        names: vec![name.into()],
     }
 }
 
@@ -246,6 +247,7 @@ async fn the_best_certificate_of_a_name_and_else_the_default_one() {
         certificate(dir.path(), "one.example.com").await,
         certificate_of(dir.path(), name, &["rsa:2048"]).await,
         certificate(dir.path(), name).await,
+        made(dir.path(), "unlisted.example.com", &["rsa:2048"]).await,
     ];
     let backend = Backend::start("a").await;
     let port = free_port(OWN);
@@ -268,6 +270,12 @@ async fn the_best_certificate_of_a_name_and_else_the_default_one() {
             &["-servername", "other.example.com"],
             "one.example.com",
             "id-ecPublicKey",
+        ),
+        // It says its name as the common name only: what it is chosen for is the configuration's matter.
+        (
+            &["-servername", "Unlisted.example.com"],
+            "unlisted.example.com",
+            "rsaEncryption",
         ),
         (&["-noservername"], "one.example.com", "id-ecPublicKey"),
     ] {

@@ -99,6 +99,7 @@ fn certificate(state: &State, arn: &str) -> Option<edge::Certificate> {
         arn: arn.to_owned(),
         chain_pem: row.chain_pem(),
         key_pem: row.key_pem().to_owned(),
+        names: row.names.clone(),
     })
 }
 

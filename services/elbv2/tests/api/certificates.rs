@@ -93,6 +93,7 @@ fn a_listener_has_a_default_certificate_and_a_list() {
     let arns: Vec<&str> = served.certificates.iter().map(|it| it.arn.as_str()).collect();
     assert_eq!(arns, [api.as_str(), strong.as_str(), shop.as_str()]);
     assert_eq!(served.certificates[0].chain_pem.trim(), pem!("leaf.pem").trim());
+    assert_eq!(served.certificates[0].names, ["api.example.com"]);
     assert_eq!(served.certificates[0].key_pem, pem!("leaf.key").trim());
     assert!(!format!("{part:?}").contains("PRIVATE"));
 
@@ -109,6 +110,24 @@ fn a_listener_has_a_default_certificate_and_a_list() {
     cloud.ok("ModifyListener", json!({"ListenerArn": listener, "Protocol": "HTTP"}));
     assert_eq!(listed(&mut cloud, &listener), []);
     cloud.fails("AddListenerCertificates", of(&listener, &shop), "ValidationError");
+}
+
+#[test]
+fn a_certificate_without_a_subject_alternative_name_is_chosen_by_its_common_name() {
+    let mut cloud = Cloud::new();
+    let (balancer, group) = (cloud.balancer("web"), cloud.group("g"));
+    let shop = upload(&mut cloud, "shop", pem!("rsa.pem"), pem!("rsa.key"));
+    let old = upload(&mut cloud, "old", pem!("unlisted.pem"), pem!("unlisted.key"));
+    let made = cloud.ok("CreateListener", secure(&balancer, &group, &[&shop]))["Listeners"][0].clone();
+    let listener = made["ListenerArn"].as_str().unwrap();
+    cloud.ok("AddListenerCertificates", of(listener, &old));
+    let part = honmaru_elbv2::edge_config(&cloud.state);
+    let names = part.load_balancers[&balancer].listeners[0]
+        .certificates
+        .iter()
+        .map(|it| it.names.join(" "));
+    let names: Vec<String> = names.collect();
+    assert_eq!(names, ["shop.example.com *.shop.example.com", "old.example.com"]);
 }
 
 #[test]
