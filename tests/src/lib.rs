@@ -3,5 +3,6 @@
 pub mod cloud;
 pub mod host;
 pub mod load;
+pub mod scratch;
 pub mod simulation;
 pub mod tls;

@@ -5,10 +5,10 @@
 use anyhow::{Context, Result, bail, ensure};
 use honmaru_tests::cloud::{Cloud, phase, wait_until};
 use honmaru_tests::load::Load;
+use honmaru_tests::scratch::Scratch;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// The service's name in the shared entry.
@@ -34,9 +34,9 @@ fn service() -> Result<()> {
         Ok(())
     })?;
     phase("its requests are in the log", || run(&cloud, &["logged"]))?;
-    let pem = Scratch::new()?;
+    let pem = Scratch::new("service")?;
     let secure = |cloud: &Cloud, what: &str| {
-        let dir = pem.0.to_str().context("a path")?;
+        let dir = pem.path().to_str().context("a path")?;
         cloud.python("secure.py", &[what, dir])
     };
     phase("HTTPS: names, versions, a redirect", || secure(&cloud, "create"))?;
@@ -125,23 +125,6 @@ fn service() -> Result<()> {
         cloud.python("secure.py", &["delete"])
     })?;
     phase("destroy leaves the host clean", || cloud.finish())
-}
-
-/// Certificates and keys of this run.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self> {
-        let path = PathBuf::from(format!("/tmp/honmaru-service-{}", std::process::id()));
-        std::fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 fn roles(cloud: &Cloud) -> Result<Vec<i32>> {
