@@ -1,7 +1,12 @@
-"""STS and IAM as boto3 sees them: last accessed services, federated users, refusals that can be decoded, and tokens of
-issuers, good and hostile."""
+"""STS and IAM as boto3 sees them: last accessed services, federated users, refusals that can be decoded, passwords and
+other credentials of users, and tokens of issuers, good and hostile."""
 
+import concurrent.futures
+import csv
+import io
 import json
+import subprocess
+import tempfile
 import threading
 import time
 
@@ -125,6 +130,118 @@ def refusals():
     gone("watched")
 
 
+def report(name):
+    """A user's line of the credential report."""
+    iam = client("iam")
+    assert iam.generate_credential_report()["State"] == "COMPLETE"
+    lines = csv.DictReader(io.StringIO(iam.get_credential_report()["Content"].decode()))
+    return next(line for line in lines if line["user"] == name)
+
+
+def passwords():
+    """An account's rules, a user's password, and the user's own change of it. None of them is told anywhere."""
+    iam = client("iam")
+    fails("NoSuchEntity", iam.get_account_password_policy, 404, "Password Policy with domain name")
+    fails("ValidationError", iam.update_account_password_policy, 400, MinimumPasswordLength=129)
+    fails("ValidationError", iam.update_account_password_policy, 400, MaxPasswordAge=1096)
+    fails("ValidationError", iam.update_account_password_policy, 400, PasswordReusePrevention=25)
+    iam.update_account_password_policy(MinimumPasswordLength=10, RequireSymbols=True, MaxPasswordAge=30,
+                                       PasswordReusePrevention=24, AllowUsersToChangePassword=True)
+    policy = iam.get_account_password_policy()["PasswordPolicy"]
+    assert policy == {
+        "MinimumPasswordLength": 10, "RequireSymbols": True, "RequireNumbers": False, "ExpirePasswords": True,
+        "RequireUppercaseCharacters": False, "RequireLowercaseCharacters": False, "MaxPasswordAge": 30,
+        "PasswordReusePrevention": 24, "AllowUsersToChangePassword": True}, policy
+    mine = client("iam", **user("ada"))
+    said = "Password should have a minimum length of 10, Password should have at least one symbol"
+    fails("PasswordPolicyViolation", iam.create_login_profile, 400, said, UserName="ada", Password="short")
+    fails("NoSuchEntity", mine.change_password, 404, OldPassword="first-password", NewPassword="second-password")
+    made = iam.create_login_profile(UserName="ada", Password="first-password", PasswordResetRequired=True)
+    assert made["LoginProfile"]["PasswordResetRequired"] is True, made
+    fails("EntityAlreadyExists", iam.create_login_profile, 409, UserName="ada", Password="first-password")
+    assert mine.get_account_password_policy()["PasswordPolicy"] == policy
+    fails("AccessDenied", mine.get_login_profile, 403)
+    fails("AccessDenied", mine.change_password, 403, OldPassword="wrong-password", NewPassword="second-password")
+    mine.change_password(OldPassword="first-password", NewPassword="second-password")
+    assert iam.get_login_profile(UserName="ada")["LoginProfile"]["PasswordResetRequired"] is False
+    fails("PasswordPolicyViolation", mine.change_password, 400, OldPassword="second-password",
+          NewPassword="first-password")
+    line = report("ada")
+    assert (line["password_enabled"], line["password_last_used"]) == ("true", "no_information"), line
+    assert line["password_last_changed"] < line["password_next_rotation"], line
+    assert "PasswordLastUsed" not in iam.get_user(UserName="ada")["User"]
+    fails("DeleteConflict", iam.delete_user, 409, "delete access keys", UserName="ada")
+
+    # Many at once: each has its turn or is told that there are too many, and nobody else waits for them.
+    def change(number):
+        try:
+            client("iam").update_login_profile(UserName="ada", Password=f"third-password-{number}")
+            return "done"
+        except botocore.exceptions.ClientError as error:
+            return error.response["Error"]["Code"]
+
+    with concurrent.futures.ThreadPoolExecutor(48) as many:
+        ended = [many.submit(change, number) for number in range(96)]
+        client("sts").get_caller_identity()
+        codes = {one.result() for one in ended}
+    assert "done" in codes and codes <= {"done", "Throttling", "EntityTemporarilyUnmodifiable"}, codes
+
+    # Neither passwords nor what is kept of them are in the trail.
+    trail = client("cloudtrail")
+
+    def told():
+        found = []
+        for name in ("CreateLoginProfile", "ChangePassword", "UpdateLoginProfile"):
+            attributes = [{"AttributeKey": "EventName", "AttributeValue": name}]
+            events = trail.lookup_events(LookupAttributes=attributes)["Events"]
+            found.append([event["CloudTrailEvent"] for event in events])
+        return found if all(found) else None
+
+    text = json.dumps(wait("the calls are in the trail", 60, told))
+    assert "-password" not in text and "argon2" not in text, text
+    assert "HIDDEN_DUE_TO_SECURITY_REASONS" in text, text
+    iam.delete_login_profile(UserName="ada")
+    fails("NoSuchEntity", iam.delete_login_profile, 404, UserName="ada")
+    iam.delete_account_password_policy()
+    gone("ada")
+
+
+def credentials():
+    """SSH keys and signing certificates of a user: in, told, and out."""
+    iam = client("iam")
+    iam.create_user(UserName="bob")
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=bob", "-days", "30",
+                        "-keyout", f"{folder}/key", "-out", f"{folder}/certificate"], check=True, capture_output=True)
+        spki = subprocess.run(["openssl", "rsa", "-in", f"{folder}/key", "-pubout"], check=True, capture_output=True,
+                              text=True).stdout
+        with open(f"{folder}/certificate", encoding="ascii") as file:
+            certificate = file.read()
+    made = iam.upload_ssh_public_key(UserName="bob", SSHPublicKeyBody=spki)["SSHPublicKey"]
+    assert (made["Status"], len(made["Fingerprint"]), made["SSHPublicKeyBody"]) == ("Active", 47, spki), made
+    of_key = {"UserName": "bob", "SSHPublicKeyId": made["SSHPublicKeyId"]}
+    line = iam.get_ssh_public_key(**of_key, Encoding="SSH")["SSHPublicKey"]["SSHPublicKeyBody"]
+    assert line.startswith("ssh-rsa AAAAB3NzaC1yc2E"), line
+    assert iam.get_ssh_public_key(**of_key, Encoding="PEM")["SSHPublicKey"]["SSHPublicKeyBody"] == spki
+    fails("DuplicateSSHPublicKey", iam.upload_ssh_public_key, 400, UserName="bob", SSHPublicKeyBody=line)
+    fails("InvalidPublicKey", iam.upload_ssh_public_key, 400, UserName="bob", SSHPublicKeyBody="ssh-rsa AAAA")
+    fails("UnrecognizedPublicKeyEncoding", iam.upload_ssh_public_key, 400, UserName="bob", SSHPublicKeyBody="x")
+    iam.update_ssh_public_key(**of_key, Status="Inactive")
+    assert [key["Status"] for key in iam.list_ssh_public_keys(UserName="bob")["SSHPublicKeys"]] == ["Inactive"]
+    signing = iam.upload_signing_certificate(UserName="bob", CertificateBody=certificate)["Certificate"]
+    assert (signing["Status"], signing["CertificateBody"]) == ("Active", certificate), signing
+    fails("DuplicateCertificate", iam.upload_signing_certificate, 409, UserName="bob", CertificateBody=certificate)
+    fails("MalformedCertificate", iam.upload_signing_certificate, 400, UserName="bob", CertificateBody=spki)
+    of_it = {"UserName": "bob", "CertificateId": signing["CertificateId"]}
+    iam.update_signing_certificate(**of_it, Status="Inactive")
+    assert report("bob")["cert_1_active"] == "false"
+    fails("DeleteConflict", iam.delete_user, 409, "must delete certificates first", UserName="bob")
+    iam.delete_signing_certificate(**of_it)
+    fails("DeleteConflict", iam.delete_user, 409, "must remove referenced objects first", UserName="bob")
+    iam.delete_ssh_public_key(**of_key)
+    gone("bob")
+
+
 def web(role, token):
     """The web identity call, without the client's own repetitions."""
     once = botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=60)
@@ -189,4 +306,5 @@ def issuers(said):
 
 
 if __name__ == "__main__":
-    main({"advisor": advisor, "federation": federation, "refusals": refusals, "issuers": issuers})
+    main({"advisor": advisor, "federation": federation, "refusals": refusals, "passwords": passwords,
+          "credentials": credentials, "issuers": issuers})

@@ -144,6 +144,12 @@ impl honmaru_cloudtrail::Trail for Nowhere {
     }
 }
 
+impl honmaru_iam::Passwords for Nowhere {
+    fn change(&self, _: honmaru_iam::PasswordChange) -> BoxFuture<Result<serde_json::Value, ApiError>> {
+        unasked()
+    }
+}
+
 /// Every service with its operations.
 fn services() -> Vec<(&'static str, Vec<Operation>)> {
     honmaru_cloud::services(honmaru_cloud::Planes {
@@ -151,6 +157,7 @@ fn services() -> Vec<(&'static str, Vec<Operation>)> {
         samples: Arc::new(Nowhere),
         layers: Arc::new(Nowhere),
         trail: Arc::new(Nowhere),
+        passwords: Arc::new(Nowhere),
     })
 }
 

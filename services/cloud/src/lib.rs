@@ -42,6 +42,8 @@ pub struct Planes {
     pub layers: Arc<dyn honmaru_ecr::Layers>,
     /// Records of calls.
     pub trail: Arc<dyn honmaru_cloudtrail::Trail>,
+    /// Passwords of IAM users, which take their time.
+    pub passwords: Arc<dyn honmaru_iam::Passwords>,
 }
 
 /// Adds the tables of every service.
@@ -63,8 +65,10 @@ pub fn register_all(state: &mut State) {
 pub fn services(planes: Planes) -> Vec<(&'static str, Vec<Operation>)> {
     let mut firewall = honmaru_wafv2::operations();
     firewall.push(honmaru_wafv2::sampled_requests(planes.samples));
+    let mut iam = iam_operations();
+    iam.extend(honmaru_iam::password_operations(&planes.passwords));
     vec![
-        (honmaru_iam::SERVICE, iam_operations()),
+        (honmaru_iam::SERVICE, iam),
         (honmaru_sts::SERVICE, honmaru_sts::operations()),
         (honmaru_ec2::SERVICE, honmaru_ec2::operations()),
         (honmaru_logs::SERVICE, honmaru_logs::operations(&planes.events)),
@@ -84,7 +88,8 @@ pub fn services(planes: Planes) -> Vec<(&'static str, Vec<Operation>)> {
     ]
 }
 
-/// IAM's operations; a certificate that a load balancer serves with stays, and goes on to be its under another name.
+/// IAM's operations, but for those that set passwords; a certificate that a load balancer serves with stays, and goes on to be
+/// its under another name.
 pub fn iam_operations() -> Vec<Operation> {
     let mut operations = honmaru_iam::operations();
     replace(

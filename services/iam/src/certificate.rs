@@ -137,12 +137,21 @@ pub(crate) struct Checked {
     pub(crate) expires_at: Time,
 }
 
+/// The certificate of a PEM text that has one and nothing else.
+pub(crate) fn only_one(text: &str) -> Result<Vec<u8>, ApiError> {
+    let mut all = certificates(text).ok_or_else(no_certificate)?;
+    match (all.pop(), all.is_empty()) {
+        (Some(der), true) => Ok(der),
+        _ => Err(no_certificate()),
+    }
+}
+
 fn malformed(message: impl Into<String>) -> ApiError {
     ApiError::new("MalformedCertificateException", message)
 }
 
 /// Seen: vmware-archive/terraforming-aws issue 46.
-fn no_certificate() -> ApiError {
+pub(crate) fn no_certificate() -> ApiError {
     malformed("Unable to parse certificate. Please ensure the certificate is in PEM format.")
 }
 
@@ -205,7 +214,7 @@ fn certificates(text: &str) -> Option<Vec<Vec<u8>>> {
         .collect()
 }
 
-fn parsed(der: &[u8]) -> Option<X509Certificate<'_>> {
+pub(crate) fn parsed(der: &[u8]) -> Option<X509Certificate<'_>> {
     let (rest, certificate) = X509Certificate::from_der(der).ok()?;
     rest.is_empty().then_some(certificate)
 }
@@ -215,7 +224,7 @@ fn is_valid_at(certificate: &X509Certificate<'_>, now: Time) -> bool {
     validity.not_before.timestamp() <= now_s && now_s <= validity.not_after.timestamp()
 }
 
-fn check_dates(certificate: &X509Certificate<'_>, now: Time) -> Result<(), ApiError> {
+pub(crate) fn check_dates(certificate: &X509Certificate<'_>, now: Time) -> Result<(), ApiError> {
     if is_valid_at(certificate, now) {
         return Ok(());
     }

@@ -143,6 +143,17 @@ tree!(AttachedPolicy {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct ChangePasswordRequest {
+    pub new_password: String,
+    pub old_password: String,
+}
+
+tree!(ChangePasswordRequest {
+    new_password: "NewPassword",
+    old_password: "OldPassword",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ContextEntry {
     pub context_key_name: Option<String>,
     pub context_key_type: Option<String>,
@@ -218,6 +229,28 @@ pub struct CreateInstanceProfileResponse {
 
 tree!(CreateInstanceProfileResponse {
     instance_profile: "InstanceProfile",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateLoginProfileRequest {
+    pub password: Option<String>,
+    pub password_reset_required: Option<bool>,
+    pub user_name: Option<String>,
+}
+
+tree!(CreateLoginProfileRequest {
+    password: "Password",
+    password_reset_required: "PasswordResetRequired",
+    user_name: "UserName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateLoginProfileResponse {
+    pub login_profile: LoginProfile,
+}
+
+tree!(CreateLoginProfileResponse {
+    login_profile: "LoginProfile",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -528,6 +561,17 @@ pub struct DeleteRoleRequest {
 tree!(DeleteRoleRequest { role_name: "RoleName" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteSSHPublicKeyRequest {
+    pub ssh_public_key_id: String,
+    pub user_name: String,
+}
+
+tree!(DeleteSSHPublicKeyRequest {
+    ssh_public_key_id: "SSHPublicKeyId",
+    user_name: "UserName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteServerCertificateRequest {
     pub server_certificate_name: String,
 }
@@ -560,6 +604,17 @@ pub struct DeleteServiceSpecificCredentialRequest {
 
 tree!(DeleteServiceSpecificCredentialRequest {
     service_specific_credential_id: "ServiceSpecificCredentialId",
+    user_name: "UserName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteSigningCertificateRequest {
+    pub certificate_id: String,
+    pub user_name: Option<String>,
+}
+
+tree!(DeleteSigningCertificateRequest {
+    certificate_id: "CertificateId",
     user_name: "UserName",
 });
 
@@ -1072,6 +1127,28 @@ pub struct GetRoleResponse {
 }
 
 tree!(GetRoleResponse { role: "Role" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetSSHPublicKeyRequest {
+    pub encoding: String,
+    pub ssh_public_key_id: String,
+    pub user_name: String,
+}
+
+tree!(GetSSHPublicKeyRequest {
+    encoding: "Encoding",
+    ssh_public_key_id: "SSHPublicKeyId",
+    user_name: "UserName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetSSHPublicKeyResponse {
+    pub ssh_public_key: Option<SSHPublicKey>,
+}
+
+tree!(GetSSHPublicKeyResponse {
+    ssh_public_key: "SSHPublicKey",
+});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetServerCertificateRequest {
@@ -2657,6 +2734,25 @@ tree!(SAMLProviderListEntry {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct SSHPublicKey {
+    pub fingerprint: String,
+    pub ssh_public_key_body: String,
+    pub ssh_public_key_id: String,
+    pub status: String,
+    pub upload_date: Option<f64>,
+    pub user_name: String,
+}
+
+tree!(SSHPublicKey {
+    fingerprint: "Fingerprint",
+    ssh_public_key_body: "SSHPublicKeyBody",
+    ssh_public_key_id: "SSHPublicKeyId",
+    status: "Status",
+    upload_date: "UploadDate",
+    user_name: "UserName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SSHPublicKeyMetadata {
     pub ssh_public_key_id: String,
     pub status: String,
@@ -3101,6 +3197,31 @@ tree!(UpdateAccessKeyRequest {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateAccountPasswordPolicyRequest {
+    pub allow_users_to_change_password: Option<bool>,
+    pub hard_expiry: Option<bool>,
+    pub max_password_age: Option<i32>,
+    pub minimum_password_length: Option<i32>,
+    pub password_reuse_prevention: Option<i32>,
+    pub require_lowercase_characters: Option<bool>,
+    pub require_numbers: Option<bool>,
+    pub require_symbols: Option<bool>,
+    pub require_uppercase_characters: Option<bool>,
+}
+
+tree!(UpdateAccountPasswordPolicyRequest {
+    allow_users_to_change_password: "AllowUsersToChangePassword",
+    hard_expiry: "HardExpiry",
+    max_password_age: "MaxPasswordAge",
+    minimum_password_length: "MinimumPasswordLength",
+    password_reuse_prevention: "PasswordReusePrevention",
+    require_lowercase_characters: "RequireLowercaseCharacters",
+    require_numbers: "RequireNumbers",
+    require_symbols: "RequireSymbols",
+    require_uppercase_characters: "RequireUppercaseCharacters",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateAssumeRolePolicyRequest {
     pub policy_document: String,
     pub role_name: String,
@@ -3122,6 +3243,19 @@ tree!(UpdateGroupRequest {
     group_name: "GroupName",
     new_group_name: "NewGroupName",
     new_path: "NewPath",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateLoginProfileRequest {
+    pub password: Option<String>,
+    pub password_reset_required: Option<bool>,
+    pub user_name: String,
+}
+
+tree!(UpdateLoginProfileRequest {
+    password: "Password",
+    password_reset_required: "PasswordResetRequired",
+    user_name: "UserName",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -3172,6 +3306,19 @@ pub struct UpdateRoleResponse {}
 tree!(UpdateRoleResponse {});
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateSSHPublicKeyRequest {
+    pub ssh_public_key_id: String,
+    pub status: String,
+    pub user_name: String,
+}
+
+tree!(UpdateSSHPublicKeyRequest {
+    ssh_public_key_id: "SSHPublicKeyId",
+    status: "Status",
+    user_name: "UserName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateServerCertificateRequest {
     pub new_path: Option<String>,
     pub new_server_certificate_name: Option<String>,
@@ -3198,6 +3345,19 @@ tree!(UpdateServiceSpecificCredentialRequest {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateSigningCertificateRequest {
+    pub certificate_id: String,
+    pub status: String,
+    pub user_name: Option<String>,
+}
+
+tree!(UpdateSigningCertificateRequest {
+    certificate_id: "CertificateId",
+    status: "Status",
+    user_name: "UserName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateUserRequest {
     pub new_path: Option<String>,
     pub new_user_name: Option<String>,
@@ -3208,6 +3368,26 @@ tree!(UpdateUserRequest {
     new_path: "NewPath",
     new_user_name: "NewUserName",
     user_name: "UserName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UploadSSHPublicKeyRequest {
+    pub ssh_public_key_body: String,
+    pub user_name: String,
+}
+
+tree!(UploadSSHPublicKeyRequest {
+    ssh_public_key_body: "SSHPublicKeyBody",
+    user_name: "UserName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UploadSSHPublicKeyResponse {
+    pub ssh_public_key: Option<SSHPublicKey>,
+}
+
+tree!(UploadSSHPublicKeyResponse {
+    ssh_public_key: "SSHPublicKey",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -3238,6 +3418,26 @@ pub struct UploadServerCertificateResponse {
 tree!(UploadServerCertificateResponse {
     server_certificate_metadata: "ServerCertificateMetadata",
     tags: "Tags",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UploadSigningCertificateRequest {
+    pub certificate_body: String,
+    pub user_name: Option<String>,
+}
+
+tree!(UploadSigningCertificateRequest {
+    certificate_body: "CertificateBody",
+    user_name: "UserName",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UploadSigningCertificateResponse {
+    pub certificate: SigningCertificate,
+}
+
+tree!(UploadSigningCertificateResponse {
+    certificate: "Certificate",
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -115,8 +115,16 @@ const UNCHECKED: &[(&str, &str, &str)] = &[
         "ListMFADevices",
         "devices are enabled with codes: services/iam has their tests",
     ),
-    ("iam", "ListSSHPublicKeys", "nobody can have one here"),
-    ("iam", "ListSigningCertificates", "nobody can have one here"),
+    (
+        "iam",
+        "ListSSHPublicKeys",
+        "keys are uploaded, five for a user: services/iam has their tests",
+    ),
+    (
+        "iam",
+        "ListSigningCertificates",
+        "certificates are uploaded, two for a user: services/iam has their tests",
+    ),
     ("iam", "ListServiceSpecificCredentials", "nobody can have one here"),
     (
         "iam",

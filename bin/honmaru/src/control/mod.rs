@@ -24,6 +24,7 @@ mod link;
 mod listener;
 mod node_link;
 mod pace;
+mod passwords;
 mod patient;
 mod planes;
 mod provision;
@@ -187,6 +188,7 @@ pub async fn run(options: ControlOptions, me: lock::Holder) -> anyhow::Result<()
             upstreams,
         )),
         trail: Arc::new(audit::Kept(audit.clone())),
+        passwords: Arc::new(passwords::Hashing::new(engine.clone())),
     }));
     // Loading a model takes milliseconds: not in the first call's time.
     for service in operations.keys() {

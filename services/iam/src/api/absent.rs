@@ -1,9 +1,8 @@
-//! What users and the account could have in AWS and cannot have here: passwords, signing certificates, keys for
-//! other protocols. Nobody can make one, so lists are empty and lookups find nothing; clients that clean up after
-//! a user (Terraform's `force_destroy`) ask for all of them.
+//! What users and the account could have in AWS and cannot have here: credentials for single services, SAML providers.
+//! Nobody can make one, so lists are empty and lookups find nothing; clients that clean up after a user (Terraform's
+//! `force_destroy`) ask for all of them.
 
 use super::Done;
-use super::account::Nothing;
 use super::common::{Answer, holder, user_name};
 use crate::errors::no_such_entity;
 use crate::model::User;
@@ -16,24 +15,6 @@ fn of_user(state: &State, call: &Call, name: Option<String>) -> Answer<String> {
     let name = user_name(call, name)?;
     holder::<User>(state, call, &name)?;
     Ok(name)
-}
-
-macro_rules! none_of_user {
-    ($($function:ident: $input:ident => $output:ident { $list:ident: $empty:expr }),* $(,)?) => {
-        $(pub(super) fn $function(state: &State, call: &Call, input: types::$input) -> Answer<types::$output> {
-            of_user(state, call, input.user_name)?;
-            Ok(types::$output {
-                $list: $empty,
-                is_truncated: Some(false),
-                marker: None,
-            })
-        })*
-    };
-}
-
-none_of_user! {
-    ssh_keys: ListSSHPublicKeysRequest => ListSSHPublicKeysResponse { ssh_public_keys: Some(Vec::new()) },
-    signing_certificates: ListSigningCertificatesRequest => ListSigningCertificatesResponse { certificates: Vec::new() },
 }
 
 pub(super) fn service_credentials(
@@ -107,33 +88,4 @@ pub(super) fn saml_providers(
     Ok(types::ListSAMLProvidersResponse {
         saml_provider_list: Some(Vec::new()),
     })
-}
-
-fn no_login_profile<T>(name: &str) -> Answer<T> {
-    Err(no_such_entity(format!(
-        "Login Profile for User {name} cannot be found."
-    )))
-}
-
-pub(super) fn login_profile(
-    state: &State,
-    call: &Call,
-    input: types::GetLoginProfileRequest,
-) -> Answer<types::GetLoginProfileResponse> {
-    no_login_profile(&of_user(state, call, input.user_name)?)
-}
-
-pub(super) fn delete_login_profile(
-    tx: &mut Tx<'_>,
-    call: &Call,
-    input: types::DeleteLoginProfileRequest,
-) -> Answer<Nothing> {
-    no_login_profile(&of_user(tx, call, input.user_name)?)
-}
-
-pub(super) fn password_policy(_: &State, call: &Call, _: Nothing) -> Answer<types::GetAccountPasswordPolicyResponse> {
-    Err(no_such_entity(format!(
-        "The Password Policy with domain name {} cannot be found.",
-        call.scope.account
-    )))
 }

@@ -4,14 +4,17 @@
 use crate::machine::{customer_policy, scope_of};
 use crate::managed::{SERVICE_LINKED_PATH, service_linked};
 use crate::model::{AccessKey, Entity, Group, Holder, OidcProvider, Role, User, iam_arn, key_of};
+use crate::password::policy_of;
 use honmaru_machine::{Access, Call, PrincipalKind, State};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The resource that an operation works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     Any,
     User,
+    /// The user that calls.
+    Caller,
     Group,
     Role,
     Policy,
@@ -42,7 +45,7 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
     let named = |kind: &str, name: &str| iam_arn(account, kind, path, name);
     let (arn, entity, tags) = match target {
         Target::Any => ("*".to_owned(), None, Vec::new()),
-        Target::User => {
+        Target::User | Target::Caller => {
             let own = match &call.principal.kind {
                 PrincipalKind::User { name } => name.as_str(),
                 PrincipalKind::Root
@@ -155,7 +158,8 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
             access = access.with("iam:PermissionsBoundary", vec![boundary]);
         }
     }
-    let is_principal = matches!(target, Target::User | Target::Role | Target::KeyOwner);
+    access.resource_policy = granted_to_every_user(state, call, name, action);
+    let is_principal = matches!(target, Target::User | Target::Caller | Target::Role | Target::KeyOwner);
     for (key, value) in tags {
         access = access.with(&format!("aws:ResourceTag/{key}"), vec![value.clone()]);
         if is_principal {
@@ -196,6 +200,22 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
         all.push(pass);
     }
     all
+}
+
+/// What the account's password policy lets every user do without a policy of the user's own. Ref: PasswordPolicy,
+/// `AllowUsersToChangePassword`: "the permissions are applied at the account-level for all users by IAM".
+fn granted_to_every_user(state: &State, call: &Call, operation: &str, action: &str) -> Option<String> {
+    let PrincipalKind::User { .. } = &call.principal.kind else {
+        return None;
+    };
+    let policy = policy_of(state, &scope_of(&call.scope.account))?;
+    let is_meant = matches!(operation, "ChangePassword" | "GetAccountPasswordPolicy");
+    (policy.users_may_change && is_meant).then(|| {
+        json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": call.principal.arn}, "Action": action, "Resource": "*"}
+        ]})
+        .to_string()
+    })
 }
 
 /// What a user, a group or a server certificate becomes. Ref: IAM API Reference, UpdateUser: "the requester must have

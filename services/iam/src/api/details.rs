@@ -11,6 +11,8 @@ use crate::mfa::devices_of;
 use crate::model::{
     AccessKey, AccessKeyUse, Entity, Group, InstanceProfile, ManagedPolicy, ROLE, Role, USER, User, key_of,
 };
+use crate::password::{LoginProfile, PasswordPolicy, policy_of};
+use crate::signing::SigningCertificate;
 use crate::trust::trust_of;
 use crate::types;
 use base64::Engine;
@@ -186,11 +188,17 @@ const COLUMNS: &str = "user,arn,user_creation_time,password_enabled,password_las
 
 pub(super) fn report(state: &State, call: &Call, _: Nothing) -> Answer<types::GetCredentialReportResponse> {
     let scope = scope_of(&call.scope.account);
-    let root = format!("arn:aws:iam::{}:root", call.scope.account);
-    let mut lines = vec![
-        COLUMNS.to_owned(),
-        line("<root_account>", &root, "N/A".to_owned(), false, &[]),
-    ];
+    let policy = policy_of(state, &scope);
+    let root = Reported {
+        name: "<root_account>",
+        arn: &format!("arn:aws:iam::{}:root", call.scope.account),
+        created: "N/A".to_owned(),
+        password: password(None, policy),
+        has_mfa: false,
+        keys: Vec::new(),
+        certificates: Vec::new(),
+    };
+    let mut lines = vec![COLUMNS.to_owned(), root.line()];
     for (key, user) in state.list::<User>(&scope) {
         let keys = state.find::<AccessKey>(&scope, USER, key).map(|(id, key)| {
             let used = state.get::<AccessKeyUse>(&scope, id);
@@ -203,16 +211,20 @@ pub(super) fn report(state: &State, call: &Call, _: Nothing) -> Answer<types::Ge
                 of_use(|used| used.service.clone()),
             ]
         });
-        let keys: Vec<[String; 5]> = keys.collect();
+        let certificates = state.find::<SigningCertificate>(&scope, USER, key);
         let entity = &user.entity;
-        let has_mfa = !devices_of(state, &scope, &entity.name).is_empty();
-        lines.push(line(
-            &entity.name,
-            &entity.arn,
-            entity.created_at.rfc3339(),
-            has_mfa,
-            &keys,
-        ));
+        let reported = Reported {
+            name: &entity.name,
+            arn: &entity.arn,
+            created: entity.created_at.rfc3339(),
+            password: password(state.get(&scope, key), policy),
+            has_mfa: !devices_of(state, &scope, &entity.name).is_empty(),
+            keys: keys.collect(),
+            certificates: certificates
+                .map(|(_, row)| [row.active.to_string(), row.uploaded_at.rfc3339()])
+                .collect(),
+        };
+        lines.push(reported.line());
     }
     Ok(types::GetCredentialReportResponse {
         content: Some(STANDARD.encode(lines.join("\n"))),
@@ -221,17 +233,50 @@ pub(super) fn report(state: &State, call: &Call, _: Nothing) -> Answer<types::Ge
     })
 }
 
-/// A line of the report; nobody has a password or a certificate.
-fn line(name: &str, arn: &str, created: String, has_mfa: bool, keys: &[[String; 5]]) -> String {
-    let mut cells = vec![name.to_owned(), arn.to_owned(), created];
-    cells.extend(["false", "N/A", "N/A", "N/A"].map(str::to_owned));
-    cells.push(has_mfa.to_string());
-    for number in 0..2 {
-        match keys.get(number) {
-            Some(key) => cells.extend(key.iter().cloned()),
-            None => cells.extend(["false", "N/A", "N/A", "N/A", "N/A"].map(str::to_owned)),
+/// What the report says of somebody's password: whether there is one, when it was used and set, and until when another one
+/// must be chosen. No password is ever used: nothing signs in with one.
+fn password(profile: Option<&LoginProfile>, policy: Option<&PasswordPolicy>) -> [String; 4] {
+    let none = || "N/A".to_owned();
+    let Some(profile) = profile else {
+        return ["false".to_owned(), none(), none(), none()];
+    };
+    let expires_at = policy.and_then(|policy| policy.expires_at(profile.changed_at));
+    [
+        "true".to_owned(),
+        "no_information".to_owned(),
+        profile.changed_at.rfc3339(),
+        expires_at.map_or_else(none, |at| at.rfc3339()),
+    ]
+}
+
+/// What a line of the report is about.
+struct Reported<'a> {
+    name: &'a str,
+    arn: &'a str,
+    created: String,
+    password: [String; 4],
+    has_mfa: bool,
+    keys: Vec<[String; 5]>,
+    certificates: Vec<[String; 2]>,
+}
+
+impl Reported<'_> {
+    fn line(self) -> String {
+        let mut cells = vec![self.name.to_owned(), self.arn.to_owned(), self.created];
+        cells.extend(self.password);
+        cells.push(self.has_mfa.to_string());
+        for number in 0..2 {
+            match self.keys.get(number) {
+                Some(key) => cells.extend(key.iter().cloned()),
+                None => cells.extend(["false", "N/A", "N/A", "N/A", "N/A"].map(str::to_owned)),
+            }
         }
+        for number in 0..2 {
+            match self.certificates.get(number) {
+                Some(certificate) => cells.extend(certificate.iter().cloned()),
+                None => cells.extend(["false", "N/A"].map(str::to_owned)),
+            }
+        }
+        cells.join(",")
     }
-    cells.extend(["false", "N/A", "false", "N/A"].map(str::to_owned));
-    cells.join(",")
 }

@@ -11,7 +11,7 @@ use honmaru_machine::{Call, State, Tx};
 /// Ref: "IAM and AWS STS quotas": access keys per user.
 const KEYS_MAX: usize = 2;
 
-fn status(active: bool) -> String {
+pub(super) fn status(active: bool) -> String {
     if active { "Active" } else { "Inactive" }.to_owned()
 }
 

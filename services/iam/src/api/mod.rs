@@ -10,12 +10,16 @@ mod details;
 mod groups;
 mod holders;
 mod keys;
+mod logins;
 mod mfa;
 mod oidc;
+mod password_policy;
 mod policies;
 mod profiles;
 mod roles;
+mod signing;
 mod simulate;
+mod ssh_keys;
 mod users;
 
 use access::{Target, access};
@@ -24,6 +28,8 @@ use honmaru_base::ApiError;
 use honmaru_machine::{Call, Handler, Operation, Tx};
 use honmaru_wire::tree::Tree;
 use serde_json::Value;
+
+pub use logins::password_operations;
 
 macro_rules! read {
     ($name:literal, $target:ident, $handler:path) => {
@@ -57,7 +63,7 @@ pub fn update_server_certificate(tx: &mut Tx<'_>, call: &Call, input: Value) -> 
     certificates::update(tx, call, Tree::from_tree(input)).map(Tree::into_tree)
 }
 
-/// Every operation that is implemented.
+/// Every operation that is implemented, but for those that set passwords ([`password_operations`]).
 pub fn operations() -> Vec<Operation> {
     vec![
         write!("CreateUser", User, users::create),
@@ -210,11 +216,18 @@ pub fn operations() -> Vec<Operation> {
             User,
             absent::delete_service_credential
         ),
-        read!("ListSSHPublicKeys", User, absent::ssh_keys),
-        read!("ListSigningCertificates", User, absent::signing_certificates),
+        write!("UploadSSHPublicKey", User, ssh_keys::upload),
+        read!("GetSSHPublicKey", User, ssh_keys::get),
+        read!("ListSSHPublicKeys", User, ssh_keys::list),
+        write!("UpdateSSHPublicKey", User, ssh_keys::update),
+        write!("DeleteSSHPublicKey", User, ssh_keys::delete),
+        write!("UploadSigningCertificate", User, signing::upload),
+        read!("ListSigningCertificates", User, signing::list),
+        write!("UpdateSigningCertificate", User, signing::update),
+        write!("DeleteSigningCertificate", User, signing::delete),
         read!("ListServiceSpecificCredentials", User, absent::service_credentials),
-        read!("GetLoginProfile", User, absent::login_profile),
-        write!("DeleteLoginProfile", User, absent::delete_login_profile),
+        read!("GetLoginProfile", User, logins::get),
+        write!("DeleteLoginProfile", User, logins::delete),
         write!("UploadServerCertificate", ServerCertificate, certificates::upload),
         read!("GetServerCertificate", ServerCertificate, certificates::get),
         read!("ListServerCertificates", Any, certificates::list),
@@ -224,6 +237,8 @@ pub fn operations() -> Vec<Operation> {
         write!("UntagServerCertificate", ServerCertificate, certificates::untag),
         read!("ListServerCertificateTags", ServerCertificate, certificates::list_tags),
         read!("ListSAMLProviders", Any, absent::saml_providers),
-        read!("GetAccountPasswordPolicy", Any, absent::password_policy),
+        write!("UpdateAccountPasswordPolicy", Any, password_policy::update),
+        read!("GetAccountPasswordPolicy", Any, password_policy::get),
+        write!("DeleteAccountPasswordPolicy", Any, password_policy::delete),
     ]
 }

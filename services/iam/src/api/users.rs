@@ -10,8 +10,12 @@ use crate::errors::{already_exists, delete_conflict, no_such_entity};
 use crate::machine::new_entity;
 use crate::mfa::MfaDevice;
 use crate::model::{AccessKey, USER, User, iam_arn, key_of};
+use crate::password::LoginProfile;
+use crate::signing::SigningCertificate;
+use crate::ssh_key::SshPublicKey;
 use crate::types;
-use honmaru_machine::{Call, State, Tx};
+use honmaru_base::Scope;
+use honmaru_machine::{Call, Resource, State, Tx};
 
 pub(super) fn shape(user: &User) -> types::User {
     let entity = &user.entity;
@@ -83,27 +87,30 @@ pub(super) fn update(tx: &mut Tx<'_>, call: &Call, input: types::UpdateUserReque
     tx.put(&scope, &new_key, user);
     if new_key != old_key {
         tx.delete::<User>(&scope, &old_key);
-        let keys: Vec<AccessKey> = tx
-            .find::<AccessKey>(&scope, USER, &old_key)
-            .map(|(_, key)| key.clone())
-            .collect();
-        for mut key in keys {
-            key.user.clone_from(&new_key);
-            let id = key.id.clone();
-            tx.put(&scope, &id, key);
-        }
-        let devices: Vec<(String, MfaDevice)> = tx
-            .find::<MfaDevice>(&scope, USER, &old_key)
-            .map(|(key, device)| (key.to_owned(), device.clone()))
-            .collect();
-        for (key, mut device) in devices {
-            if let Some(assigned) = &mut device.assigned {
+        moved::<AccessKey>(tx, &scope, &old_key, |row| row.user.clone_from(&new_key));
+        moved::<SshPublicKey>(tx, &scope, &old_key, |row| row.user.clone_from(&new_key));
+        moved::<SigningCertificate>(tx, &scope, &old_key, |row| row.user.clone_from(&new_key));
+        moved::<MfaDevice>(tx, &scope, &old_key, |row| {
+            if let Some(assigned) = &mut row.assigned {
                 assigned.user.clone_from(&new_key);
             }
-            tx.put(&scope, &key, device);
+        });
+        if let Some(profile) = tx.delete::<LoginProfile>(&scope, &old_key) {
+            tx.put(&scope, &new_key, LoginProfile::clone(&profile));
         }
     }
     Ok(Done)
+}
+
+/// Gives what a user has to its new name.
+fn moved<R: Resource>(tx: &mut Tx<'_>, scope: &Scope, old_key: &str, mut change: impl FnMut(&mut R)) {
+    let keys: Vec<String> = tx
+        .find::<R>(scope, USER, old_key)
+        .map(|(key, _)| key.to_owned())
+        .collect();
+    for key in keys {
+        tx.update::<R>(scope, &key, &mut change);
+    }
 }
 
 pub(super) fn list(state: &State, call: &Call, input: types::ListUsersRequest) -> Answer<types::ListUsersResponse> {
@@ -136,6 +143,20 @@ pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteUserReque
     }
     if tx.find::<MfaDevice>(&scope, USER, &key).next().is_some() {
         return Err(delete_conflict("Cannot delete entity, must delete MFA device first."));
+    }
+    if tx.get::<LoginProfile>(&scope, &key).is_some() {
+        return Err(delete_conflict(
+            "Cannot delete entity, must delete login profile first.",
+        ));
+    }
+    // Seen: rebuy-de/aws-nuke issues 671 and 470.
+    if tx.find::<SigningCertificate>(&scope, USER, &key).next().is_some() {
+        return Err(delete_conflict("Cannot delete entity, must delete certificates first."));
+    }
+    if tx.find::<SshPublicKey>(&scope, USER, &key).next().is_some() {
+        return Err(delete_conflict(
+            "Cannot delete entity, must remove referenced objects first.",
+        ));
     }
     let id = user.entity.id.clone();
     tx.delete::<User>(&scope, &key);

@@ -8,15 +8,20 @@ mod certificates;
 mod escalation;
 mod managed_policies;
 mod mfa;
+mod passwords;
 mod policies;
 mod roles;
+mod signing;
+mod ssh_keys;
 mod users;
 
 use crate::*;
 use honmaru_base::{AccountId, ApiError, Scope, SeededRng, Time};
 use honmaru_identity::ProtocolFamily;
-use honmaru_machine::{Access, Call, Handler, Principal, PrincipalKind, State, Tx};
+use honmaru_machine::{Access, BoxFuture, Call, Handler, Principal, PrincipalKind, State, Tx};
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 
 const ACCOUNT: &str = "123456789012";
 const NOW: Time = Time::from_ms(1_790_000_000_000);
@@ -24,6 +29,18 @@ const NOW: Time = Time::from_ms(1_790_000_000_000);
 struct Cloud {
     state: State,
     rng: SeededRng,
+    passwords: Arc<Asked>,
+}
+
+/// Keeps a change of a password for whoever carries it out.
+#[derive(Default)]
+struct Asked(Mutex<Option<PasswordChange>>);
+
+impl Passwords for Asked {
+    fn change(&self, change: PasswordChange) -> BoxFuture<Result<Value, ApiError>> {
+        *self.0.lock().unwrap() = Some(change);
+        Box::pin(async { Ok(Value::Null) })
+    }
 }
 
 fn account() -> AccountId {
@@ -63,6 +80,7 @@ impl Cloud {
         let mut cloud = Self {
             state,
             rng: SeededRng::from_u64(1),
+            passwords: Arc::default(),
         };
         let mut tx = Tx::new(&mut cloud.state, NOW, &mut cloud.rng);
         ensure_administrator(&mut tx, &account());
@@ -75,8 +93,10 @@ impl Cloud {
     }
 
     fn call_as(&mut self, principal: Principal, name: &str, input: Value) -> Result<Value, ApiError> {
+        let passwords: Arc<dyn Passwords> = self.passwords.clone();
         let operation = operations()
             .into_iter()
+            .chain(password_operations(&passwords))
             .find(|o| o.name == name)
             .unwrap_or_else(|| panic!("no {name}"));
         let call = call(principal);
@@ -84,17 +104,34 @@ impl Cloud {
         authorize(&self.state, &call, &access, ProtocolFamily::Query)?;
         match operation.handler {
             Handler::Read(f) => f(&self.state, &call, input),
-            Handler::Write(f) => {
-                let mut tx = Tx::new(&mut self.state, NOW, &mut self.rng);
-                let answer = f(&mut tx, &call, input);
-                match &answer {
-                    Ok(_) => drop(tx.commit()),
-                    Err(_) => tx.roll_back(),
-                }
-                answer
+            Handler::Write(f) => self.write(|tx| f(tx, &call, input)),
+            Handler::Async(f) => {
+                let mut context = Context::from_waker(Waker::noop());
+                let Poll::Ready(answer) = f(call, input).as_mut().poll(&mut context) else {
+                    panic!("{name} waits")
+                };
+                let change = self.passwords.0.lock().unwrap().take();
+                change.map_or(answer, |change| self.set_password(change))
             }
-            Handler::WriteJson(_) | Handler::Async(_) => panic!("IAM answers with trees, at once"),
+            Handler::WriteJson(_) => panic!("IAM answers with trees"),
         }
+    }
+
+    /// Carries a change of a password out, step by step.
+    fn set_password(&mut self, change: PasswordChange) -> Result<Value, ApiError> {
+        let work = change.look(&self.state)?;
+        let worked = work.map(|work| work.run(&mut self.rng)).transpose()?;
+        self.write(|tx| change.write(tx, worked))
+    }
+
+    fn write(&mut self, change: impl FnOnce(&mut Tx<'_>) -> Result<Value, ApiError>) -> Result<Value, ApiError> {
+        let mut tx = Tx::new(&mut self.state, NOW, &mut self.rng);
+        let answer = change(&mut tx);
+        match &answer {
+            Ok(_) => drop(tx.commit()),
+            Err(_) => tx.roll_back(),
+        }
+        answer
     }
 
     fn ok(&mut self, name: &str, input: Value) -> Value {

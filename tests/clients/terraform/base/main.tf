@@ -1,4 +1,4 @@
-# Roles and policies, a cluster, a log group, a repository, security groups.
+# Roles and policies, a user with a password and other credentials, a cluster, a log group, a repository, security groups.
 
 data "aws_caller_identity" "me" {}
 data "aws_region" "here" {}
@@ -65,6 +65,84 @@ resource "aws_iam_policy" "read" {
 resource "aws_iam_role_policy_attachment" "read" {
   role       = aws_iam_role.task.name
   policy_arn = aws_iam_policy.read.arn
+}
+
+resource "aws_iam_account_password_policy" "all" {
+  minimum_password_length        = 12
+  require_symbols                = true
+  require_numbers                = true
+  require_lowercase_characters   = true
+  require_uppercase_characters   = true
+  allow_users_to_change_password = true
+  hard_expiry                    = false
+  max_password_age               = 90
+  password_reuse_prevention      = 5
+}
+
+resource "aws_iam_user" "ada" {
+  name = "tf-ada"
+}
+
+resource "aws_iam_user_login_profile" "ada" {
+  user                    = aws_iam_user.ada.name
+  password_length         = 16
+  password_reset_required = true
+  depends_on              = [aws_iam_account_password_policy.all]
+}
+
+resource "aws_iam_user_ssh_key" "ada" {
+  for_each   = toset(["SSH", "PEM"])
+  username   = each.key == "SSH" ? aws_iam_user.ada.name : aws_iam_user.bob.name
+  encoding   = each.key
+  public_key = each.key == "SSH" ? local.ssh_key : local.ssh_key_pem
+  status     = each.key == "SSH" ? "Inactive" : "Active"
+}
+
+resource "aws_iam_user" "bob" {
+  name = "tf-bob"
+}
+
+resource "aws_iam_signing_certificate" "ada" {
+  user_name        = aws_iam_user.ada.name
+  certificate_body = local.certificate
+  status           = "Inactive"
+}
+
+locals {
+  ssh_key     = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQCfZtQfGiN+FDaCjI0RllXvaETAcaHgoI0Br/qPMql+GHKBRphHvDTHd01MPRuJbklqK8o8oANJz9AR2OHISPUZLIn7Q43vgLlAVi/tZJD2YL5+Z3SIZrzOMZGTqzt2ljWXK4jcKNqjCKxyFf8JtrULacnfMXurWNImU3xXhZlgwtXVLuhBg/pORidfw8biLJd5OvGK4eh3ksWBN3p3C2/+n4+jiUeE7r/CICesbH4cDvC94NsMNy8qZFJKcDnjfSxejRpGcaFzwHxwbakPnW1ZX6tocn7UwpVG2Y0OtnH9wkME4a6wJj3sb4HiftQ04MAAXBn6vr/XTs7yrxXFAGW5 ada@example.com"
+  ssh_key_pem = <<-EOT
+    -----BEGIN PUBLIC KEY-----
+    MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAn2bUHxojfhQ2goyNEZZV
+    72hEwHGh4KCNAa/6jzKpfhhygUaYR7w0x3dNTD0biW5JaivKPKADSc/QEdjhyEj1
+    GSyJ+0ON74C5QFYv7WSQ9mC+fmd0iGa8zjGRk6s7dpY1lyuI3CjaowischX/Cba1
+    C2nJ3zF7q1jSJlN8V4WZYMLV1S7oQYP6TkYnX8PG4iyXeTrxiuHod5LFgTd6dwtv
+    /p+Po4lHhO6/wiAnrGx+HA7wveDbDDcvKmRSSnA5430sXo0aRnGhc8B8cG2pD51t
+    WV+raHJ+1MKVRtmNDrZx/cJDBOGusCY97G+B4n7UNODAAFwZ+r6/107O8q8VxQBl
+    uQIDAQAB
+    -----END PUBLIC KEY-----
+  EOT
+  # Of nobody, for tests; valid until 2120.
+  certificate = <<-EOT
+    -----BEGIN CERTIFICATE-----
+    MIIDBzCCAe+gAwIBAgIULkI5qNWu9rgEid7gzWo6O8zzRCUwDQYJKoZIhvcNAQEL
+    BQAwGzEZMBcGA1UEAwwQc2hvcC5leGFtcGxlLmNvbTAgFw0yMDAxMDEwMDAwMDBa
+    GA8yMTIwMDEwMTAwMDAwMFowGzEZMBcGA1UEAwwQc2hvcC5leGFtcGxlLmNvbTCC
+    ASIwDQYJKoZIhvcNAQEBBQADggEPADCCAQoCggEBAMr1MSCUAFl6KcaQ/eyQeQjW
+    OwqDwjKpa6dreioqzjeiypjJC2zW8WMq8N7EvUrxKmsWxJTnAkWebKblet5SNPXu
+    CWOPGFx1z3YsiJoymJ59akvNzrF26GWiP/ZFgNijYw2IjQLztiG8vNDdOfdH3X06
+    ff88OqHPxIOg5VmINuC3CzgBhKfIEdrk3QalzcOv37psyzzryj4I9LAzGsLaAcX0
+    4o2BvxPFN1j8vYGR/6p5zc34g8NLaZjHqFYSNUhVFocWyZngf28+8uQU0/5MQOnd
+    4xFwE930XnMQH8IgNQSEdTw1V2WuniP60aXdJwS/kQgIP/WZQpkLBQi9aYLmXpsC
+    AwEAAaNBMD8wDAYDVR0TAQH/BAIwADAvBgNVHREEKDAmghBzaG9wLmV4YW1wbGUu
+    Y29tghIqLnNob3AuZXhhbXBsZS5jb20wDQYJKoZIhvcNAQELBQADggEBAGgHPb8w
+    XNNrIPQtt4aA6x/lXsvWSdh2UEgqTkxniJ871jC+VWyCi67CmOYdC7NUGVfiBUAz
+    jONxf0Fst+CubD4I4j9KPtFFekPrF6twv824lGI+9bc6aHRJpEoTt0mNmuox71vr
+    F9FKW9rCZxGONFXoJrj+W8qQFjIy1qvBzMpTo3D4jmVPccZL+UosGPoqpg8wQG3z
+    9lZK6PHU0NuoXI5xWfrkxeseQg9/xXejH92uAbTi3bjfZqPXKggSSU7z8+D8c+Fw
+    BylD15aMzpbDAgT5n/eVlZbktdFqOW8Vic6TBmhm6M1ZxDB7+N7Erq6taLn96EUY
+    2h0h0M4xXW/6H5U=
+    -----END CERTIFICATE-----
+  EOT
 }
 
 resource "aws_ecs_cluster" "main" {
