@@ -10,7 +10,9 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{DigitallySignedStruct, ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion};
+use rustls::{
+    DigitallySignedStruct, Error, ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion,
+};
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
@@ -34,8 +36,16 @@ pub(crate) fn certified_key(name: &str, chain_pem: &str, key_pem: &str) -> Resul
     let key = rustls_pemfile::private_key(&mut key_pem.as_bytes())
         .map_err(|error| wrong(error.into()))?
         .ok_or_else(|| wrong("there is no private key in it".into()))?;
-    let key = CertifiedKey::from_der(chain, key, provider()).map_err(|error| wrong(error.into()))?;
-    Ok(Arc::new(key))
+    let key = provider()
+        .key_provider
+        .load_private_key(key)
+        .map_err(|error| wrong(error.into()))?;
+    let key = CertifiedKey::new(chain, key);
+    match key.keys_match() {
+        // What the library cannot read, X.509 of version 1 for example, is for clients to read: it is served.
+        Ok(()) | Err(Error::InvalidCertificate(_)) => Ok(Arc::new(key)),
+        Err(error) => Err(wrong(error.into())),
+    }
 }
 
 /// Certificates by server name; the default one where no name fits.

@@ -286,6 +286,52 @@ async fn the_best_certificate_of_a_name_and_else_the_default_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_of_version_1_is_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut certificate = certificate(dir.path(), "one.example.com").await;
+    // What openssl makes of a request when nobody names extensions.
+    let (request, path) = (dir.path().join("request.pem"), dir.path().join("one.pem"));
+    let key = dir.path().join("one.example.com.key");
+    for arguments in [
+        [
+            "req",
+            "-new",
+            "-subj",
+            "/CN=old.example.com",
+            "-out",
+            "REQUEST",
+            "-key",
+            "KEY",
+        ]
+        .as_slice(),
+        &["x509", "-req", "-in", "REQUEST", "-signkey", "KEY", "-out", "CERT"],
+    ] {
+        let mut openssl = tokio::process::Command::new("openssl");
+        for argument in arguments {
+            match *argument {
+                "REQUEST" => openssl.arg(&request),
+                "KEY" => openssl.arg(&key),
+                "CERT" => openssl.arg(&path),
+                other => openssl.arg(other),
+            };
+        }
+        let made = openssl.output().await.unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+    certificate.chain_pem = std::fs::read_to_string(&path).unwrap();
+    let backend = Backend::start("a").await;
+    let port = free_port(OWN);
+    let _edge = run_fixed(
+        secure(config(1, OWN, port, &[backend.address]), vec![certificate]),
+        None,
+    )
+    .await
+    .unwrap();
+    let seen = s_client(port, &[]).await;
+    assert!(seen.contains("CN = old.example.com"), "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_are_resumed_while_the_certificate_stays() {
     let dir = tempfile::tempdir().unwrap();
     let certificates = vec![certificate(dir.path(), "one.example.com").await];
