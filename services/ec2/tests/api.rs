@@ -334,6 +334,9 @@ fn descriptions_of_rules_change_by_rule_and_by_id() {
         json!({ "GroupId": group, "IpPermissions": permission(Some("one")) }),
     );
     let rule = made["SecurityGroupRules"][0]["SecurityGroupRuleId"].clone();
+    assert_eq!(made["SecurityGroupRules"][0].get("Tags"), None);
+    let shown = lab.ok("DescribeSecurityGroupRules", json!({ "SecurityGroupRuleIds": [rule] }));
+    assert_eq!(shown["SecurityGroupRules"][0]["Tags"], json!([]));
     let description = |lab: &mut Lab| {
         let found = lab.ok("DescribeSecurityGroupRules", json!({ "SecurityGroupRuleIds": [rule] }));
         found["SecurityGroupRules"][0]["Description"].clone()

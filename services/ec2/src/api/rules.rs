@@ -369,7 +369,10 @@ pub(super) fn describe(
             .as_ref()
             .is_none_or(|ids| ids.contains(&rule.id));
         if asked && passes(input.filters.as_deref(), &rule.tags, value_of)? {
-            rules.push(view(call, group, rule));
+            let mut rule = view(call, group, rule);
+            // Here AWS shows that there are none; where rules are made it does not (the aws CLI's examples).
+            rule.tags.get_or_insert_default();
+            rules.push(rule);
         }
     }
     let key = |rule: &types::SecurityGroupRule| rule.security_group_rule_id.clone().unwrap_or_default();
@@ -414,7 +417,7 @@ fn view(call: &Call, group: &str, rule: &SecurityGroupRule) -> types::SecurityGr
             ..types::ReferencedSecurityGroup::default()
         }),
         description: rule.description.clone(),
-        tags: Some(into_tags(&rule.tags).unwrap_or_default()),
+        tags: into_tags(&rule.tags),
         security_group_rule_arn: Some(arn.to_string()),
         ..types::SecurityGroupRule::default()
     }
