@@ -242,6 +242,43 @@ def credentials():
     gone("bob")
 
 
+METADATA = """<?xml version="1.0" encoding="UTF-8"?>
+<EntityDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" entityID="https://idp.example.com">
+<IDPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol"><KeyDescriptor use="signing">
+<KeyInfo xmlns="http://www.w3.org/2000/09/xmldsig#"><X509Data><X509Certificate>%s</X509Certificate></X509Data></KeyInfo>
+</KeyDescriptor><SingleSignOnService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
+Location="https://idp.example.com/sso"/></IDPSSODescriptor></EntityDescriptor>""" % ("QUJD" * 300)
+
+
+def saml():
+    """A SAML provider with a key that is told nobody, in the trust of a role; nobody signs in with it."""
+    iam = client("iam")
+    key = subprocess.run(["openssl", "genrsa", "2048"], check=True, capture_output=True, text=True).stdout
+    fails("InvalidInput", iam.create_saml_provider, 400, "Could not parse metadata", Name="idp",
+          SAMLMetadataDocument=METADATA.replace("</EntityDescriptor>", ""))
+    made = iam.create_saml_provider(Name="idp", SAMLMetadataDocument=METADATA, AssertionEncryptionMode="Required",
+                                    AddPrivateKey=key, Tags=[{"Key": "team", "Value": "blue"}])
+    of_it = {"SAMLProviderArn": made["SAMLProviderArn"]}
+    assert made["SAMLProviderArn"] == f"arn:aws:iam::{ACCOUNT}:saml-provider/idp", made
+    told = iam.get_saml_provider(**of_it)
+    assert (told["SAMLMetadataDocument"], told["AssertionEncryptionMode"]) == (METADATA, "Required"), told
+    assert told["ValidUntil"].year == told["CreateDate"].year + 100 and len(told["PrivateKeyList"]) == 1, told
+    assert "PRIVATE" not in json.dumps(told, default=str), told
+    trust = {"Effect": "Allow", "Principal": {"Federated": made["SAMLProviderArn"]},
+             "Action": "sts:AssumeRoleWithSAML", "Condition": {"StringEquals": {"SAML:aud": "https://x"}}}
+    iam.create_role(RoleName="federated", AssumeRolePolicyDocument=document(trust))
+    fails("NotImplemented", client("sts").assume_role_with_saml, 501, RoleArn=f"arn:aws:iam::{ACCOUNT}:role/federated",
+          PrincipalArn=made["SAMLProviderArn"], SAMLAssertion="QUJD")
+    iam.update_saml_provider(**of_it, AssertionEncryptionMode="Allowed",
+                             RemovePrivateKey=told["PrivateKeyList"][0]["KeyId"])
+    iam.untag_saml_provider(**of_it, TagKeys=["team"])
+    assert iam.list_saml_provider_tags(**of_it)["Tags"] == []
+    assert [one["Arn"] for one in iam.list_saml_providers()["SAMLProviderList"]] == [made["SAMLProviderArn"]]
+    iam.delete_role(RoleName="federated")
+    iam.delete_saml_provider(**of_it)
+    fails("NoSuchEntity", iam.get_saml_provider, 404, **of_it)
+
+
 def web(role, token):
     """The web identity call, without the client's own repetitions."""
     once = botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=60)
@@ -307,4 +344,4 @@ def issuers(said):
 
 if __name__ == "__main__":
     main({"advisor": advisor, "federation": federation, "refusals": refusals, "passwords": passwords,
-          "credentials": credentials, "issuers": issuers})
+          "credentials": credentials, "saml": saml, "issuers": issuers})

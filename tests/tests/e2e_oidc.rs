@@ -1,6 +1,6 @@
 //! Goal: a workflow with a token of its OpenID Connect issuer gets a role's session, as GitHub Actions does, and
 //! nobody else does; hostile tokens and issuers harm nobody; STS's federated users and decoded refusals are as AWS's,
-//! and so are passwords, SSH keys and signing certificates of users.
+//! and so are passwords, SSH keys and signing certificates of users, and SAML providers.
 //! Method: a local issuer with a certificate authority of its own, the aws CLI and boto3.
 
 use anyhow::{Context, Result, ensure};
@@ -40,7 +40,7 @@ fn sts_and_hostile_issuers() -> Result<()> {
     let (issuer, said) = start(&folder, &[])?;
     let ca = folder.join("authority.crt").display().to_string();
     let cloud = Cloud::start_with(&["--oidc-ca", &ca])?;
-    for name in ["advisor", "federation", "refusals", "passwords", "credentials"] {
+    for name in ["advisor", "federation", "refusals", "passwords", "credentials", "saml"] {
         phase(name, || cloud.python("identity.py", &[name]))?;
     }
     phase("issuers", || {

@@ -168,6 +168,11 @@ fn own(arn: &Arn, change: &Change) -> Option<(&'static str, &'static str, Value)
                     "OpenIDConnectProviderArn",
                     text.as_str(),
                 ),
+                "saml-provider" => (
+                    one("TagSAMLProvider", "UntagSAMLProvider"),
+                    "SAMLProviderArn",
+                    text.as_str(),
+                ),
                 _ => return None,
             };
             let tags = ("Tags", pairs(change, "Key", "Value"), "TagKeys");

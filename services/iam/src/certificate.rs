@@ -287,6 +287,20 @@ enum PrivateKey<'a> {
     Ec { point: &'a [u8] },
 }
 
+/// Whether a text is the PEM of one RSA private key that is not encrypted.
+pub(crate) fn is_rsa_key(text: &str) -> bool {
+    let blocks: Result<Vec<Pem>, _> = Pem::iter_from_buffer(text.as_bytes()).collect();
+    let Ok([block]) = blocks.as_deref() else {
+        return false;
+    };
+    let key = match block.label.as_str() {
+        "RSA PRIVATE KEY" if !text.contains("Proc-Type: 4,ENCRYPTED") => rsa(&block.contents),
+        "PRIVATE KEY" => pkcs8(&block.contents),
+        _ => None,
+    };
+    matches!(key, Some(PrivateKey::Rsa { .. }))
+}
+
 /// The algorithm of the key, once it is the one that the certificate is for.
 fn check_key(leaf: &X509Certificate<'_>, text: &str) -> Result<String, ApiError> {
     // Ref: RFC 1421, 4.6.1.1, as OpenSSL writes traditional keys; RFC 5958 for the others.

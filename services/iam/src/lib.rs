@@ -19,6 +19,7 @@ mod password;
 mod passwords;
 mod qr;
 mod refusal;
+mod saml;
 mod sealing;
 mod signing;
 mod ssh_key;
@@ -66,6 +67,7 @@ pub fn register(state: &mut State) {
     state.register::<password::LoginProfile>();
     state.register::<ssh_key::SshPublicKey>();
     state.register::<signing::SigningCertificate>();
+    state.register::<saml::SamlProvider>();
     state.register::<accesses::ServiceAccess>();
     state.register::<accesses::AccessJob>();
     state.register::<model::AccountAlias>();

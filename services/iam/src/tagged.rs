@@ -4,12 +4,13 @@ use crate::certificate::ServerCertificate;
 use crate::machine::scope_of;
 use crate::mfa::MfaDevice;
 use crate::model::{InstanceProfile, ManagedPolicy, OidcProvider, Role, User};
+use crate::saml::SamlProvider;
 use honmaru_base::AccountId;
 use honmaru_machine::State;
 use std::collections::BTreeMap;
 
-/// ARN and tags of every user, role, policy, instance profile, OIDC provider, MFA device and server certificate of an account
-/// that has tags.
+/// ARN and tags of every user, role, policy, instance profile, OIDC and SAML provider, MFA device and server certificate of an
+/// account that has tags.
 pub fn tagged(state: &State, account: &AccountId) -> Vec<(String, BTreeMap<String, String>)> {
     let scope = scope_of(account);
     let users = state
@@ -29,8 +30,9 @@ pub fn tagged(state: &State, account: &AccountId) -> Vec<(String, BTreeMap<Strin
     let certificates = state
         .list::<ServerCertificate>(&scope)
         .map(|(_, row)| (&row.arn, &row.tags));
+    let saml = state.list::<SamlProvider>(&scope).map(|(_, row)| (&row.arn, &row.tags));
     let all = users.chain(roles).chain(policies).chain(profiles).chain(providers);
-    let all = all.chain(devices).chain(certificates);
+    let all = all.chain(devices).chain(certificates).chain(saml);
     let tagged = all.filter(|(_, tags)| !tags.is_empty());
     tagged
         .map(|(arn, tags)| (arn.clone(), tags.iter().cloned().collect()))

@@ -354,6 +354,34 @@ pub struct CreateRoleResponse {
 tree!(CreateRoleResponse { role: "Role" });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateSAMLProviderRequest {
+    pub add_private_key: Option<String>,
+    pub assertion_encryption_mode: Option<String>,
+    pub name: String,
+    pub saml_metadata_document: String,
+    pub tags: Option<Vec<Tag>>,
+}
+
+tree!(CreateSAMLProviderRequest {
+    add_private_key: "AddPrivateKey",
+    assertion_encryption_mode: "AssertionEncryptionMode",
+    name: "Name",
+    saml_metadata_document: "SAMLMetadataDocument",
+    tags: "Tags",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateSAMLProviderResponse {
+    pub saml_provider_arn: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+tree!(CreateSAMLProviderResponse {
+    saml_provider_arn: "SAMLProviderArn",
+    tags: "Tags",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreateServiceLinkedRoleRequest {
     pub aws_service_name: String,
     pub custom_suffix: Option<String>,
@@ -559,6 +587,15 @@ pub struct DeleteRoleRequest {
 }
 
 tree!(DeleteRoleRequest { role_name: "RoleName" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeleteSAMLProviderRequest {
+    pub saml_provider_arn: String,
+}
+
+tree!(DeleteSAMLProviderRequest {
+    saml_provider_arn: "SAMLProviderArn",
+});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeleteSSHPublicKeyRequest {
@@ -1127,6 +1164,36 @@ pub struct GetRoleResponse {
 }
 
 tree!(GetRoleResponse { role: "Role" });
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetSAMLProviderRequest {
+    pub saml_provider_arn: String,
+}
+
+tree!(GetSAMLProviderRequest {
+    saml_provider_arn: "SAMLProviderArn",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GetSAMLProviderResponse {
+    pub assertion_encryption_mode: Option<String>,
+    pub create_date: Option<f64>,
+    pub private_key_list: Option<Vec<SAMLPrivateKey>>,
+    pub saml_metadata_document: Option<String>,
+    pub saml_provider_uuid: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub valid_until: Option<f64>,
+}
+
+tree!(GetSAMLProviderResponse {
+    assertion_encryption_mode: "AssertionEncryptionMode",
+    create_date: "CreateDate",
+    private_key_list: "PrivateKeyList",
+    saml_metadata_document: "SAMLMetadataDocument",
+    saml_provider_uuid: "SAMLProviderUUID",
+    tags: "Tags",
+    valid_until: "ValidUntil",
+});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GetSSHPublicKeyRequest {
@@ -1988,6 +2055,32 @@ tree!(ListRolesResponse {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListSAMLProviderTagsRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub saml_provider_arn: String,
+}
+
+tree!(ListSAMLProviderTagsRequest {
+    marker: "Marker",
+    max_items: "MaxItems",
+    saml_provider_arn: "SAMLProviderArn",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListSAMLProviderTagsResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub tags: Vec<Tag>,
+}
+
+tree!(ListSAMLProviderTagsResponse {
+    is_truncated: "IsTruncated",
+    marker: "Marker",
+    tags: "Tags",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListSAMLProvidersRequest {}
 
 tree!(ListSAMLProvidersRequest {});
@@ -2721,6 +2814,17 @@ tree!(RoleUsageType {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct SAMLPrivateKey {
+    pub key_id: Option<String>,
+    pub timestamp: Option<f64>,
+}
+
+tree!(SAMLPrivateKey {
+    key_id: "KeyId",
+    timestamp: "Timestamp",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SAMLProviderListEntry {
     pub arn: Option<String>,
     pub create_date: Option<f64>,
@@ -3070,6 +3174,17 @@ tree!(TagRoleRequest {
 });
 
 #[derive(Debug, Clone, Default, PartialEq)]
+pub struct TagSAMLProviderRequest {
+    pub saml_provider_arn: String,
+    pub tags: Vec<Tag>,
+}
+
+tree!(TagSAMLProviderRequest {
+    saml_provider_arn: "SAMLProviderArn",
+    tags: "Tags",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TagServerCertificateRequest {
     pub server_certificate_name: String,
     pub tags: Vec<Tag>,
@@ -3158,6 +3273,17 @@ pub struct UntagRoleRequest {
 
 tree!(UntagRoleRequest {
     role_name: "RoleName",
+    tag_keys: "TagKeys",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UntagSAMLProviderRequest {
+    pub saml_provider_arn: String,
+    pub tag_keys: Vec<String>,
+}
+
+tree!(UntagSAMLProviderRequest {
+    saml_provider_arn: "SAMLProviderArn",
     tag_keys: "TagKeys",
 });
 
@@ -3304,6 +3430,32 @@ tree!(UpdateRoleRequest {
 pub struct UpdateRoleResponse {}
 
 tree!(UpdateRoleResponse {});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateSAMLProviderRequest {
+    pub add_private_key: Option<String>,
+    pub assertion_encryption_mode: Option<String>,
+    pub remove_private_key: Option<String>,
+    pub saml_metadata_document: Option<String>,
+    pub saml_provider_arn: String,
+}
+
+tree!(UpdateSAMLProviderRequest {
+    add_private_key: "AddPrivateKey",
+    assertion_encryption_mode: "AssertionEncryptionMode",
+    remove_private_key: "RemovePrivateKey",
+    saml_metadata_document: "SAMLMetadataDocument",
+    saml_provider_arn: "SAMLProviderArn",
+});
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateSAMLProviderResponse {
+    pub saml_provider_arn: Option<String>,
+}
+
+tree!(UpdateSAMLProviderResponse {
+    saml_provider_arn: "SAMLProviderArn",
+});
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpdateSSHPublicKeyRequest {

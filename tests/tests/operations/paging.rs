@@ -493,6 +493,13 @@ fn base(cloud: &mut Cloud, service: &str, name: &str) -> Value {
             let made = cloud.ok("iam", "CreateOpenIDConnectProvider", json!({"Url": url, "Tags": tags}));
             json!({"OpenIDConnectProviderArn": made["OpenIDConnectProviderArn"]})
         }
+        ("iam", "ListSAMLProviderTags") => {
+            let tags = json!([{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}, {"Key": "c", "Value": "3"}]);
+            let document = include_str!("../../../services/iam/src/tests/saml/metadata.xml");
+            let input = json!({"Name": "n1", "SAMLMetadataDocument": document, "Tags": tags});
+            let made = cloud.ok("iam", "CreateSAMLProvider", input);
+            json!({"SAMLProviderArn": made["SAMLProviderArn"]})
+        }
         ("iam", "ListPolicies") => json!({"Scope": "Local"}),
         ("iam", "GetServiceLastAccessedDetails") => {
             let whose = json!({"Arn": "arn:aws:iam::aws:policy/AdministratorAccess"});

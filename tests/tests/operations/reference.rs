@@ -49,7 +49,7 @@ const ABSENT: [(&str, &str); 27] = [
 ];
 
 /// What is asked for beside the operation's own action.
-const BESIDE: [&str; 21] = [
+const BESIDE: [&str; 22] = [
     "iam:PassRole",
     "iam:TagUser",
     "iam:TagRole",
@@ -57,6 +57,7 @@ const BESIDE: [&str; 21] = [
     "iam:TagInstanceProfile",
     "iam:TagMFADevice",
     "iam:TagOpenIDConnectProvider",
+    "iam:TagSAMLProvider",
     "iam:TagServerCertificate",
     "ecs:TagResource",
     "ec2:CreateTags",

@@ -1,6 +1,5 @@
-//! What users and the account could have in AWS and cannot have here: credentials for single services, SAML providers.
-//! Nobody can make one, so lists are empty and lookups find nothing; clients that clean up after a user (Terraform's
-//! `force_destroy`) ask for all of them.
+//! What users could have in AWS and cannot have here: credentials for single services. Nobody can make one, so lists are
+//! empty and lookups find nothing; clients that clean up after a user (Terraform's `force_destroy`) ask for all of them.
 
 use super::Done;
 use super::common::{Answer, holder, user_name};
@@ -78,14 +77,4 @@ pub(super) fn delete_service_credential(
     input: types::DeleteServiceSpecificCredentialRequest,
 ) -> Answer<Done> {
     no_credential(tx, call, input.user_name, &input.service_specific_credential_id)
-}
-
-pub(super) fn saml_providers(
-    _: &State,
-    _: &Call,
-    _: types::ListSAMLProvidersRequest,
-) -> Answer<types::ListSAMLProvidersResponse> {
-    Ok(types::ListSAMLProvidersResponse {
-        saml_provider_list: Some(Vec::new()),
-    })
 }

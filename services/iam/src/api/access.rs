@@ -24,6 +24,8 @@ pub(super) enum Target {
     /// `SerialNumber`, or what `VirtualMFADeviceName` becomes.
     Mfa,
     NewOidc,
+    /// `SAMLProviderArn`, or what `Name` becomes.
+    Saml,
     ServiceLinkedRole,
     /// The service-linked role that `DeletionTaskId` is about.
     DeletedRole,
@@ -108,6 +110,18 @@ pub(super) fn access(state: &State, call: &Call, input: &Value, action: &str, ta
                 None,
                 Vec::new(),
             ),
+        },
+        Target::Saml => match text(input, "SAMLProviderArn") {
+            Some(arn) => {
+                let key = arn.split_once(":saml-provider/").map_or(arn, |(_, name)| name);
+                let row = state.get::<crate::saml::SamlProvider>(&scope_of(account), &key_of(key));
+                let tags = row.map(|row| row.tags.clone()).unwrap_or_default();
+                (arn.to_owned(), None, tags)
+            }
+            None => {
+                let name = text(input, "Name").unwrap_or("*");
+                (iam_arn(account, "saml-provider", "/", name), None, Vec::new())
+            }
         },
         Target::NewOidc => {
             let url = text(input, "Url").unwrap_or("*");

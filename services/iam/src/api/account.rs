@@ -8,6 +8,7 @@ use crate::certificate::ServerCertificate;
 use crate::errors::{already_exists, no_such_entity};
 use crate::mfa::MfaDevice;
 use crate::model::{AccountAlias, Group, InstanceProfile, ManagedPolicy, OidcProvider, Role, User};
+use crate::saml::SamlProvider;
 use crate::types;
 use honmaru_machine::{Call, State, Tx};
 use honmaru_wire::tree::Tree;
@@ -50,7 +51,10 @@ pub(super) fn summary(state: &State, call: &Call, _: Nothing) -> Answer<types::G
         ("PolicySizeQuota", 6_144),
         ("InstanceProfiles", state.list::<InstanceProfile>(&scope).count()),
         ("InstanceProfilesQuota", INSTANCE_PROFILES_MAX),
-        ("Providers", state.list::<OidcProvider>(&scope).count()),
+        (
+            "Providers",
+            state.list::<OidcProvider>(&scope).count() + state.list::<SamlProvider>(&scope).count(),
+        ),
         ("AccessKeysPerUserQuota", 2),
         ("GroupsPerUserQuota", 10),
         ("AttachedPoliciesPerUserQuota", super::common::ATTACHED_MAX),

@@ -29,6 +29,7 @@ pub(super) const ROLES_MAX: usize = 1_000;
 pub(super) const POLICIES_MAX: usize = 1_500;
 pub(super) const INSTANCE_PROFILES_MAX: usize = 1_000;
 pub(super) const OIDC_PROVIDERS_MAX: usize = 100;
+pub(super) const SAML_PROVIDERS_MAX: usize = 100;
 pub(super) const SERVER_CERTIFICATES_MAX: usize = 20;
 
 /// Refuses one resource more than an account may have.

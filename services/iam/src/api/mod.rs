@@ -17,6 +17,7 @@ mod password_policy;
 mod policies;
 mod profiles;
 mod roles;
+mod saml;
 mod signing;
 mod simulate;
 mod ssh_keys;
@@ -236,7 +237,14 @@ pub fn operations() -> Vec<Operation> {
         write!("TagServerCertificate", ServerCertificate, certificates::tag),
         write!("UntagServerCertificate", ServerCertificate, certificates::untag),
         read!("ListServerCertificateTags", ServerCertificate, certificates::list_tags),
-        read!("ListSAMLProviders", Any, absent::saml_providers),
+        write!("CreateSAMLProvider", Saml, saml::create),
+        read!("GetSAMLProvider", Saml, saml::get),
+        read!("ListSAMLProviders", Any, saml::list),
+        write!("UpdateSAMLProvider", Saml, saml::update),
+        write!("DeleteSAMLProvider", Saml, saml::delete),
+        write!("TagSAMLProvider", Saml, saml::tag),
+        write!("UntagSAMLProvider", Saml, saml::untag),
+        read!("ListSAMLProviderTags", Saml, saml::list_tags),
         write!("UpdateAccountPasswordPolicy", Any, password_policy::update),
         read!("GetAccountPasswordPolicy", Any, password_policy::get),
         write!("DeleteAccountPasswordPolicy", Any, password_policy::delete),

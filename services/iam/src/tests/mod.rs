@@ -11,6 +11,7 @@ mod mfa;
 mod passwords;
 mod policies;
 mod roles;
+mod saml;
 mod signing;
 mod ssh_keys;
 mod users;

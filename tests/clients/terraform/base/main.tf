@@ -108,9 +108,14 @@ resource "aws_iam_signing_certificate" "ada" {
   status           = "Inactive"
 }
 
+resource "aws_iam_saml_provider" "idp" {
+  name                   = "tf-idp"
+  saml_metadata_document = local.saml_metadata
+}
+
 locals {
-  ssh_key     = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQCfZtQfGiN+FDaCjI0RllXvaETAcaHgoI0Br/qPMql+GHKBRphHvDTHd01MPRuJbklqK8o8oANJz9AR2OHISPUZLIn7Q43vgLlAVi/tZJD2YL5+Z3SIZrzOMZGTqzt2ljWXK4jcKNqjCKxyFf8JtrULacnfMXurWNImU3xXhZlgwtXVLuhBg/pORidfw8biLJd5OvGK4eh3ksWBN3p3C2/+n4+jiUeE7r/CICesbH4cDvC94NsMNy8qZFJKcDnjfSxejRpGcaFzwHxwbakPnW1ZX6tocn7UwpVG2Y0OtnH9wkME4a6wJj3sb4HiftQ04MAAXBn6vr/XTs7yrxXFAGW5 ada@example.com"
-  ssh_key_pem = <<-EOT
+  ssh_key       = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQCfZtQfGiN+FDaCjI0RllXvaETAcaHgoI0Br/qPMql+GHKBRphHvDTHd01MPRuJbklqK8o8oANJz9AR2OHISPUZLIn7Q43vgLlAVi/tZJD2YL5+Z3SIZrzOMZGTqzt2ljWXK4jcKNqjCKxyFf8JtrULacnfMXurWNImU3xXhZlgwtXVLuhBg/pORidfw8biLJd5OvGK4eh3ksWBN3p3C2/+n4+jiUeE7r/CICesbH4cDvC94NsMNy8qZFJKcDnjfSxejRpGcaFzwHxwbakPnW1ZX6tocn7UwpVG2Y0OtnH9wkME4a6wJj3sb4HiftQ04MAAXBn6vr/XTs7yrxXFAGW5 ada@example.com"
+  ssh_key_pem   = <<-EOT
     -----BEGIN PUBLIC KEY-----
     MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAn2bUHxojfhQ2goyNEZZV
     72hEwHGh4KCNAa/6jzKpfhhygUaYR7w0x3dNTD0biW5JaivKPKADSc/QEdjhyEj1
@@ -120,6 +125,22 @@ locals {
     WV+raHJ+1MKVRtmNDrZx/cJDBOGusCY97G+B4n7UNODAAFwZ+r6/107O8q8VxQBl
     uQIDAQAB
     -----END PUBLIC KEY-----
+  EOT
+  saml_metadata = <<-EOT
+    <?xml version="1.0" encoding="UTF-8"?>
+    <md:EntityDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata" entityID="https://idp.example.com/metadata">
+      <md:IDPSSODescriptor WantAuthnRequestsSigned="false" protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol">
+        <md:KeyDescriptor use="signing">
+          <ds:KeyInfo xmlns:ds="http://www.w3.org/2000/09/xmldsig#">
+            <ds:X509Data>
+              <ds:X509Certificate>MIIDBzCCAe+gAwIBAgIULkI5qNWu9rgEid7gzWo6O8zzRCUwDQYJKoZIhvcNAQELBQAwGzEZMBcGA1UEAwwQc2hvcC5leGFtcGxlLmNvbTAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAwMFowGzEZMBcGA1UEAwwQc2hvcC5leGFtcGxlLmNvbTCCASIwDQYJKoZIhvcNAQEBBQADggEPADCCAQoCggEBAMr1MSCUAFl6KcaQ/eyQeQjWOwqDwjKpa6dreioqzjeiypjJC2zW8WMq8N7EvUrxKmsWxJTnAkWebKblet5SNPXuCWOPGFx1z3YsiJoymJ59akvNzrF26GWiP/ZFgNijYw2IjQLztiG8vNDdOfdH3X06ff88OqHPxIOg5VmINuC3CzgBhKfIEdrk3QalzcOv37psyzzryj4I9LAzGsLaAcX04o2BvxPFN1j8vYGR/6p5zc34g8NLaZjHqFYSNUhVFocWyZngf28+8uQU0/5MQOnd4xFwE930XnMQH8IgNQSEdTw1V2WuniP60aXdJwS/kQgIP/WZQpkLBQi9aYLmXpsCAwEAAaNBMD8wDAYDVR0TAQH/BAIwADAvBgNVHREEKDAmghBzaG9wLmV4YW1wbGUuY29tghIqLnNob3AuZXhhbXBsZS5jb20wDQYJKoZIhvcNAQELBQADggEBAGgHPb8wXNNrIPQtt4aA6x/lXsvWSdh2UEgqTkxniJ871jC+VWyCi67CmOYdC7NUGVfiBUAzjONxf0Fst+CubD4I4j9KPtFFekPrF6twv824lGI+9bc6aHRJpEoTt0mNmuox71vrF9FKW9rCZxGONFXoJrj+W8qQFjIy1qvBzMpTo3D4jmVPccZL+UosGPoqpg8wQG3z9lZK6PHU0NuoXI5xWfrkxeseQg9/xXejH92uAbTi3bjfZqPXKggSSU7z8+D8c+FwBylD15aMzpbDAgT5n/eVlZbktdFqOW8Vic6TBmhm6M1ZxDB7+N7Erq6taLn96EUY2h0h0M4xXW/6H5U=</ds:X509Certificate>
+            </ds:X509Data>
+          </ds:KeyInfo>
+        </md:KeyDescriptor>
+        <md:NameIDFormat>urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress</md:NameIDFormat>
+        <md:SingleSignOnService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect" Location="https://idp.example.com/sso"/>
+      </md:IDPSSODescriptor>
+    </md:EntityDescriptor>
   EOT
   # Of nobody, for tests; valid until 2120.
   certificate = <<-EOT
