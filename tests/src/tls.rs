@@ -36,3 +36,28 @@ pub fn self_signed_for(name: &str, names: &str, cert: &Path, key: &Path) -> Resu
     ensure!(made.status.success(), "openssl failed: {}", text(&made.stderr));
     Ok(())
 }
+
+/// Makes a certificate for names (in openssl's words) that an authority has signed, and its key. Valid for that many days.
+pub fn issued(authority: (&Path, &Path), names: &str, days: u32, cert: &Path, key: &Path) -> Result<()> {
+    let mut openssl = Command::new("openssl");
+    openssl
+        .args([
+            "req",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-CA",
+        ])
+        .arg(authority.0)
+        .arg("-CAkey")
+        .arg(authority.1)
+        .args(["-nodes", "-days", &days.to_string(), "-subj", "/CN=issued"])
+        .args(["-addext", &format!("subjectAltName={names}"), "-keyout"])
+        .arg(key)
+        .arg("-out")
+        .arg(cert);
+    let made = bounded(&mut openssl, TIMEOUT)?;
+    ensure!(made.status.success(), "openssl failed: {}", text(&made.stderr));
+    Ok(())
+}

@@ -40,6 +40,21 @@ pub fn connector(more: Option<&Path>) -> anyhow::Result<TlsConnector> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
+/// TLS to a server that shows one certain certificate, whoever vouches for it and whatever it is called.
+pub fn connector_for(leaf: CertificateDer<'static>) -> anyhow::Result<TlsConnector> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Shown {
+        algorithms: provider.signature_verification_algorithms,
+        leaf,
+    };
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
 /// The certificates of a PEM file, in its order.
 pub fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let pem = std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
@@ -135,6 +150,50 @@ impl ServerCertVerifier for Verifier {
                 authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             }
             None => Err(Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, signed, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, signed, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+#[derive(Debug)]
+struct Shown {
+    algorithms: WebPkiSupportedAlgorithms,
+    leaf: CertificateDer<'static>,
+}
+
+impl ServerCertVerifier for Shown {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match end_entity.as_ref() == self.leaf.as_ref() {
+            true => Ok(ServerCertVerified::assertion()),
+            false => Err(Error::General("another certificate is shown".to_owned())),
         }
     }
 

@@ -1,6 +1,7 @@
 //! `honmaru delete`: a service and everything that `deploy` made for it, in the order in which it can go.
 
 use super::app::{App, CLUSTER};
+use super::certificate;
 use super::client::{Client, EC2, ECR, ECS, ELBV2, IAM, LOGS, Service, WAFV2, code_of};
 use super::connection::Connection;
 use super::deploy::{find_balancer, find_group, find_target_group, find_web_acl, listeners};
@@ -69,7 +70,7 @@ fn confirm(app: &App, options: &DeleteOptions, running: u64) -> anyhow::Result<(
         .into());
     }
     eprintln!(
-        "this goes: the service `{name}` with {running} tasks, its load balancer, web ACL, security groups and roles"
+        "this goes: the service `{name}` with {running} tasks, its load balancer, web ACL, security groups, roles and certificates"
     );
     for (is_kept, what) in [(options.keep_logs, "its logs"), (options.keep_images, "its images")] {
         eprintln!("  {what}: {}", if is_kept { "kept" } else { "removed" });
@@ -175,6 +176,11 @@ async fn delete(client: &Client, app: &App, options: &DeleteOptions, progress: &
     step.done("load balancer, web ACL and security groups are gone");
 
     let step = progress.step("rest");
+    for name in certificate::forget_others(client, app, None).await? {
+        progress.warn(&format!(
+            "the certificate `{name}` stays: something else serves with it"
+        ));
+    }
     definitions(client, app).await?;
     for role in [app.execution_role(), app.task_role()] {
         delete_role(client, &role).await?;

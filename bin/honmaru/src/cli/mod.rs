@@ -6,6 +6,7 @@
 
 mod app;
 mod audit;
+mod certificate;
 mod client;
 mod connection;
 mod delete;

@@ -1,12 +1,14 @@
 //! `honmaru ps`: the services, or the tasks of one.
 
 use super::app::{App, CLUSTER};
+use super::certificate::{self, Kept, end_words, ends_soon};
 use super::client::{Client, ECS, code_of};
 use super::connection::Connection;
 use super::failure::Failure;
 use super::observed::{self, Service, Target, Task, last_part};
 use super::output::{OutputOption, Table, print, print_json};
 use super::rollout::task_state;
+use super::terminal::Style;
 use honmaru_base::{Clock, Time};
 use honmaru_engine::SystemClock;
 use serde_json::{Value, json};
@@ -64,8 +66,12 @@ async fn services(client: &Client, options: &PsOptions, flags: &str) -> anyhow::
         );
     }
     services.sort_by(|a, b| a.name.cmp(&b.name));
+    let certificates = certificates(client).await;
     if options.output.is_json() {
-        let rows: Vec<Value> = services.iter().map(|service| service_json(client, service)).collect();
+        let rows: Vec<Value> = services
+            .iter()
+            .map(|service| service_json(client, service, &certificates))
+            .collect();
         return print_json(&json!({ "services": rows }));
     }
     if services.is_empty() {
@@ -84,6 +90,9 @@ async fn services(client: &Client, options: &PsOptions, flags: &str) -> anyhow::
         ]);
     }
     print(&options.output.text_of(&table))?;
+    for service in &services {
+        warn(service, &certificates);
+    }
     if let Some(first) = services.first() {
         next(&format!("`honmaru ps {}{flags}` shows its tasks", first.name));
     }
@@ -115,7 +124,30 @@ fn url(client: &Client, name: &str) -> Option<String> {
     name.parse::<App>().ok()?.url(client.entry.as_deref())
 }
 
-fn service_json(client: &Client, service: &Service) -> Value {
+/// The certificates that `deploy` has uploaded. Who may not see them still sees the services.
+async fn certificates(client: &Client) -> Vec<Kept> {
+    certificate::of_all(client).await.unwrap_or_default()
+}
+
+/// The one that an app serves with: the newest.
+fn certificate_of<'a>(service: &Service, certificates: &'a [Kept]) -> Option<&'a Kept> {
+    certificates.iter().rfind(|kept| kept.app == service.name)
+}
+
+fn warn(service: &Service, certificates: &[Kept]) {
+    let now_ms = SystemClock.now().as_ms();
+    if let Some(kept) = certificate_of(service, certificates).filter(|kept| ends_soon(kept.ends_ms, now_ms)) {
+        eprintln!(
+            "{} the certificate of `{}` {}: deploy with a renewed one",
+            Style::of_stderr().yellow("warning:"),
+            service.name,
+            end_words(kept.ends_ms, now_ms)
+        );
+    }
+}
+
+fn service_json(client: &Client, service: &Service, certificates: &[Kept]) -> Value {
+    let ends_at = certificate_of(service, certificates).map(|kept| Time::from_ms(kept.ends_ms).rfc3339());
     json!({
         "name": service.name,
         "status": status(service),
@@ -124,6 +156,7 @@ fn service_json(client: &Client, service: &Service) -> Value {
         "desired": service.desired,
         "version": version(service),
         "url": url(client, &service.name),
+        "certificateEndsAt": ends_at,
     })
 }
 
@@ -142,9 +175,10 @@ async fn tasks(client: &Client, options: &PsOptions, app: &App, flags: &str) -> 
             .find(|target| Some(&target.address) == task.address.as_ref())
     };
     let shown = shown(&tasks);
+    let certificates = certificates(client).await;
     if options.output.is_json() {
         let rows: Vec<Value> = shown.iter().map(|task| task_json(task, target(task))).collect();
-        let mut tree = service_json(client, &service);
+        let mut tree = service_json(client, &service, &certificates);
         if let Some(members) = tree.as_object_mut() {
             members.insert("tasks".to_owned(), Value::Array(rows));
         }
@@ -162,6 +196,7 @@ async fn tasks(client: &Client, options: &PsOptions, app: &App, flags: &str) -> 
         ]);
     }
     print(&options.output.text_of(&table))?;
+    warn(&service, &certificates);
     next(&format!(
         "`honmaru logs {}{flags} --follow`, `honmaru explain {}{flags}`",
         app.name(),

@@ -4,6 +4,8 @@ mod moment;
 mod record;
 mod wanted;
 
+pub use moment::at_ms;
+
 use super::client::{CLOUDTRAIL, Client};
 use super::connection::Connection;
 use super::failure::Usage;

@@ -30,6 +30,14 @@ pub fn moment(text: &str) -> Result<Moment, String> {
     })
 }
 
+/// A moment as the APIs write it, in milliseconds since the epoch; parts of seconds are left out.
+pub fn at_ms(text: &str) -> Option<i64> {
+    match text.split_once('.') {
+        Some((whole, _)) => date(&format!("{whole}Z")),
+        None => date(text),
+    }
+}
+
 /// RFC 3339 in UTC, without parts of seconds; the time of day may be left away.
 fn date(text: &str) -> Option<i64> {
     let (date, time) = match text.split_once('T') {
@@ -85,7 +93,9 @@ mod tests {
             ("2026-03-01", 1_772_323_200),
         ] {
             assert_eq!(moment(text), Ok(Moment::At(s * 1_000)), "{text}");
+            assert_eq!(at_ms(text), Some(s * 1_000), "{text}");
             if text.len() > 10 {
+                assert_eq!(at_ms(&text.replace('Z', ".123Z")), Some(s * 1_000), "{text}");
                 assert_eq!(Time::from_ms(s * 1_000).rfc3339(), text);
             }
         }

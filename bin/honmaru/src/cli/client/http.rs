@@ -1,12 +1,16 @@
 //! One HTTP request over a connection of its own.
 
-use super::connect::connect as dial;
+use super::connect::{Duplex, connect as dial};
+use crate::trust;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::{CertificateDer, ServerName};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 /// An answer at most.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -33,8 +37,19 @@ pub async fn send(
     headers: &[(String, String)],
     body: Vec<u8>,
 ) -> anyhow::Result<HttpAnswer> {
+    exchange(connect(base, ca), method, path, headers, body).await
+}
+
+/// One request over a connection that is made now.
+async fn exchange(
+    connected: impl Future<Output = anyhow::Result<Connected>>,
+    method: &str,
+    path: &str,
+    headers: &[(String, String)],
+    body: Vec<u8>,
+) -> anyhow::Result<HttpAnswer> {
     let exchange = async {
-        let mut connected = connect(base, ca).await?;
+        let mut connected = connected.await?;
         let mut request = http::Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(name, value);
@@ -101,6 +116,16 @@ struct Connected {
     driver: tokio::task::JoinHandle<hyper::Result<()>>,
 }
 
+impl Connected {
+    async fn over(stream: impl Duplex + 'static) -> anyhow::Result<Self> {
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        Ok(Self {
+            sender,
+            driver: tokio::spawn(connection),
+        })
+    }
+}
+
 impl Drop for Connected {
     fn drop(&mut self) {
         self.driver.abort();
@@ -113,19 +138,33 @@ async fn connect(base: &str, ca: Option<&Path>) -> anyhow::Result<Connected> {
         (None, Some(authority)) => (authority, true),
         (None, None) => bail!("`{base}` is no endpoint: `http://HOST:PORT` or `https://HOST:PORT` is expected"),
     };
-    let stream = dial(authority, tls, ca).await?;
-    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    Ok(Connected {
-        sender,
-        driver: tokio::spawn(connection),
-    })
+    Connected::over(dial(authority, tls, ca).await?).await
 }
 
 /// A GET of `http://host:port` + path with a `Host` of its own.
 pub async fn get(base: &str, host: &str, path: &str) -> anyhow::Result<HttpAnswer> {
-    // Firewalls block requests that do not say what made them: the managed rule `NoUserAgent_HEADER` does.
+    send(base, None, "GET", path, &of_a_browser(host), Vec::new()).await
+}
+
+/// A GET through TLS to a server that must show this certificate, under the name of `authority` (`host`, `host:port`).
+pub async fn get_shown(
+    server: SocketAddr,
+    leaf: &CertificateDer<'static>,
+    authority: &str,
+    path: &str,
+) -> anyhow::Result<HttpAnswer> {
+    let connected = async {
+        let host = authority.split_once(':').map_or(authority, |(host, _)| host);
+        let name = ServerName::try_from(host.to_owned()).with_context(|| format!("`{host}` is no name of a server"))?;
+        let stream = TcpStream::connect(server).await;
+        let stream = stream.with_context(|| format!("failed to connect to {server}"))?;
+        Connected::over(trust::connector_for(leaf.clone())?.connect(name, stream).await?).await
+    };
+    exchange(connected, "GET", path, &of_a_browser(authority), Vec::new()).await
+}
+
+/// Firewalls block requests that do not say what made them: the managed rule `NoUserAgent_HEADER` does.
+fn of_a_browser(host: &str) -> [(String, String); 3] {
     let agent = concat!("honmaru/", env!("CARGO_PKG_VERSION"));
-    let headers = [("host", host), ("user-agent", agent), ("accept", "*/*")];
-    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    send(base, None, "GET", path, &headers, Vec::new()).await
+    [("host", host), ("user-agent", agent), ("accept", "*/*")].map(|(name, value)| (name.to_owned(), value.to_owned()))
 }

@@ -5,7 +5,7 @@ mod http;
 mod xml;
 
 pub use connect::{Duplex, connect};
-pub use http::get;
+pub use http::{HttpAnswer, get, get_shown};
 
 use anyhow::{Context, bail};
 use honmaru_base::Clock;

@@ -1,5 +1,6 @@
 //! What shall be deployed: the options, then `honmaru.toml` of the directory, then the defaults.
 
+use super::network::LISTENER_PORT;
 use crate::cli::app::App;
 use crate::cli::failure::Usage;
 use honmaru_build::BuildSettings;
@@ -26,6 +27,8 @@ const SIZES: [(u32, u32, u32, u32); 8] = [
 ];
 /// How long a task may be unhealthy after its start before it is replaced, in seconds.
 pub const GRACE_DEFAULT_S: u32 = 60;
+/// The port of HTTPS where nothing says another.
+const TLS_PORT_DEFAULT: u16 = 443;
 /// Ref: ECS quotas: tasks of a service.
 pub const COUNT_MAX: u32 = 5_000;
 
@@ -66,6 +69,21 @@ pub struct Settings {
     /// Do not put a web application firewall in front of the app
     #[arg(long)]
     pub no_waf: bool,
+    /// Serve HTTPS with this certificate (PEM): the server's own, then those that lead on from it
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of `--tls-cert` (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// The port of HTTPS [default: 443]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub tls_port: Option<u16>,
+    /// Serve over HTTP too, instead of leading to HTTPS
+    #[arg(long)]
+    pub no_redirect: bool,
+    /// Serve HTTPS no longer; without this and without a certificate it stays as it is
+    #[arg(long, conflicts_with_all = ["tls_cert", "tls_key", "tls_port", "no_redirect"])]
+    pub no_tls: bool,
 }
 
 /// `honmaru.toml`.
@@ -84,6 +102,17 @@ struct File {
     waf: Option<bool>,
     #[serde(default)]
     build: BuildTable,
+    tls: Option<TlsTable>,
+}
+
+/// How HTTPS is served. Files are named from the directory on.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsTable {
+    cert: PathBuf,
+    key: PathBuf,
+    port: Option<u16>,
+    redirect: Option<bool>,
 }
 
 /// How the directory is built.
@@ -114,6 +143,27 @@ impl Scalar {
     }
 }
 
+/// What shall become of HTTPS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// It stays as it is: a forgotten option must not cut clients off.
+    Kept,
+    /// It goes.
+    Off,
+    /// It serves with these files.
+    On(TlsFiles),
+}
+
+/// The files of HTTPS, and how it is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+    pub port: u16,
+    /// Whether HTTP leads to HTTPS.
+    pub redirects: bool,
+}
+
 /// What shall be deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -131,6 +181,7 @@ pub struct Plan {
     pub grace_s: u32,
     pub waf: bool,
     pub build: BuildSettings,
+    pub tls: Tls,
 }
 
 impl Plan {
@@ -191,6 +242,7 @@ impl Plan {
         if count.is_some_and(|count| count > COUNT_MAX) {
             return Err(Usage(format!("a service has at most {COUNT_MAX} tasks")));
         }
+        let tls = tls(dir, settings, file.tls)?;
         let (cpu, memory_mib) = size(settings.cpu.or(file.cpu), settings.memory.or(file.memory))?;
         Ok(Self {
             app,
@@ -204,6 +256,7 @@ impl Plan {
             grace_s: settings.grace.or(file.grace).unwrap_or(GRACE_DEFAULT_S),
             waf: !settings.no_waf && file.waf.unwrap_or(true),
             build,
+            tls,
         })
     }
 
@@ -211,6 +264,47 @@ impl Plan {
     pub fn shown_dir(&self) -> String {
         self.dir.display().to_string()
     }
+}
+
+/// HTTPS: a pair of options stands above the file's pair, and the other options above the rest of it.
+fn tls(dir: &Path, settings: &Settings, file: Option<TlsTable>) -> Result<Tls, Usage> {
+    if settings.no_tls {
+        return Ok(Tls::Off);
+    }
+    let (port, redirect) = file.as_ref().map_or((None, None), |file| (file.port, file.redirect));
+    let pair = match (&settings.tls_cert, &settings.tls_key) {
+        (Some(cert), Some(key)) => Some((cert.clone(), key.clone())),
+        _ => file.map(|file| (dir.join(file.cert), dir.join(file.key))),
+    };
+    let Some((cert, key)) = pair else {
+        let alone = [
+            (settings.tls_port.is_some(), "--tls-port"),
+            (settings.no_redirect, "--no-redirect"),
+        ];
+        return match alone.into_iter().find(|(is_given, _)| *is_given) {
+            Some((_, option)) => Err(Usage(format!(
+                "`{option}` goes with a certificate\nhint: add `--tls-cert FILE --tls-key FILE`"
+            ))),
+            None => Ok(Tls::Kept),
+        };
+    };
+    let port = settings.tls_port.or(port).unwrap_or(TLS_PORT_DEFAULT);
+    if port == 0 || port == LISTENER_PORT {
+        return Err(Usage(format!(
+            "{port} is no port for HTTPS{}\nhint: it is {TLS_PORT_DEFAULT} unless you say otherwise",
+            if port == LISTENER_PORT {
+                ": it is that of HTTP"
+            } else {
+                ""
+            }
+        )));
+    }
+    Ok(Tls::On(TlsFiles {
+        cert,
+        key,
+        port,
+        redirects: !settings.no_redirect && redirect.unwrap_or(true),
+    }))
 }
 
 /// The arguments of the build and its stage. An argument without a value has that of the environment, as with other
@@ -371,6 +465,59 @@ mod tests {
         }
         let error = merged(&Settings::default(), "[build]\nsecrets = 1\n").expect_err("no such member");
         assert!(error.contains("unknown field `secrets`"), "{error}");
+    }
+
+    #[test]
+    fn https_has_a_pair_of_files_or_stays_as_it_is() {
+        let tls = |settings: &Settings, file: &str| merged(settings, file).map(|plan| plan.tls);
+        let on = |cert: &str, key: &str, port, redirects| {
+            Ok(Tls::On(TlsFiles {
+                cert: cert.into(),
+                key: key.into(),
+                port,
+                redirects,
+            }))
+        };
+        let given = |cert: &str, key: &str| Settings {
+            tls_cert: Some(cert.into()),
+            tls_key: Some(key.into()),
+            ..Settings::default()
+        };
+        let file = "[tls]\ncert = \"shop.pem\"\nkey = \"/etc/shop.key\"\nport = 8443\nredirect = false\n";
+        assert_eq!(tls(&Settings::default(), ""), Ok(Tls::Kept));
+        assert_eq!(tls(&given("a.pem", "a.key"), ""), on("a.pem", "a.key", 443, true));
+        assert_eq!(
+            tls(&Settings::default(), file),
+            on("/src/shop/shop.pem", "/etc/shop.key", 8443, false)
+        );
+        assert_eq!(tls(&given("a.pem", "a.key"), file), on("a.pem", "a.key", 8443, false));
+        let port = Settings {
+            tls_port: Some(444),
+            ..Settings::default()
+        };
+        assert_eq!(tls(&port, file), on("/src/shop/shop.pem", "/etc/shop.key", 444, false));
+        let off = Settings {
+            no_tls: true,
+            ..Settings::default()
+        };
+        assert_eq!(tls(&off, file), Ok(Tls::Off));
+        let plain = Settings {
+            no_redirect: true,
+            ..Settings::default()
+        };
+        for (settings, file, expected) in [
+            (port, "", "`--tls-port` goes with a certificate"),
+            (plain, "", "`--no-redirect` goes with a certificate"),
+            (Settings::default(), "[tls]\ncert = \"a\"\n", "missing field `key`"),
+            (
+                Settings::default(),
+                "[tls]\ncert = \"a\"\nkey = \"b\"\nport = 80\n",
+                "80 is no port for HTTPS: it is that of HTTP",
+            ),
+        ] {
+            let error = tls(&settings, file).expect_err(expected);
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

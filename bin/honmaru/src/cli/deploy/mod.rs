@@ -4,6 +4,7 @@
 mod balancer;
 mod definition;
 mod firewall;
+mod https;
 mod image;
 mod manifest;
 mod network;
@@ -14,11 +15,14 @@ mod tags;
 pub use balancer::{find as find_balancer, find_target_group, listeners};
 pub use definition::{VersionFacts, version_facts};
 pub use firewall::find as find_web_acl;
+pub use https::{Served, served};
 pub use manifest::{COUNT_MAX, GRACE_DEFAULT_S};
 pub use network::find_group;
+pub use tags::upper as upper_tags;
 
 use super::app::{App, CLUSTER};
-use super::client::{Client, ECS, LOGS, code_of, get};
+use super::certificate::{self, end_words};
+use super::client::{Client, ECS, HttpAnswer, LOGS, code_of, get, get_shown};
 use super::connection::Connection;
 use super::failure::Failure;
 use super::observed;
@@ -28,8 +32,10 @@ use anyhow::bail;
 use definition::Made;
 use honmaru_base::Clock;
 use honmaru_engine::SystemClock;
+use https::Https;
 use manifest::{HEALTH_PATH_DEFAULT, Plan};
 use serde_json::json;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -60,9 +66,10 @@ pub struct DeployOptions {
 pub async fn run(options: DeployOptions) -> anyhow::Result<()> {
     let started = Instant::now();
     let plan = Plan::make(&options.dir, &options.settings)?;
+    let https = Https::check(&plan, SystemClock.now().as_ms())?;
     let client = options.connection.open()?;
     let progress = Progress::start();
-    let deployed = deploy(&client, &options, &plan, &progress).await;
+    let deployed = deploy(&client, &options, &plan, &https, &progress).await;
     progress.end();
     let deployed = deployed?;
     let took = seconds(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
@@ -81,13 +88,19 @@ struct Deployed {
     healthy: u64,
     count: u64,
     url: Option<String>,
+    /// HTTPS: its URL, and the address to which its name must lead.
+    secure: Option<(String, Ipv4Addr)>,
 }
 
 fn summary(app: &App, took: &str, deployed: &Deployed) -> String {
     let url = deployed.url.as_ref().map(|url| format!(", {url}")).unwrap_or_default();
     let (healthy, count) = (deployed.healthy, deployed.count);
+    let secure = deployed.secure.as_ref();
+    let secure = secure
+        .map(|(url, address)| format!(", {url} at {address}"))
+        .unwrap_or_default();
     format!(
-        "deployed `{}` in {took}: {healthy} of {count} tasks healthy{url}",
+        "deployed `{}` in {took}: {healthy} of {count} tasks healthy{secure}{url}",
         app.name()
     )
 }
@@ -96,9 +109,17 @@ async fn deploy(
     client: &Client,
     options: &DeployOptions,
     plan: &Plan,
+    https: &Https,
     progress: &Progress,
 ) -> anyhow::Result<Deployed> {
     let app = &plan.app;
+    if let Some(pair) = https.pair() {
+        let step = progress.step("https");
+        for warning in &pair.warnings {
+            step.warn(warning);
+        }
+        step.done(&pair.sentence(SystemClock.now().as_ms()));
+    }
     let builder = image::Workshop::open(client, &options.connection.state)?;
 
     let step = progress.step("build");
@@ -119,9 +140,10 @@ async fn deploy(
     let health = Health::of(client, plan).await?;
     let step = progress.step("resources");
     step.note("cluster, roles, logs, network, load balancer");
-    let resources = resources(client, plan, facts.port, &health.path, progress).await?;
+    let resources = resources(client, plan, facts.port, &health.path, https, progress).await?;
     step.done(&format!(
-        "load balancer{}, security groups, roles, logs",
+        "load balancer{}{}, security groups, roles, logs",
+        if resources.secure.is_some() { " with HTTPS" } else { "" },
         if plan.waf { ", web ACL" } else { "" }
     ));
 
@@ -194,13 +216,28 @@ async fn deploy(
         && let (Some(entry), Some(url)) = (client.entry.as_deref(), url.as_deref())
     {
         let step = progress.step("answer");
-        let status = first_answer(entry, app, &health_path).await?;
+        let host = app.host();
+        let status = first_answer(app, url, &health_path, || get(entry, &host, &health_path)).await?;
         step.done(&format!("GET {url}{health_path} answers {status}"));
+        if let Some(served) = &resources.secure {
+            let step = progress.step("https");
+            let (url, authority) = (served.url(), served.authority());
+            let server = SocketAddr::from((served.address, served.port));
+            let ask = || get_shown(server, &served.leaf, &authority, &health_path);
+            let status = first_answer(app, &url, &health_path, ask).await?;
+            step.done(&format!("GET {url}{health_path} answers {status} at {server}"));
+        }
+    }
+    if https.pair().is_some()
+        && let Some(served) = &resources.secure
+    {
+        https::forget(client, app, Some(&served.arn), progress).await?;
     }
     Ok(Deployed {
         healthy: rolled.healthy,
         count: rolled.desired,
         url,
+        secure: resources.secure.map(|served| (served.url(), served.address)),
     })
 }
 
@@ -227,6 +264,8 @@ pub(super) struct Resources {
     pub roles: roles::Roles,
     pub network: network::Network,
     pub target_group: String,
+    /// HTTPS, where it is served.
+    pub secure: Option<Served>,
 }
 
 async fn resources(
@@ -234,6 +273,7 @@ async fn resources(
     plan: &Plan,
     port: u16,
     health_path: &str,
+    https: &Https,
     progress: &Progress,
 ) -> anyhow::Result<Resources> {
     let app = &plan.app;
@@ -246,15 +286,33 @@ async fn resources(
         } else {
             firewall::unprotect(client, app, &balancer.arn, progress).await?;
         }
-        anyhow::Ok((network, balancer))
+        https::ensure(client, app, https, &balancer, &network, progress).await?;
+        let secure = served(client, app, &balancer.arn).await?;
+        if let (Https::Kept, Some(served)) = (https, &secure) {
+            kept(app, served, progress);
+        }
+        anyhow::Ok((network, balancer, secure))
     };
-    let ((network, balancer), roles, ()) =
+    let ((network, balancer, secure), roles, ()) =
         tokio::try_join!(balanced, roles::ensure(client, app), cluster_and_logs(client, app))?;
     Ok(Resources {
         roles,
         network,
         target_group: balancer.target_group,
+        secure,
     })
+}
+
+/// What to say of HTTPS when nothing was said of it.
+fn kept(app: &App, served: &Served, progress: &Progress) {
+    let (now_ms, ends_ms) = (SystemClock.now().as_ms(), served.facts.ends_ms);
+    if certificate::ends_soon(ends_ms, now_ms) {
+        progress.warn(&format!(
+            "the certificate of `{}` {}: deploy with a renewed one (`--tls-cert FILE --tls-key FILE`)",
+            app.name(),
+            end_words(ends_ms, now_ms)
+        ));
+    }
 }
 
 async fn cluster_and_logs(client: &Client, app: &App) -> anyhow::Result<()> {
@@ -291,19 +349,20 @@ pub async fn make_way(
     Ok(())
 }
 
-/// One real request through the shared entry and the load balancer, as a browser would make it.
-async fn first_answer(entry: &str, app: &App, path: &str) -> anyhow::Result<u16> {
+/// One real request through the load balancer, as a browser would make it.
+async fn first_answer<F>(app: &App, url: &str, path: &str, ask: impl Fn() -> F) -> anyhow::Result<u16>
+where
+    F: Future<Output = anyhow::Result<HttpAnswer>>,
+{
     let deadline = Instant::now() + FIRST_ANSWER_TIMEOUT;
     loop {
-        let answer = get(entry, &app.host(), path).await;
-        match answer {
+        match ask().await {
             Ok(answer) if answer.status < 500 && answer.status != 404 => return Ok(answer.status),
             answer if Instant::now() > deadline => {
                 let seen = match answer {
                     Ok(answer) => format!("it answers {}", answer.status),
                     Err(error) => format!("{error:#}"),
                 };
-                let url = app.url(Some(entry)).unwrap_or_default();
                 return Err(Failure::new(format!(
                     "the tasks are healthy, but {url}{path} gives no good answer: {seen}"
                 ))
@@ -326,10 +385,20 @@ mod tests {
             healthy: 2,
             count: 2,
             url: app.url(Some("http://127.0.0.1:8080")),
+            secure: None,
         };
         assert_eq!(
             summary(&app, "14.2 s", &deployed),
             "deployed `hello` in 14.2 s: 2 of 2 tasks healthy, http://hello.localhost:8080"
+        );
+        let deployed = Deployed {
+            secure: Some(("https://hello.example.com".to_owned(), Ipv4Addr::new(172, 31, 0, 4))),
+            ..deployed
+        };
+        assert_eq!(
+            summary(&app, "14.2 s", &deployed),
+            "deployed `hello` in 14.2 s: 2 of 2 tasks healthy, https://hello.example.com at 172.31.0.4, \
+             http://hello.localhost:8080"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! The default VPC's subnets, and two security groups: the world reaches the load balancer on port 80, and only the
-//! load balancer reaches the tasks, on the app's port.
+//! The default VPC's subnets, and two security groups: the world reaches the load balancer on port 80 (and that
+//! of HTTPS), and only the load balancer reaches the tasks, on the app's port.
 
 use super::tags;
 use crate::cli::app::App;
@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 /// The port on which the load balancer listens.
 pub const LISTENER_PORT: u16 = 80;
+
+const EVERYONE: &str = "0.0.0.0/0";
 
 /// Where the app is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +45,7 @@ pub async fn ensure(client: &Client, app: &App, port: u16) -> anyhow::Result<Net
         app,
         &vpc,
         &app.balancer_group(),
-        &format!("load balancer of {}: HTTP from everywhere", app.name()),
+        &format!("load balancer of {}: what it listens on, from everywhere", app.name()),
     )
     .await?;
     let task_group = group(
@@ -54,7 +56,7 @@ pub async fn ensure(client: &Client, app: &App, port: u16) -> anyhow::Result<Net
         &format!("tasks of {}: the app port from the load balancer only", app.name()),
     )
     .await?;
-    let everyone = json!([{ "CidrIp": "0.0.0.0/0" }]);
+    let everyone = json!([{ "CidrIp": EVERYONE }]);
     let balancer = json!([{ "GroupId": balancer_group }]);
     tokio::try_join!(
         allow(client, &balancer_group, permission(LISTENER_PORT, "IpRanges", everyone)),
@@ -92,6 +94,24 @@ async fn allow(client: &Client, group: &str, permission: Value) -> anyhow::Resul
     let input = json!({ "GroupId": group, "IpPermissions": [permission] });
     match client.call(EC2, "AuthorizeSecurityGroupIngress", input).await {
         Err(error) if code_of(&error) == Some("InvalidPermission.Duplicate") => Ok(()),
+        answer => answer.map(|_| ()),
+    }
+}
+
+/// Opens a port of the load balancer to everybody.
+pub async fn open_to_all(client: &Client, network: &Network, port: u16) -> anyhow::Result<()> {
+    let everyone = json!([{ "CidrIp": EVERYONE }]);
+    allow(client, &network.balancer_group, permission(port, "IpRanges", everyone)).await
+}
+
+/// Takes that back.
+pub async fn close_to_all(client: &Client, network: &Network, port: u16) -> anyhow::Result<()> {
+    let everyone = json!([{ "CidrIp": EVERYONE }]);
+    let input = json!({
+        "GroupId": network.balancer_group, "IpPermissions": [permission(port, "IpRanges", everyone)],
+    });
+    match client.call(EC2, "RevokeSecurityGroupIngress", input).await {
+        Err(error) if code_of(&error) == Some("InvalidPermission.NotFound") => Ok(()),
         answer => answer.map(|_| ()),
     }
 }

@@ -5,11 +5,11 @@ mod words;
 use super::app::{App, CLUSTER};
 use super::client::{Client, EC2, ECS, ELBV2, WAFV2};
 use super::connection::Connection;
-use super::deploy::{find_balancer, listeners};
+use super::deploy::{Served, find_balancer, listeners, served};
 use super::observed::{self, Service, Target, Task, last_part};
 use super::output::{OutputOption, print, print_json};
 use super::ps::no_app;
-use honmaru_base::Clock;
+use honmaru_base::{Clock, Time};
 use honmaru_engine::SystemClock;
 use serde_json::{Value, json};
 
@@ -41,6 +41,8 @@ struct Facts {
     definition: Value,
     balancer: Option<Value>,
     listeners: Vec<Value>,
+    /// HTTPS as `deploy` made it.
+    secure: Option<Served>,
     target_group: Option<Value>,
     web_acl: Option<Value>,
     /// Of the load balancer, then of the tasks.
@@ -102,6 +104,7 @@ async fn gather(client: &Client, app: &App) -> anyhow::Result<Facts> {
     if let Some(balancer) = &facts.balancer {
         let arn = balancer["LoadBalancerArn"].as_str().unwrap_or_default();
         facts.listeners = listeners(client, arn).await?;
+        facts.secure = served(client, app, arn).await?;
         let answer = client
             .call(WAFV2, "GetWebACLForResource", json!({ "ResourceArn": arn }))
             .await;
@@ -170,6 +173,10 @@ fn tree(facts: &Facts) -> Value {
         "taskDefinition": facts.definition,
         "loadBalancer": facts.balancer,
         "listeners": facts.listeners,
+        "https": facts.secure.as_ref().map(|served| json!({
+            "url": served.url(), "address": served.address, "port": served.port, "certificate": served.arn,
+            "names": served.facts.names, "endsAt": Time::from_ms(served.facts.ends_ms).rfc3339(),
+        })),
         "targetGroup": facts.target_group,
         "targets": facts.targets.iter().map(|target| json!({
             "address": target.address, "port": target.port, "state": target.state,

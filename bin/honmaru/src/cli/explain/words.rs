@@ -1,6 +1,7 @@
 //! The sentences. Pure: the same facts give the same text.
 
 use super::Facts;
+use crate::cli::certificate::{day, end_words};
 use crate::cli::observed::{Target, Task, last_part};
 use crate::cli::ps;
 use crate::cli::rollout::task_state;
@@ -110,6 +111,18 @@ fn way(facts: &Facts) -> Vec<String> {
         [] => "   it has no listener: nothing is answered".to_owned(),
         ports => format!("   it listens on {} in {}", ports.join(" and "), counted(zones, "zone")),
     });
+    if let Some(served) = &facts.secure {
+        lines.push(format!(
+            "   {} leads there, too, once the name leads to {}",
+            served.url(),
+            served.address
+        ));
+        lines.push(format!(
+            "   its certificate is for {} and {}",
+            served.facts.names.join(", "),
+            end_words(served.facts.ends_ms, (facts.now_s * 1_000.0) as i64)
+        ));
+    }
     lines.push(match &facts.web_acl {
         None => "2. no web ACL is in front of it: every request passes unseen".to_owned(),
         Some(acl) => {
@@ -357,6 +370,12 @@ fn yours(facts: &Facts) -> Vec<String> {
         lines.push("its variables: whoever may describe the task definition can read them".to_owned());
     }
     let is_plain = !facts.listeners.is_empty() && facts.listeners.iter().all(|l| text(l, "Protocol") == "HTTP");
+    if let Some(served) = &facts.secure {
+        lines.push(format!(
+            "a renewed certificate before {}, with `honmaru deploy`",
+            day(served.facts.ends_ms)
+        ));
+    }
     if is_plain {
         lines.push("encryption on the way: its listener speaks plain HTTP".to_owned());
     }
@@ -370,6 +389,8 @@ fn yours(facts: &Facts) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::certificate;
+    use crate::cli::deploy::Served;
     use crate::cli::explain::Deployed;
     use crate::cli::observed::{Deployment, Event, Service};
     use serde_json::json;
@@ -452,6 +473,7 @@ mod tests {
             }),
             balancer: Some(json!({ "LoadBalancerName": "hello", "AvailabilityZones": [1, 2, 3] })),
             listeners: vec![json!({ "Protocol": "HTTP", "Port": "80" })],
+            secure: None,
             target_group: Some(json!({
                 "HealthCheckPath": "/health", "Matcher": { "HttpCode": "200" }, "HealthyThresholdCount": "2",
                 "HealthCheckIntervalSeconds": "5",
@@ -480,6 +502,32 @@ mod tests {
     #[test]
     fn a_service_in_sentences() {
         crate::cli::golden::check("explain.txt", &tell(&facts()));
+    }
+
+    #[test]
+    fn https_is_told() {
+        let secure = Facts {
+            secure: Some(Served {
+                leaf: Vec::new().into(),
+                facts: certificate::Facts {
+                    names: vec!["hello.example.com".to_owned(), "*.hello.example.com".to_owned()],
+                    is_listed: true,
+                    issuer: "Test".to_owned(),
+                    is_own_issuer: false,
+                    begins_ms: 0,
+                    ends_ms: 10 * 24 * 60 * 60 * 1_000,
+                },
+                arn: "arn:aws:iam::000000000000:server-certificate/honmaru/hello/hello-01".to_owned(),
+                address: std::net::Ipv4Addr::new(172, 31, 0, 4),
+                port: 8443,
+            }),
+            listeners: vec![
+                json!({ "Protocol": "HTTP", "Port": "80" }),
+                json!({ "Protocol": "HTTPS", "Port": "8443" }),
+            ],
+            ..facts()
+        };
+        crate::cli::golden::check("explain_https.txt", &tell(&secure));
     }
 
     #[test]

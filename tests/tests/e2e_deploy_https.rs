@@ -1,0 +1,388 @@
+//! Goal: `honmaru deploy` serves a directory over HTTPS with its owner's certificate, tells what is wrong with it before
+//! anything is changed, renews it without cutting anybody off, and takes all of it away again.
+//! Method: certificates of an authority that openssl makes; curl and openssl come as clients.
+
+use anyhow::{Context, Result, ensure};
+use honmaru_tests::cloud::{Cloud, bounded, phase, text, wait_until};
+use honmaru_tests::scratch::Scratch;
+use honmaru_tests::tls::{issued, self_signed_for};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+const NAME: &str = "shop";
+const HOST: &str = "shop.example.com";
+const WWW: &str = "www.shop.example.com";
+const GOES_ON: Duration = Duration::from_secs(60);
+const CURL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Serves one page, and a health check.
+const SERVE: &str = "mkdir -p /tmp/w && echo \\\"$PAGE\\\" > /tmp/w/index.html && cp /tmp/w/index.html /tmp/w/health && \
+                     httpd -f -p 8080 -h /tmp/w & trap 'exit 0' TERM; wait";
+
+#[test]
+fn https() -> Result<()> {
+    let cloud = Cloud::start()?;
+    let site = Site::new()?;
+    phase("what is wrong is said, and nothing is changed", || {
+        mistakes(&cloud, &site)
+    })?;
+    phase("a directory with a certificate", || first(&cloud, &site))?;
+    phase("the private key is in no word and not in the trail", || {
+        secrecy(&cloud, &site)
+    })?;
+    phase("ps and explain tell when it ends", || told(&cloud))?;
+    phase("without options it stays as it is", || {
+        let before = certificates(&cloud)?;
+        let said = site.deploy(&cloud, &["--env", "PAGE=two"])?;
+        ensure!(
+            said.contains("ends in 1 day") && said.contains("https://shop.example.com"),
+            "{said}"
+        );
+        ensure!(certificates(&cloud)? == before, "the certificate changed");
+        site.serves(&cloud, HOST, 443, "two")
+    })?;
+    phase("a renewed file, by honmaru.toml, under load: nobody is cut off", || {
+        renew(&cloud, &site)
+    })?;
+    phase("another port, and HTTP serves too", || {
+        let said = site.deploy(&cloud, &["--tls-port", "8443", "--no-redirect"])?;
+        ensure!(said.contains("https://shop.example.com:8443"), "{said}");
+        site.serves(&cloud, HOST, 8443, "three")?;
+        ensure!(
+            site.curl(&cloud, HOST, 80, &[])?.ends_with("404"),
+            "HTTP does not serve"
+        );
+        ensure!(
+            site.curl(&cloud, HOST, 443, &["-m", "2"]).is_err(),
+            "port 443 still answers"
+        );
+        Ok(())
+    })?;
+    phase("without HTTPS", || {
+        site.deploy(&cloud, &["--no-tls"])?;
+        ensure!(certificates(&cloud)?.is_empty(), "certificates are left");
+        ensure!(
+            site.curl(&cloud, HOST, 8443, &["-m", "2"]).is_err(),
+            "port 8443 still answers"
+        );
+        ensure!(
+            site.curl(&cloud, HOST, 80, &[])?.ends_with("404"),
+            "HTTP does not serve"
+        );
+        let rules = cloud.aws(&["ec2", "describe-security-groups", "--group-names", "shop-lb"])?;
+        ensure!(!rules.to_string().contains("8443"), "{rules}");
+        Ok(())
+    })?;
+    phase("deleted, with its certificate", || {
+        site.deploy(&cloud, &[])?;
+        site.serves(&cloud, HOST, 443, "three")?;
+        ok(&cloud, &["delete", NAME, "--yes"])?;
+        ensure!(certificates(&cloud)?.is_empty(), "certificates are left");
+        let balancers = cloud.aws(&["elbv2", "describe-load-balancers"])?;
+        ensure!(balancers["LoadBalancers"] == serde_json::json!([]), "{balancers}");
+        Ok(())
+    })?;
+    phase("destroy leaves the host clean", || cloud.finish())
+}
+
+fn mistakes(cloud: &Cloud, site: &Site) -> Result<()> {
+    let (old, renewed) = (site.pair("old"), site.pair("renewed"));
+    for (cert, key, wanted) in [
+        (&old.0, &renewed.1, "is not that of the certificate"),
+        (&old.1, &old.0, "are they exchanged?"),
+        (&site.file("none.pem"), &old.1, "cannot be read"),
+    ] {
+        let asked = ["deploy", &site.dir(), "--tls-cert", cert, "--tls-key", key];
+        let output = cloud.honmaru(&asked)?;
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        ensure!(
+            output.status.code() == Some(2),
+            "the exit code is {:?}: {said}",
+            output.status
+        );
+        ensure!(said.contains(wanted) && said.contains("hint:"), "no `{wanted}`: {said}");
+    }
+    let repositories = cloud.aws(&["ecr", "describe-repositories"])?;
+    ensure!(repositories["repositories"] == serde_json::json!([]), "{repositories}");
+    ensure!(certificates(cloud)?.is_empty(), "something was uploaded");
+    Ok(())
+}
+
+fn first(cloud: &Cloud, site: &Site) -> Result<()> {
+    let (cert, key) = site.pair("old");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644))?;
+    let said = site.deploy(cloud, &["--tls-cert", &cert, "--tls-key", &key, "--env", "PAGE=one"])?;
+    for wanted in [
+        "the certificate is for shop.example.com",
+        "ends in 1 day",
+        "mode 644",
+        "issued by `authority.example.com`",
+        "GET https://shop.example.com/health answers 200 at ",
+        "http://shop.localhost:",
+    ] {
+        ensure!(said.contains(wanted), "no `{wanted}`: {said}");
+    }
+    site.serves(cloud, HOST, 443, "one")?;
+    let moved = site.curl(cloud, HOST, 80, &["-w", " %{http_code} %{redirect_url}"])?;
+    ensure!(moved.ends_with(" 301 https://shop.example.com:443/page?a=1"), "{moved}");
+    let followed = site.curl(cloud, HOST, 80, &["-L"])?;
+    ensure!(
+        followed.ends_with("404"),
+        "the page is not there, but HTTPS says so: {followed}"
+    );
+    // The shared entry has no TLS: there the app is as before.
+    let (status, body) = cloud.http(cloud.http_port, "shop.localhost", "/")?;
+    ensure!(status == 200 && body.contains("one"), "{status}: {body}");
+    Ok(())
+}
+
+fn secrecy(cloud: &Cloud, site: &Site) -> Result<()> {
+    let key = std::fs::read_to_string(site.file("old.key"))?;
+    let line = key.lines().nth(1).context("a key has lines")?;
+    let trail = ok(cloud, &["audit", "--event", "iam:UploadServerCertificate", "--json"])?;
+    ensure!(trail.contains("UploadServerCertificate"), "{trail}");
+    let said = site.deploy(
+        cloud,
+        &["--tls-cert", &site.pair("old").0, "--tls-key", &site.pair("old").1],
+    )?;
+    for text in [trail, said] {
+        ensure!(
+            !text.contains("PRIVATE KEY") && !text.contains(line),
+            "the key is in it: {text}"
+        );
+    }
+    ensure!(
+        certificates(cloud)?.len() == 1,
+        "the same certificate was uploaded again"
+    );
+    Ok(())
+}
+
+fn told(cloud: &Cloud) -> Result<()> {
+    for asked in [&["ps"][..], &["ps", NAME], &["explain", NAME]] {
+        let said = ok(cloud, asked)?;
+        ensure!(said.contains("ends in 1 day"), "{asked:?}: {said}");
+    }
+    let json = cloud.honmaru(&["ps", "--output", "json"])?;
+    let json: Value = serde_json::from_slice(&json.stdout)?;
+    ensure!(json["services"][0]["certificateEndsAt"].is_string(), "{json}");
+    Ok(())
+}
+
+fn renew(cloud: &Cloud, site: &Site) -> Result<()> {
+    let before = certificates(cloud)?;
+    std::fs::write(
+        PathBuf::from(site.dir()).join("honmaru.toml"),
+        format!(
+            "name = \"{NAME}\"\n[env]\nPAGE = \"three\"\n[tls]\ncert = \"../renewed.pem\"\nkey = \"{}\"\n",
+            site.pair("renewed").1
+        ),
+    )?;
+    let mut open = Open::connect(site, cloud)?;
+    let first = open.get()?;
+    ensure!(first.contains("two"), "{first}");
+    let (is_over, asked) = (AtomicBool::new(false), AtomicU32::new(0));
+    let said = std::thread::scope(|scope| {
+        let load = scope.spawn(|| -> Result<()> {
+            while !is_over.load(Ordering::Relaxed) {
+                let answer = site.curl(cloud, HOST, 443, &[])?;
+                ensure!(answer.contains("404"), "{answer}");
+                asked.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(())
+        });
+        let said = site.deploy(cloud, &[]);
+        is_over.store(true, Ordering::Relaxed);
+        load.join().map_err(|_| anyhow::anyhow!("the load panicked"))??;
+        said
+    })?;
+    println!("     {} requests while it was renewed", asked.load(Ordering::Relaxed));
+    ensure!(asked.load(Ordering::Relaxed) > 5, "there was no load");
+    ensure!(
+        said.contains("shop.example.com, www.shop.example.com") && !said.contains("ends in"),
+        "{said}"
+    );
+    // Who came with the old certificate is still there.
+    open.get()?;
+    site.serves(cloud, HOST, 443, "three")?;
+    site.serves(cloud, WWW, 443, "three")?;
+    let after = certificates(cloud)?;
+    ensure!(after.len() == 1 && after != before, "{before:?} became {after:?}");
+    Ok(())
+}
+
+/// The ARNs of all server certificates.
+fn certificates(cloud: &Cloud) -> Result<Vec<String>> {
+    let listed = cloud.aws(&["iam", "list-server-certificates"])?;
+    let rows = listed["ServerCertificateMetadataList"].as_array().context("a list")?;
+    Ok(rows.iter().map(|row| row["Arn"].to_string()).collect())
+}
+
+/// Runs a command that must succeed; what it said.
+fn ok(cloud: &Cloud, arguments: &[&str]) -> Result<String> {
+    let output = cloud.honmaru(arguments)?;
+    let said = format!("{}\n{}", text(&output.stdout), text(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "honmaru {} failed:\n{said}",
+        arguments.join(" ")
+    );
+    Ok(said)
+}
+
+/// A directory to deploy, and the files of its owner beside it.
+struct Site {
+    scratch: Scratch,
+    /// The load balancer's own address, once it is known.
+    address: OnceLock<String>,
+}
+
+impl Site {
+    fn new() -> Result<Self> {
+        let site = Self {
+            scratch: Scratch::new("deploy-https")?,
+            address: OnceLock::new(),
+        };
+        std::fs::create_dir_all(site.dir())?;
+        let dockerfile =
+            format!("FROM localhost/honmaru/busybox:latest\nEXPOSE 8080\nCMD [\"/bin/sh\", \"-c\", \"{SERVE}\"]\n");
+        std::fs::write(PathBuf::from(site.dir()).join("Dockerfile"), dockerfile)?;
+        let path = |name: &str| PathBuf::from(site.file(name));
+        let (authority, authority_key) = (path("authority.pem"), path("authority.key"));
+        let name = "authority.example.com";
+        self_signed_for(name, &format!("DNS:{name}"), &authority, &authority_key)?;
+        for (name, names, days) in [
+            ("old", format!("DNS:{HOST}"), 2),
+            ("renewed", format!("DNS:{HOST},DNS:{WWW}"), 90),
+        ] {
+            let (cert, key) = (path(&format!("{name}.pem")), path(&format!("{name}.key")));
+            issued((&authority, &authority_key), &names, days, &cert, &key)?;
+        }
+        Ok(site)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.scratch.path().join(name).display().to_string()
+    }
+
+    fn dir(&self) -> String {
+        self.file(NAME)
+    }
+
+    fn pair(&self, name: &str) -> (String, String) {
+        (self.file(&format!("{name}.pem")), self.file(&format!("{name}.key")))
+    }
+
+    fn deploy(&self, cloud: &Cloud, more: &[&str]) -> Result<String> {
+        ok(cloud, &[&["deploy", &self.dir(), "--count", "1"], more].concat())
+    }
+
+    /// Where the name must lead: the load balancer's own address.
+    fn address(&self, cloud: &Cloud) -> Result<String> {
+        if let Some(known) = self.address.get() {
+            return Ok(known.clone());
+        }
+        let found = cloud.aws(&[
+            "ec2",
+            "describe-network-interfaces",
+            "--filters",
+            "Name=description,Values=ELB app/shop/*",
+        ])?;
+        let address = found["NetworkInterfaces"][0]["PrivateIpAddress"].as_str();
+        let address = address.context("the load balancer has an address")?;
+        Ok(self.address.get_or_init(|| address.to_owned()).clone())
+    }
+
+    /// What curl, which trusts the authority, gets from a page that is not there: the body, and `404` or the like.
+    fn curl(&self, cloud: &Cloud, host: &str, port: u16, more: &[&str]) -> Result<String> {
+        self.curl_path(cloud, (host, port, "/page?a=1"), more)
+    }
+
+    fn curl_path(&self, cloud: &Cloud, (host, port, path): (&str, u16, &str), more: &[&str]) -> Result<String> {
+        let (address, authority) = (self.address(cloud)?, self.file("authority.pem"));
+        let scheme = if port == 80 { "http" } else { "https" };
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "-m", "20", "--cacert", &authority, "-w", " %{http_code}"]);
+        for port in [80, 443, 8443] {
+            curl.args(["--connect-to", &format!("{host}:{port}:{address}:{port}")]);
+        }
+        curl.args(more).arg(format!("{scheme}://{host}:{port}{path}"));
+        let output = bounded(&mut curl, CURL_TIMEOUT)?;
+        ensure!(output.status.success(), "curl: {}", text(&output.stderr));
+        Ok(text(&output.stdout))
+    }
+
+    /// The page comes over HTTPS, under a name that curl verifies.
+    fn serves(&self, cloud: &Cloud, host: &str, port: u16, page: &str) -> Result<()> {
+        wait_until(&format!("{host}:{port} serves {page}"), GOES_ON, || {
+            let answer = self.curl_path(cloud, (host, port, "/"), &[])?;
+            ensure!(answer.contains(page) && answer.ends_with("200"), "{answer}");
+            Ok(())
+        })
+    }
+}
+
+/// A connection that stays open.
+struct Open {
+    process: Child,
+    answers: BufReader<std::process::ChildStdout>,
+}
+
+impl Open {
+    fn connect(site: &Site, cloud: &Cloud) -> Result<Self> {
+        let server = format!("{}:443", site.address(cloud)?);
+        let mut process = Command::new("openssl")
+            .args([
+                "s_client",
+                "-quiet",
+                "-verify_return_error",
+                "-CAfile",
+                &site.file("authority.pem"),
+            ])
+            .args(["-connect", &server, "-servername", HOST, "-verify_hostname", HOST])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let answers = BufReader::new(process.stdout.take().context("a pipe")?);
+        Ok(Self { process, answers })
+    }
+
+    /// Asks for the page; the body.
+    fn get(&mut self) -> Result<String> {
+        let pipe = self.process.stdin.as_mut().context("a pipe")?;
+        write!(
+            pipe,
+            "GET / HTTP/1.1\r\nHost: {HOST}\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n"
+        )?;
+        pipe.flush()?;
+        let (mut line, mut length) = (String::new(), 0);
+        self.answers.read_line(&mut line)?;
+        ensure!(line.starts_with("HTTP/1.1 200"), "{line}");
+        loop {
+            line.clear();
+            ensure!(self.answers.read_line(&mut line)? > 0, "the connection was closed");
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse()?;
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        self.answers.read_exact(&mut body)?;
+        Ok(text(&body))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
