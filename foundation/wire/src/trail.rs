@@ -2,7 +2,9 @@
 //!
 //! Not here: what of them is secret (`redact`), and the records themselves.
 
-use crate::model::{Kind, Op, Service, Shape};
+mod ec2;
+
+use crate::model::{Kind, Op, Protocol, Service, Shape};
 use crate::timestamp;
 use serde_json::{Map, Value};
 
@@ -29,10 +31,11 @@ pub(crate) fn shape_of<'s>(service: &'s Service, operation: &Op, side: Side) -> 
 /// A tree as CloudTrail writes it: names of members begin with a small letter, whatever the API's own begin with; keys
 /// of maps and everything that the model does not know stay as they are; times are in words. Null when nothing is in it.
 /// Ref: CloudTrail User Guide, "CloudTrail record contents": its examples of IAM (`userName`), ELB (`dNSName`) and STS
-/// (`expiration`).
+/// (`expiration`). EC2 writes its own way.
 pub fn recorded(service: &Service, operation: &Op, side: Side, tree: &Value) -> Value {
     match shape_of(service, operation, side) {
         _ if tree.as_object().is_some_and(Map::is_empty) => Value::Null,
+        Some(shape) if service.protocols.contains(&Protocol::Ec2Query) => ec2::recorded(service, shape, tree),
         Some(shape) => named(service, shape, tree, DEPTH_MAX),
         None => tree.clone(),
     }

@@ -26,7 +26,7 @@ impl Recorded {
             "sourceIPAddress": self.from,
             "userAgent": self.agent,
             "requestParameters": self.tree(Side::Input, &self.input.value()),
-            "responseElements": self.tree(Side::Output, &self.output.value()),
+            "responseElements": self.answered(),
             "additionalEventData": { "httpStatus": self.status, "durationMicroseconds": self.took_us, "tls": self.secure },
             "requestID": self.request_id,
             "eventID": self.id,
@@ -75,6 +75,21 @@ impl Recorded {
             details.insert("clientProvidedHostHeader".to_owned(), json!(host));
         }
         (!details.is_empty()).then_some(Value::Object(details))
+    }
+
+    /// What the call answered. EC2's answers have the call's id, and say of every change that it was made.
+    fn answered(&self) -> Value {
+        let answer = self.tree(Side::Output, &self.output.value());
+        if self.service != "ec2" || self.code.is_some() || is_read_only(&self.name) {
+            return answer;
+        }
+        let mut members = match answer {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        };
+        members.insert("requestId".to_owned(), json!(self.request_id));
+        members.entry("_return").or_insert(json!(true));
+        Value::Object(members)
     }
 
     /// An input or an output with the names that CloudTrail gives its members.

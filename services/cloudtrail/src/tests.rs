@@ -203,12 +203,32 @@ fn ec2s_errors_are_recorded_with_the_side_that_erred() {
     assert_eq!(of_ec2.document()["errorCode"], "Client.DependencyViolation");
     (of_ec2.status, of_ec2.code) = (503, Some("Unavailable".to_owned()));
     assert_eq!(of_ec2.document()["errorCode"], "Server.Unavailable");
+    assert_eq!(of_ec2.document()["responseElements"], Value::Null);
     of_ec2.code = None;
     assert_eq!(of_ec2.document().get("errorCode"), None);
     assert_eq!(
         record(1, "DescribeClusters").document()["errorCode"],
         "ClusterNotFoundException"
     );
+}
+
+#[test]
+fn ec2s_answers_have_the_calls_id_and_say_that_it_was_done() {
+    let mut of_ec2 = record(1, "CreateTags");
+    (of_ec2.service, of_ec2.code) = ("ec2".to_owned(), None);
+    assert_eq!(
+        of_ec2.document()["responseElements"],
+        json!({ "requestId": "request-1", "_return": true })
+    );
+    of_ec2.name = "CreateSecurityGroup".to_owned();
+    of_ec2.output = Json::of(&json!({ "GroupId": "sg-1" }));
+    assert_eq!(
+        of_ec2.document()["responseElements"],
+        json!({ "requestId": "request-1", "_return": true, "groupId": "sg-1" })
+    );
+    of_ec2.name = "DescribeTags".to_owned();
+    of_ec2.output = Json::default();
+    assert_eq!(of_ec2.document()["responseElements"], Value::Null);
 }
 
 #[test]
