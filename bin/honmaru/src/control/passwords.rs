@@ -26,10 +26,7 @@ impl Hashing {
     /// Nobody hashes yet.
     pub fn new(engine: Engine) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self::with_turns(engine, (processors / 2).max(1))
-    }
-
-    fn with_turns(engine: Engine, turns: usize) -> Self {
+        let turns = (processors / 2).max(1);
         Self {
             engine,
             places: Arc::new(Semaphore::new(turns + WAITING_MAX)),
