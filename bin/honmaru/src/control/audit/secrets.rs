@@ -32,7 +32,7 @@ const WORDS: [&str; 16] = [
 ];
 
 /// Members that sound so and hold no secret: the end of their path, and why.
-const HARMLESS: [(&str, &str); 41] = [
+const HARMLESS: [(&str, &str); 43] = [
     ("nextToken", "where a list goes on"),
     ("NextToken", "the same"),
     ("PaginationToken", "the same"),
@@ -71,6 +71,8 @@ const HARMLESS: [(&str, &str); 41] = [
     ("SubjectFromWebIdentityToken", "a name"),
     ("credentialSpecs", "names of files"),
     ("credentialsParameter", "the name of a secret"),
+    ("AssertionEncryptionMode", "whether there must be a key"),
+    ("RemovePrivateKey", "the name of a key"),
     ("authorizationConfig.accessPointId", "a name"),
     ("authorizationConfig.iam", "on or off"),
     ("authorizationConfig.domain", "a name"),
