@@ -78,11 +78,14 @@ fn https() -> Result<()> {
         ensure!(!rules.to_string().contains("8443"), "{rules}");
         Ok(())
     })?;
-    phase("deleted, with its certificate", || {
-        site.deploy(&cloud, &[])?;
+    phase("what somebody else has set stays, and is told", || {
+        others(&cloud, &site)
+    })?;
+    phase("deleted, with its certificate and no other", || {
         site.serves(&cloud, HOST, 443, "three")?;
         ok(&cloud, &["delete", NAME, "--yes"])?;
-        ensure!(certificates(&cloud)?.is_empty(), "certificates are left");
+        let left = certificates(&cloud)?;
+        ensure!(left.len() == 1 && left[0].contains("/mine"), "{left:?}");
         let balancers = cloud.aws(&["elbv2", "describe-load-balancers"])?;
         ensure!(balancers["LoadBalancers"] == serde_json::json!([]), "{balancers}");
         Ok(())
@@ -214,6 +217,44 @@ fn renew(cloud: &Cloud, site: &Site) -> Result<()> {
     let after = certificates(cloud)?;
     ensure!(after.len() == 1 && after != before, "{before:?} became {after:?}");
     Ok(())
+}
+
+/// An action of the HTTP listener that a person has set, and a person's certificate at the HTTPS listener.
+fn others(cloud: &Cloud, site: &Site) -> Result<()> {
+    let balancers = cloud.aws(&["elbv2", "describe-load-balancers", "--names", NAME])?;
+    let balancer = balancers["LoadBalancers"][0]["LoadBalancerArn"]
+        .as_str()
+        .context("an ARN")?;
+    let listener = |port: u16| -> Result<String> {
+        let listed = cloud.aws(&["elbv2", "describe-listeners", "--load-balancer-arn", balancer])?;
+        let rows = listed["Listeners"].as_array().context("a list")?;
+        let row = rows.iter().find(|row| row["Port"] == port).context("a listener")?;
+        Ok(row["ListenerArn"].as_str().context("an ARN")?.to_owned())
+    };
+    let modify = |port: u16, what: &str, value: &str| -> Result<()> {
+        let arn = listener(port)?;
+        cloud.aws(&["elbv2", "modify-listener", "--listener-arn", &arn, what, value])?;
+        Ok(())
+    };
+    let refuse = "Type=fixed-response,FixedResponseConfig={StatusCode=403}";
+    modify(80, "--default-actions", refuse)?;
+    let said = site.deploy(cloud, &[])?;
+    ensure!(said.contains("somebody has set what the HTTP listener does"), "{said}");
+    ensure!(
+        site.curl(cloud, HOST, 80, &[])?.ends_with("403"),
+        "the person's action is gone"
+    );
+    let (cert, key) = site.pair("old");
+    let (cert, key) = (format!("file://{cert}"), format!("file://{key}"));
+    let upload = ["iam", "upload-server-certificate", "--server-certificate-name", "mine"];
+    let files = ["--certificate-body", &cert, "--private-key", &key];
+    let mine = cloud.aws(&[upload.as_slice(), &files].concat())?;
+    let mine = mine["ServerCertificateMetadata"]["Arn"].as_str().context("an ARN")?;
+    modify(443, "--certificates", &format!("CertificateArn={mine}"))?;
+    let said = site.deploy(cloud, &[])?;
+    ensure!(said.contains("on port 443 had another certificate"), "{said}");
+    ensure!(certificates(cloud)?.len() == 2, "a person's certificate is gone");
+    site.serves(cloud, WWW, 443, "three")
 }
 
 /// The ARNs of all server certificates.
