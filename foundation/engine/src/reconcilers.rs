@@ -1,7 +1,7 @@
 //! Which reconciler runs when: after a change of what it watches, or when its time has come.
 
 use honmaru_base::{Rng, Time};
-use honmaru_machine::{Reconciler, State, Tx};
+use honmaru_machine::{Reconciler, State, Tables, Tx};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// After a panic a reconciler rests this long.
@@ -9,7 +9,9 @@ const REST_AFTER_PANIC_MS: i64 = 1_000;
 
 struct Scheduled {
     reconciler: Box<dyn Reconciler>,
-    /// The sum of the watched kinds' versions when it last ran; nothing before its first run.
+    /// What it watches; nothing before its first run.
+    watched: Option<Tables>,
+    /// The version of what it watches when it last ran; nothing before its first run.
     seen: Option<u64>,
     wake_at: Option<Time>,
 }
@@ -25,6 +27,7 @@ impl Reconcilers {
     pub(crate) fn new(reconcilers: Vec<Box<dyn Reconciler>>) -> Self {
         let unseen = |reconciler| Scheduled {
             reconciler,
+            watched: None,
             seen: None,
             wake_at: None,
         };
@@ -54,7 +57,11 @@ impl Reconcilers {
         }
         let mut ran = false;
         for scheduled in &mut self.all {
-            let seen = version_of(state, scheduled.reconciler.watches());
+            let reconciler = &scheduled.reconciler;
+            let watched = scheduled
+                .watched
+                .get_or_insert_with(|| state.tables(reconciler.watches()));
+            let seen = state.version_of(watched);
             let due = scheduled.wake_at.is_some_and(|at| at <= now);
             if scheduled.seen == Some(seen) && !due {
                 continue;
@@ -83,9 +90,4 @@ impl Reconcilers {
         self.settled_at = (!ran).then(|| state.changes());
         ran
     }
-}
-
-/// The sum of the versions of some kinds: it changes when one of them changes.
-pub(crate) fn version_of(state: &State, kinds: &[&str]) -> u64 {
-    kinds.iter().map(|kind| state.version(kind)).sum()
 }

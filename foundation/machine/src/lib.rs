@@ -18,6 +18,6 @@ pub use operation::{
 };
 pub use reconcile::Reconciler;
 pub use record::{RECORD_FORMAT, Record, RecordError};
-pub use state::State;
+pub use state::{State, Tables};
 pub use table::Resource;
 pub use tx::Tx;

@@ -25,6 +25,10 @@ struct Slot {
     version: u64,
 }
 
+/// Some tables of a state, found once.
+#[derive(Debug)]
+pub struct Tables(Box<[usize]>);
+
 /// A `TypeId` is a hash already.
 #[derive(Default)]
 struct TypeIdHasher(u64);
@@ -163,8 +167,19 @@ impl State {
 
     /// A number that grows whenever the table of that kind changes.
     pub fn version(&self, kind: &str) -> u64 {
-        let slot = self.by_kind.get(kind).and_then(|place| self.slots.get(*place));
-        slot.map_or(0, |slot| slot.version)
+        self.version_of(&self.tables(&[kind]))
+    }
+
+    /// The tables of some kinds, for [`State::version_of`]; of a kind that is not registered there is none.
+    pub fn tables(&self, kinds: &[&str]) -> Tables {
+        let places = kinds.iter().filter_map(|kind| self.by_kind.get(kind).copied());
+        Tables(places.collect())
+    }
+
+    /// A number that grows whenever one of these tables changes.
+    pub fn version_of(&self, tables: &Tables) -> u64 {
+        let slots = tables.0.iter().filter_map(|place| self.slots.get(*place));
+        slots.map(|slot| slot.version).max().unwrap_or(0)
     }
 
     /// A number that grows whenever any table changes.

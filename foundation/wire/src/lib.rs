@@ -34,7 +34,7 @@ pub use limits::{DEPTH_MAX, GZIP_DECODED_BYTES_MAX};
 pub use model::{ModelError, Op, Protocol, Service};
 pub use page::{BadToken, Page, page};
 pub use parse::parse;
-pub use redact::{Excerpt, redacted, redacted_json};
+pub use redact::{Excerpt, redacted, redacted_input, redacted_json};
 pub use request::Request;
 pub use respond::{Reply, asks_for_json, error_in_json, further_events, ok, ok_in_json, ok_json};
 pub use route::{Target, route, unread};

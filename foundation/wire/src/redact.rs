@@ -1,14 +1,14 @@
 //! A call's input or output as it may be told: in logs, in the audit trail. What the model marks as sensitive is not in it.
 
+//!
+//! It goes from text to text: an excerpt is taken of every call, and a tree of it is needed by nobody.
+
 use crate::codec::json::string;
-use crate::model::{Kind, Member, Service, Shape};
+use crate::codec::json::text::{Begin, Cursor, NotJson, Quoted};
+use crate::model::{Kind, Member, Protocol, Service, Shape};
 use crate::route::Target;
 use crate::trail::{Side, shape_of};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use serde_json::value::RawValue;
-use std::borrow::Cow;
-use std::fmt;
 
 /// How much of a value is told.
 #[derive(Debug)]
@@ -26,28 +26,36 @@ pub struct Excerpt {
     pub hidden: &'static str,
 }
 
-/// Writes an input or an output as JSON without what is secret in it, and no more of it than `excerpt` says.
-pub fn redacted(target: &Target, side: Side, tree: &Value, excerpt: &Excerpt) -> Box<RawValue> {
-    written(Place::top(target, side, excerpt), tree)
+/// Writes an input or an output as JSON without what is secret in it, and no more of it than `excerpt` says. What the
+/// model does not know is left out.
+pub fn redacted(target: &Target, side: Side, tree: &Value, excerpt: &Excerpt) -> String {
+    redacted_json(target, side, &tree.to_string(), excerpt)
 }
 
-/// The same of an output that is JSON text already.
-pub fn redacted_json(target: &Target, output: &RawValue, excerpt: &Excerpt) -> Box<RawValue> {
-    let mut text = serde_json::Deserializer::from_str(output.get());
-    written(Place::top(target, Side::Output, excerpt), &mut text)
+/// The same of JSON text. Of a text that is none, `null`.
+pub fn redacted_json(target: &Target, side: Side, json: &str, excerpt: &Excerpt) -> String {
+    let mut teller = Teller {
+        from: Cursor::new(json),
+        out: Vec::with_capacity(EXCERPT_BYTES),
+    };
+    let told = teller.tell(Place::top(target, side, excerpt));
+    // What is cut is cut between characters.
+    let text = told.ok().and_then(|()| String::from_utf8(teller.out).ok());
+    text.unwrap_or_else(|| "null".to_owned())
+}
+
+/// The same of the input that was read from a body.
+pub fn redacted_input(target: &Target, body: &[u8], tree: &Value, excerpt: &Excerpt) -> String {
+    // Of awsJson the body is the input, if the operation has one.
+    let is_body = target.protocol == Protocol::AwsJson && tree.as_object().is_some_and(|tree| !tree.is_empty());
+    match std::str::from_utf8(body) {
+        Ok(body) if is_body => redacted_json(target, Side::Input, body, excerpt),
+        _ => redacted(target, Side::Input, tree, excerpt),
+    }
 }
 
 /// A usual excerpt in bytes; a larger one grows.
 const EXCERPT_BYTES: usize = 2_048;
-
-fn written<'de>(place: Place<'_>, from: impl Deserializer<'de>) -> Box<RawValue> {
-    let mut out = Vec::with_capacity(EXCERPT_BYTES);
-    // A tree has text keys and plain values, and what a handler wrote is JSON: there is no way to fail.
-    let told = Teller { place, out: &mut out }.deserialize(from);
-    let text = told.ok().and_then(|()| String::from_utf8(out).ok());
-    text.and_then(|text| RawValue::from_string(text).ok())
-        .unwrap_or_else(|| RawValue::NULL.to_owned())
-}
 
 /// A place in a tree: what the model says of it, and how much is told below it.
 #[derive(Clone, Copy)]
@@ -95,159 +103,121 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Reads a value and writes what is told of it.
-struct Teller<'a, 'o> {
-    place: Place<'a>,
-    out: &'o mut Vec<u8>,
+/// Reads values and writes what is told of them.
+struct Teller<'t> {
+    from: Cursor<'t>,
+    out: Vec<u8>,
 }
 
-impl<'de> DeserializeSeed<'de> for Teller<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        let instead = if self.place.shape.is_some_and(|shape| shape.sensitive) {
-            self.place.excerpt.hidden
-        } else if self.place.depth == 0 {
+impl Teller<'_> {
+    fn tell(&mut self, place: Place<'_>) -> Result<(), NotJson> {
+        let instead = if place.shape.is_some_and(|shape| shape.sensitive) {
+            place.excerpt.hidden
+        } else if place.depth == 0 {
             "..."
         } else {
-            return from.deserialize_any(self);
+            return self.tell_openly(place);
         };
-        IgnoredAny::deserialize(from)?;
-        string(instead, self.out);
-        Ok(())
-    }
-}
-
-impl<'de> Visitor<'de> for Teller<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        self.out.extend_from_slice(b"null");
+        self.from.skip()?;
+        string(instead, &mut self.out);
         Ok(())
     }
 
-    fn visit_bool<E: Error>(self, v: bool) -> Result<(), E> {
-        self.out.extend_from_slice(if v { b"true" } else { b"false" });
+    fn tell_openly(&mut self, place: Place<'_>) -> Result<(), NotJson> {
+        match self.from.begin()? {
+            Begin::Null => self.out.extend_from_slice(b"null"),
+            Begin::True => self.out.extend_from_slice(b"true"),
+            Begin::False => self.out.extend_from_slice(b"false"),
+            Begin::Number => {
+                let digits = self.from.number()?;
+                self.out.extend_from_slice(digits.as_bytes());
+            }
+            Begin::Text => {
+                let quoted = self.from.quoted()?;
+                short(&quoted, place.excerpt.text_bytes_max, &mut self.out);
+            }
+            Begin::List => self.tell_list(place)?,
+            Begin::Object => self.tell_object(place)?,
+        }
         Ok(())
     }
 
-    fn visit_i64<E: Error>(self, v: i64) -> Result<(), E> {
-        serde_json::to_writer(self.out, &v).map_err(E::custom)
-    }
-
-    fn visit_u64<E: Error>(self, v: u64) -> Result<(), E> {
-        serde_json::to_writer(self.out, &v).map_err(E::custom)
-    }
-
-    fn visit_f64<E: Error>(self, v: f64) -> Result<(), E> {
-        serde_json::to_writer(self.out, &v).map_err(E::custom)
-    }
-
-    fn visit_str<E: Error>(self, v: &str) -> Result<(), E> {
-        short(v, self.place.excerpt.text_bytes_max, self.out);
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let Self { place, out } = self;
+    fn tell_list(&mut self, place: Place<'_>) -> Result<(), NotJson> {
         let below = place.below(match place.kind() {
             Some(Kind::List(element)) => Some(&**element),
             _ => None,
         });
-        out.push(b'[');
-        for n in 0..place.excerpt.items_max {
-            let before = out.len();
-            if n > 0 {
-                out.push(b',');
+        self.out.push(b'[');
+        let (mut items, mut first) = (0, true);
+        while self.from.item(&mut first)? {
+            if items < place.excerpt.items_max {
+                if items > 0 {
+                    self.out.push(b',');
+                }
+                self.tell(below)?;
+            } else {
+                self.from.skip()?;
             }
-            let item = Teller { place: below, out };
-            if items.next_element_seed(item)?.is_none() {
-                out.truncate(before);
-                out.push(b']');
-                return Ok(());
-            }
+            items += 1;
         }
-        let mut more = 0;
-        while items.next_element::<IgnoredAny>()?.is_some() {
-            more += 1;
+        if items > place.excerpt.items_max {
+            self.out
+                .extend_from_slice(format!(",\"... ({items} items)\"").as_bytes());
         }
-        if more > 0 {
-            let count = place.excerpt.items_max + more;
-            out.extend_from_slice(format!(",\"... ({count} items)\"").as_bytes());
-        }
-        out.push(b']');
+        self.out.push(b']');
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let Self { place, out } = self;
-        out.push(b'{');
-        for n in 0..place.excerpt.items_max {
-            let Some(Name(name)) = members.next_key()? else {
-                out.push(b'}');
-                return Ok(());
-            };
-            if n > 0 {
-                out.push(b',');
-            }
-            short(&name, place.excerpt.text_bytes_max, out);
-            out.push(b':');
-            if place.is_hidden(&name) {
-                members.next_value::<IgnoredAny>()?;
-                string(place.excerpt.hidden, out);
-                continue;
-            }
-            let below = place.below(match place.kind() {
-                Some(Kind::Structure(structure)) => structure.by_name(&name),
+    fn tell_object(&mut self, place: Place<'_>) -> Result<(), NotJson> {
+        self.out.push(b'{');
+        let (mut told, mut first) = (0, true);
+        while let Some(key) = self.from.key(&mut first)? {
+            let name = key.said();
+            let member = match place.kind() {
+                Some(Kind::Structure(structure)) => match structure.by_name(name) {
+                    Some(member) => Some(member),
+                    None => {
+                        self.from.skip()?;
+                        continue;
+                    }
+                },
                 Some(Kind::Map(entry)) => Some(&entry.1),
                 _ => None,
-            });
-            let place = Place { above: &name, ..below };
-            members.next_value_seed(Teller { place, out })?;
+            };
+            if told == place.excerpt.items_max {
+                self.from.skip()?;
+                continue;
+            }
+            if told > 0 {
+                self.out.push(b',');
+            }
+            told += 1;
+            short(&key, place.excerpt.text_bytes_max, &mut self.out);
+            self.out.push(b':');
+            if place.is_hidden(name) {
+                self.from.skip()?;
+                string(place.excerpt.hidden, &mut self.out);
+            } else {
+                let below = place.below(member);
+                self.tell(Place { above: name, ..below })?;
+            }
         }
-        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        out.push(b'}');
+        self.out.push(b'}');
         Ok(())
-    }
-}
-
-/// A key, without a copy where it stands in the text as it is.
-struct Name<'de>(Cow<'de, str>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_str(NameVisitor)
-    }
-}
-
-struct NameVisitor;
-
-impl<'de> Visitor<'de> for NameVisitor {
-    type Value = Name<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E: Error>(self, v: &'de str) -> Result<Self::Value, E> {
-        Ok(Name(Cow::Borrowed(v)))
-    }
-
-    fn visit_str<E: Error>(self, v: &str) -> Result<Self::Value, E> {
-        Ok(Name(Cow::Owned(v.to_owned())))
     }
 }
 
 /// Writes a text, cut where it is too long.
-fn short(text: &str, bytes_max: usize, out: &mut Vec<u8>) {
+fn short(quoted: &Quoted<'_>, bytes_max: usize, out: &mut Vec<u8>) {
+    if quoted.text.len() <= bytes_max {
+        out.push(b'"');
+        out.extend_from_slice(quoted.text.as_bytes());
+        return out.push(b'"');
+    }
+    let text = quoted.said();
     if text.len() <= bytes_max {
         return string(text, out);
     }
-    let end = text.floor_char_boundary(bytes_max);
-    let begin = text.get(..end).unwrap_or_default();
+    let begin = text.get(..text.floor_char_boundary(bytes_max)).unwrap_or_default();
     string(&format!("{begin}... ({} bytes)", text.len()), out);
 }

@@ -1,21 +1,28 @@
 //! JSON as its text: written once, when a call ends, and copied from then on.
 
+use serde::ser::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 /// Any JSON.
 #[derive(Debug, Clone, Default)]
-pub struct Json(Option<Box<RawValue>>);
+pub struct Json(Option<Box<str>>);
 
 impl Json {
     /// The text of a tree.
     pub fn of(value: &Value) -> Self {
-        if value.is_null() {
-            return Self::default();
-        }
-        // A tree is plain data: writing it has no way to fail.
-        Self(to_raw_value(value).ok())
+        Self::written(value.to_string())
+    }
+
+    /// What was just written as JSON, and is not read again to see that it is.
+    pub fn written(text: String) -> Self {
+        Self(Some(text.into_boxed_str()).filter(|text| &**text != "null"))
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        self.0.as_deref().unwrap_or("null")
     }
 
     /// Whether it is `null`.
@@ -25,14 +32,7 @@ impl Json {
 
     /// The tree of the text.
     pub fn value(&self) -> Value {
-        let text = self.0.as_ref().map_or("null", |text| text.get());
-        serde_json::from_str(text).unwrap_or_default()
-    }
-}
-
-impl From<Box<RawValue>> for Json {
-    fn from(text: Box<RawValue>) -> Self {
-        Self(Some(text).filter(|text| text.get() != "null"))
+        serde_json::from_str(self.text()).unwrap_or_default()
     }
 }
 
@@ -43,8 +43,10 @@ impl PartialEq for Json {
 }
 
 impl Serialize for Json {
+    // What is written often is written by `Recorded::write_line`, which does not read the text.
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(to)
+        let text: &RawValue = serde_json::from_str(self.text()).map_err(Error::custom)?;
+        text.serialize(to)
     }
 }
 

@@ -4,6 +4,7 @@ use crate::json::Json;
 use honmaru_base::{AccountId, Region, Time};
 use honmaru_machine::{Principal, PrincipalKind, SessionContext};
 use serde::{Deserialize, Serialize};
+use std::mem::take;
 
 /// The kind of [`Who::service`].
 pub(crate) const SERVICE_KIND: &str = "AWSService";
@@ -158,6 +159,29 @@ pub struct Recorded {
     /// Where this record stands for several refused calls of one kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeated: Option<Repeated>,
+}
+
+impl Recorded {
+    /// Writes it as a line of JSON. Errors: none are known; then nothing is written.
+    pub fn write_line(mut self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        let before = out.len();
+        // The texts are copied as they are; serde would read them.
+        let texts = [("input", take(&mut self.input)), ("output", take(&mut self.output))];
+        if let Err(error) = serde_json::to_writer(&mut *out, &self) {
+            out.truncate(before);
+            return Err(error);
+        }
+        // An object that is not empty: the members that are always there are in it.
+        out.pop();
+        for (name, json) in texts.iter().filter(|(_, json)| !json.is_null()) {
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            out.extend_from_slice(json.text().as_bytes());
+        }
+        out.extend_from_slice(b"}\n");
+        Ok(())
+    }
 }
 
 /// What a TLS connection agreed on.

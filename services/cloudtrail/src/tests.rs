@@ -433,3 +433,25 @@ fn resources_are_found_by_arn_by_name_and_by_the_parts_of_names() {
     let all = ask(records.clone(), json!({})).expect("events").to_string();
     assert!(all.contains(&format!("\"ResourceName\":\"{group}\"")), "{all}");
 }
+
+#[test]
+fn a_line_is_the_record() {
+    let mut record = record(1, "RunTask");
+    record.output = Json::written(r#"{"tasks":[{"a":"}\""}]}"#.to_owned());
+    for output in [record.output.clone(), Json::default()] {
+        let record = Recorded {
+            output,
+            ..record.clone()
+        };
+        let mut line = b"before\n".to_vec();
+        record.clone().write_line(&mut line).expect("plain data");
+        let text = std::str::from_utf8(&line).expect("text");
+        let line = text.strip_prefix("before\n").and_then(|text| text.strip_suffix('\n'));
+        let line = line.expect("a line after the one before");
+        assert_eq!(
+            serde_json::from_str::<Recorded>(line).expect("it was written so"),
+            record
+        );
+        assert!(!line.contains("null"), "{line}");
+    }
+}

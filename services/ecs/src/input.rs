@@ -127,8 +127,9 @@ pub fn refuse(structure: &Value, names: &[&str]) -> Result<(), ApiError> {
 }
 
 fn refuse_in(members: &Map<String, Value>, names: &[&str]) -> Result<(), ApiError> {
-    match names.iter().find(|name| members.get(**name).is_some_and(asks)) {
-        Some(name) => Err(unsupported(&format!("'{name}'"))),
+    let mut named = members.iter().filter(|(name, _)| names.contains(&name.as_str()));
+    match named.find(|(_, value)| asks(value)) {
+        Some((name, _)) => Err(unsupported(&format!("'{name}'"))),
         None => Ok(()),
     }
 }

@@ -243,7 +243,7 @@ async fn call(
         .key_uses
         .note(&call.principal, target.service.signing_name(), &call.scope.region);
     let mut input = honmaru_wire::parse(target, request)?;
-    noted.keep_input(target, &input);
+    noted.keep_input(target, request.body(), &input);
     let resources = noted.resources.clone();
     honmaru_wire::validate(target, &input)?;
     honmaru_wire::open_token(target, &mut input)?;

@@ -8,7 +8,7 @@ use ::http::{HeaderMap, Method, header};
 use honmaru_base::{AccountId, ApiError, Scope, Time};
 use honmaru_cloudtrail::{Json, Recorded, Tls, Who};
 use honmaru_machine::{Access, Principal};
-use honmaru_wire::{Excerpt, Side, Target};
+use honmaru_wire::{Excerpt, Target};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -122,16 +122,16 @@ pub struct Ended<'a> {
 }
 
 impl Noted {
-    /// Keeps an input without its secrets.
-    pub fn keep_input(&mut self, target: &Target, input: &Value) {
-        let kept = honmaru_wire::redacted(target, Side::Input, input, &EXCERPT);
-        self.input = if kept.get().len() > INPUT_BYTES_MAX {
+    /// Keeps an input, and what it was read from, without its secrets.
+    pub fn keep_input(&mut self, target: &Target, body: &[u8], input: &Value) {
+        let kept = honmaru_wire::redacted_input(target, body, input, &EXCERPT);
+        self.input = if kept.len() > INPUT_BYTES_MAX {
             Json::of(&serde_json::json!({
                 "requestParametersOmitted": true,
                 "reason": "requestParameters too large",
             }))
         } else {
-            Json::from(kept)
+            Json::written(kept)
         };
     }
 

@@ -37,17 +37,22 @@ impl Told {
     /// The same of an output that is JSON text: of a call that changed something, and gave no credentials.
     pub fn of_json(target: &Target, output: &RawValue) -> Self {
         Self {
-            output: bounded(honmaru_wire::redacted_json(target, output, &EXCERPT)),
+            output: bounded(honmaru_wire::redacted_json(
+                target,
+                Side::Output,
+                output.get(),
+                &EXCERPT,
+            )),
             web_identity: None,
         }
     }
 }
 
-fn bounded(kept: Box<RawValue>) -> Json {
-    if kept.get().len() > OUTPUT_BYTES_MAX {
+fn bounded(kept: String) -> Json {
+    if kept.len() > OUTPUT_BYTES_MAX {
         return Json::of(&json!({ "responseElementsOmitted": true, "reason": "responseElements too large" }));
     }
-    Json::from(kept)
+    Json::written(kept)
 }
 
 impl Noted {

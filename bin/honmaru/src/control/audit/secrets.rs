@@ -125,7 +125,8 @@ fn nothing_that_sounds_like_a_secret_is_recorded() {
                 })
             };
             let mut noted = Noted::default();
-            noted.keep_input(&target, &all(Side::Input));
+            let input = all(Side::Input);
+            noted.keep_input(&target, input.to_string().as_bytes(), &input);
             noted.keep_output(Told::of(&target, &all(Side::Output)));
             // The firewall's rules hold each other, and no secrets.
             if service.name() != "wafv2" {

@@ -53,7 +53,7 @@ fn recorded(service: &str, operation: &str, input: &Value, at_ms: i64) -> Record
         scope: Some(scope()),
         ..Noted::default()
     };
-    noted.keep_input(&target, input);
+    noted.keep_input(&target, input.to_string().as_bytes(), input);
     let received = received();
     let error = ApiError::new("AccessDeniedException", "no");
     let ended = Ended {
@@ -503,7 +503,8 @@ fn a_web_identity_is_known_when_it_was_let_in() {
     let provider = "arn:aws:iam::111111111111:oidc-provider/token.example";
     let record = |output: &Value| {
         let mut noted = Noted::default();
-        noted.keep_input(&target, &json!({ "RoleArn": role, "WebIdentityToken": "t.o.k" }));
+        let input = json!({ "RoleArn": role, "WebIdentityToken": "t.o.k" });
+        noted.keep_input(&target, input.to_string().as_bytes(), &input);
         noted.keep_output(Told::of(&target, output));
         noted.record(&home(), &target, &received, &ended)
     };

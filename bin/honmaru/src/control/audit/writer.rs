@@ -5,6 +5,7 @@ use super::gate::Gate;
 use super::segment::{Segment, list};
 use super::{Bounds, Counts, Line, Message};
 use honmaru_base::{Clock, Time};
+use honmaru_cloudtrail::Recorded;
 use honmaru_engine::SystemClock;
 use parking_lot::Mutex;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -115,7 +116,7 @@ impl Writer {
                 Message::Record(record) => {
                     records += 1;
                     self.accesses.note(&record);
-                    push(&mut text, &Line::Call(record));
+                    push(&mut text, *record);
                 }
                 Message::Settle(done) => waiting.push(done),
                 Message::Finish(done) => {
@@ -126,19 +127,19 @@ impl Writer {
         }
         for record in counted {
             records += 1;
-            push(&mut text, &Line::Call(Box::new(record)));
+            push(&mut text, record);
         }
         let lost = self.counts.lost.load(Ordering::Relaxed);
         if lost > self.said_lost {
             let more = lost - self.said_lost;
             tracing::warn!(lost = more, "calls are missing in the audit trail");
-            push(
-                &mut text,
-                &Line::Lost {
-                    at: SystemClock.now(),
-                    lost: more,
-                },
-            );
+            let line = Line::Lost {
+                at: SystemClock.now(),
+                lost: more,
+            };
+            // Numbers alone: there is no way to fail.
+            let _ = serde_json::to_writer(&mut text, &line);
+            text.push(b'\n');
         }
         if !text.is_empty() {
             match self.append(&text) {
@@ -225,12 +226,10 @@ impl Writer {
     }
 }
 
-fn push(text: &mut Vec<u8>, line: &Line) {
-    let before = text.len();
-    match serde_json::to_writer(&mut *text, line) {
-        Ok(()) => text.push(b'\n'),
-        // Plain data cannot fail; if it did, half a line must not stay.
-        Err(_) => text.truncate(before),
+fn push(text: &mut Vec<u8>, record: Recorded) {
+    // Plain data has no way to fail.
+    if let Err(error) = record.write_line(text) {
+        tracing::error!(%error, "a record of the audit trail cannot be written");
     }
 }
 
