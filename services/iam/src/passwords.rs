@@ -1,6 +1,7 @@
 //! How a password is set: a look at the state, the work that takes its time, and the change, each on its own.
 //!
-//! Invariant: what was worked out is written only if the user and its password are still those that were looked at.
+//! Invariant: what was worked out is written only for the user that was looked at, and what rests on the old password only
+//! while that one holds.
 
 use crate::errors::{already_exists, no_such_entity, not_found};
 use crate::machine::scope_of;
@@ -44,6 +45,7 @@ pub(crate) enum Asked {
 #[derive(Debug, Clone, PartialEq)]
 struct Seen {
     user_id: String,
+    /// The old password, where the change rests on it.
     hash: Option<PasswordHash>,
 }
 
@@ -91,10 +93,7 @@ impl PasswordChange {
     /// The work that is to be done before [`Self::write`]; nothing for a change without a password.
     pub fn look(&self, state: &State) -> Result<Option<Work>, ApiError> {
         let (user, profile) = self.checked(state)?;
-        let seen = Seen {
-            user_id: user.entity.id.clone(),
-            hash: profile.and_then(LoginProfile::current).cloned(),
-        };
+        let seen = self.seen(user, profile);
         let work = |new: &Password, old: Option<&Password>, used: &[PasswordHash]| Work {
             seen,
             old: old.cloned(),
@@ -116,10 +115,7 @@ impl PasswordChange {
     /// Writes what came of the work, unless somebody else was faster.
     pub fn write(self, tx: &mut Tx<'_>, worked: Option<Worked>) -> Result<Value, ApiError> {
         let (user, profile) = self.checked(tx)?;
-        let current = Seen {
-            user_id: user.entity.id.clone(),
-            hash: profile.and_then(LoginProfile::current).cloned(),
-        };
+        let current = self.seen(user, profile);
         if worked.as_ref().is_some_and(|worked| worked.seen != current) {
             return Err(self.is_being_changed());
         }
@@ -154,6 +150,18 @@ impl PasswordChange {
         };
         tx.put(&scope, &key, row);
         Ok(output)
+    }
+
+    /// What must still be so when the change is written. Of two administrators the later one wins.
+    fn seen(&self, user: &User, profile: Option<&LoginProfile>) -> Seen {
+        let hash = match &self.asked {
+            Asked::Create { .. } | Asked::Update { .. } => None,
+            Asked::Change { .. } => profile.and_then(LoginProfile::current).cloned(),
+        };
+        Seen {
+            user_id: user.entity.id.clone(),
+            hash,
+        }
     }
 
     /// What is known without work: whether there is such a user with or without a password, and what the account asks of

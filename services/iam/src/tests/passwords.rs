@@ -326,31 +326,40 @@ fn earlier_passwords_are_not_chosen_again() {
 fn what_was_worked_out_is_written_only_where_nobody_was_faster() {
     let mut cloud = Cloud::with_ada();
     cloud.password("CreateLoginProfile", "Passw0rd-1").unwrap();
-    let late = |cloud: &mut Cloud, name: &str, input: Value| {
+    let late = |cloud: &mut Cloud, who: Principal, name: &str, input: Value| {
         let operations = password_operations(&(cloud.passwords.clone() as Arc<dyn Passwords>));
         let operation = operations.into_iter().find(|operation| operation.name == name).unwrap();
         let Handler::Async(handler) = operation.handler else {
             panic!("{name} works first")
         };
-        drop(handler(call(cloud.user(ADMINISTRATOR)), input));
+        drop(handler(call(who), input));
         let change = cloud.passwords.0.lock().unwrap().take().unwrap();
         let work = change.look(&cloud.state).unwrap().unwrap();
         (change, work.run(&mut cloud.rng).unwrap())
     };
-    let update = json!({"UserName": "ada", "Password": "Passw0rd-2"});
-    let (change, worked) = late(&mut cloud, "UpdateLoginProfile", update);
+    let (administrator, ada) = (cloud.user(ADMINISTRATOR), cloud.user("ada"));
+    let input = json!({"OldPassword": "Passw0rd-1", "NewPassword": "Passw0rd-2"});
+    let (change, worked) = late(&mut cloud, ada, "ChangePassword", input);
+    let update = json!({"UserName": "ada", "Password": "Passw0rd-4"});
+    let (later, by_administrator) = late(&mut cloud, administrator.clone(), "UpdateLoginProfile", update);
     cloud.password("UpdateLoginProfile", "Passw0rd-3").unwrap();
     assert_eq!(
         refused(cloud.write(|tx| change.write(tx, Some(worked)))),
         (
             "EntityTemporarilyUnmodifiableException".to_owned(),
-            "Login Profile for User ada cannot be modified while login profile is being created.".to_owned()
+            "Login Profile for User Ada cannot be modified while login profile is being created.".to_owned()
         )
     );
+    // What an administrator sets rests on no old password.
+    cloud.write(|tx| later.write(tx, Some(by_administrator))).unwrap();
+    cloud.may_change();
+    cloud.changed("Passw0rd-4", "Passw0rd-5").unwrap();
     // A user of the same name is another one.
     cloud.ok("DeleteLoginProfile", json!({"UserName": "ada"}));
     let create = json!({"UserName": "ada", "Password": "Passw0rd-2"});
-    let (change, worked) = late(&mut cloud, "CreateLoginProfile", create);
+    let (change, worked) = late(&mut cloud, administrator, "CreateLoginProfile", create);
+    let own = json!({"UserName": "ada", "PolicyName": "own"});
+    cloud.ok("DeleteUserPolicy", own);
     cloud.ok("DeleteUser", json!({"UserName": "ada"}));
     cloud.ok("CreateUser", json!({"UserName": "ada"}));
     assert_eq!(
