@@ -126,27 +126,47 @@ impl Member {
     }
 }
 
-/// Finds members by one of their names. Names are compared as a whole only when their digests are equal: every member
-/// of every tree is looked up several times in a call.
+/// Finds members by one of their names: a table of places, open and at most half full. Every member of every tree is
+/// looked up several times in a call.
 #[derive(Debug)]
-pub(crate) struct Index(Box<[(u64, u16)]>);
+pub(crate) struct Index {
+    /// A member's number from 1 on, or 0.
+    slots: Box<[u16]>,
+    shift: u32,
+}
 
 impl Index {
-    /// An index of names; each one's place is its number.
-    pub fn new<'n>(names: impl Iterator<Item = &'n str>) -> Self {
-        let mut entries: Vec<(u64, u16)> = names.map(digest).zip(0..).collect();
-        entries.sort_unstable();
-        Self(entries.into())
+    /// An index of names; each one's place is its number. Of equal names the first is found.
+    pub fn new<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> Self {
+        let bits = (2 * names.len()).max(2).next_power_of_two().trailing_zeros();
+        let mut index = Self {
+            slots: vec![0; 1 << bits].into(),
+            shift: u64::BITS - bits,
+        };
+        for (name, number) in names.zip(1..) {
+            let free = index.probes(name).find(|at| index.slots.get(*at) == Some(&0));
+            if let Some(slot) = free.and_then(|at| index.slots.get_mut(at)) {
+                *slot = number;
+            }
+        }
+        index
     }
 
-    /// The places of the names with the digest of this one: nearly always one, or none.
-    fn candidates(&self, name: &str) -> impl Iterator<Item = u16> {
-        let wanted = digest(name);
-        let from = self.0.partition_point(|(digest, _)| *digest < wanted);
-        let found = self.0.get(from..).unwrap_or_default().iter();
-        found
-            .take_while(move |(digest, _)| *digest == wanted)
-            .map(|(_, at)| *at)
+    /// The slots where a name may be, in the order in which they are taken.
+    fn probes(&self, name: &str) -> impl Iterator<Item = usize> + use<> {
+        // Ref: Knuth, The Art of Computer Programming 3, 6.4: multiplicative hashing with the golden ratio.
+        let first = digest(name).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift;
+        let mask = self.slots.len() - 1;
+        (first as usize..).take(self.slots.len()).map(move |at| at & mask)
+    }
+
+    /// The places of the names that this may be.
+    fn candidates(&self, name: &str) -> impl Iterator<Item = usize> {
+        let taken = self.probes(name).map_while(|at| match self.slots.get(at) {
+            Some(0) | None => None,
+            Some(number) => Some(usize::from(*number)),
+        });
+        taken.map(|number| number - 1)
     }
 }
 
@@ -192,7 +212,7 @@ impl Structure {
     fn find<'s>(&'s self, index: &Index, name: &str, of: impl Fn(&'s Member) -> &'s str) -> Option<&'s Member> {
         index
             .candidates(name)
-            .filter_map(|at| self.members.get(usize::from(at)))
+            .filter_map(|at| self.members.get(at))
             .find(|member| of(member) == name)
     }
 

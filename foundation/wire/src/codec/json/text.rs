@@ -36,23 +36,34 @@ impl<'t> Cursor<'t> {
     }
 
     /// The next byte that is no blank.
+    #[inline]
     fn peek(&mut self) -> Option<u8> {
-        let bytes = self.text.as_bytes();
-        while let Some(byte) = bytes.get(self.at) {
-            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
-                return Some(*byte);
-            }
-            self.at += 1;
+        let byte = *self.text.as_bytes().get(self.at)?;
+        // Programs write no blanks.
+        if byte > b' ' {
+            Some(byte)
+        } else {
+            self.peek_beyond_blanks()
         }
-        None
     }
 
+    #[cold]
+    fn peek_beyond_blanks(&mut self) -> Option<u8> {
+        let rest = self.text.as_bytes().get(self.at..)?;
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        let blanks = rest.iter().take_while(|byte| is_blank(byte)).count();
+        self.at += blanks;
+        rest.get(blanks).copied()
+    }
+
+    #[inline]
     fn next_is(&mut self, wanted: u8) -> bool {
         let is = self.peek() == Some(wanted);
         self.at += usize::from(is);
         is
     }
 
+    #[inline]
     fn expect(&mut self, wanted: u8) -> Result<(), NotJson> {
         if self.next_is(wanted) { Ok(()) } else { Err(NotJson) }
     }
@@ -119,29 +130,34 @@ impl<'t> Cursor<'t> {
     pub fn quoted(&mut self) -> Result<Quoted<'t>, NotJson> {
         self.expect(b'"')?;
         let begin = self.at;
-        let mut is_escaped = false;
+        let rest = self.text.as_bytes().get(begin..).ok_or(NotJson)?;
+        let len = plain(rest);
+        if rest.get(len) != Some(&b'"') {
+            return self.escaped(begin);
+        }
+        self.at += len + 1;
+        let text = self.text.get(begin..begin + len).ok_or(NotJson)?;
+        Ok(Quoted { text, escaped: None })
+    }
+
+    /// A text with escapes, or with what may not stand in one. It is read at once: an escape that says nothing is not
+    /// JSON, whoever looks at it.
+    #[cold]
+    fn escaped(&mut self, begin: usize) -> Result<Quoted<'t>, NotJson> {
+        let bytes = self.text.as_bytes();
         loop {
-            let rest = self.text.as_bytes().get(self.at..).ok_or(NotJson)?;
-            let found = memchr::memchr2(b'"', b'\\', rest).ok_or(NotJson)?;
-            self.at += found + 1;
-            if rest.get(found) == Some(&b'"') {
-                break;
+            self.at += plain(bytes.get(self.at..).ok_or(NotJson)?);
+            match bytes.get(self.at) {
+                Some(b'"') => break,
+                Some(b'\\') => self.at += 2,
+                _ => return Err(NotJson),
             }
-            is_escaped = true;
-            self.at += 1;
         }
-        let text = self.text.get(begin..self.at - 1).ok_or(NotJson)?;
-        // To the end in any case: so it takes a vector at once.
-        if text.bytes().fold(false, |is_control, byte| is_control | (byte < b' ')) {
-            return Err(NotJson);
-        }
-        // What is escaped is read at once: an escape that says nothing is not JSON, whoever looks at it.
-        let escaped = if is_escaped {
-            let whole = self.text.get(begin - 1..self.at).ok_or(NotJson)?;
-            Some(serde_json::from_str::<String>(whole).map_err(|_| NotJson)?)
-        } else {
-            None
-        };
+        let text = self.text.get(begin..self.at).ok_or(NotJson)?;
+        self.at += 1;
+        let whole = self.text.get(begin - 1..self.at).ok_or(NotJson)?;
+        let said = serde_json::from_str(whole).map_err(|_| NotJson)?;
+        let escaped = Some(said);
         Ok(Quoted { text, escaped })
     }
 
@@ -205,6 +221,30 @@ impl<'t> Cursor<'t> {
     pub fn end(&mut self) -> Result<(), NotJson> {
         if self.peek().is_none() { Ok(()) } else { Err(NotJson) }
     }
+}
+
+/// How many bytes stand before a quote, a backslash, a control character, or the end.
+#[inline]
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    // The highest bit of a byte that is zero is set, and of some bytes after the first of them: it is the first that counts.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
+    let mut at = 0;
+    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let word = u64::from_le_bytes(*chunk);
+        let control = word.wrapping_sub(ONES * u64::from(b' ')) & !word;
+        let quote = zeros(word ^ (ONES * u64::from(b'"')));
+        let backslash = zeros(word ^ (ONES * u64::from(b'\\')));
+        let found = (control | quote | backslash) & HIGH;
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | 0..b' ');
+    at + rest.iter().take_while(is_plain).count()
 }
 
 /// A text between its quotes.
