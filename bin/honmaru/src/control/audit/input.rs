@@ -349,14 +349,16 @@ fn source_of(signing_name: &str) -> String {
     format!("{signing_name}.amazonaws.com")
 }
 
-/// The resources that some accesses name.
+/// The resources that some accesses name, each once; not the patterns (`security-group/*`) that stand for what has no
+/// name yet.
 pub fn resources(accesses: &[Access]) -> Vec<String> {
-    let named = accesses.iter().flat_map(|access| &access.resources);
+    let mut named: Vec<String> = Vec::new();
+    for arn in accesses.iter().flat_map(|access| &access.resources) {
+        if named.len() < RESOURCES_MAX && arn.starts_with("arn:") && !arn.ends_with("/*") && !named.contains(arn) {
+            named.push(arn.clone());
+        }
+    }
     named
-        .filter(|arn| arn.starts_with("arn:"))
-        .take(RESOURCES_MAX)
-        .cloned()
-        .collect()
 }
 
 fn cut(text: &str, bytes_max: usize) -> String {

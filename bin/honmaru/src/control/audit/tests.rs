@@ -7,7 +7,7 @@ use crate::control::listener::Peer;
 use honmaru_base::{ApiError, Clock, Scope, Time};
 use honmaru_cloudtrail::{Attribute, Recorded, Wanted};
 use honmaru_engine::SystemClock;
-use honmaru_machine::{Principal, PrincipalKind};
+use honmaru_machine::{Access, Principal, PrincipalKind};
 use honmaru_wire::{Protocol, Target};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -575,4 +575,13 @@ fn the_trail_has_an_age_and_a_size() {
         ..Bounds::default()
     };
     assert_eq!(left(small), [6]);
+}
+
+#[test]
+fn resources_are_named_once_and_patterns_are_none() {
+    let group = "arn:aws:ec2:us-east-1:000000000000:security-group/sg-1";
+    let access = |arn: &str| Access::new("ec2:CreateTags", vec![arn.to_owned()]);
+    let pattern = "arn:aws:ec2:us-east-1:000000000000:security-group/*";
+    let accesses = [access(group), access(pattern), access("*"), access(group)];
+    assert_eq!(super::resources(&accesses), [group]);
 }
