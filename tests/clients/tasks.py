@@ -6,6 +6,7 @@ from common import client, default_network, execution_role, fails, keys, main, p
 
 CLUSTER = "tasks"
 GROUP = "/tasks"
+SESSIONS = "/sessions"
 ECS = client("ecs")
 
 
@@ -336,6 +337,37 @@ def sleeper():
     return {"tasks": [arn]}
 
 
+def records(logging):
+    """From now on the cluster's sessions are recorded so."""
+    log = {"cloudWatchLogGroupName": SESSIONS, "cloudWatchEncryptionEnabled": False}
+    wanted = {"logging": logging} if logging == "NONE" else {"logging": logging, "logConfiguration": log}
+    if logging == "OVERRIDE":
+        client("logs").create_log_group(logGroupName=SESSIONS)
+        fails("InvalidParameterException", ECS.update_cluster, 400, cluster=CLUSTER,
+              configuration={"executeCommandConfiguration": {"logging": logging}})
+    configuration = {"executeCommandConfiguration": wanted}
+    ECS.update_cluster(cluster=CLUSTER, configuration=configuration)
+    found = ECS.describe_clusters(clusters=[CLUSTER], include=["CONFIGURATIONS"])["clusters"][0]
+    assert found["configuration"] == configuration, found
+
+
+def recorded(group, wanted, *unwanted):
+    """A session that wrote this has a stream of its own in the group, and nothing wrote what is unwanted."""
+    logs = client("logs")
+
+    def found():
+        events = logs.filter_log_events(logGroupName=group, logStreamNamePrefix="ecs-execute-command-")["events"]
+        lines = [event for event in events if event["message"] == wanted]
+        return (events, lines[0]) if lines else None
+
+    events, line = wait(f"a session's record has {wanted}", 10, found)
+    said = [event["message"] for event in events]
+    assert not any(text in message for text in unwanted for message in said), said
+    whole = logs.get_log_events(logGroupName=group, logStreamName=line["logStreamName"], startFromHead=True)["events"]
+    assert [event["message"] for event in whole] == [wanted, "and \N{REPLACEMENT CHARACTER} too", "the end"], whole
+    assert all(before["timestamp"] <= after["timestamp"] for before, after in zip(whole, whole[1:])), whole
+
+
 def insights():
     """Container Insights: on by the account's default, its events come with real figures, and end when it is off."""
     cluster, logs = "watched", client("logs")
@@ -403,5 +435,6 @@ if __name__ == "__main__":
     main({
         "setup": setup, "runs": runs, "stop": stop, "exits": exits, "memory": memory, "cannot": cannot,
         "security_groups": security_groups, "credentials": credentials, "health": health, "order": order,
-        "repeated": repeated, "busy": busy, "sleeper": sleeper, "insights": insights, "end": end,
+        "repeated": repeated, "busy": busy, "sleeper": sleeper, "records": records, "recorded": recorded,
+        "insights": insights, "end": end,
     })

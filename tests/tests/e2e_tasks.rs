@@ -152,6 +152,25 @@ fn execute(cloud: &Cloud) -> Result<()> {
     ensure!(said.contains("greeting=hi"), "{said}");
     let said = ran("sh -c 'exit 7'")?;
     ensure!(said.contains("exit code 7"), "{said}");
+    // DEFAULT: beside the container's own streams.
+    let speak = |mark: &str| ran(&format!("sh -c 'echo {mark}; printf \"and \\377 too\\nthe end\"'"));
+    speak("by-itself")?;
+    cloud.python("tasks.py", &["recorded", "/tasks", "by-itself"])?;
+    cloud.python("tasks.py", &["records", "NONE"])?;
+    speak("not-at-all")?;
+    cloud.python("tasks.py", &["records", "DEFAULT"])?;
+    speak("by-default")?;
+    cloud.python("tasks.py", &["records", "OVERRIDE"])?;
+    speak("by-override")?;
+    let elsewhere = ["by-itself", "by-default", "not-at-all"];
+    cloud.python(
+        "tasks.py",
+        &[&["recorded", "/sessions", "by-override"], &elsewhere[..]].concat(),
+    )?;
+    cloud.python(
+        "tasks.py",
+        &["recorded", "/tasks", "by-default", "by-override", "not-at-all"],
+    )?;
     let ours = cloud.honmaru(&["exec", "--help"])?;
     if !ours.status.success() {
         println!("     `honmaru exec` does not exist: not tested");

@@ -28,8 +28,8 @@ pub use machine::{
 };
 pub use model::{
     AwsVpcConfiguration, Cluster, ContainerDefinition, ContainerState, Deployment, Interface, LastStatus, LoadBalancer,
-    Node, RolloutState, Service, ServiceEvent, ServiceStatus, Session, Stop, StopCode, Task, TaskDefinition,
-    TaskTarget, node_scope,
+    Node, RolloutState, Service, ServiceEvent, ServiceStatus, Session, SessionLog, Stop, StopCode, Task,
+    TaskDefinition, TaskTarget, node_scope,
 };
 pub use names::{cluster_arn, service_arn, service_key, task_arn, task_definition_arn, task_definition_key};
 pub use reconcile::{HealthFn, TargetState, reconcilers};

@@ -5,6 +5,7 @@ use super::audit::{Head, What};
 use super::http::{AnswerBody, full, text};
 use super::link::Sender;
 use super::listener::Peer;
+use super::session_log::SessionLog;
 use crate::data_channel::{CHANNEL_CLOSED, INPUT_STREAM_DATA, Message, OUTPUT_STREAM_DATA, PayloadType, TERMINAL};
 use ::http::{Request, Response, StatusCode, header};
 use base64::Engine as _;
@@ -209,13 +210,13 @@ impl Channel {
     }
 
     async fn run(mut self) -> anyhow::Result<()> {
-        let Some(open) = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.handshake()).await?? else {
+        let Some((open, mut log)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.handshake()).await?? else {
             return Ok(());
         };
         let (events, mut heard) = mpsc::channel(OUTPUT_QUEUED_MAX);
         self.control.execs.open.lock().insert(self.session.clone(), events);
         let ran = if self.control.execs.send(ToNode::ExecOpen(open)) {
-            self.relay(&mut heard).await
+            self.relay(&mut heard, &mut log).await
         } else {
             self.close("the node that runs the task is not connected").await
         };
@@ -223,6 +224,13 @@ impl Channel {
         self.control.execs.send(ToNode::ExecClose {
             session: self.session.clone(),
         });
+        // The client is gone or done; what came before that is recorded all the same.
+        while let Ok(event) = heard.try_recv() {
+            if let ExecEvent::Output { data, .. } = event {
+                log.add(&self.control, &data).await;
+            }
+        }
+        log.finish(&self.control).await;
         ran
     }
 
@@ -251,7 +259,7 @@ impl Channel {
     }
 
     /// The token, then the three messages of the handshake. Nothing when the token is wrong.
-    async fn handshake(&mut self) -> anyhow::Result<Option<ExecOpen>> {
+    async fn handshake(&mut self) -> anyhow::Result<Option<(ExecOpen, SessionLog)>> {
         let token = loop {
             match self.socket.next().await {
                 Some(Ok(tungstenite::Message::Text(text))) => {
@@ -270,10 +278,12 @@ impl Channel {
         let found = self
             .control
             .engine
-            .read(|state| honmaru_ecs::find_session(state, &id).map(|(_, session)| session.clone()))
+            .read(move |state| {
+                honmaru_ecs::find_session(state, &id).map(|(scope, session)| (scope.clone(), session.clone()))
+            })
             .await?;
-        let found = found.filter(|session| bool::from(session.token.as_bytes().ct_eq(token.as_bytes())));
-        let Some(session) = found else {
+        let found = found.filter(|(_, session)| bool::from(session.token.as_bytes().ct_eq(token.as_bytes())));
+        let Some((scope, session)) = found else {
             self.record_refused();
             self.socket.close(None).await?;
             return Ok(None);
@@ -310,7 +320,8 @@ impl Channel {
         }
         self.send_payload(PayloadType::HandshakeComplete, complete.to_string().into_bytes())
             .await?;
-        Ok(Some(ExecOpen {
+        let log = SessionLog::new(&scope, &self.session, session.log);
+        let open = ExecOpen {
             session: self.session.clone(),
             task_id: session.task_id,
             container: session.container,
@@ -319,20 +330,23 @@ impl Channel {
             tty,
             cols,
             rows,
-        }))
+        };
+        Ok(Some((open, log)))
     }
 
-    async fn relay(&mut self, heard: &mut mpsc::Receiver<ExecEvent>) -> anyhow::Result<()> {
+    async fn relay(&mut self, heard: &mut mpsc::Receiver<ExecEvent>, log: &mut SessionLog) -> anyhow::Result<()> {
         loop {
             tokio::select! {
                 event = heard.recv() => match event {
                     Some(ExecEvent::Output { stderr, data }) => {
+                        log.add(&self.control, &data).await;
                         let kind = if stderr { PayloadType::StdErr } else { PayloadType::Output };
                         for piece in data.chunks(1024) {
                             self.send_payload(kind, piece.to_vec()).await?;
                         }
                     }
                     Some(ExecEvent::Exited { exit_code, error }) => {
+                        log.finish(&self.control).await;
                         if let Some(code) = exit_code {
                             self.send_payload(PayloadType::ExitCode, code.to_string().into_bytes()).await?;
                         }
@@ -349,6 +363,7 @@ impl Channel {
                         return self.close("").await;
                     }
                 }
+                () = log.wait() => log.write(&self.control).await,
                 () = tokio::time::sleep(IDLE_TIMEOUT) => return self.close("the session was idle for too long").await,
             }
         }

@@ -32,6 +32,7 @@ mod public;
 mod registry;
 mod replicas;
 mod samples;
+mod session_log;
 mod tails;
 mod task_credentials;
 mod tls;

@@ -1,8 +1,8 @@
 //! Clusters and their capacity providers.
 
-use super::find;
 use super::settings::{check_insights, effective_setting};
 use super::tags::{check_tags, tags_answer};
+use super::{find, session_logging};
 use crate::error::{cluster_not_found, invalid};
 use crate::input::{Input, refuse};
 use crate::insights::SETTING as INSIGHTS;
@@ -220,16 +220,11 @@ fn settings(input: &Input) -> Result<Option<Vec<(String, String)>>, ApiError> {
     Ok(Some(settings))
 }
 
-/// What a cluster's `configuration` may ask for: nothing that would have to be encrypted or recorded, for nobody would.
+/// What a cluster's `configuration` may ask for: nothing that would have to be encrypted, for nobody would.
 fn check_configuration(input: &Input) -> Result<(), ApiError> {
     let part = |name: &str| input.value("configuration").and_then(|whole| whole.get(name));
     if let Some(execute) = part("executeCommandConfiguration") {
-        refuse(execute, &["kmsKeyId", "logConfiguration"])?;
-        if execute.get("logging").and_then(Value::as_str) == Some("OVERRIDE") {
-            return Err(crate::error::unsupported(
-                "Logging of ExecuteCommand sessions (OVERRIDE)",
-            ));
-        }
+        session_logging::check(execute)?;
     }
     if let Some(storage) = part("managedStorageConfiguration") {
         refuse(storage, &["kmsKeyId", "fargateEphemeralStorageKmsKeyId"])?;

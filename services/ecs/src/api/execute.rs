@@ -1,11 +1,11 @@
 //! ExecuteCommand.
 
 use super::cluster::existing_name;
-use super::find;
+use super::{find, session_logging};
 use crate::error::{invalid, unsupported};
 use crate::input::Input;
-use crate::model::{LastStatus, Session};
-use crate::names::{cluster_arn, container_arn, task_arn};
+use crate::model::{Cluster, LastStatus, Session, TaskDefinition};
+use crate::names::{cluster_arn, container_arn, task_arn, task_definition_key};
 use honmaru_base::{ApiError, hex_id};
 use honmaru_machine::{Call, Tx};
 use serde_json::{Value, json};
@@ -64,6 +64,12 @@ pub(super) fn execute(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Valu
     if call.host.is_empty() {
         return Err(unsupported("ExecuteCommand without a Host header"));
     }
+    let definition = tx.get::<TaskDefinition>(&call.scope, &task_definition_key(&task.family, task.revision));
+    let container_definition =
+        definition.and_then(|definition| definition.containers.iter().find(|c| c.name == container.name));
+    let log = tx
+        .get::<Cluster>(&call.scope, &cluster)
+        .and_then(|cluster| session_logging::log(&call.scope, cluster, container_definition));
     let id = format!("ecs-execute-command-{}", hex_id(tx.rng(), 17));
     let session = Session {
         task_id: task.id.clone(),
@@ -72,6 +78,7 @@ pub(super) fn execute(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Valu
         command,
         interactive,
         token: hex_id(tx.rng(), 64),
+        log,
         created_at: tx.now(),
     };
     let scheme = if call.secure { "wss" } else { "ws" };

@@ -17,6 +17,7 @@ mod run_task;
 mod service;
 mod service_update;
 mod service_view;
+mod session_logging;
 mod settings;
 mod tag_conditions;
 mod tags;

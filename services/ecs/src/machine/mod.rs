@@ -18,6 +18,7 @@ pub use life::{
 };
 pub use observe::{observe_node, observe_task};
 pub use placement::{CPU_OVERSUBSCRIPTION, Usage};
+pub(crate) use spec::awslogs_group;
 pub use spec::{LogGroupWanted, log_groups, node_task_versions, node_tasks, task_spec};
 
 pub(crate) use events::push_event;

@@ -241,17 +241,14 @@ fn limit(value: i64) -> u64 {
 
 /// Ref: ECS developer guide, "awslogs": the stream is `prefix/container/task`, or the container's id without a prefix.
 fn log_target(scope: &Scope, task: &Task, container: &ContainerDefinition) -> LogTarget {
-    let Some(config) = container
+    let Some((region, group)) = awslogs_group(scope, container) else {
+        return LogTarget::Local;
+    };
+    let prefix = container
         .log_configuration
         .as_ref()
-        .filter(|c| c.log_driver == "awslogs")
-    else {
-        return LogTarget::Local;
-    };
-    let Some(group) = config.options.get("awslogs-group") else {
-        return LogTarget::Local;
-    };
-    let stream = match config.options.get("awslogs-stream-prefix") {
+        .and_then(|config| config.options.get("awslogs-stream-prefix"));
+    let stream = match prefix {
         Some(prefix) => format!("{prefix}/{}/{}", container.name, task.id),
         None => task
             .containers
@@ -261,12 +258,8 @@ fn log_target(scope: &Scope, task: &Task, container: &ContainerDefinition) -> Lo
     };
     LogTarget::Stream {
         account: scope.account.to_string(),
-        region: config
-            .options
-            .get("awslogs-region")
-            .cloned()
-            .unwrap_or_else(|| scope.region.to_string()),
-        group: group.clone(),
+        region,
+        group,
         stream,
     }
 }
@@ -282,24 +275,27 @@ pub struct LogGroupWanted {
     pub create: bool,
 }
 
+/// The region and the name of the log group that a container writes to (`awslogs`).
+pub(crate) fn awslogs_group(scope: &Scope, container: &ContainerDefinition) -> Option<(String, String)> {
+    let config = container
+        .log_configuration
+        .as_ref()
+        .filter(|c| c.log_driver == "awslogs")?;
+    let region = config
+        .options
+        .get("awslogs-region")
+        .cloned()
+        .unwrap_or_else(|| scope.region.to_string());
+    Some((region, config.options.get("awslogs-group")?.clone()))
+}
+
 /// The log groups of a task definition's containers.
 pub fn log_groups(scope: &Scope, definition: &TaskDefinition) -> Vec<LogGroupWanted> {
     let wanted = definition.containers.iter().filter_map(|container| {
-        let config = container
-            .log_configuration
-            .as_ref()
-            .filter(|c| c.log_driver == "awslogs")?;
-        let region = config
-            .options
-            .get("awslogs-region")
-            .cloned()
-            .unwrap_or_else(|| scope.region.to_string());
-        let create = config.options.get("awslogs-create-group").is_some_and(|v| v == "true");
-        Some(LogGroupWanted {
-            region,
-            name: config.options.get("awslogs-group")?.clone(),
-            create,
-        })
+        let (region, name) = awslogs_group(scope, container)?;
+        let options = &container.log_configuration.as_ref()?.options;
+        let create = options.get("awslogs-create-group").is_some_and(|v| v == "true");
+        Some(LogGroupWanted { region, name, create })
     });
     wanted.collect()
 }

@@ -11,7 +11,7 @@ mod task_definition;
 pub use cluster::{AccountSetting, Cluster};
 pub use container::{ContainerDefinition, KeyValue};
 pub use deployment::{Deployment, DeploymentConfiguration, RolloutState, ServiceDeployment, ServiceRevision};
-pub use node::{IdempotentCall, Node, Session, node_scope};
+pub use node::{IdempotentCall, Node, Session, SessionLog, node_scope};
 pub use service::{Service, ServiceEvent, ServiceStatus};
 pub use task::{
     ContainerOverride, ContainerState, Interface, LastStatus, Stop, StopCode, Task, TaskOverride, TaskTarget,

@@ -43,8 +43,19 @@ pub struct Session {
     pub interactive: bool,
     /// The secret that opens the data channel.
     pub token: String,
+    /// Where what it writes is recorded.
+    pub log: Option<SessionLog>,
     /// When it was created.
     pub created_at: Time,
+}
+
+/// The log group that records a session, in the session's account. The stream's name is the session's id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionLog {
+    /// Its region.
+    pub region: String,
+    /// Its name.
+    pub group: String,
 }
 
 impl Resource for Session {

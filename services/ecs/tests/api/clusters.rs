@@ -1,7 +1,7 @@
 //! Clusters, and what belongs to an account: its settings, pages and tags.
 
 use crate::lab::{Lab, network};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn a_missing_service_is_called_as_it_was_asked_for() {
@@ -122,12 +122,15 @@ fn pages_and_tags_work() {
 }
 
 #[test]
-fn a_cluster_promises_neither_encryption_nor_records_of_sessions() {
+fn a_cluster_promises_neither_encryption_nor_buckets() {
     let mut lab = Lab::new();
+    let log = |log: Value| json!({ "executeCommandConfiguration": { "logging": "OVERRIDE", "logConfiguration": log } });
     for configuration in [
         json!({ "executeCommandConfiguration": { "kmsKeyId": "key" } }),
-        json!({ "executeCommandConfiguration": {
-            "logging": "OVERRIDE", "logConfiguration": { "cloudWatchLogGroupName": "sessions" } } }),
+        log(json!({ "cloudWatchLogGroupName": "sessions", "cloudWatchEncryptionEnabled": true })),
+        log(json!({ "s3BucketName": "sessions" })),
+        log(json!({ "cloudWatchLogGroupName": "sessions", "s3EncryptionEnabled": true })),
+        log(json!({ "cloudWatchLogGroupName": "sessions", "s3KeyPrefix": "a" })),
         json!({ "managedStorageConfiguration": { "fargateEphemeralStorageKmsKeyId": "key" } }),
     ] {
         let input = json!({ "clusterName": "c", "configuration": configuration });
@@ -143,6 +146,46 @@ fn a_cluster_promises_neither_encryption_nor_records_of_sessions() {
     let plain = json!({ "executeCommandConfiguration": { "logging": "DEFAULT" } });
     let made = lab.ok("CreateCluster", json!({ "clusterName": "c", "configuration": plain }));
     assert_eq!(made["cluster"]["configuration"], plain);
+}
+
+#[test]
+fn a_cluster_keeps_where_its_sessions_are_recorded() {
+    let mut lab = Lab::new();
+    let whole = |execute: Value| json!({ "executeCommandConfiguration": execute });
+    // Kept, with the members that Terraform's provider always sends.
+    let defaults = whole(json!({ "logging": "DEFAULT", "logConfiguration": {
+        "cloudWatchEncryptionEnabled": false, "cloudWatchLogGroupName": "/aws/ecs/c", "s3EncryptionEnabled": false } }));
+    let made = lab.ok(
+        "CreateCluster",
+        json!({ "clusterName": "c", "configuration": defaults }),
+    );
+    assert_eq!(made["cluster"]["configuration"], defaults);
+    let over = whole(json!({ "logging": "OVERRIDE", "logConfiguration": { "cloudWatchLogGroupName": "sessions" } }));
+    lab.ok("UpdateCluster", json!({ "cluster": "c", "configuration": over }));
+    let described = lab.ok(
+        "DescribeClusters",
+        json!({ "clusters": ["c"], "include": ["CONFIGURATIONS"] }),
+    );
+    assert_eq!(described["clusters"][0]["configuration"], over);
+    for (execute, wanted) in [
+        (json!({ "logging": "OVERRIDE" }), "You must supply a log configuration"),
+        (
+            json!({ "logging": "OVERRIDE", "logConfiguration": { "cloudWatchLogGroupName": "" } }),
+            "You must supply a log configuration",
+        ),
+        (
+            json!({ "logging": "NONE", "logConfiguration": { "cloudWatchLogGroupName": "g" } }),
+            "You must set logging to 'OVERRIDE' when you supply a log configuration.",
+        ),
+        (json!({ "logging": "SOME" }), "NONE, DEFAULT or OVERRIDE"),
+    ] {
+        let (code, message) = lab.err(
+            "UpdateCluster",
+            json!({ "cluster": "c", "configuration": whole(execute) }),
+        );
+        assert_eq!(code, "InvalidParameterException");
+        assert!(message.contains(wanted), "{message}");
+    }
 }
 
 // Terraform's provider takes a setting back by "disabled", and goes on when AWS says these words (its resource

@@ -284,6 +284,60 @@ fn a_restarted_node_loses_what_it_ran_and_nothing_else() {
 }
 
 #[test]
+fn a_session_is_recorded_where_its_cluster_says() {
+    let mut lab = Lab::new();
+    lab.register("silent");
+    let mut logged = definition("logged");
+    logged["executionRoleArn"] = json!("arn:aws:iam::000000000000:role/execution");
+    logged["containerDefinitions"][0]["logConfiguration"] = json!({ "logDriver": "awslogs", "options": {
+        "awslogs-group": "own", "awslogs-region": "eu-west-1", "awslogs-stream-prefix": "p" } });
+    lab.ok("RegisterTaskDefinition", logged);
+    let mut run = |family: &str| {
+        let answer = lab.ok(
+            "RunTask",
+            json!({ "taskDefinition": family, "launchType": "FARGATE",
+                "networkConfiguration": network(), "enableExecuteCommand": true }),
+        );
+        lab.settle();
+        let arn = answer["tasks"][0]["taskArn"].as_str().expect("an ARN");
+        let id = arn.rsplit('/').next().expect("an id").to_owned();
+        lab.report(&id, TaskPhase::Running, Health::Unknown);
+        id
+    };
+    let (silent, logged) = (run("silent"), run("logged"));
+    let mut check = |execute: Value, task: &str, wanted: Option<(&str, &str)>| {
+        let configuration = json!({ "executeCommandConfiguration": execute });
+        lab.ok(
+            "UpdateCluster",
+            json!({ "cluster": "default", "configuration": configuration }),
+        );
+        let answer = lab.ok(
+            "ExecuteCommand",
+            json!({ "task": task, "command": "sh", "interactive": true }),
+        );
+        let id = answer["session"]["sessionId"].as_str().expect("an id");
+        let (_, session) = honmaru_ecs::find_session(&lab.state, id).expect("it was opened");
+        let log = session
+            .log
+            .as_ref()
+            .map(|log| (log.region.as_str(), log.group.as_str()));
+        assert_eq!(log, wanted, "{execute}");
+    };
+    let own = Some(("eu-west-1", "own"));
+    check(json!({}), &logged, own);
+    check(
+        json!({ "logging": "DEFAULT", "logConfiguration": { "cloudWatchLogGroupName": "sessions" } }),
+        &logged,
+        own,
+    );
+    check(json!({ "logging": "DEFAULT" }), &silent, None);
+    check(json!({ "logging": "NONE" }), &logged, None);
+    let over = json!({ "logging": "OVERRIDE", "logConfiguration": { "cloudWatchLogGroupName": "sessions" } });
+    check(over.clone(), &logged, Some(("us-east-1", "sessions")));
+    check(over, &silent, Some(("us-east-1", "sessions")));
+}
+
+#[test]
 fn execute_command_needs_its_flag_and_a_running_container() {
     let mut lab = Lab::new();
     lab.register("web");
