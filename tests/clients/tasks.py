@@ -368,6 +368,11 @@ def recorded(group, wanted, *unwanted):
     assert all(before["timestamp"] <= after["timestamp"] for before, after in zip(whole, whole[1:])), whole
 
 
+def unheard():
+    """The group that the sessions are recorded in goes."""
+    client("logs").delete_log_group(logGroupName=SESSIONS)
+
+
 def insights():
     """Container Insights: on by the account's default, its events come with real figures, and end when it is off."""
     cluster, logs = "watched", client("logs")
@@ -436,5 +441,5 @@ if __name__ == "__main__":
         "setup": setup, "runs": runs, "stop": stop, "exits": exits, "memory": memory, "cannot": cannot,
         "security_groups": security_groups, "credentials": credentials, "health": health, "order": order,
         "repeated": repeated, "busy": busy, "sleeper": sleeper, "records": records, "recorded": recorded,
-        "insights": insights, "end": end,
+        "unheard": unheard, "insights": insights, "end": end,
     })

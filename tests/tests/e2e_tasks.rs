@@ -171,6 +171,9 @@ fn execute(cloud: &Cloud) -> Result<()> {
         "tasks.py",
         &["recorded", "/tasks", "by-default", "by-override", "not-at-all"],
     )?;
+    // Without its log group a session goes on.
+    cloud.python("tasks.py", &["unheard"])?;
+    ensure!(speak("by-nobody")?.contains("the end"), "the session was cut");
     let ours = cloud.honmaru(&["exec", "--help"])?;
     if !ours.status.success() {
         println!("     `honmaru exec` does not exist: not tested");
