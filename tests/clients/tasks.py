@@ -340,11 +340,12 @@ def sleeper():
 def records(logging):
     """From now on the cluster's sessions are recorded so."""
     log = {"cloudWatchLogGroupName": SESSIONS, "cloudWatchEncryptionEnabled": False}
-    wanted = {"logging": logging} if logging == "NONE" else {"logging": logging, "logConfiguration": log}
+    alone, beside = {"logging": logging}, {"logging": logging, "logConfiguration": log}
+    wanted, unwanted = (beside, alone) if logging == "OVERRIDE" else (alone, beside)
     if logging == "OVERRIDE":
         client("logs").create_log_group(logGroupName=SESSIONS)
-        fails("InvalidParameterException", ECS.update_cluster, 400, cluster=CLUSTER,
-              configuration={"executeCommandConfiguration": {"logging": logging}})
+    fails("InvalidParameterException", ECS.update_cluster, 400, cluster=CLUSTER,
+          configuration={"executeCommandConfiguration": unwanted})
     configuration = {"executeCommandConfiguration": wanted}
     ECS.update_cluster(cluster=CLUSTER, configuration=configuration)
     found = ECS.describe_clusters(clusters=[CLUSTER], include=["CONFIGURATIONS"])["clusters"][0]

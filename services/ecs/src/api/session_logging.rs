@@ -24,9 +24,9 @@ pub(super) fn check(execute: &Value) -> Result<(), ApiError> {
         ("OVERRIDE", None) => Err(invalid(
             "You must supply a log configuration when you set logging to 'OVERRIDE'.",
         )),
-        // A log configuration beside `DEFAULT` is kept for whoever changes to `OVERRIDE`; nothing uses it until then.
-        ("DEFAULT", _) | ("NONE", None) | ("OVERRIDE", Some(_)) => Ok(()),
-        ("NONE", Some(_)) => Err(invalid(
+        ("DEFAULT" | "NONE", None) | ("OVERRIDE", Some(_)) => Ok(()),
+        // The text: terraform-aws-modules/terraform-aws-ecs, issue 84.
+        ("DEFAULT" | "NONE", Some(_)) => Err(invalid(
             "You must set logging to 'OVERRIDE' when you supply a log configuration.",
         )),
         _ => Err(invalid(

@@ -153,7 +153,7 @@ fn a_cluster_keeps_where_its_sessions_are_recorded() {
     let mut lab = Lab::new();
     let whole = |execute: Value| json!({ "executeCommandConfiguration": execute });
     // Kept, with the members that Terraform's provider always sends.
-    let defaults = whole(json!({ "logging": "DEFAULT", "logConfiguration": {
+    let defaults = whole(json!({ "logging": "OVERRIDE", "logConfiguration": {
         "cloudWatchEncryptionEnabled": false, "cloudWatchLogGroupName": "/aws/ecs/c", "s3EncryptionEnabled": false } }));
     let made = lab.ok(
         "CreateCluster",
@@ -175,6 +175,10 @@ fn a_cluster_keeps_where_its_sessions_are_recorded() {
         ),
         (
             json!({ "logging": "NONE", "logConfiguration": { "cloudWatchLogGroupName": "g" } }),
+            "You must set logging to 'OVERRIDE' when you supply a log configuration.",
+        ),
+        (
+            json!({ "logging": "DEFAULT", "logConfiguration": { "cloudWatchLogGroupName": "g" } }),
             "You must set logging to 'OVERRIDE' when you supply a log configuration.",
         ),
         (json!({ "logging": "SOME" }), "NONE, DEFAULT or OVERRIDE"),

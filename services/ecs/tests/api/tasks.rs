@@ -325,11 +325,7 @@ fn a_session_is_recorded_where_its_cluster_says() {
     };
     let own = Some(("eu-west-1", "own"));
     check(json!({}), &logged, own);
-    check(
-        json!({ "logging": "DEFAULT", "logConfiguration": { "cloudWatchLogGroupName": "sessions" } }),
-        &logged,
-        own,
-    );
+    check(json!({ "logging": "DEFAULT" }), &logged, own);
     check(json!({ "logging": "DEFAULT" }), &silent, None);
     check(json!({ "logging": "NONE" }), &logged, None);
     let over = json!({ "logging": "OVERRIDE", "logConfiguration": { "cloudWatchLogGroupName": "sessions" } });
