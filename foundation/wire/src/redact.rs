@@ -54,6 +54,10 @@ pub fn redacted_input(target: &Target, body: &[u8], tree: &Value, excerpt: &Exce
     }
 }
 
+/// What every private key in PEM has in its first line (RFC 7468, 10 and 11; RFC 5915; OpenSSH's PROTOCOL.key). People
+/// send one where a certificate or a public key is asked for.
+const PEM_OF_PRIVATE_KEY: &str = "PRIVATE KEY-----";
+
 /// A usual excerpt in bytes; a larger one grows.
 const EXCERPT_BYTES: usize = 2_048;
 
@@ -134,7 +138,11 @@ impl Teller<'_> {
             }
             Begin::Text => {
                 let quoted = self.from.quoted()?;
-                short(&quoted, place.excerpt.text_bytes_max, &mut self.out);
+                if quoted.said().contains(PEM_OF_PRIVATE_KEY) {
+                    string(place.excerpt.hidden, &mut self.out);
+                } else {
+                    short(&quoted, place.excerpt.text_bytes_max, &mut self.out);
+                }
             }
             Begin::List => self.tell_list(place)?,
             Begin::Object => self.tell_object(place)?,

@@ -170,6 +170,11 @@ fn secrets_are_neither_shown_nor_logged() {
     assert!(!error.message.contains("hunter2"), "{}", error.message);
     let told = redacted(&target, Side::Input, &input, &WIDE);
     assert_eq!(told, r#"{"NewPassword":"HIDDEN","OldPassword":"HIDDEN"}"#);
+    // A private key, by mistake where a public one is asked for; its line ends are escaped in the text.
+    let target = self::target("iam", Protocol::AwsQuery, "UploadSSHPublicKey");
+    let input = json!({"UserName": "a", "SSHPublicKeyBody": "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n"});
+    let told = redacted(&target, Side::Input, &input, &WIDE);
+    assert_eq!(told, r#"{"SSHPublicKeyBody":"HIDDEN","UserName":"a"}"#);
 }
 
 const WIDE: Excerpt = Excerpt {
