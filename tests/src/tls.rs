@@ -32,9 +32,7 @@ pub fn self_signed_for(name: &str, names: &str, cert: &Path, key: &Path) -> Resu
         .arg(key)
         .arg("-out")
         .arg(cert);
-    let made = bounded(&mut openssl, TIMEOUT)?;
-    ensure!(made.status.success(), "openssl failed: {}", text(&made.stderr));
-    Ok(())
+    run(&mut openssl)
 }
 
 /// Makes a certificate for names (in openssl's words) that an authority has signed, and its key. Valid for that many days.
@@ -57,7 +55,11 @@ pub fn issued(authority: (&Path, &Path), names: &str, days: u32, cert: &Path, ke
         .arg(key)
         .arg("-out")
         .arg(cert);
-    let made = bounded(&mut openssl, TIMEOUT)?;
+    run(&mut openssl)
+}
+
+fn run(openssl: &mut Command) -> Result<()> {
+    let made = bounded(openssl, TIMEOUT)?;
     ensure!(made.status.success(), "openssl failed: {}", text(&made.stderr));
     Ok(())
 }

@@ -27,25 +27,20 @@ const SYSTEM_ROOTS: [&str; 3] = [
 pub fn connector(more: Option<&Path>) -> anyhow::Result<TlsConnector> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let more = more.map(certificates).transpose()?.unwrap_or_default();
-    let verifier = Verifier {
-        algorithms: provider.signature_verification_algorithms,
-        authorities: authorities(&provider, &more)?,
-        own: more,
-    };
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+    let authorities = authorities(&provider, &more)?;
+    believing(provider, Believed::Vouched { authorities, own: more })
 }
 
 /// TLS to a server that shows one certain certificate, whoever vouches for it and whatever it is called.
 pub fn connector_for(leaf: CertificateDer<'static>) -> anyhow::Result<TlsConnector> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Shown {
+    believing(provider, Believed::Shown(leaf))
+}
+
+fn believing(provider: Arc<CryptoProvider>, believed: Believed) -> anyhow::Result<TlsConnector> {
+    let verifier = Verifier {
         algorithms: provider.signature_verification_algorithms,
-        leaf,
+        believed,
     };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -127,9 +122,20 @@ fn authorities(
 #[derive(Debug)]
 struct Verifier {
     algorithms: WebPkiSupportedAlgorithms,
-    authorities: Option<Arc<WebPkiServerVerifier>>,
-    /// Servers' own certificates that are believed as they are.
-    own: Vec<CertificateDer<'static>>,
+    believed: Believed,
+}
+
+/// Who is believed.
+#[derive(Debug)]
+enum Believed {
+    /// Whom an authority vouches for.
+    Vouched {
+        authorities: Option<Arc<WebPkiServerVerifier>>,
+        /// Servers' own certificates that are believed as they are.
+        own: Vec<CertificateDer<'static>>,
+    },
+    /// Whoever shows this certificate, under any name.
+    Shown(CertificateDer<'static>),
 }
 
 impl ServerCertVerifier for Verifier {
@@ -141,59 +147,19 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if self.own.iter().any(|own| own.as_ref() == end_entity.as_ref()) {
-            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-            return Ok(ServerCertVerified::assertion());
-        }
-        match &self.authorities {
-            Some(authorities) => {
-                authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        match &self.believed {
+            Believed::Vouched { own, .. } if own.contains(end_entity) => {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
             }
-            None => Err(Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)),
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signed, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signed, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-}
-
-#[derive(Debug)]
-struct Shown {
-    algorithms: WebPkiSupportedAlgorithms,
-    leaf: CertificateDer<'static>,
-}
-
-impl ServerCertVerifier for Shown {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        match end_entity.as_ref() == self.leaf.as_ref() {
-            true => Ok(ServerCertVerified::assertion()),
-            false => Err(Error::General("another certificate is shown".to_owned())),
+            Believed::Vouched { authorities, .. } => match authorities {
+                Some(authorities) => {
+                    authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+                }
+                None => Err(Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)),
+            },
+            Believed::Shown(leaf) if leaf == end_entity => Ok(ServerCertVerified::assertion()),
+            Believed::Shown(_) => Err(Error::General("another certificate is shown".to_owned())),
         }
     }
 
