@@ -475,9 +475,13 @@ fn principals_of(json: Json, kind: PolicyKind) -> Result<Vec<PrincipalEntry>, Po
         Json::Text(text) if text == "*" => Ok(vec![PrincipalEntry::Anyone]),
         Json::Object(kinds) => {
             let mut entries = Vec::new();
-            for (kind, value) in kinds {
+            for (element, value) in kinds {
                 for text in texts(value)? {
-                    entries.push(PrincipalEntry::parse(&kind, &text).map_err(PolicyError)?);
+                    let entry = PrincipalEntry::parse(&element, &text).map_err(PolicyError)?;
+                    if kind == PolicyKind::Trust {
+                        entry.check_trusted().map_err(PolicyError)?;
+                    }
+                    entries.push(entry);
                 }
             }
             if entries.is_empty() {

@@ -69,6 +69,27 @@ impl PrincipalEntry {
         }
     }
 
+    /// Whether a role may trust it. An error is the text that IAM answers.
+    ///
+    /// AWS knows the names of all its services; here every name may be one that looks like them. That an identity
+    /// provider is there nobody asks.
+    pub(crate) fn check_trusted(&self) -> Result<(), String> {
+        match self {
+            Self::Service(name) if labels(name) < SERVICE_LABELS_MIN => {
+                Err(format!("Invalid principal in policy: \"SERVICE\":\"{name}\""))
+            }
+            Self::Federated(name) if labels(name) < DOMAIN_LABELS_MIN && !is_provider(name) => {
+                Err("Federated principals must be valid domain names or SAML metadata ARNs".to_owned())
+            }
+            Self::Anyone
+            | Self::Account(_)
+            | Self::Arn(_)
+            | Self::Service(_)
+            | Self::Federated(_)
+            | Self::Canonical => Ok(()),
+        }
+    }
+
     pub(crate) fn grant(&self, caller: &Caller<'_>) -> Grant {
         match (self, caller.kind) {
             // Ref: "AWS JSON policy elements: Principal", IAM role principals: boundaries and session policies do not
@@ -101,6 +122,29 @@ impl PrincipalEntry {
             }
         }
     }
+}
+
+/// A service has a name within AWS's domain: `ecs-tasks.amazonaws.com`, not `amazonaws.com`.
+const SERVICE_LABELS_MIN: usize = 3;
+const DOMAIN_LABELS_MIN: usize = 2;
+
+/// The parts of a domain name; none where it is not one.
+fn labels(name: &str) -> usize {
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if name.split('.').all(is_label) {
+        name.split('.').count()
+    } else {
+        0
+    }
+}
+
+/// Whether a text is the ARN of an identity provider of IAM.
+fn is_provider(text: &str) -> bool {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    matches!(parts[..], ["arn", _, "iam", "", account, resource] if is_account(account)
+        && ["oidc-provider/", "saml-provider/"]
+            .iter()
+            .any(|kind| resource.strip_prefix(kind).is_some_and(|name| !name.is_empty())))
 }
 
 fn is_account(text: &str) -> bool {

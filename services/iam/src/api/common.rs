@@ -154,12 +154,28 @@ pub(super) fn check_document(document: &str) -> Answer<Policy> {
     Policy::parse(document, PolicyKind::Identity).map_err(|error| malformed(error.to_string()))
 }
 
+/// Checks the form of an ARN that stands for something of IAM: a `policy`, an `oidc-provider`, a `saml-provider`.
+/// Ref: AWS's notice of 2024, "IAM is changing how it validates IAM resource ARNs": partition, service, region, type of
+/// resource, no space at the end.
+pub(super) fn check_arn(arn: &str, kind: &str) -> Answer<()> {
+    let parsed = arn.parse::<Arn>().ok().filter(|_| arn.trim_end() == arn);
+    let Some(parsed) = parsed else {
+        return Err(validation("Invalid ARN:  Could not be parsed!"));
+    };
+    if parsed.partition != "aws" {
+        return Err(validation("Invalid ARN partition"));
+    }
+    let is_of_kind = parsed.resource.split_once('/').is_some_and(|(found, _)| found == kind);
+    if parsed.service != "iam" || !parsed.region.is_empty() || !is_of_kind {
+        return Err(invalid_input(format!("ARN {arn} is not valid.")));
+    }
+    Ok(())
+}
+
 /// Checks a managed policy's ARN before it is attached. Ref: IAM API Reference, PolicyNotAttachable: policies of
 /// service-linked roles belong to those only.
 pub(super) fn attachable(state: &State, call: &Call, arn: &str) -> Answer<()> {
-    if arn.parse::<Arn>().is_err() {
-        return Err(validation("Invalid ARN:  Could not be parsed!"));
-    }
+    check_arn(arn, "policy")?;
     if arn
         .strip_prefix("arn:aws:iam::aws:policy")
         .is_some_and(|path| path.starts_with(SERVICE_LINKED_PATH))

@@ -1,7 +1,7 @@
 //! Inline and attached policies, which users, groups and roles hold alike.
 
 use super::common::{
-    ATTACHED_MAX, Answer, attachable, change, check_document, encoded, holder, modifiable, page, size_of,
+    ATTACHED_MAX, Answer, attachable, change, check_arn, check_document, encoded, holder, modifiable, page, size_of,
 };
 use crate::errors::{limit_exceeded, no_such_entity};
 use crate::model::{Group, Holder, Role, User};
@@ -26,6 +26,7 @@ fn attach<H: Holder>(tx: &mut Tx<'_>, call: &Call, name: &str, arn: String) -> A
 
 fn detach<H: Holder>(tx: &mut Tx<'_>, call: &Call, name: &str, arn: &str) -> Answer<()> {
     if !holder::<H>(tx, call, name)?.entity().attached.contains(arn) {
+        check_arn(arn, "policy")?;
         return Err(no_such_entity(format!("Policy {arn} was not found.")));
     }
     change::<H>(tx, call, name, |row| {

@@ -1,7 +1,7 @@
 //! OpenID Connect providers.
 
 use super::Done;
-use super::common::{Answer, OIDC_PROVIDERS_MAX, page, quota, remove_tags, scope, set_tags, tags_out};
+use super::common::{Answer, OIDC_PROVIDERS_MAX, check_arn, page, quota, remove_tags, scope, set_tags, tags_out};
 use crate::errors::{already_exists, invalid_input, limit_exceeded, no_such_entity, validation};
 use crate::issuer::{are_loopback_issuers_allowed, is_plain, issuer_key};
 use crate::model::{OidcProvider, iam_arn};
@@ -17,6 +17,7 @@ fn key_of_arn(arn: &str) -> &str {
 }
 
 fn provider<'a>(state: &'a State, call: &Call, arn: &str) -> Answer<&'a OidcProvider> {
+    check_arn(arn, "oidc-provider")?;
     state
         .get::<OidcProvider>(&scope(call), key_of_arn(arn))
         .filter(|row| row.arn == arn)
@@ -117,6 +118,7 @@ pub(super) fn list(
 pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, input: types::DeleteOpenIDConnectProviderRequest) -> Answer<Done> {
     // Ref: IAM API Reference: "This operation is idempotent; it does not fail or return an error if you call the
     // operation for a provider that does not exist."
+    check_arn(&input.open_id_connect_provider_arn, "oidc-provider")?;
     if let Ok(row) = provider(tx, call, &input.open_id_connect_provider_arn) {
         let key = row.url.clone();
         tx.delete::<OidcProvider>(&scope(call), &key);

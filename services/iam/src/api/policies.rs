@@ -2,8 +2,8 @@
 
 use super::Done;
 use super::common::{
-    Answer, POLICIES_MAX, check_document, check_path, encoded, page, quota, remove_tags, scope, set_tags, size_of,
-    some_tags, tags_out,
+    Answer, POLICIES_MAX, check_arn, check_document, check_path, encoded, page, quota, remove_tags, scope, set_tags,
+    size_of, some_tags, tags_out,
 };
 use super::holders::path_of;
 use crate::errors::{already_exists, delete_conflict, limit_exceeded, malformed, no_such_entity};
@@ -31,6 +31,7 @@ fn customer<'a>(state: &'a State, call: &Call, arn: &str) -> Answer<&'a ManagedP
         );
         return Err(ApiError::new("AccessDenied", message).with_status(403));
     }
+    check_arn(arn, "policy")?;
     customer_policy(state, arn)
         .filter(|_| arn.split(':').nth(4) == Some(call.scope.account.as_str()))
         .ok_or_else(|| not_found(arn))

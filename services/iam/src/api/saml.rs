@@ -2,7 +2,9 @@
 
 use super::Done;
 use super::account::Nothing;
-use super::common::{Answer, SAML_PROVIDERS_MAX, page, quota, remove_tags, scope, set_tags, some_tags, tags_out};
+use super::common::{
+    Answer, SAML_PROVIDERS_MAX, check_arn, page, quota, remove_tags, scope, set_tags, some_tags, tags_out,
+};
 use crate::certificate;
 use crate::errors::{already_exists, invalid_input, limit_exceeded, no_such_entity};
 use crate::model::{iam_arn, key_of};
@@ -23,6 +25,7 @@ fn key_of_arn(arn: &str) -> String {
 }
 
 fn provider<'a>(state: &'a State, call: &Call, arn: &str) -> Answer<&'a SamlProvider> {
+    check_arn(arn, "saml-provider")?;
     state
         .get::<SamlProvider>(&scope(call), &key_of_arn(arn))
         .filter(|row| row.arn == arn)

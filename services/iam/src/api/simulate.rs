@@ -76,7 +76,8 @@ struct Simulation {
     actions: Vec<String>,
     resources: Vec<String>,
     context: BTreeMap<String, Vec<String>>,
-    caller_arn: String,
+    /// Who is simulated to call; of documents alone nobody in particular.
+    caller_arn: Option<String>,
     resource_owner: Option<String>,
 }
 
@@ -183,7 +184,7 @@ pub(super) fn principal(
         actions: input.action_names,
         resources: input.resource_arns.unwrap_or_default(),
         context: context(input.context_entries),
-        caller_arn: input.caller_arn.unwrap_or(input.policy_source_arn),
+        caller_arn: Some(input.caller_arn.unwrap_or(input.policy_source_arn)),
         resource_owner: input.resource_owner,
     };
     run(call, &simulation, input.marker.as_deref(), input.max_items)
@@ -206,7 +207,7 @@ pub(super) fn custom(
         actions: input.action_names,
         resources: input.resource_arns.unwrap_or_default(),
         context: context(input.context_entries),
-        caller_arn: input.caller_arn.unwrap_or_else(|| call.principal.arn.clone()),
+        caller_arn: input.caller_arn,
         resource_owner: input.resource_owner,
     };
     run(call, &simulation, input.marker.as_deref(), input.max_items)
@@ -222,8 +223,8 @@ impl Context for Entries<'_> {
     fn values(&self, key: &str) -> Option<Vec<String>> {
         self.given.get(key).cloned().or_else(|| match key {
             "aws:username" => self.caller.user_name.map(|name| vec![name.to_owned()]),
-            "aws:principalarn" => Some(vec![self.caller.arn.to_owned()]),
-            "aws:principalaccount" => Some(vec![self.caller.account.to_owned()]),
+            "aws:principalarn" if !self.caller.arn.is_empty() => Some(vec![self.caller.arn.to_owned()]),
+            "aws:principalaccount" if !self.caller.arn.is_empty() => Some(vec![self.caller.account.to_owned()]),
             _ => None,
         })
     }
@@ -241,8 +242,9 @@ fn run(
     } else {
         &simulation.resources
     };
-    // Ref: SimulatePrincipalPolicy, `CallerArn`: a resource policy needs a user who calls.
-    if simulation.resource.is_some() && !simulation.caller_arn.contains(":user/") {
+    // Ref: SimulatePrincipalPolicy, SimulateCustomPolicy, `CallerArn`: a resource policy needs a user who calls.
+    let arn = simulation.caller_arn.as_deref();
+    if simulation.resource.is_some() && !arn.is_some_and(|arn| arn.contains(":user/")) {
         return Err(invalid_input(
             "CallerArn must be an ARN of an IAM user when a resource policy is given.",
         ));
@@ -252,17 +254,17 @@ fn run(
             "At most {RESULTS_MAX} results can be simulated at once."
         )));
     }
-    let arn = &simulation.caller_arn;
-    let user_name = arn.split_once(":user/").and_then(|(_, name)| name.rsplit('/').next());
+    let user_name = arn.and_then(|arn| arn.split_once(":user/")?.1.rsplit('/').next());
+    let role_arn = arn.filter(|_| user_name.is_none());
     let caller = Caller {
-        kind: if user_name.is_some() {
-            CallerKind::User
-        } else {
+        kind: if role_arn.is_some() {
             CallerKind::AssumedRole
+        } else {
+            CallerKind::User
         },
         account: call.scope.account.as_str(),
-        arn,
-        role_arn: Some(arn.as_str()).filter(|_| user_name.is_none()),
+        arn: arn.unwrap_or_default(),
+        role_arn,
         user_name,
         ..Caller::anonymous()
     };

@@ -266,6 +266,125 @@ fn what_cannot_be_read_is_refused_in_aws_words() {
     );
 }
 
+/// Ref: SimulateCustomPolicy, `CallerArn`: required where a resource policy is given; nobody calls otherwise.
+#[test]
+fn documents_that_are_simulated_alone_have_no_caller() {
+    let mut cloud = Cloud::new();
+    let condition = json!({"StringEquals": {"s3:prefix": "${aws:username, 'all'}"}});
+    let statement = json!({"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": condition});
+    let document = json!({"Version": "2012-10-17", "Statement": statement}).to_string();
+    let entry = json!({"ContextKeyName": "s3:prefix", "ContextKeyValues": ["all"], "ContextKeyType": "string"});
+    let mut input = json!({
+        "PolicyInputList": [document], "ActionNames": ["s3:ListBucket"], "ContextEntries": [entry],
+    });
+    let result = cloud.ok("SimulateCustomPolicy", input.clone())["EvaluationResults"][0].clone();
+    assert_eq!(result["EvalDecision"], "allowed");
+    assert_eq!(result["MissingContextValues"], json!(["aws:username"]));
+    let grants = json!({"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::b"});
+    input["ResourcePolicy"] = json!({"Version": "2012-10-17", "Statement": grants}).to_string().into();
+    input["ResourceArns"] = json!(["arn:aws:s3:::b"]);
+    assert_eq!(
+        cloud.code("SimulateCustomPolicy", input.clone()),
+        "InvalidInputException"
+    );
+    input["CallerArn"] = "arn:aws:iam::123456789012:user/bob".into();
+    let result = cloud.ok("SimulateCustomPolicy", input)["EvaluationResults"][0].clone();
+    assert_eq!(result["MissingContextValues"], json!([]));
+}
+
+/// Ref: AWS's notice of 2024, "IAM is changing how it validates IAM resource ARNs"; the texts are as recorded from AWS.
+#[test]
+fn an_arn_is_one_of_iam_in_every_part() {
+    let mut cloud = Cloud::new();
+    cloud.ok("CreateUser", json!({"UserName": "u"}));
+    let unread = ("ValidationError", "Invalid ARN:  Could not be parsed!".to_owned());
+    let not_valid = |arn: &str| ("InvalidInputException", format!("ARN {arn} is not valid."));
+    for (arn, expected) in [
+        ("no-arn-but-long-enough-for-one", unread.clone()),
+        ("arn:aws:iam::aws:policy/ReadOnlyAccess ", unread),
+        (
+            "arn:aws-cn:iam::aws:policy/ReadOnlyAccess",
+            ("ValidationError", "Invalid ARN partition".to_owned()),
+        ),
+        (
+            "arn:aws:s3::aws:policy/ReadOnlyAccess",
+            not_valid("arn:aws:s3::aws:policy/ReadOnlyAccess"),
+        ),
+        (
+            "arn:aws:iam:us-east-1:aws:policy/ReadOnlyAccess",
+            not_valid("arn:aws:iam:us-east-1:aws:policy/ReadOnlyAccess"),
+        ),
+        (
+            "arn:aws:iam::123456789012:role/r",
+            not_valid("arn:aws:iam::123456789012:role/r"),
+        ),
+    ] {
+        for (operation, input) in [
+            ("AttachUserPolicy", json!({"UserName": "u", "PolicyArn": arn})),
+            ("DetachUserPolicy", json!({"UserName": "u", "PolicyArn": arn})),
+            (
+                "PutUserPermissionsBoundary",
+                json!({"UserName": "u", "PermissionsBoundary": arn}),
+            ),
+            ("GetPolicy", json!({"PolicyArn": arn})),
+            ("GetOpenIDConnectProvider", json!({"OpenIDConnectProviderArn": arn})),
+            ("DeleteOpenIDConnectProvider", json!({"OpenIDConnectProviderArn": arn})),
+            ("GetSAMLProvider", json!({"SAMLProviderArn": arn})),
+        ] {
+            let error = cloud.refusal(operation, input);
+            assert_eq!((error.code.as_str(), error.message), expected, "{operation} {arn}");
+        }
+    }
+}
+
+/// Ref: records of AWS's answers to CreateRole.
+#[test]
+fn a_role_trusts_services_and_providers_that_can_be_some() {
+    let mut cloud = Cloud::new();
+    let trust = |principal: Value| {
+        let action = "sts:AssumeRole";
+        json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": principal, "Action": action}})
+            .to_string()
+    };
+    let federated = "Federated principals must be valid domain names or SAML metadata ARNs";
+    for (principal, expected) in [
+        (
+            json!({"Service": "amazonaws.com"}),
+            "Invalid principal in policy: \"SERVICE\":\"amazonaws.com\"",
+        ),
+        (
+            json!({"Service": ["ecs.amazonaws.com", "ec2"]}),
+            "Invalid principal in policy: \"SERVICE\":\"ec2\"",
+        ),
+        (json!({"Federated": "github"}), federated),
+        (json!({"Federated": "https://oidc.example.com"}), federated),
+        (
+            json!({"Federated": "arn:aws:iam//123456789012:oidc-provider/a.example.com"}),
+            federated,
+        ),
+    ] {
+        let error = cloud.refusal(
+            "CreateRole",
+            json!({"RoleName": "r", "AssumeRolePolicyDocument": trust(principal)}),
+        );
+        assert_eq!(
+            (error.code.as_str(), error.message.as_str()),
+            ("MalformedPolicyDocumentException", expected)
+        );
+    }
+    for (number, principal) in [
+        json!({"Service": "ecs.application-autoscaling.amazonaws.com"}),
+        json!({"Federated": ["accounts.google.com", "arn:aws:iam::123456789012:oidc-provider/not.there/yet"]}),
+        json!({"Federated": "arn:aws:iam::123456789012:saml-provider/okta"}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let input = json!({"RoleName": format!("r{number}"), "AssumeRolePolicyDocument": trust(principal)});
+        cloud.ok("CreateRole", input);
+    }
+}
+
 /// What AWS lets in, though it can never be true: keys without a prefix; services with a dot in their names; actions that
 /// are no names.
 #[test]
