@@ -44,6 +44,8 @@ pub struct Cloud {
     pub port: u16,
     /// The port of the load balancers' shared entry.
     pub http_port: u16,
+    /// The port of the shared entry with TLS.
+    pub https_port: u16,
     binary: PathBuf,
     options: Vec<String>,
     up: Option<Child>,
@@ -115,6 +117,7 @@ impl Cloud {
         let mut cloud = Self {
             port: free_port()?,
             http_port: free_port()?,
+            https_port: free_port()?,
             binary,
             options: options.iter().map(|option| (*option).to_owned()).collect(),
             up: None,
@@ -135,6 +138,7 @@ impl Cloud {
             .arg(&self.state)
             .args(["--listen", &format!("127.0.0.1:{}", self.port)])
             .args(["--http", &format!("127.0.0.1:{}", self.http_port)])
+            .args(["--https", &format!("127.0.0.1:{}", self.https_port)])
             .args(&self.options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

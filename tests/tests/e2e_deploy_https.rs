@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -18,6 +18,10 @@ use std::time::Duration;
 const NAME: &str = "shop";
 const HOST: &str = "shop.example.com";
 const WWW: &str = "www.shop.example.com";
+/// The app's name at the shared entry.
+const LOCAL: &str = "shop.localhost";
+/// What openssl says of the alert. Ref: RFC 8446, 6: 112.
+const UNRECOGNIZED_NAME: &str = "SSL alert number 112";
 const GOES_ON: Duration = Duration::from_secs(60);
 const CURL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Serves one page, and a health check.
@@ -46,13 +50,26 @@ fn https() -> Result<()> {
         ensure!(certificates(&cloud)? == before, "the certificate changed");
         site.serves(&cloud, HOST, 443, "two")
     })?;
+    phase(
+        "the shared entry knows names, and shows no certificate for others",
+        || entry(&cloud, &site),
+    )?;
     phase("a renewed file, by honmaru.toml, under load: nobody is cut off", || {
         renew(&cloud, &site)
     })?;
+    phase("kill -9 of edge: the shared entry refuses nobody", || {
+        killed(&cloud, &site)
+    })?;
     phase("another port, and HTTP serves too", || {
         let said = site.deploy(&cloud, &["--tls-port", "8443", "--no-redirect"])?;
-        ensure!(said.contains("https://shop.example.com:8443"), "{said}");
+        let plain = format!("http://{LOCAL}:{}", cloud.http_port);
+        for wanted in ["https://shop.example.com:8443 at ", &plain] {
+            ensure!(said.contains(wanted), "no `{wanted}`: {said}");
+        }
         site.serves(&cloud, HOST, 8443, "three")?;
+        site.at_entry_serves(&cloud, LOCAL, "three")?;
+        let (status, body) = cloud.http(cloud.http_port, LOCAL, "/")?;
+        ensure!(status == 200 && body.contains("three"), "{status}: {body}");
         ensure!(
             site.curl(&cloud, HOST, 80, &[])?.ends_with("404"),
             "HTTP does not serve"
@@ -76,6 +93,10 @@ fn https() -> Result<()> {
         );
         let rules = cloud.aws(&["ec2", "describe-security-groups", "--group-names", "shop-lb"])?;
         ensure!(!rules.to_string().contains("8443"), "{rules}");
+        let (status, body) = cloud.http(cloud.http_port, LOCAL, "/")?;
+        ensure!(status == 200 && body.contains("three"), "{status}: {body}");
+        let shown = site.shown(&cloud, Some(LOCAL))?;
+        ensure!(shown.contains(UNRECOGNIZED_NAME), "{shown}");
         Ok(())
     })?;
     phase("what somebody else has set stays, and is told", || {
@@ -117,6 +138,7 @@ fn mistakes(cloud: &Cloud, site: &Site) -> Result<()> {
 }
 
 fn first(cloud: &Cloud, site: &Site) -> Result<()> {
+    let port = cloud.https_port;
     let (cert, key) = site.pair("old");
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644))?;
     let said = site.deploy(cloud, &["--tls-cert", &cert, "--tls-key", &key, "--env", "PAGE=one"])?;
@@ -126,7 +148,9 @@ fn first(cloud: &Cloud, site: &Site) -> Result<()> {
         "mode 644",
         "issued by `authority.example.com`",
         "GET https://shop.example.com/health answers 200 at ",
-        "http://shop.localhost:",
+        &format!("GET https://{HOST}:{port}/health answers 200 at 127.0.0.1:{port}"),
+        &format!(", https://{HOST}:{port} at 127.0.0.1, https://{HOST} at "),
+        "the certificate is not for `shop.localhost`",
     ] {
         ensure!(said.contains(wanted), "no `{wanted}`: {said}");
     }
@@ -138,9 +162,78 @@ fn first(cloud: &Cloud, site: &Site) -> Result<()> {
         followed.ends_with("404"),
         "the page is not there, but HTTPS says so: {followed}"
     );
-    // The shared entry has no TLS: there the app is as before.
-    let (status, body) = cloud.http(cloud.http_port, "shop.localhost", "/")?;
-    ensure!(status == 200 && body.contains("one"), "{status}: {body}");
+    site.at_entry_serves(cloud, HOST, "one")
+}
+
+fn entry(cloud: &Cloud, site: &Site) -> Result<()> {
+    let (http, https) = (cloud.http_port, cloud.https_port);
+    // From HTTP to HTTPS, by every name.
+    for host in [HOST, LOCAL] {
+        let moved = site.at_entry(
+            cloud,
+            &format!("http://{host}:{http}/page?a=1"),
+            &["-w", " %{redirect_url}"],
+        )?;
+        ensure!(
+            moved.ends_with(&format!(" https://{host}:{https}/page?a=1")),
+            "{host}: {moved}"
+        );
+    }
+    let followed = site.at_entry(cloud, &format!("http://{HOST}:{http}/"), &["-L"])?;
+    ensure!(followed.contains("two") && followed.ends_with(" 200"), "{followed}");
+    let over_h2 = site.at_entry(cloud, &format!("https://{HOST}:{https}/"), &["--http2"])?;
+    ensure!(over_h2.contains("two") && over_h2.ends_with("2 200"), "{over_h2}");
+    let elsewhere = ["-H", "Host: other.example.com"];
+    let misdirected = site.at_entry(cloud, &format!("https://{HOST}:{https}/"), &elsewhere)?;
+    ensure!(misdirected.ends_with("421"), "{misdirected}");
+    let shown = site.shown(cloud, Some(LOCAL))?;
+    ensure!(shown.contains("issuer=CN = authority.example.com"), "{shown}");
+    for unknown in [Some("other.example.com"), Some("other.localhost"), None] {
+        let shown = site.shown(cloud, unknown)?;
+        ensure!(
+            shown.contains(UNRECOGNIZED_NAME) && shown.contains("no peer certificate"),
+            "{unknown:?}: {shown}"
+        );
+    }
+    Ok(())
+}
+
+/// Method: requests one after the other while edge is killed; one that edge had in its hands may break off, none may be
+/// refused; the next edge goes on with the same socket.
+fn killed(cloud: &Cloud, site: &Site) -> Result<()> {
+    let (is_over, asked, broken) = (AtomicBool::new(false), AtomicU32::new(0), AtomicU32::new(0));
+    std::thread::scope(|scope| {
+        let load = scope.spawn(|| -> Result<()> {
+            while !is_over.load(Ordering::Relaxed) {
+                let output = site.curl_at_entry(cloud, &format!("https://{LOCAL}:{}/", cloud.https_port), &[])?;
+                asked.fetch_add(1, Ordering::Relaxed);
+                // Ref: curl(1), EXIT CODES: 7, failed to connect.
+                ensure!(output.status.code() != Some(7), "refused: {}", text(&output.stderr));
+                if !text(&output.stdout).ends_with("200") {
+                    broken.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Ok(())
+        });
+        let killed = (0..3).try_for_each(|_| {
+            let before = asked.load(Ordering::Relaxed);
+            let edge = cloud.kill("edge")?;
+            cloud.wait_for_restart("edge", edge)?;
+            wait_until("requests go on", GOES_ON, || {
+                ensure!(asked.load(Ordering::Relaxed) > before + 5, "they stand still");
+                Ok(())
+            })
+        });
+        is_over.store(true, Ordering::Relaxed);
+        load.join().map_err(|_| anyhow::anyhow!("the load panicked"))??;
+        killed
+    })?;
+    let (asked, broken) = (asked.into_inner(), broken.into_inner());
+    println!("     {asked} requests, {broken} broke off with their edge");
+    ensure!(broken <= 3, "{broken} of {asked} requests failed");
+    let log = std::fs::read_to_string(cloud.state.join("logs/edge.log"))?;
+    let kept = format!("goes on with a kept socket address=127.0.0.1:{}", cloud.https_port);
+    ensure!(log.contains(&kept), "the socket was not kept");
     Ok(())
 }
 
@@ -186,9 +279,13 @@ fn renew(cloud: &Cloud, site: &Site) -> Result<()> {
             site.pair("renewed").1
         ),
     )?;
-    let mut open = Open::connect(site, cloud)?;
-    let first = open.get()?;
-    ensure!(first.contains("two"), "{first}");
+    let own = format!("{}:443", site.address(cloud)?);
+    let shared = format!("127.0.0.1:{}", cloud.https_port);
+    let mut open = [Open::connect(site, &own)?, Open::connect(site, &shared)?];
+    for open in &mut open {
+        let first = open.get()?;
+        ensure!(first.contains("two"), "{first}");
+    }
     let (is_over, asked) = (AtomicBool::new(false), AtomicU32::new(0));
     let said = std::thread::scope(|scope| {
         let load = scope.spawn(|| -> Result<()> {
@@ -211,7 +308,21 @@ fn renew(cloud: &Cloud, site: &Site) -> Result<()> {
         "{said}"
     );
     // Who came with the old certificate is still there.
-    open.get()?;
+    for open in &mut open {
+        open.get()?;
+    }
+    ensure!(
+        said.contains(&format!(", https://{LOCAL}:{}, https://{HOST} at ", cloud.https_port)),
+        "{said}"
+    );
+    ensure!(!said.contains("the certificate is not for"), "{said}");
+    site.at_entry_serves(cloud, LOCAL, "three")?;
+    site.at_entry_serves(cloud, WWW, "three")?;
+    let listed = ok(cloud, &["ps"])?;
+    ensure!(
+        listed.contains(&format!("https://{LOCAL}:{}", cloud.https_port)),
+        "{listed}"
+    );
     site.serves(cloud, HOST, 443, "three")?;
     site.serves(cloud, WWW, 443, "three")?;
     let after = certificates(cloud)?;
@@ -299,7 +410,7 @@ impl Site {
         self_signed_for(name, &format!("DNS:{name}"), &authority, &authority_key)?;
         for (name, names, days) in [
             ("old", format!("DNS:{HOST}"), 2),
-            ("renewed", format!("DNS:{HOST},DNS:{WWW}"), 90),
+            ("renewed", format!("DNS:{HOST},DNS:{WWW},DNS:{LOCAL}"), 90),
         ] {
             let (cert, key) = (path(&format!("{name}.pem")), path(&format!("{name}.key")));
             issued((&authority, &authority_key), &names, days, &cert, &key)?;
@@ -358,6 +469,47 @@ impl Site {
         Ok(text(&output.stdout))
     }
 
+    /// What becomes of a request to the shared entry, wherever the URL's name leads elsewhere.
+    fn curl_at_entry(&self, cloud: &Cloud, url: &str, more: &[&str]) -> Result<Output> {
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "-m", "20", "--cacert", &self.file("authority.pem")])
+            .args(["-w", " %{http_version} %{http_code}"]);
+        for host in [HOST, WWW, LOCAL] {
+            for port in [cloud.http_port, cloud.https_port] {
+                curl.args(["--resolve", &format!("{host}:{port}:127.0.0.1")]);
+            }
+        }
+        bounded(curl.args(more).arg(url), CURL_TIMEOUT)
+    }
+
+    /// What the shared entry answers: the body, the version of HTTP and the status.
+    fn at_entry(&self, cloud: &Cloud, url: &str, more: &[&str]) -> Result<String> {
+        let output = self.curl_at_entry(cloud, url, more)?;
+        ensure!(output.status.success(), "curl {url}: {}", text(&output.stderr));
+        Ok(text(&output.stdout))
+    }
+
+    /// The page comes from the shared entry over HTTPS, under a name that curl verifies.
+    fn at_entry_serves(&self, cloud: &Cloud, host: &str, page: &str) -> Result<()> {
+        wait_until(&format!("the shared entry serves {page} as {host}"), GOES_ON, || {
+            let answer = self.at_entry(cloud, &format!("https://{host}:{}/", cloud.https_port), &[])?;
+            ensure!(answer.contains(page) && answer.ends_with("200"), "{answer}");
+            Ok(())
+        })
+    }
+
+    /// What openssl sees of the shared entry when it asks for a name, or for none.
+    fn shown(&self, cloud: &Cloud, name: Option<&str>) -> Result<String> {
+        let mut openssl = Command::new("openssl");
+        openssl.args(["s_client", "-connect", &format!("127.0.0.1:{}", cloud.https_port)]);
+        match name {
+            Some(name) => openssl.args(["-servername", name]),
+            None => openssl.arg("-noservername"),
+        };
+        let output = bounded(openssl.stdin(Stdio::null()), CURL_TIMEOUT)?;
+        Ok(format!("{}\n{}", text(&output.stdout), text(&output.stderr)))
+    }
+
     /// The page comes over HTTPS, under a name that curl verifies.
     fn serves(&self, cloud: &Cloud, host: &str, port: u16, page: &str) -> Result<()> {
         wait_until(&format!("{host}:{port} serves {page}"), GOES_ON, || {
@@ -375,8 +527,7 @@ struct Open {
 }
 
 impl Open {
-    fn connect(site: &Site, cloud: &Cloud) -> Result<Self> {
-        let server = format!("{}:443", site.address(cloud)?);
+    fn connect(site: &Site, server: &str) -> Result<Self> {
         let mut process = Command::new("openssl")
             .args([
                 "s_client",
@@ -385,7 +536,7 @@ impl Open {
                 "-CAfile",
                 &site.file("authority.pem"),
             ])
-            .args(["-connect", &server, "-servername", HOST, "-verify_hostname", HOST])
+            .args(["-connect", server, "-servername", HOST, "-verify_hostname", HOST])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -5,7 +5,7 @@ use crate::dirs::Dirs;
 use crate::lock::{self, Holder};
 use crate::log_filter::log_filter;
 use crate::sockets::Keeper;
-use crate::up::{UpOptions, holder_of};
+use crate::up::{SecureEntry, UpOptions, holder_of};
 use crate::users::uid_of;
 use anyhow::{Context, bail};
 use honmaru_images::Loopback;
@@ -44,6 +44,7 @@ pub fn run(arguments: RoleArguments) -> anyhow::Result<()> {
                 dirs,
                 listen: options.listen,
                 http: options.http,
+                https: options.https.and_then(SecureEntry::address),
                 account: options.account,
                 region: options.region,
                 dev: options.dev,
@@ -75,8 +76,10 @@ pub fn run(arguments: RoleArguments) -> anyhow::Result<()> {
             let config = honmaru_edge::EdgeRunConfig {
                 state_dir: dirs.state().to_owned(),
                 planes_socket: Some(dirs.planes_socket()),
-                http: Some(options.http),
-                https: None,
+                entry: honmaru_edge::EntryAddresses {
+                    http: Some(options.http),
+                    https: options.https.and_then(SecureEntry::address),
+                },
                 name: host_name(),
                 kept: Arc::new(Keeper::start(dirs.sockets_line())?),
             };

@@ -52,8 +52,8 @@ pub struct EdgeConfig {
     pub target_groups: BTreeMap<String, TargetGroup>,
     /// The web ACLs by ARN.
     pub web_acls: BTreeMap<String, WebAcl>,
-    /// Names of the shared entry beyond the load balancers' own: lower-case host name (`hello.localhost`) to the
-    /// load balancer's ARN.
+    /// Names of the shared entry beyond the load balancers' own: lower-case host name (`hello.localhost`, or
+    /// `*.example.com`, where `*` stands for one label) to the load balancer's ARN.
     pub host_names: BTreeMap<String, String>,
 }
 

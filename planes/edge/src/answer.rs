@@ -19,6 +19,8 @@ pub(crate) enum Refusal {
     MethodNotAllowed,
     /// 414.
     UriTooLong,
+    /// 421: the connection was made for another load balancer.
+    Misdirected,
     /// 463: too many addresses in X-Forwarded-For.
     ForwardedTooLong,
     /// 464: the request's protocol does not fit the target group's.
@@ -40,6 +42,7 @@ impl Refusal {
             Refusal::Forbidden => (403, "403 Forbidden"),
             Refusal::MethodNotAllowed => (405, "405 Not Allowed"),
             Refusal::UriTooLong => (414, "414 Request-URI Too Large"),
+            Refusal::Misdirected => (421, "421 Misdirected Request"),
             Refusal::ForwardedTooLong => (463, ""),
             Refusal::ProtocolMismatch => (464, ""),
             Refusal::Internal => (500, "500 Internal Server Error"),

@@ -216,24 +216,20 @@ fn compile_balancer(arn: &str, balancer: &edge::LoadBalancer, plan: &mut Plan, b
         match compile_listener(listener, &compiled, plan, before) {
             Ok(listener) => {
                 let listener = Arc::new(listener);
-                let slot = match listener.protocol {
-                    Protocol::Http => Some((&mut named.http, 80)),
-                    Protocol::Https => Some((&mut named.https, 443)),
-                    Protocol::Tcp | Protocol::Tls => None,
-                };
-                if let Some((slot, usual)) = slot {
-                    let is_better = slot.as_ref().is_none_or(|have: &Arc<Listener>| {
-                        have.port != usual && (listener.port == usual || listener.port < have.port)
-                    });
-                    if is_better {
-                        *slot = Some(listener.clone());
-                    }
+                match listener.protocol {
+                    Protocol::Http => named.http.push(listener.clone()),
+                    Protocol::Https => named.https.push(listener.clone()),
+                    Protocol::Tcp | Protocol::Tls => {}
                 }
                 plan.listeners.push((listener, balancer.addresses.clone()));
             }
             Err(cause) => plan.refused.push((listener.arn.clone(), cause)),
         }
     }
+    named.http.sort_by_key(|listener| (listener.port != 80, listener.port));
+    named
+        .https
+        .sort_by_key(|listener| (listener.port != 443, listener.port));
     named
 }
 

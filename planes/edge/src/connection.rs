@@ -9,7 +9,7 @@ use crate::headers::{self, Caller};
 use crate::limits::{H2_STREAMS_MAX, HEADERS_BYTES_MAX, READ_BUFFER_BYTES_MAX, TLS_HANDSHAKE_TIMEOUT};
 use crate::listeners::Endpoint;
 use crate::plan::{Listener, Protocol};
-use crate::{proxy, tcp, tls};
+use crate::{proxy, secure, tcp, tls};
 use http::request::Parts;
 use http::{HeaderValue, Response};
 use hyper::server::conn::{http1, http2};
@@ -24,6 +24,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 /// Where a connection came in.
 #[derive(Clone)]
@@ -34,6 +35,13 @@ pub(crate) enum Door {
     Shared {
         /// Its port.
         port: u16,
+    },
+    /// The shared entry with TLS.
+    Secure {
+        /// Its port.
+        port: u16,
+        /// The listener that the handshake was made for, as it was then.
+        listener: Arc<Listener>,
     },
 }
 
@@ -52,7 +60,8 @@ impl Served {
         let listener = match &self.door {
             // The listener may have been closed while this connection drains: it serves its last state.
             Door::Own(endpoint) => endpoint.listener(),
-            Door::Shared { port } => entry::find(&self.edge, parts, *port, self.caller.is_tls)?,
+            Door::Shared { port } => entry::find(&self.edge, parts, *port)?,
+            Door::Secure { listener, .. } => secure::find(&self.edge, parts, listener)?,
         };
         let settings = &listener.balancer.settings;
         self.entered
@@ -69,11 +78,16 @@ pub(crate) async fn serve_own(edge: Arc<Edge>, endpoint: Arc<Endpoint>, stream: 
     let door = Door::Own(endpoint.clone());
     match (listener.protocol, &listener.tls) {
         (Protocol::Http, _) => serve(edge, door, stream, peer, None, false).await,
-        (Protocol::Https, Some(tls)) => serve_tls(edge, door, stream, peer, tls.config.clone()).await,
+        (Protocol::Https, Some(tls)) => {
+            let acceptor = tokio_rustls::TlsAcceptor::from(tls.config.clone());
+            if let Some(stream) = in_time(acceptor.accept(stream), peer).await {
+                serve_tls(edge, door, stream, peer).await;
+            }
+        }
         (Protocol::Tcp, _) => tcp::serve(&listener, stream).await,
         (Protocol::Tls, Some(tls)) => {
             let acceptor = tokio_rustls::TlsAcceptor::from(tls.config.clone());
-            if let Ok(Ok(stream)) = tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+            if let Some(stream) = in_time(acceptor.accept(stream), peer).await {
                 tcp::serve(&listener, stream).await;
             }
         }
@@ -82,33 +96,29 @@ pub(crate) async fn serve_own(edge: Arc<Edge>, endpoint: Arc<Endpoint>, stream: 
 }
 
 /// Serves a connection of the shared entry.
-pub(crate) async fn serve_shared(
-    edge: Arc<Edge>,
-    port: u16,
-    stream: TcpStream,
-    peer: SocketAddr,
-    config: Option<Arc<rustls::ServerConfig>>,
-) {
-    let door = Door::Shared { port };
-    match config {
-        None => serve(edge, door, stream, peer, None, false).await,
-        Some(config) => serve_tls(edge, door, stream, peer, config).await,
+pub(crate) async fn serve_shared(edge: Arc<Edge>, port: u16, stream: TcpStream, peer: SocketAddr) {
+    serve(edge, Door::Shared { port }, stream, peer, None, false).await;
+}
+
+/// Serves a connection of the shared entry with TLS.
+pub(crate) async fn serve_shared_secure(edge: Arc<Edge>, port: u16, stream: TcpStream, peer: SocketAddr) {
+    if let Some((stream, listener)) = in_time(secure::handshake(&edge, stream), peer).await {
+        add(&listener.balancer.numbers.connections);
+        serve_tls(edge, Door::Secure { port, listener }, stream, peer).await;
     }
 }
 
-async fn serve_tls(
-    edge: Arc<Edge>,
-    door: Door,
-    stream: TcpStream,
-    peer: SocketAddr,
-    config: Arc<rustls::ServerConfig>,
-) {
-    let accept = tokio_rustls::TlsAcceptor::from(config).accept(stream);
-    let stream = match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, accept).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
-        Err(_) => return tracing::debug!(%peer, "TLS handshake timed out"),
-    };
+/// What a handshake yields, unless it fails or takes too long.
+async fn in_time<T>(handshake: impl Future<Output = std::io::Result<T>>, peer: SocketAddr) -> Option<T> {
+    match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, handshake).await {
+        Ok(Ok(made)) => return Some(made),
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+        Err(_) => tracing::debug!(%peer, "TLS handshake timed out"),
+    }
+    None
+}
+
+async fn serve_tls(edge: Arc<Edge>, door: Door, stream: TlsStream<TcpStream>, peer: SocketAddr) {
     let session = stream.get_ref().1;
     let is_h2 = session.alpn_protocol() == Some(b"h2");
     let described = tls::describe(session)
@@ -144,13 +154,14 @@ async fn serve<S>(edge: Arc<Edge>, door: Door, stream: S, peer: SocketAddr, tls:
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (idle_s, age_s, number) = match &door {
-        Door::Own(endpoint) => {
-            let listener = endpoint.listener();
-            let settings = &listener.balancer.settings;
-            (settings.idle_timeout_s, settings.client_keep_alive_s, endpoint.number)
-        }
-        Door::Shared { .. } => (60, 3_600, entry::NUMBER),
+    let limits = |listener: &Listener| {
+        let settings = &listener.balancer.settings;
+        (settings.idle_timeout_s, settings.client_keep_alive_s)
+    };
+    let ((idle_s, age_s), number) = match &door {
+        Door::Own(endpoint) => (limits(&endpoint.listener()), endpoint.number),
+        Door::Shared { .. } => ((60, 3_600), entry::NUMBER),
+        Door::Secure { listener, .. } => (limits(listener), entry::NUMBER),
     };
     let entered = edge.connections.add(number, idle_s, age_s);
     let activity = entered.activity.clone();
@@ -161,7 +172,7 @@ where
         address_value: headers::address_value(&peer.ip().to_string()),
         shared_port: match door {
             Door::Own(_) => None,
-            Door::Shared { port } => Some(port),
+            Door::Shared { port } | Door::Secure { port, .. } => Some(port),
         },
         tls: tls.flatten(),
     };

@@ -4,6 +4,7 @@ use crate::activity::Connections;
 use crate::compile::{self, Before};
 use crate::cookie::Jar;
 use crate::counters::{Counters, GroupCounters};
+use crate::entry::EntryAddresses;
 use crate::error::EdgeError;
 use crate::group::{Health, Target, TargetKey};
 use crate::health;
@@ -80,6 +81,8 @@ pub struct Edge {
     is_news_lost: AtomicBool,
     is_health_changed: AtomicBool,
     store: Option<Store>,
+    /// Where the shared entry listens.
+    pub(crate) entry: EntryAddresses,
 }
 
 impl Edge {
@@ -87,6 +90,7 @@ impl Edge {
     pub(crate) fn new(
         store: Option<Store>,
         kept: Arc<dyn KeptSockets>,
+        entry: EntryAddresses,
     ) -> Result<(Arc<Self>, mpsc::Receiver<News>), EdgeError> {
         let (news, receiver) = mpsc::channel(NEWS_QUEUED_MAX);
         let jar = match &store {
@@ -108,6 +112,7 @@ impl Edge {
             is_news_lost: AtomicBool::new(false),
             is_health_changed: AtomicBool::new(false),
             store,
+            entry,
         });
         tokio::spawn(edge.connections.clone().keep_house());
         tokio::spawn(keep_house(Arc::downgrade(&edge)));

@@ -36,6 +36,7 @@ mod proxy;
 mod redirect;
 mod resume;
 mod run;
+mod secure;
 mod sockets;
 mod stickiness;
 mod tcp;
@@ -45,6 +46,7 @@ mod validate;
 
 pub use counters::{Counters, GroupCounters, LoadBalancerCounters};
 pub use edge::{Edge, Stale};
+pub use entry::EntryAddresses;
 pub use error::EdgeError;
 pub use kept::{KeptSockets, NothingKept};
-pub use run::{EdgeRunConfig, HttpsEntry, run, run_fixed};
+pub use run::{EdgeRunConfig, run, run_fixed, run_fixed_at};

@@ -94,11 +94,23 @@ pub(crate) struct Redirect {
     pub(crate) query: String,
 }
 
-/// The listeners that a host name of the shared entry stands for.
+/// The listeners of the load balancer that a host name of the shared entry stands for, those of the usual port first.
 #[derive(Clone, Default)]
 pub(crate) struct Named {
-    pub(crate) http: Option<Arc<Listener>>,
-    pub(crate) https: Option<Arc<Listener>>,
+    pub(crate) http: Vec<Arc<Listener>>,
+    pub(crate) https: Vec<Arc<Listener>>,
+}
+
+impl Named {
+    /// The HTTPS listener for a name: one that has a certificate for it, else the first.
+    pub(crate) fn secure(&self, name: &str) -> Option<&Arc<Listener>> {
+        let has_name = |listener: &&Arc<Listener>| listener.tls.as_ref().is_some_and(|tls| tls.has_name(name));
+        match self.https.as_slice() {
+            [] => None,
+            [only] => Some(only),
+            several => several.iter().find(has_name).or(several.first()),
+        }
+    }
 }
 
 /// The whole configuration.
@@ -111,8 +123,25 @@ pub(crate) struct Plan {
     pub(crate) listeners: Vec<(Arc<Listener>, Vec<Ipv4Addr>)>,
     /// Listeners that cannot be served: ARN, cause.
     pub(crate) refused: Vec<(String, String)>,
-    /// Host names of the shared entry, lower case.
+    /// Host names of the shared entry, lower case; `*.` in front stands for one label.
     pub(crate) hosts: HashMap<String, Named>,
     /// The web ACLs by ARN.
     pub(crate) walls: HashMap<String, Arc<Wall>>,
+}
+
+impl Plan {
+    /// What a host name of the shared entry stands for.
+    pub(crate) fn named(&self, host: &str) -> Option<&Named> {
+        self.hosts.get(host).or_else(|| {
+            let host = host.to_ascii_lowercase();
+            let covered = || self.hosts.get(&pattern_of(&host)?);
+            self.hosts.get(&host).or_else(covered)
+        })
+    }
+}
+
+/// The pattern that covers a name: `*.example.com` for `shop.example.com`.
+pub(crate) fn pattern_of(name: &str) -> Option<String> {
+    let (_, parent) = name.split_once('.')?;
+    Some(format!("*.{parent}"))
 }

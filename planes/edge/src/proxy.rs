@@ -6,6 +6,7 @@ use crate::body::{Body, RequestBody};
 use crate::condition::Subject;
 use crate::connection::Served;
 use crate::counters::add;
+use crate::entry;
 use crate::firewall::Passage;
 use crate::forward::{self, Forwarding};
 use crate::group::Group;
@@ -78,7 +79,15 @@ pub(crate) async fn respond(served: &Served, request: Request<Incoming>) -> Resp
                 port: served.caller.shared_port.unwrap_or(listener.port),
                 uri: &parts.uri,
             };
-            own(&listener, redirect::respond(redirect, original))
+            let mut place = redirect::place(redirect, original);
+            let is_shared = served.caller.shared_port.is_some();
+            if let (true, Some(port)) = (
+                is_shared,
+                entry::port_for(&served.edge, &place.protocol, &place.host, &place.port),
+            ) {
+                place.port = port.to_string();
+            }
+            own(&listener, redirect::respond(redirect.status, &place))
         }
         Some(Action::Fixed {
             status,

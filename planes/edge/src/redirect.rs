@@ -6,6 +6,7 @@ use crate::plan::Redirect;
 use bytes::Bytes;
 use http::header::{HeaderValue, LOCATION};
 use http::{Response, Uri};
+use std::fmt;
 
 /// What the placeholders stand for.
 #[derive(Debug, Clone, Copy)]
@@ -16,10 +17,27 @@ pub(crate) struct Original<'a> {
     pub(crate) uri: &'a Uri,
 }
 
+/// Where a redirect leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) protocol: String,
+    pub(crate) host: String,
+    pub(crate) port: String,
+    path: String,
+    query: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = if self.query.is_empty() { "" } else { "?" };
+        let (protocol, host, port) = (&self.protocol, &self.host, &self.port);
+        write!(f, "{protocol}://{host}:{port}{}{mark}{}", self.path, self.query)
+    }
+}
+
 /// The answer of a redirect action.
-pub(crate) fn respond(redirect: &Redirect, original: Original<'_>) -> Response<Body> {
-    let location = location(redirect, original);
-    let title = if redirect.status == 301 {
+pub(crate) fn respond(status: u16, place: &Place) -> Response<Body> {
+    let title = if status == 301 {
         "301 Moved Permanently"
     } else {
         "302 Found"
@@ -27,8 +45,8 @@ pub(crate) fn respond(redirect: &Redirect, original: Original<'_>) -> Response<B
     let page = format!(
         "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
     );
-    let mut response = answer::with_body(redirect.status, Some("text/html"), Bytes::from(page));
-    match HeaderValue::try_from(location) {
+    let mut response = answer::with_body(status, Some("text/html"), Bytes::from(page));
+    match HeaderValue::try_from(place.to_string()) {
         Ok(location) => {
             response.headers_mut().insert(LOCATION, location);
             response
@@ -37,7 +55,8 @@ pub(crate) fn respond(redirect: &Redirect, original: Original<'_>) -> Response<B
     }
 }
 
-fn location(redirect: &Redirect, original: Original<'_>) -> String {
+/// Where a redirect action leads a request.
+pub(crate) fn place(redirect: &Redirect, original: Original<'_>) -> Place {
     let path = original.uri.path();
     let port = original.port.to_string();
     let fill = |template: &str| {
@@ -63,15 +82,13 @@ fn location(redirect: &Redirect, original: Original<'_>) -> String {
         text.push_str(rest);
         text
     };
-    let protocol = fill(&redirect.protocol).to_ascii_lowercase();
-    let query = fill(&redirect.query);
-    let mark = if query.is_empty() { "" } else { "?" };
-    format!(
-        "{protocol}://{}:{}{}{mark}{query}",
-        fill(&redirect.host),
-        fill(&redirect.port),
-        fill(&redirect.path)
-    )
+    Place {
+        protocol: fill(&redirect.protocol).to_ascii_lowercase(),
+        host: fill(&redirect.host),
+        port: fill(&redirect.port),
+        path: fill(&redirect.path),
+        query: fill(&redirect.query),
+    }
 }
 
 #[cfg(test)]
@@ -95,7 +112,7 @@ mod tests {
             port: 80,
             uri: &uri,
         };
-        assert_eq!(location(&redirect, original), expected);
+        assert_eq!(place(&redirect, original).to_string(), expected);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! verified. Ref: ALB guide, "HTTPS listeners": "the load balancer does not validate target certificates".
 
 use crate::error::EdgeError;
+use crate::plan::pattern_of;
 use crate::pool::Stream;
 use honmaru_contract::edge::Certificate;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -87,10 +88,8 @@ impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let named = hello.server_name().and_then(|name| {
             let name = name.to_ascii_lowercase();
-            self.names.get(&name).or_else(|| {
-                let (_, parent) = name.split_once('.')?;
-                self.names.get(&format!("*.{parent}"))
-            })
+            let covered = || self.names.get(&pattern_of(&name)?);
+            self.names.get(&name).or_else(covered)
         });
         // The best one that the client can do with; rustls tells only schemes that fit its suites.
         let found = named
@@ -155,6 +154,14 @@ impl Secured {
             alpn: spoken.alpn.iter().map(|protocol| protocol.to_vec()).collect(),
             config: server_config(certificates, spoken)?,
         }))
+    }
+
+    /// Whether one of the certificates is for that name.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        let pattern = pattern_of(&name);
+        let mut names = self.certificates.iter().flat_map(|certificate| &certificate.names);
+        names.any(|it| *it == name || Some(it) == pattern.as_ref())
     }
 }
 

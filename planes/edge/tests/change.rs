@@ -6,7 +6,7 @@ mod support;
 
 use honmaru_base::Time;
 use honmaru_contract::edge::{EdgeConfig, FromEdge, ToEdge};
-use honmaru_edge::{EdgeRunConfig, KeptSockets, NothingKept, run, run_fixed};
+use honmaru_edge::{EdgeRunConfig, EntryAddresses, KeptSockets, NothingKept, run, run_fixed};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -306,8 +306,10 @@ fn run_config(state: &Path, http: SocketAddr, kept: Arc<dyn KeptSockets>) -> Edg
     EdgeRunConfig {
         state_dir: state.to_owned(),
         planes_socket: None,
-        http: Some(http),
-        https: None,
+        entry: EntryAddresses {
+            http: Some(http),
+            https: None,
+        },
         name: "test".into(),
         kept,
     }

@@ -12,7 +12,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::path::Path;
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -99,52 +98,6 @@ async fn the_firewall_stands_before_targets() {
     assert_eq!(get(own, "a", "/").await.status, 200);
 }
 
-async fn certificate(dir: &Path, name: &str) -> Certificate {
-    certificate_of(dir, name, &["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]).await
-}
-
-async fn certificate_of(dir: &Path, name: &str, new_key: &[&str]) -> Certificate {
-    let alternative = format!("subjectAltName=DNS:{name}");
-    made(dir, name, &[new_key, &["-addext", &alternative]].concat()).await
-}
-
-async fn made(dir: &Path, name: &str, more: &[&str]) -> Certificate {
-    let (cert, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
-    let made = tokio::process::Command::new("openssl")
-        .args(["req", "-x509", "-nodes", "-days", "2", "-newkey"])
-        .args(more)
-        .args(["-subj", &format!("/CN={name}")])
-        .arg("-keyout")
-        .arg(&key)
-        .arg("-out")
-        .arg(&cert)
-        .output()
-        .await
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
-    Certificate {
-        arn: name.into(),
-        chain_pem: read(&cert),
-        key_pem: read(&key),
-        names: vec![name.into()],
-    }
-}
-
-async fn curl(arguments: &[&str]) -> String {
-    let made = tokio::process::Command::new("curl")
-        .args(["-s", "-S", "-m", "60"])
-        .args(arguments)
-        .output();
-    let made = made.await.unwrap();
-    assert!(
-        made.status.success(),
-        "curl {arguments:?}: {}",
-        String::from_utf8_lossy(&made.stderr)
-    );
-    String::from_utf8_lossy(&made.stdout).into_owned()
-}
-
 fn secure(mut config: EdgeConfig, certificates: Vec<Certificate>) -> EdgeConfig {
     let listener = &mut config.load_balancers.get_mut(BALANCER).unwrap().listeners[0];
     listener.protocol = "HTTPS".into();
@@ -199,17 +152,6 @@ async fn https_with_names_and_both_versions() {
     assert!(applied.failed[0].1.contains("no certificate"), "{applied:?}");
 }
 
-/// What openssl's client sees of a listener: its words, whether there was a handshake or not.
-async fn s_client(port: u16, arguments: &[&str]) -> String {
-    let made = tokio::process::Command::new("openssl")
-        .args(["s_client", "-connect", &format!("{OWN}:{port}")])
-        .args(arguments)
-        .stdin(std::process::Stdio::null())
-        .output();
-    let made = made.await.unwrap();
-    String::from_utf8_lossy(&[made.stdout, made.stderr].concat()).into_owned()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_versions_that_a_listener_shall_speak() {
     let dir = tempfile::tempdir().unwrap();
@@ -227,15 +169,19 @@ async fn only_the_versions_that_a_listener_shall_speak() {
         let listener = &mut config.load_balancers.get_mut(BALANCER).unwrap().listeners[0];
         listener.tls_versions = versions.into_iter().map(str::to_owned).collect();
         edge.apply_config(config.clone()).await.unwrap();
-        let over_12 = s_client(port, &["-tls1_2"]).await;
+        let over_12 = s_client((OWN, port).into(), &["-tls1_2"]).await;
         assert_eq!(over_12.contains("Cipher is ECDHE-"), speaks_12, "{over_12}");
-        let over_13 = s_client(port, &["-tls1_3"]).await;
+        let over_13 = s_client((OWN, port).into(), &["-tls1_3"]).await;
         assert_eq!(over_13.contains("Cipher is TLS_"), speaks_13, "{over_13}");
     }
     // None of AWS's policies has this suite.
-    let other = s_client(port, &["-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"]).await;
+    let other = s_client(
+        (OWN, port).into(),
+        &["-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"],
+    )
+    .await;
     assert!(other.contains("Cipher is (NONE)"), "{other}");
-    let old = s_client(port, &["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]).await;
+    let old = s_client((OWN, port).into(), &["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]).await;
     assert!(old.contains("Cipher is (NONE)"), "{old}");
 }
 
@@ -279,7 +225,7 @@ async fn the_best_certificate_of_a_name_and_else_the_default_one() {
         ),
         (&["-noservername"], "one.example.com", "id-ecPublicKey"),
     ] {
-        let seen = s_client(port, arguments).await;
+        let seen = s_client((OWN, port).into(), arguments).await;
         assert!(seen.contains(&format!("CN = {subject}")), "{arguments:?}: {seen}");
         assert!(seen.contains(&format!("a:PKEY: {key}")), "{arguments:?}: {seen}");
     }
@@ -327,7 +273,7 @@ async fn a_certificate_of_version_1_is_served() {
     )
     .await
     .unwrap();
-    let seen = s_client(port, &[]).await;
+    let seen = s_client((OWN, port).into(), &[]).await;
     assert!(seen.contains("CN = old.example.com"), "{seen}");
 }
 
@@ -341,17 +287,17 @@ async fn sessions_are_resumed_while_the_certificate_stays() {
     let (edge, _) = run_fixed(first, None).await.unwrap();
     let session = dir.path().join("session");
     let session = session.to_str().unwrap();
-    let seen = s_client(port, &["-tls1_2", "-sess_out", session]).await;
+    let seen = s_client((OWN, port).into(), &["-tls1_2", "-sess_out", session]).await;
     assert!(seen.contains("New, TLSv1.2"), "{seen}");
     // Another target, the same certificate.
     let second = secure(config(2, OWN, port, &[backend.address, other.address]), certificates);
     edge.apply_config(second).await.unwrap();
-    let seen = s_client(port, &["-tls1_2", "-sess_in", session]).await;
+    let seen = s_client((OWN, port).into(), &["-tls1_2", "-sess_in", session]).await;
     assert!(seen.contains("Reused, TLSv1.2"), "{seen}");
     let renewed = vec![certificate(dir.path(), "one.example.com").await];
     let third = secure(config(3, OWN, port, &[backend.address]), renewed);
     edge.apply_config(third).await.unwrap();
-    let seen = s_client(port, &["-tls1_2", "-sess_in", session]).await;
+    let seen = s_client((OWN, port).into(), &["-tls1_2", "-sess_in", session]).await;
     assert!(seen.contains("New, TLSv1.2"), "{seen}");
 }
 
@@ -367,7 +313,7 @@ async fn tls_listeners_offer_protocols_and_pass_on_what_is_in_it() {
     listener.alpn_protocols = vec!["http/1.1".into(), "h2".into()];
     let (edge, _) = run_fixed(config, None).await.unwrap();
     until_health(&edge, "healthy").await;
-    let seen = s_client(port, &["-alpn", "h2,http/1.1"]).await;
+    let seen = s_client((OWN, port).into(), &["-alpn", "h2,http/1.1"]).await;
     assert!(seen.contains("ALPN protocol: http/1.1"), "{seen}");
     let url = format!("https://one.example.com:{port}/x");
     let resolve = format!("one.example.com:{port}:{OWN}");

@@ -11,6 +11,7 @@ mod caller;
 mod calls;
 mod checks;
 mod edge;
+mod host_names;
 mod images;
 mod imports;
 mod node;

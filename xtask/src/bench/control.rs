@@ -69,7 +69,7 @@ pub fn startup(bench: &mut Bench) -> Result<()> {
 
 /// Starts a cloud, returns the milliseconds until its first signed answer, and ends its roles.
 fn up(binary: &Path, load: &Path, state: &Path, memory: Option<&mut f64>) -> Result<f64> {
-    let [listen, http] = [free_port()?, free_port()?];
+    let [listen, http, https] = [free_port()?, free_port()?, free_port()?];
     // Keys of an earlier start name an endpoint that is gone.
     let credentials = state.join("control/credentials.json");
     let _ = std::fs::remove_file(&credentials);
@@ -87,6 +87,8 @@ fn up(binary: &Path, load: &Path, state: &Path, memory: Option<&mut f64>) -> Res
             &format!("127.0.0.1:{listen}"),
             "--http",
             &format!("127.0.0.1:{http}"),
+            "--https",
+            &format!("127.0.0.1:{https}"),
         ])
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -16,6 +16,8 @@ pub struct Cloud {
     pub state: PathBuf,
     pub listen_port: u16,
     pub http_port: u16,
+    /// Where the shared entry speaks TLS; nothing: at the usual address, if that is free.
+    https_port: Option<u16>,
     binary: PathBuf,
     python: Option<PathBuf>,
     up: Mutex<Option<Child>>,
@@ -29,21 +31,27 @@ impl Cloud {
     /// A cloud in a temporary directory on free ports.
     pub fn temporary(binary: &Path, python: &Path) -> Result<Self> {
         let state = PathBuf::from(format!("/tmp/honmaru-demo-{}", std::process::id()));
-        let mut cloud = Self::start(binary, state, free_port()?, free_port()?)?;
+        let mut cloud = Self::start(binary, state, [free_port()?, free_port()?], Some(free_port()?))?;
         cloud.python = Some(python.to_owned());
         Ok(cloud)
     }
 
     /// A cloud on the usual ports, for people.
     pub fn to_look_at(binary: &Path) -> Result<Self> {
-        Self::start(binary, PathBuf::from("/var/lib/honmaru-demo"), 4566, 8080)
+        Self::start(binary, PathBuf::from("/var/lib/honmaru-demo"), [4566, 8080], None)
     }
 
-    fn start(binary: &Path, state: PathBuf, listen_port: u16, http_port: u16) -> Result<Self> {
+    fn start(
+        binary: &Path,
+        state: PathBuf,
+        [listen_port, http_port]: [u16; 2],
+        https_port: Option<u16>,
+    ) -> Result<Self> {
         let cloud = Self {
             state,
             listen_port,
             http_port,
+            https_port,
             binary: binary.to_owned(),
             python: None,
             up: Mutex::new(None),
@@ -59,6 +67,11 @@ impl Cloud {
             .arg(&self.state)
             .args(["--listen", &format!("127.0.0.1:{}", self.listen_port)])
             .args(["--http", &format!("127.0.0.1:{}", self.http_port)])
+            .args(
+                self.https_port
+                    .into_iter()
+                    .flat_map(|port| ["--https".to_owned(), format!("127.0.0.1:{port}")]),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()

@@ -26,6 +26,7 @@ mod registry;
 mod rollback;
 mod rollout;
 mod scale;
+mod secure_entry;
 mod terminal;
 
 pub use client::connect;

@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::observed::{self, Service, Target, Task, last_part};
 use super::output::{OutputOption, Table, print, print_json};
 use super::rollout::task_state;
+use super::secure_entry::AtEntry;
 use super::terminal::Style;
 use honmaru_base::{Clock, Time};
 use honmaru_engine::SystemClock;
@@ -68,10 +69,10 @@ async fn services(client: &Client, options: &PsOptions, flags: &str) -> anyhow::
     services.sort_by(|a, b| a.name.cmp(&b.name));
     let certificates = certificates(client).await;
     if options.output.is_json() {
-        let rows: Vec<Value> = services
-            .iter()
-            .map(|service| service_json(client, service, &certificates))
-            .collect();
+        let mut rows = Vec::with_capacity(services.len());
+        for service in &services {
+            rows.push(service_json(client, service, &certificates).await);
+        }
         return print_json(&json!({ "services": rows }));
     }
     if services.is_empty() {
@@ -86,7 +87,9 @@ async fn services(client: &Client, options: &PsOptions, flags: &str) -> anyhow::
             status(service),
             format!("{}/{}", service.running, service.desired),
             version(service),
-            url(client, &service.name).unwrap_or_else(|| "-".to_owned()),
+            url(client, &service.name, &certificates)
+                .await
+                .unwrap_or_else(|| "-".to_owned()),
         ]);
     }
     print(&options.output.text_of(&table))?;
@@ -120,8 +123,17 @@ fn version(service: &Service) -> String {
         .unwrap_or_default()
 }
 
-fn url(client: &Client, name: &str) -> Option<String> {
-    name.parse::<App>().ok()?.url(client.entry.as_deref())
+/// Where the shared entry has an app: by HTTPS, if it has a certificate.
+async fn url(client: &Client, name: &str, certificates: &[Kept]) -> Option<String> {
+    let app: App = name.parse().ok()?;
+    if client.secure_entry.is_some()
+        && let Some(kept) = certificates.iter().rfind(|kept| kept.app == name)
+        && let Ok(Some((_, facts))) = certificate::read(client, &kept.name).await
+        && let Some(entry) = AtEntry::of(client, &app, &facts)
+    {
+        return Some(entry.url());
+    }
+    app.url(client.entry.as_deref())
 }
 
 /// The certificates that `deploy` has uploaded. Who may not see them still sees the services.
@@ -146,7 +158,7 @@ fn warn(service: &Service, certificates: &[Kept]) {
     }
 }
 
-fn service_json(client: &Client, service: &Service, certificates: &[Kept]) -> Value {
+async fn service_json(client: &Client, service: &Service, certificates: &[Kept]) -> Value {
     let ends_at = certificate_of(service, certificates).map(|kept| Time::from_ms(kept.ends_ms).rfc3339());
     json!({
         "name": service.name,
@@ -155,7 +167,7 @@ fn service_json(client: &Client, service: &Service, certificates: &[Kept]) -> Va
         "pending": service.pending,
         "desired": service.desired,
         "version": version(service),
-        "url": url(client, &service.name),
+        "url": url(client, &service.name, certificates).await,
         "certificateEndsAt": ends_at,
     })
 }
@@ -178,7 +190,7 @@ async fn tasks(client: &Client, options: &PsOptions, app: &App, flags: &str) -> 
     let certificates = certificates(client).await;
     if options.output.is_json() {
         let rows: Vec<Value> = shown.iter().map(|task| task_json(task, target(task))).collect();
-        let mut tree = service_json(client, &service, &certificates);
+        let mut tree = service_json(client, &service, &certificates).await;
         if let Some(members) = tree.as_object_mut() {
             members.insert("tasks".to_owned(), Value::Array(rows));
         }

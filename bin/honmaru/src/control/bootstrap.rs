@@ -32,6 +32,9 @@ pub struct AdministratorKeys {
     pub ca: Option<String>,
     /// The shared entry of the load balancers.
     pub entry: String,
+    /// The same with TLS, where it has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secure_entry: Option<String>,
 }
 
 /// What the first steps yield.
@@ -74,6 +77,7 @@ pub async fn run(engine: &Engine, options: &ControlOptions) -> anyhow::Result<Bo
         endpoint,
         ca,
         entry: format!("http://{}", options.http),
+        secure_entry: options.https.map(|address| format!("https://{address}")),
     };
     write_keys(&options.dirs.credentials(), &keys)?;
     Ok(Bootstrap {

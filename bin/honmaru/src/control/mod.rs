@@ -69,6 +69,8 @@ pub struct ControlOptions {
     pub listen: SocketAddr,
     /// Where edge's shared entry listens; known here for messages only.
     pub http: SocketAddr,
+    /// The same with TLS.
+    pub https: Option<SocketAddr>,
     /// The default account.
     pub account: AccountId,
     /// The region of the first start.

@@ -9,10 +9,12 @@ mod ports;
 mod privileges;
 mod role;
 mod rooms;
+mod secure_entry;
 mod supervise;
 
 pub use role::{ROLES, SUPERVISOR};
 pub use rooms::prepare;
+pub use secure_entry::SecureEntry;
 pub use supervise::{holder_of, stop_all, stop_roles, supervise};
 
 use crate::control::{AUDIT_DAYS_DEFAULT, AUDIT_MIB_DEFAULT};
@@ -45,6 +47,10 @@ pub struct UpOptions {
     /// Where the shared entry of all load balancers listens: `http://<name>.localhost:<port>`
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub http: SocketAddr,
+    /// Where it speaks TLS, for load balancers that have a certificate: `https://<name>:<port>`; `none`: nowhere
+    /// [default: 127.0.0.1:8443, if that is free]
+    #[arg(long, value_name = "ADDRESS")]
+    pub https: Option<SecureEntry>,
     /// The default account: twelve digits
     #[arg(long, env = "HONMARU_ACCOUNT_ID", default_value = "000000000000")]
     pub account: AccountId,
@@ -112,6 +118,9 @@ pub fn run(options: UpOptions) -> anyhow::Result<()> {
         // Of a cloud that cannot start nothing shall be left.
         ports::check_free(options.listen, "--listen")?;
         ports::check_free(options.http, "--http")?;
+        if let Some(SecureEntry::At(address)) = options.https {
+            secure_entry::check(&options, address, None)?;
+        }
     }
     let binary = prepare(&dirs)?;
     // Once more: the directory exists now, and its links can be resolved.
@@ -143,6 +152,11 @@ pub fn run(options: UpOptions) -> anyhow::Result<()> {
             ports::check_free(address, option)?;
         }
     }
+    let https = secure_entry::decide(&options, crate::lock::holder(&dirs.lock("edge")).as_ref())?;
+    let options = UpOptions {
+        https: Some(https),
+        ..options
+    };
     // For second descriptors of the roles' sockets.
     crate::roles::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -256,6 +270,12 @@ fn announce(options: &UpOptions, dirs: &Dirs, took: Duration) {
         options.listen.to_string().replace("127.0.0.1", "localhost")
     );
     println!("  your apps      http://<name>.localhost:{}", options.http.port());
+    if let Some(SecureEntry::At(address)) = options.https {
+        println!(
+            "                 https://<name>:{}, with the names of their certificates",
+            address.port()
+        );
+    }
     println!("  state          {}", dirs.state().display());
     if options.dev {
         println!("  development    any credentials are accepted");

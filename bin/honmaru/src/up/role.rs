@@ -48,6 +48,10 @@ pub(super) fn arguments(role: &str, options: &UpOptions, dirs: &Dirs) -> Vec<Str
     add("--http", options.http.to_string());
     add("--account", options.account.to_string());
     add("--region", options.region.to_string());
+    // Where it is follows from what was free: a node shall not begin anew for that.
+    if let Some(https) = options.https.filter(|_| role != "node") {
+        add("--https", https.to_string());
+    }
     // Control pulls for mirrors, the node for tasks.
     if role != "edge" {
         add("--local-registries", options.local_registries.to_string());

@@ -1,9 +1,12 @@
 //! Real sockets for the edge's tests: backends with a name and a mood, raw clients, configurations.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use honmaru_contract::edge::{Action, EdgeConfig, HealthCheck, Listener, LoadBalancer, Rule, Target, TargetGroup};
+use honmaru_contract::edge::{
+    Action, Certificate, EdgeConfig, HealthCheck, Listener, LoadBalancer, Rule, Target, TargetGroup,
+};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -386,6 +389,64 @@ pub fn config(generation: u64, own: Ipv4Addr, port: u16, targets: &[SocketAddrV4
         target_groups: BTreeMap::from([(GROUP.to_owned(), group(targets))]),
         ..EdgeConfig::default()
     }
+}
+
+/// A certificate for a name that is its own authority, on the curve P-256.
+pub async fn certificate(dir: &Path, name: &str) -> Certificate {
+    certificate_of(dir, name, &["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]).await
+}
+
+pub async fn certificate_of(dir: &Path, name: &str, new_key: &[&str]) -> Certificate {
+    let alternative = format!("subjectAltName=DNS:{name}");
+    made(dir, name, &[new_key, &["-addext", &alternative]].concat()).await
+}
+
+pub async fn made(dir: &Path, name: &str, more: &[&str]) -> Certificate {
+    let (cert, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
+    let made = tokio::process::Command::new("openssl")
+        .args(["req", "-x509", "-nodes", "-days", "2", "-newkey"])
+        .args(more)
+        .args(["-subj", &format!("/CN={name}")])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&cert)
+        .output()
+        .await
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    Certificate {
+        arn: name.into(),
+        chain_pem: read(&cert),
+        key_pem: read(&key),
+        names: vec![name.into()],
+    }
+}
+
+pub async fn curl(arguments: &[&str]) -> String {
+    let made = tokio::process::Command::new("curl")
+        .args(["-s", "-S", "-m", "60"])
+        .args(arguments)
+        .output();
+    let made = made.await.unwrap();
+    assert!(
+        made.status.success(),
+        "curl {arguments:?}: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    String::from_utf8_lossy(&made.stdout).into_owned()
+}
+
+/// What openssl's client sees of a server: its words, whether there was a handshake or not.
+pub async fn s_client(server: SocketAddr, arguments: &[&str]) -> String {
+    let made = tokio::process::Command::new("openssl")
+        .args(["s_client", "-connect", &server.to_string()])
+        .args(arguments)
+        .stdin(std::process::Stdio::null())
+        .output();
+    let made = made.await.unwrap();
+    String::from_utf8_lossy(&[made.stdout, made.stderr].concat()).into_owned()
 }
 
 /// Until something that shall happen is called broken: the machine may be busy.

@@ -1,5 +1,6 @@
 //! What a certificate says of itself.
 
+use crate::cli::app::App;
 use crate::cli::terminal::printable;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
@@ -58,6 +59,26 @@ impl Facts {
         let covered = || Some(format!("www.{}", self.names.first()?.strip_prefix("*.")?));
         plain.cloned().or_else(covered)
     }
+
+    /// Whether the certificate is for a name.
+    pub fn covers(&self, host: &str) -> bool {
+        let pattern = host.split_once('.').map(|(_, parent)| format!("*.{parent}"));
+        self.names
+            .iter()
+            .any(|name| name == host || Some(name) == pattern.as_ref())
+    }
+
+    /// A name that leads to an app at the shared entry: the app's own, if it may be; one that begins with the app's, which
+    /// is its own even if several apps have the certificate; any other.
+    pub fn host_of(&self, app: &App) -> Option<String> {
+        let begins = |name: &String| {
+            let (label, parent) = name.split_once('.')?;
+            (label == "*" || label == app.name()).then(|| format!("{}.{parent}", app.name()))
+        };
+        let own = Some(app.host()).filter(|host| self.covers(host));
+        own.or_else(|| self.names.iter().find_map(begins))
+            .or_else(|| self.host())
+    }
 }
 
 /// A name as clients compare it, without what could steer a terminal.
@@ -69,4 +90,32 @@ fn shown(name: &str) -> String {
 pub fn who(name: &X509Name<'_>) -> String {
     let common = name.iter_common_name().find_map(|common| common.as_str().ok());
     printable(&common.map_or_else(|| name.to_string(), str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_at_the_shared_entry() {
+        let app: App = "shop".parse().expect("a name");
+        for (names, host) in [
+            (&["www.example.com", "shop.localhost"][..], "shop.localhost"),
+            (&["*.localhost"], "shop.localhost"),
+            (&["blog.example.com", "shop.example.com"], "shop.example.com"),
+            (&["example.com", "*.example.com"], "shop.example.com"),
+            (&["www.example.com", "example.com"], "www.example.com"),
+        ] {
+            let facts = Facts {
+                names: names.iter().map(|name| (*name).to_owned()).collect(),
+                is_listed: true,
+                issuer: String::new(),
+                is_own_issuer: false,
+                begins_ms: 0,
+                ends_ms: 0,
+            };
+            assert_eq!(facts.host_of(&app).as_deref(), Some(host));
+            assert!(facts.covers(host));
+        }
+    }
 }

@@ -5,13 +5,14 @@ mod http;
 mod xml;
 
 pub use connect::{Duplex, connect};
-pub use http::{HttpAnswer, get, get_shown};
+pub use http::{HttpAnswer, get, get_shown, send};
 
 use anyhow::{Context, bail};
 use honmaru_base::Clock;
 use honmaru_engine::SystemClock;
 use honmaru_identity::{Credentials, Signed, sign};
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// How the CLI calls itself.
@@ -106,6 +107,8 @@ pub struct Client {
     pub endpoint: String,
     /// The shared entry of the load balancers, for example `http://127.0.0.1:8080`, where it is known.
     pub entry: Option<String>,
+    /// Where it speaks TLS, if it does.
+    pub secure_entry: Option<SocketAddr>,
     /// The region of every call.
     pub region: String,
     /// The certificates (PEM) that vouch for the endpoint, where the system's do not.
@@ -145,6 +148,7 @@ impl Client {
         Ok(Self {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             entry: of_file("entry"),
+            secure_entry: of_file("secure_entry").and_then(|entry| entry.strip_prefix("https://")?.parse().ok()),
             ca: own_ca.or_else(|| variable("AWS_CA_BUNDLE")).map(PathBuf::from),
             region: variable("AWS_REGION")
                 .or_else(|| variable("AWS_DEFAULT_REGION"))

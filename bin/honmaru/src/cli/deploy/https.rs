@@ -12,6 +12,7 @@ use crate::cli::certificate::{self, Facts, Pair};
 use crate::cli::client::{Client, EC2, ELBV2};
 use crate::cli::failure::{Failure, Usage};
 use crate::cli::progress::Progress;
+use crate::cli::secure_entry::AtEntry;
 use anyhow::Context;
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
@@ -20,8 +21,6 @@ use std::path::Path;
 
 /// TLS 1.2 and 1.3. Ref: ALB guide, "Security policies": what its console chooses; the API's own default has no TLS 1.3.
 const SSL_POLICY: &str = "ELBSecurityPolicy-TLS13-1-2-2021-06";
-/// Ref: ELBv2 CreateRule, `Priority`: 1 to 50,000. Rules that people make come before ours.
-const PRIORITY_MAX: u32 = 50_000;
 
 /// What shall become of HTTPS, with what was read and checked for it.
 #[derive(Debug)]
@@ -224,7 +223,7 @@ fn is_own(app: &App, listener: &Value) -> bool {
     listener["Protocol"] == "HTTPS" && certificate_of(listener).and_then(certificate::app_of) == Some(app.name())
 }
 
-/// Where the HTTP listener leads: to HTTPS, but for the app's name in the shared entry, which has no TLS; or to the app.
+/// Where the HTTP listener leads: to HTTPS, or to the app.
 struct Lead<'a> {
     app: &'a App,
     balancer: &'a Balancer,
@@ -260,7 +259,7 @@ impl<'a> Lead<'a> {
             }
             return self.remove_rule(client, arn).await;
         };
-        self.ensure_rule(client, arn).await?;
+        self.remove_rule(client, arn).await?;
         let port = port.to_string();
         if redirect_port(action) != Some(&port) {
             let to = json!({ "Protocol": "HTTPS", "Port": port, "StatusCode": "HTTP_301" });
@@ -287,25 +286,17 @@ impl<'a> Lead<'a> {
         Ok(answer["Rules"].as_array().cloned().unwrap_or_default())
     }
 
-    async fn ensure_rule(&self, client: &Client, listener: &Value) -> anyhow::Result<()> {
-        let rules = self.rules(client, listener).await?;
-        if rules.iter().any(|rule| is_entry_rule(self.app, rule)) {
-            return Ok(());
-        }
-        let create = json!({
-            "ListenerArn": listener, "Priority": free_priority(&rules), "Actions": self.forward(),
-            "Conditions": [{ "Field": "host-header", "HostHeaderConfig": { "Values": [self.app.host()] } }],
-            "Tags": tags::upper(self.app),
-        });
-        client.call(ELBV2, "CreateRule", create).await?;
-        Ok(())
-    }
-
+    /// Takes away the rule that an earlier `deploy` made, when the shared entry had no TLS.
     async fn remove_rule(&self, client: &Client, listener: &Value) -> anyhow::Result<()> {
         let rules = self.rules(client, listener).await?;
         for rule in rules.iter().filter(|rule| is_entry_rule(self.app, rule)) {
-            let delete = json!({ "RuleArn": rule["RuleArn"] });
-            client.call(ELBV2, "DeleteRule", delete).await?;
+            let asked = json!({ "ResourceArns": [rule["RuleArn"]] });
+            let answer = client.call(ELBV2, "DescribeTags", asked).await?;
+            // One that a person has made stays.
+            if answer["TagDescriptions"][0]["Tags"] == tags::upper(self.app) {
+                let delete = json!({ "RuleArn": rule["RuleArn"] });
+                client.call(ELBV2, "DeleteRule", delete).await?;
+            }
         }
         Ok(())
     }
@@ -323,7 +314,7 @@ fn redirect_port(action: &Value) -> Option<&str> {
     to["Port"].as_str().filter(|_| is_ours)
 }
 
-/// Whether a rule is the one for the app's name in the shared entry.
+/// Whether a rule may be the one that an earlier `deploy` made for the app's name in the shared entry.
 fn is_entry_rule(app: &App, rule: &Value) -> bool {
     let only = |list: &'_ Value| list.as_array().is_some_and(|items| items.len() == 1);
     let condition = &rule["Conditions"][0];
@@ -332,19 +323,6 @@ fn is_entry_rule(app: &App, rule: &Value) -> bool {
         && condition["HostHeaderConfig"]["Values"] == json!([app.host()])
         && only(&rule["Actions"])
         && rule["Actions"][0]["Type"] == "forward"
-}
-
-/// The last priority that no rule has.
-fn free_priority(rules: &[Value]) -> u32 {
-    let is_taken = |priority: u32| {
-        rules
-            .iter()
-            .any(|rule| rule["Priority"] == priority.to_string().as_str())
-    };
-    (1..=PRIORITY_MAX)
-        .rev()
-        .find(|priority| !is_taken(*priority))
-        .unwrap_or(PRIORITY_MAX)
 }
 
 /// HTTPS as it is served.
@@ -358,6 +336,10 @@ pub struct Served {
     /// The load balancer's own address, and the port there.
     pub address: Ipv4Addr,
     pub port: u16,
+    /// The shared entry, if it has TLS.
+    pub at_entry: Option<AtEntry>,
+    /// Whether HTTP leads there.
+    pub redirects: bool,
 }
 
 impl Served {
@@ -387,7 +369,11 @@ pub async fn served(client: &Client, app: &App, balancer: &str) -> anyhow::Resul
     let Some((leaf, facts)) = certificate::read(client, name).await? else {
         return Ok(None);
     };
+    let http = known.iter().find(|listener| port_of(listener) == Some(LISTENER_PORT));
+    let leads_to = http.and_then(|http| redirect_port(&http["DefaultActions"][0]));
     Ok(Some(Served {
+        at_entry: AtEntry::of(client, app, &facts),
+        redirects: leads_to == Some(port.to_string().as_str()),
         leaf,
         facts,
         arn: arn.to_owned(),
@@ -437,19 +423,19 @@ mod tests {
     }
 
     #[test]
-    fn our_rule_comes_after_those_of_people() {
-        let rule = |priority: &str, host: &str| {
-            json!({ "Priority": priority, "Actions": [{ "Type": "forward" }],
+    fn the_rule_of_an_earlier_deploy_is_known() {
+        let rule = |host: &str, action: &str| {
+            json!({ "Priority": "50000", "Actions": [{ "Type": action }],
                 "Conditions": [{ "Field": "host-header", "HostHeaderConfig": { "Values": [host] } }] })
         };
         let rules = [
-            rule("50000", "a.example.com"),
-            rule("1", "shop.localhost"),
+            rule("a.example.com", "forward"),
+            rule("shop.localhost", "forward"),
+            rule("shop.localhost", "fixed-response"),
             json!({ "Priority": "default" }),
         ];
-        assert_eq!(free_priority(&rules), 49_999);
         let own: Vec<bool> = rules.iter().map(|rule| is_entry_rule(&app(), rule)).collect();
-        assert_eq!(own, [false, true, false]);
+        assert_eq!(own, [false, true, false, false]);
     }
 
     #[test]

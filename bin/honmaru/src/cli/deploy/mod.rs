@@ -28,6 +28,7 @@ use super::failure::Failure;
 use super::observed;
 use super::progress::{Progress, seconds};
 use super::rollout::{self, Goal, Watched};
+use super::secure_entry::AtEntry;
 use anyhow::bail;
 use definition::Made;
 use honmaru_base::Clock;
@@ -35,7 +36,7 @@ use honmaru_engine::SystemClock;
 use https::Https;
 use manifest::{HEALTH_PATH_DEFAULT, Plan};
 use serde_json::json;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,8 @@ const HEALTH_PATH_OTHER: &str = "/";
 /// The first request through the entry is repeated that long: the edge may still take its last configuration in.
 const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const FIRST_ANSWER_PAUSE: Duration = Duration::from_millis(50);
+/// Ref: RFC 9110, 15.5.20.
+const MISDIRECTED: u16 = 421;
 
 /// The options of `honmaru deploy`. What they leave open `honmaru.toml` in the directory says.
 #[derive(Debug, clap::Args)]
@@ -87,22 +90,29 @@ pub async fn run(options: DeployOptions) -> anyhow::Result<()> {
 struct Deployed {
     healthy: u64,
     count: u64,
-    url: Option<String>,
-    /// HTTPS: its URL, and the address to which its name must lead.
-    secure: Option<(String, Ipv4Addr)>,
+    /// Where it answers.
+    urls: Vec<String>,
 }
 
 fn summary(app: &App, took: &str, deployed: &Deployed) -> String {
-    let url = deployed.url.as_ref().map(|url| format!(", {url}")).unwrap_or_default();
+    let urls: String = deployed.urls.iter().map(|url| format!(", {url}")).collect();
     let (healthy, count) = (deployed.healthy, deployed.count);
-    let secure = deployed.secure.as_ref();
-    let secure = secure
-        .map(|(url, address)| format!(", {url} at {address}"))
-        .unwrap_or_default();
     format!(
-        "deployed `{}` in {took}: {healthy} of {count} tasks healthy{secure}{url}",
+        "deployed `{}` in {took}: {healthy} of {count} tasks healthy{urls}",
         app.name()
     )
+}
+
+/// Where an app answers: HTTPS first, with the address to which a name must be led; HTTP only where it does not lead there.
+fn urls(plain: Option<String>, secure: Option<&Served>, at_entry: Option<&AtEntry>) -> Vec<String> {
+    let at = |url: String, address: Option<IpAddr>| match address {
+        Some(address) => format!("{url} at {address}"),
+        None => url,
+    };
+    let shared = at_entry.map(|entry| at(entry.url(), entry.address()));
+    let own = secure.map(|served| at(served.url(), Some(served.address.into())));
+    let plain = plain.filter(|_| secure.is_none_or(|served| !served.redirects));
+    shared.into_iter().chain(own).chain(plain).collect()
 }
 
 async fn deploy(
@@ -212,6 +222,7 @@ async fn deploy(
     network::forget_other_ports(client, &resources.network, facts.port).await?;
 
     let url = app.url(client.entry.as_deref());
+    let mut at_entry = resources.secure.as_ref().and_then(|served| served.at_entry.clone());
     if rolled.desired > 0
         && let (Some(entry), Some(url)) = (client.entry.as_deref(), url.as_deref())
     {
@@ -226,6 +237,10 @@ async fn deploy(
             let ask = || get_shown(server, &served.leaf, &authority, &health_path);
             let status = first_answer(app, &url, &health_path, ask).await?;
             step.done(&format!("GET {url}{health_path} answers {status} at {server}"));
+            at_entry = match at_entry {
+                Some(entry) => answers_at_entry(served, entry, &health_path, progress).await,
+                None => None,
+            };
         }
     }
     if https.pair().is_some()
@@ -236,9 +251,34 @@ async fn deploy(
     Ok(Deployed {
         healthy: rolled.healthy,
         count: rolled.desired,
-        url,
-        secure: resources.secure.map(|served| (served.url(), served.address)),
+        urls: urls(url, resources.secure.as_ref(), at_entry.as_ref()),
     })
+}
+
+/// The shared entry, if the app answers there. Its certificate's name may be another load balancer's, too: the app is well
+/// then, and its owner is told.
+async fn answers_at_entry(served: &Served, entry: AtEntry, path: &str, progress: &Progress) -> Option<AtEntry> {
+    let step = progress.step("entry");
+    let url = entry.url();
+    let seen = match get_shown(entry.server, &served.leaf, &entry.authority(), path).await {
+        Ok(answer) if answer.status != MISDIRECTED => {
+            let at = entry.address().map(|_| format!(" at {}", entry.server));
+            step.done(&format!(
+                "GET {url}{path} answers {}{}",
+                answer.status,
+                at.unwrap_or_default()
+            ));
+            return Some(entry);
+        }
+        Ok(answer) => format!("it answers {}", answer.status),
+        Err(error) => format!("{error:#}"),
+    };
+    step.warn(&format!(
+        "{url} does not lead to the app ({seen}): another load balancer may have the name; the tag `honmaru:host-name` of \
+         yours claims one"
+    ));
+    step.done("not there");
+    None
 }
 
 /// The path of the health check, and the one that was in force before.
@@ -291,6 +331,9 @@ async fn resources(
         if let (Https::Kept, Some(served)) = (https, &secure) {
             kept(app, served, progress);
         }
+        if let (Https::On(_), Some(served)) = (https, &secure) {
+            led_astray(client, app, served, progress);
+        }
         anyhow::Ok((network, balancer, secure))
     };
     let ((network, balancer, secure), roles, ()) =
@@ -301,6 +344,21 @@ async fn resources(
         target_group: balancer.target_group,
         secure,
     })
+}
+
+/// Who comes by the app's usual name is led to HTTPS under that name, which the certificate may not have.
+fn led_astray(client: &Client, app: &App, served: &Served, progress: &Progress) {
+    if let (Some(url), Some(entry)) = (app.url(client.entry.as_deref()), &served.at_entry)
+        && served.redirects
+        && !served.facts.covers(&app.host())
+    {
+        progress.warn(&format!(
+            "{url} leads to HTTPS now, and the certificate is not for `{}`: use {}, get one that is for both, or say \
+             `--no-redirect`",
+            app.host(),
+            entry.url()
+        ));
+    }
 }
 
 /// What to say of HTTPS when nothing was said of it.
@@ -381,24 +439,52 @@ mod tests {
     #[test]
     fn the_last_line_says_it_all() {
         let app: App = "hello".parse().expect("a name");
-        let deployed = Deployed {
-            healthy: 2,
-            count: 2,
-            url: app.url(Some("http://127.0.0.1:8080")),
-            secure: None,
+        let plain = app.url(Some("http://127.0.0.1:8080"));
+        let said = |secure: Option<&Served>| {
+            let at_entry = secure.and_then(|served| served.at_entry.as_ref());
+            let deployed = Deployed {
+                healthy: 2,
+                count: 2,
+                urls: urls(plain.clone(), secure, at_entry),
+            };
+            summary(&app, "14.2 s", &deployed)
+        };
+        let begin = "deployed `hello` in 14.2 s: 2 of 2 tasks healthy, ";
+        assert_eq!(said(None), format!("{begin}http://hello.localhost:8080"));
+        let at = |host: &str| AtEntry {
+            host: host.to_owned(),
+            server: ([127, 0, 0, 1], 8443).into(),
+        };
+        let served = |at_entry: Option<AtEntry>, redirects: bool| Served {
+            leaf: Vec::new().into(),
+            facts: certificate::Facts {
+                names: vec!["hello.example.com".to_owned(), "hello.localhost".to_owned()],
+                is_listed: true,
+                issuer: "Test".to_owned(),
+                is_own_issuer: false,
+                begins_ms: 0,
+                ends_ms: 0,
+            },
+            arn: String::new(),
+            address: [172, 31, 0, 4].into(),
+            port: 443,
+            at_entry,
+            redirects,
         };
         assert_eq!(
-            summary(&app, "14.2 s", &deployed),
-            "deployed `hello` in 14.2 s: 2 of 2 tasks healthy, http://hello.localhost:8080"
+            said(Some(&served(Some(at("hello.localhost")), true))),
+            format!("{begin}https://hello.localhost:8443, https://hello.example.com at 172.31.0.4")
         );
-        let deployed = Deployed {
-            secure: Some(("https://hello.example.com".to_owned(), Ipv4Addr::new(172, 31, 0, 4))),
-            ..deployed
-        };
         assert_eq!(
-            summary(&app, "14.2 s", &deployed),
-            "deployed `hello` in 14.2 s: 2 of 2 tasks healthy, https://hello.example.com at 172.31.0.4, \
-             http://hello.localhost:8080"
+            said(Some(&served(Some(at("hello.example.com")), false))),
+            format!(
+                "{begin}https://hello.example.com:8443 at 127.0.0.1, https://hello.example.com at 172.31.0.4, \
+                 http://hello.localhost:8080"
+            )
+        );
+        assert_eq!(
+            said(Some(&served(None, true))),
+            format!("{begin}https://hello.example.com at 172.31.0.4")
         );
     }
 }

@@ -9,6 +9,7 @@ use super::deploy::{Served, find_balancer, listeners, served};
 use super::observed::{self, Service, Target, Task, last_part};
 use super::output::{OutputOption, print, print_json};
 use super::ps::no_app;
+use super::secure_entry::AtEntry;
 use honmaru_base::{Clock, Time};
 use honmaru_engine::SystemClock;
 use serde_json::{Value, json};
@@ -174,7 +175,7 @@ fn tree(facts: &Facts) -> Value {
         "loadBalancer": facts.balancer,
         "listeners": facts.listeners,
         "https": facts.secure.as_ref().map(|served| json!({
-            "url": served.url(), "address": served.address, "port": served.port, "certificate": served.arn,
+            "url": served.url(), "entryUrl": served.at_entry.as_ref().map(AtEntry::url), "address": served.address, "port": served.port, "certificate": served.arn,
             "names": served.facts.names, "endsAt": Time::from_ms(served.facts.ends_ms).rfc3339(),
         })),
         "targetGroup": facts.target_group,

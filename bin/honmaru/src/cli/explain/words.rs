@@ -112,6 +112,19 @@ fn way(facts: &Facts) -> Vec<String> {
         ports => format!("   it listens on {} in {}", ports.join(" and "), counted(zones, "zone")),
     });
     if let Some(served) = &facts.secure {
+        if let Some(entry) = &served.at_entry {
+            let once = entry
+                .address()
+                .map(|address| format!(", once the name leads to {address}"));
+            lines.push(format!(
+                "   {} leads there over TLS{}",
+                entry.url(),
+                once.unwrap_or_default()
+            ));
+        }
+        if served.redirects {
+            lines.push("   who comes over HTTP is led to HTTPS".to_owned());
+        }
         lines.push(format!(
             "   {} leads there, too, once the name leads to {}",
             served.url(),
@@ -393,6 +406,7 @@ mod tests {
     use crate::cli::deploy::Served;
     use crate::cli::explain::Deployed;
     use crate::cli::observed::{Deployment, Event, Service};
+    use crate::cli::secure_entry::AtEntry;
     use serde_json::json;
 
     fn facts() -> Facts {
@@ -520,6 +534,11 @@ mod tests {
                 arn: "arn:aws:iam::000000000000:server-certificate/honmaru/hello/hello-01".to_owned(),
                 address: std::net::Ipv4Addr::new(172, 31, 0, 4),
                 port: 8443,
+                at_entry: Some(AtEntry {
+                    host: "hello.example.com".to_owned(),
+                    server: ([127, 0, 0, 1], 9443).into(),
+                }),
+                redirects: true,
             }),
             listeners: vec![
                 json!({ "Protocol": "HTTP", "Port": "80" }),
