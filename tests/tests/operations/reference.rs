@@ -49,7 +49,7 @@ const ABSENT: [(&str, &str); 27] = [
 ];
 
 /// What is asked for beside the operation's own action.
-const BESIDE: [&str; 22] = [
+const BESIDE: [&str; 23] = [
     "iam:PassRole",
     "iam:TagUser",
     "iam:TagRole",
@@ -71,6 +71,8 @@ const BESIDE: [&str; 22] = [
     "ecr:CreateRepository",
     "ecr:PutLifecyclePolicy",
     "ecr:SetRepositoryPolicy",
+    // Ref: AWS's notice of December 2022 on repositories that are made with tags.
+    "ecr:TagResource",
     "logs:TagResource",
     "sts:GetServiceBearerToken",
 ];

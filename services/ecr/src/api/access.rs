@@ -21,6 +21,17 @@ pub(super) fn repository(state: &State, call: &Call, input: &Value, action: &str
     vec![with_tags_of(repository_access(state, &scope, name, action), input)]
 }
 
+/// CreateRepository: the permission to tag too, where it sets tags. Ref: AWS's notice of December 2022, "Allow access will
+/// be needed for the ecr:TagResource and ecr:CreateRepository actions to create a repository with tags".
+pub(super) fn creation(state: &State, call: &Call, input: &Value, action: &str) -> Vec<Access> {
+    let mut accesses = repository(state, call, input, action);
+    let has_tags = |tags: &Value| tags.as_array().is_some_and(|tags| !tags.is_empty());
+    if input.get("tags").is_some_and(has_tags) {
+        accesses.extend(repository(state, call, input, "ecr:TagResource"));
+    }
+    accesses
+}
+
 /// BatchGetImage: beside the permission to read, those that a mirror needs to fetch what it lacks, and to come to be.
 pub(super) fn pull(state: &State, call: &Call, input: &Value, action: &str) -> Vec<Access> {
     let mut accesses = repository(state, call, input, action);

@@ -99,7 +99,7 @@ pub fn operations(layers: &Arc<dyn Layers>) -> Vec<Operation> {
         ),
         waits!(layers, "CompleteLayerUpload", repository, uploads::complete),
         waits!(layers, "CreatePullThroughCacheRule", registry, pull_through::create),
-        write!("CreateRepository", repository, repositories::create),
+        write!("CreateRepository", creation, repositories::create),
         write!("CreateRepositoryCreationTemplate", template, templates::create),
         write!("DeleteLifecyclePolicy", repository, lifecycle::delete),
         write!("DeletePullThroughCacheRule", registry, pull_through::delete),

@@ -295,9 +295,10 @@ fn tags_that_a_request_brings_or_takes_are_condition_keys() {
         ("aws:TagKeys".to_owned(), vec!["team".to_owned()]),
     ];
     assert_eq!(keys("TagResource", json!({"resourceArn": arn, "tags": tags})), brought);
+    // Of the creation, and of the permission to tag.
     assert_eq!(
         keys("CreateRepository", json!({"repositoryName": "new", "tags": tags})),
-        brought
+        [brought.clone(), brought.clone()].concat()
     );
     assert_eq!(
         keys("UntagResource", json!({"resourceArn": arn, "tagKeys": ["team"]})),

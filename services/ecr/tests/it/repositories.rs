@@ -1,7 +1,7 @@
 //! Repositories: made, described in pages, bounded, deleted.
 
 use super::support::{Ecr, sha};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn a_repository_is_made_described_and_deleted() {
@@ -146,4 +146,26 @@ fn what_is_named_does_not_come_in_pages() {
             );
         }
     }
+}
+
+/// Ref: AWS's notice of December 2022: both permissions are needed to create a repository with tags.
+#[test]
+fn whoever_makes_a_tagged_repository_needs_the_permission_to_tag() {
+    let ecr = Ecr::new();
+    let operation = ecr.operations.iter().find(|one| one.name == "CreateRepository");
+    let asked = |input: &Value| -> Vec<String> {
+        let accesses = (operation.unwrap().access)(&ecr.memory.0.state.lock().unwrap(), &ecr.call, input);
+        accesses
+            .iter()
+            .map(|one| format!("{} {}", one.action, one.resources[0]))
+            .collect()
+    };
+    let arn = "arn:aws:ecr:us-east-1:000000000000:repository/app";
+    let mut input = json!({"repositoryName": "app", "tags": []});
+    assert_eq!(asked(&input), [format!("ecr:CreateRepository {arn}")]);
+    input["tags"] = json!([{"Key": "team", "Value": "red"}]);
+    assert_eq!(
+        asked(&input),
+        [format!("ecr:CreateRepository {arn}"), format!("ecr:TagResource {arn}")]
+    );
 }

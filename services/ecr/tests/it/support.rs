@@ -229,8 +229,9 @@ impl Ecr {
             "ListImageReferrers" => "ecr:BatchGetImage".to_owned(),
             _ => format!("ecr:{name}"),
         };
-        // What makes repositories, now or later, needs more.
+        // What makes or tags repositories, now or later, needs more.
         let more = [
+            "CreateRepository",
             "BatchGetImage",
             "CreateRepositoryCreationTemplate",
             "UpdateRepositoryCreationTemplate",
