@@ -18,6 +18,8 @@ use std::time::Duration;
 const NAME: &str = "shop";
 const HOST: &str = "shop.example.com";
 const WWW: &str = "www.shop.example.com";
+/// Another app.
+const BESIDE: &str = "beside";
 /// The app's name at the shared entry.
 const LOCAL: &str = "shop.localhost";
 /// What openssl says of the alert. Ref: RFC 8446, 6: 112.
@@ -102,9 +104,17 @@ fn https() -> Result<()> {
     phase("what somebody else has set stays, and is told", || {
         others(&cloud, &site)
     })?;
+    phase("two apps with one certificate", || beside(&cloud, &site))?;
     phase("deleted, with its certificate and no other", || {
         site.serves(&cloud, HOST, 443, "three")?;
-        ok(&cloud, &["delete", NAME, "--yes"])?;
+        std::thread::scope(|scope| {
+            let cloud = &cloud;
+            let deleted = [NAME, BESIDE].map(|app| scope.spawn(move || ok(cloud, &["delete", app, "--yes"])));
+            for deleted in deleted {
+                deleted.join().map_err(|_| anyhow::anyhow!("a delete panicked"))??;
+            }
+            anyhow::Ok(())
+        })?;
         let left = certificates(&cloud)?;
         ensure!(left.len() == 1 && left[0].contains("/mine"), "{left:?}");
         let balancers = cloud.aws(&["elbv2", "describe-load-balancers"])?;
@@ -279,6 +289,7 @@ fn renew(cloud: &Cloud, site: &Site) -> Result<()> {
             site.pair("renewed").1
         ),
     )?;
+    let rules = Rules::make(cloud)?;
     let own = format!("{}:443", site.address(cloud)?);
     let shared = format!("127.0.0.1:{}", cloud.https_port);
     let mut open = [Open::connect(site, &own)?, Open::connect(site, &shared)?];
@@ -318,6 +329,7 @@ fn renew(cloud: &Cloud, site: &Site) -> Result<()> {
     ensure!(!said.contains("the certificate is not for"), "{said}");
     site.at_entry_serves(cloud, LOCAL, "three")?;
     site.at_entry_serves(cloud, WWW, "three")?;
+    rules.check(cloud)?;
     let listed = ok(cloud, &["ps"])?;
     ensure!(
         listed.contains(&format!("https://{LOCAL}:{}", cloud.https_port)),
@@ -328,6 +340,58 @@ fn renew(cloud: &Cloud, site: &Site) -> Result<()> {
     let after = certificates(cloud)?;
     ensure!(after.len() == 1 && after != before, "{before:?} became {after:?}");
     Ok(())
+}
+
+/// Rules of the HTTP listener for the shared entry's name: one as `deploy` made it while the entry had no TLS, and one of
+/// a person's.
+struct Rules {
+    listener: String,
+    ours: String,
+    theirs: String,
+}
+
+impl Rules {
+    fn make(cloud: &Cloud) -> Result<Self> {
+        let groups = cloud.aws(&["elbv2", "describe-target-groups", "--names", NAME])?;
+        let group = &groups["TargetGroups"][0];
+        let balancer = group["LoadBalancerArns"][0].as_str().context("an ARN")?;
+        let group = group["TargetGroupArn"].as_str().context("an ARN")?;
+        let listed = cloud.aws(&["elbv2", "describe-listeners", "--load-balancer-arn", balancer])?;
+        let rows = listed["Listeners"].as_array().context("a list")?;
+        let row = rows.iter().find(|row| row["Port"] == 80).context("a listener")?;
+        let listener = row["ListenerArn"].as_str().context("an ARN")?.to_owned();
+        let make = |priority: &str, more: &[&str]| -> Result<String> {
+            let conditions = format!("Field=host-header,Values={LOCAL}");
+            let actions = format!("Type=forward,TargetGroupArn={group}");
+            let fixed = [
+                "elbv2",
+                "create-rule",
+                "--listener-arn",
+                &listener,
+                "--priority",
+                priority,
+            ];
+            let what = ["--conditions", &conditions, "--actions", &actions];
+            let made = cloud.aws(&[&fixed[..], &what, more].concat())?;
+            Ok(made["Rules"][0]["RuleArn"].as_str().context("an ARN")?.to_owned())
+        };
+        Ok(Self {
+            ours: make("50000", &["--tags", &format!("Key=honmaru:app,Value={NAME}")])?,
+            theirs: make("49999", &[])?,
+            listener,
+        })
+    }
+
+    /// The one is gone, the other is there.
+    fn check(self, cloud: &Cloud) -> Result<()> {
+        let listed = cloud.aws(&["elbv2", "describe-rules", "--listener-arn", &self.listener])?;
+        let listed = listed.to_string();
+        ensure!(
+            !listed.contains(&self.ours) && listed.contains(&self.theirs),
+            "{listed}"
+        );
+        Ok(())
+    }
 }
 
 /// An action of the HTTP listener that a person has set, and a person's certificate at the HTTPS listener.
@@ -366,6 +430,26 @@ fn others(cloud: &Cloud, site: &Site) -> Result<()> {
     ensure!(said.contains("on port 443 had another certificate"), "{said}");
     ensure!(certificates(cloud)?.len() == 2, "a person's certificate is gone");
     site.serves(cloud, WWW, 443, "three")
+}
+
+/// The older app has the names that both certificates have, and neither answers for the other.
+fn beside(cloud: &Cloud, site: &Site) -> Result<()> {
+    let said = site.deploy(cloud, &["--name", BESIDE, "--env", "PAGE=beside"])?;
+    let url = format!("https://{HOST}:{}", cloud.https_port);
+    ensure!(said.contains(&format!("{url} does not lead to the app")), "{said}");
+    ensure!(!said.contains(&format!(", {url}")), "{said}");
+    site.at_entry_serves(cloud, HOST, "three")?;
+    let own = format!("https://{BESIDE}.localhost:{}/", cloud.https_port);
+    let answer = site.at_entry(cloud, &own, &["-k"])?;
+    ensure!(answer.contains("beside"), "{answer}");
+    for (url, host) in [
+        (&format!("{url}/"), format!("{BESIDE}.localhost")),
+        (&own, HOST.to_owned()),
+    ] {
+        let answer = site.at_entry(cloud, url, &["-k", "-H", &format!("Host: {host}")])?;
+        ensure!(answer.ends_with(" 421"), "{url} with {host}: {answer}");
+    }
+    Ok(())
 }
 
 /// The ARNs of all server certificates.

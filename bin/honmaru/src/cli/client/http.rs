@@ -153,9 +153,20 @@ pub async fn get_shown(
     authority: &str,
     path: &str,
 ) -> anyhow::Result<HttpAnswer> {
+    let name = authority.split_once(':').map_or(authority, |(name, _)| name);
+    get_shown_to(server, leaf, name, authority, path).await
+}
+
+/// The same over a connection that is made for the server `name`, whatever the request's host is.
+pub async fn get_shown_to(
+    server: SocketAddr,
+    leaf: &CertificateDer<'static>,
+    name: &str,
+    authority: &str,
+    path: &str,
+) -> anyhow::Result<HttpAnswer> {
     let connected = async {
-        let host = authority.split_once(':').map_or(authority, |(host, _)| host);
-        let name = ServerName::try_from(host.to_owned()).with_context(|| format!("`{host}` is no name of a server"))?;
+        let name = ServerName::try_from(name.to_owned()).with_context(|| format!("`{name}` is no name of a server"))?;
         let stream = TcpStream::connect(server).await;
         let stream = stream.with_context(|| format!("failed to connect to {server}"))?;
         Connected::over(trust::connector_for(leaf.clone())?.connect(name, stream).await?).await

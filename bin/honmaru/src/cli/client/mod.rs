@@ -5,7 +5,7 @@ mod http;
 mod xml;
 
 pub use connect::{Duplex, connect};
-pub use http::{HttpAnswer, get, get_shown, send};
+pub use http::{HttpAnswer, get, get_shown, get_shown_to, send};
 
 use anyhow::{Context, bail};
 use honmaru_base::Clock;

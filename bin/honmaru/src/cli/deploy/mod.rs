@@ -22,7 +22,7 @@ pub use tags::upper as upper_tags;
 
 use super::app::{App, CLUSTER};
 use super::certificate::{self, end_words};
-use super::client::{Client, ECS, HttpAnswer, LOGS, code_of, get, get_shown};
+use super::client::{Client, ECS, HttpAnswer, LOGS, code_of, get, get_shown, get_shown_to};
 use super::connection::Connection;
 use super::failure::Failure;
 use super::observed;
@@ -238,7 +238,7 @@ async fn deploy(
             let status = first_answer(app, &url, &health_path, ask).await?;
             step.done(&format!("GET {url}{health_path} answers {status} at {server}"));
             at_entry = match at_entry {
-                Some(entry) => answers_at_entry(served, entry, &health_path, progress).await,
+                Some(entry) => answers_at_entry(app, served, entry, &health_path, progress).await,
                 None => None,
             };
         }
@@ -257,10 +257,24 @@ async fn deploy(
 
 /// The shared entry, if the app answers there. Its certificate's name may be another load balancer's, too: the app is well
 /// then, and its owner is told.
-async fn answers_at_entry(served: &Served, entry: AtEntry, path: &str, progress: &Progress) -> Option<AtEntry> {
+async fn answers_at_entry(
+    app: &App,
+    served: &Served,
+    entry: AtEntry,
+    path: &str,
+    progress: &Progress,
+) -> Option<AtEntry> {
     let step = progress.step("entry");
     let url = entry.url();
-    let seen = match get_shown(entry.server, &served.leaf, &entry.authority(), path).await {
+    let ask = async {
+        // Another app may show the same certificate. The connection is this one's if its own name is served there.
+        let own = get_shown_to(entry.server, &served.leaf, &entry.host, &app.host(), path).await?;
+        match own.status {
+            MISDIRECTED => Ok(own),
+            _ => get_shown(entry.server, &served.leaf, &entry.authority(), path).await,
+        }
+    };
+    let seen = match ask.await {
         Ok(answer) if answer.status != MISDIRECTED => {
             let at = entry.address().map(|_| format!(" at {}", entry.server));
             step.done(&format!(
@@ -270,12 +284,12 @@ async fn answers_at_entry(served: &Served, entry: AtEntry, path: &str, progress:
             ));
             return Some(entry);
         }
-        Ok(answer) => format!("it answers {}", answer.status),
+        Ok(_) => "it is another one's".to_owned(),
         Err(error) => format!("{error:#}"),
     };
     step.warn(&format!(
-        "{url} does not lead to the app ({seen}): another load balancer may have the name; the tag `honmaru:host-name` of \
-         yours claims one"
+        "{url} does not lead to the app ({seen}): of several load balancers whose certificates have a name, the oldest has \
+         it; one that is tagged `honmaru:host-name=NAME` goes before"
     ));
     step.done("not there");
     None
