@@ -22,6 +22,17 @@ fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::new("InvalidIdentityTokenException", message)
 }
 
+/// A moment that the token tells, in seconds. Ref: AssumeRoleWithWebIdentity, `WebIdentityToken`: "Timestamps in the token
+/// must be formatted as either an integer or a long integer."
+fn timestamp(claims: &Value, name: &str) -> Result<Option<i64>, ApiError> {
+    let whole = |value: &Value| {
+        value
+            .as_i64()
+            .ok_or_else(|| invalid(format!("The timestamp {name} must be an integer")))
+    };
+    claims.get(name).map(whole).transpose()
+}
+
 fn not_authorized() -> ApiError {
     access_denied("Not authorized to perform sts:AssumeRoleWithWebIdentity")
 }
@@ -60,8 +71,7 @@ pub(super) fn assume_role(
     let claims = token.verify(tx).map_err(|error| refused(&error))?;
     let now = tx.now();
     let now_s = now.as_ms().div_euclid(1_000);
-    let moment = |name: &str| claims.get(name).and_then(Value::as_f64).map(|s| s as i64);
-    match moment("exp") {
+    match timestamp(&claims, "exp")? {
         None => return Err(invalid("Missing a required claim: exp")),
         Some(exp) if exp <= now_s => {
             return Err(ApiError::new(
@@ -71,9 +81,8 @@ pub(super) fn assume_role(
         }
         Some(_) => {}
     }
-    // A moment that is no number says something that we do not understand. Ref: RFC 7519, 4.1.5: "Its value MUST be a number".
-    let is_early = |name| claims.get(name).is_some() && moment(name).is_none_or(|at| at > now_s + CLOCK_SKEW_S);
-    if ["nbf", "iat"].into_iter().any(is_early) {
+    let begin = [timestamp(&claims, "nbf")?, timestamp(&claims, "iat")?];
+    if begin.into_iter().flatten().any(|at| at > now_s + CLOCK_SKEW_S) {
         return Err(invalid("The ID Token is not valid yet"));
     }
     let audiences = texts(&claims, "aud");

@@ -116,7 +116,7 @@ fn a_good_token_is_good_in_every_form_it_may_have() {
         web.issuer.token(json!({"aud": ["other", "app"]})),
         web.issuer.token(json!({"nbf": null, "iat": null})),
         web.issuer.token(json!({"nbf": NOW_S + 299, "iat": NOW_S + 299})),
-        web.issuer.token(json!({"exp": 1e300})),
+        web.issuer.token(json!({"exp": i64::MAX})),
         web.issuer.with_header(json!({"kid": null, "typ": null}), json!({})),
         // What the token says of keys is not looked at.
         web.issuer.with_header(
@@ -195,6 +195,17 @@ fn hostile_tokens_are_refused() {
         ),
         ("expired", changed(json!({"exp": NOW_S})), "ExpiredTokenException"),
         ("without an end", changed(json!({"exp": null})), INVALID),
+        (
+            "an end in fractions",
+            changed(json!({"exp": NOW_S as f64 + 300.5})),
+            INVALID,
+        ),
+        ("an end beyond all", changed(json!({"exp": 1e300})), INVALID),
+        (
+            "issued in fractions",
+            changed(json!({"iat": NOW_S as f64 - 0.5})),
+            INVALID,
+        ),
         ("an end that is a text", changed(json!({"exp": "1790000300"})), INVALID),
         ("not yet valid", changed(json!({"nbf": NOW_S + 301})), INVALID),
         (
