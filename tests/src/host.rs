@@ -73,7 +73,7 @@ impl Traces {
 }
 
 /// Six hexadecimal digits of the state directory's path, as documented for `honmaru_network::InstanceId`.
-fn instance(state: &Path) -> String {
+pub fn instance(state: &Path) -> String {
     let digest = hex::encode(Sha256::digest(state.as_os_str().as_encoded_bytes()));
     digest.chars().take(6).collect()
 }

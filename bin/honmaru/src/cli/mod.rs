@@ -7,6 +7,7 @@
 mod app;
 mod audit;
 mod certificate;
+mod check;
 mod client;
 mod connection;
 mod delete;
@@ -23,6 +24,7 @@ mod output;
 mod progress;
 mod ps;
 mod registry;
+mod responsibility;
 mod rollback;
 mod rollout;
 mod scale;
@@ -52,6 +54,10 @@ pub enum Command {
     Rollback(rollback::RollbackOptions),
     /// Tell in sentences how a service is, how requests reach it, who may, and what happened
     Explain(explain::ExplainOptions),
+    /// Look whether what the platform and you must secure is secured, with what was seen and what to do
+    Check(check::CheckOptions),
+    /// Tell who secures what, the platform or you, and how it stands
+    Responsibility(responsibility::ResponsibilityOptions),
     /// Show who called what: the audit trail
     Audit(audit::AuditOptions),
     /// Remove a service with everything that `deploy` made for it
@@ -86,6 +92,8 @@ pub fn main(command: Command) -> ExitCode {
         Command::Ps(_)
             | Command::Logs(_)
             | Command::Audit(_)
+            | Command::Check(_)
+            | Command::Responsibility(_)
             | Command::Explain(_)
             | Command::Exec(_)
             | Command::Registry(_)
@@ -126,6 +134,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Scale(options) => scale::run(options).await?,
         Command::Rollback(options) => rollback::run(options).await?,
         Command::Explain(options) => explain::run(options).await?,
+        Command::Check(options) => return check::run(options).await,
+        Command::Responsibility(options) => responsibility::run(options).await?,
         Command::Audit(options) => audit::run(options).await?,
         Command::Delete(options) => delete::run(options).await?,
         Command::Registry(command) => return registry::run(command).await,
