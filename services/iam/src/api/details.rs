@@ -17,7 +17,7 @@ use crate::trust::trust_of;
 use crate::types;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use honmaru_base::Scope;
+use honmaru_base::{Scope, Time};
 use honmaru_machine::{Call, State};
 
 /// One row of the answer; rows of all kinds share its pages.
@@ -193,7 +193,8 @@ pub(super) fn report(state: &State, call: &Call, _: Nothing) -> Answer<types::Ge
         name: "<root_account>",
         arn: &format!("arn:aws:iam::{}:root", call.scope.account),
         created: "N/A".to_owned(),
-        password: password(None, policy),
+        // When the password was set and until when it counts, the report never says of the root user.
+        password: ["false", "N/A", "not_supported", "not_supported"].map(str::to_owned),
         has_mfa: false,
         keys: Vec::new(),
         certificates: Vec::new(),
@@ -205,8 +206,8 @@ pub(super) fn report(state: &State, call: &Call, _: Nothing) -> Answer<types::Ge
             let of_use = |get: fn(&AccessKeyUse) -> String| used.map_or_else(|| "N/A".to_owned(), get);
             [
                 key.active.to_string(),
-                key.created_at.rfc3339(),
-                of_use(|used| used.at.rfc3339()),
+                moment(key.created_at),
+                of_use(|used| moment(used.at)),
                 of_use(|used| used.region.clone()),
                 of_use(|used| used.service.clone()),
             ]
@@ -216,12 +217,12 @@ pub(super) fn report(state: &State, call: &Call, _: Nothing) -> Answer<types::Ge
         let reported = Reported {
             name: &entity.name,
             arn: &entity.arn,
-            created: entity.created_at.rfc3339(),
+            created: moment(entity.created_at),
             password: password(state.get(&scope, key), policy),
             has_mfa: !devices_of(state, &scope, &entity.name).is_empty(),
             keys: keys.collect(),
             certificates: certificates
-                .map(|(_, row)| [row.active.to_string(), row.uploaded_at.rfc3339()])
+                .map(|(_, row)| [row.active.to_string(), moment(row.uploaded_at)])
                 .collect(),
         };
         lines.push(reported.line());
@@ -231,6 +232,13 @@ pub(super) fn report(state: &State, call: &Call, _: Nothing) -> Answer<types::Ge
         report_format: Some("text/csv".to_owned()),
         generated_time: Some(call.now.as_epoch_s().floor()),
     })
+}
+
+/// A moment as the report writes it: in whole seconds, with its distance from UTC, which tools read letter by letter.
+fn moment(at: Time) -> String {
+    const SECONDS: usize = "2026-11-23T13:47:35".len();
+    let text = at.rfc3339();
+    format!("{}+00:00", text.get(..SECONDS).unwrap_or(&text))
 }
 
 /// What the report says of somebody's password: whether there is one, when it was used and set, and until when another one
@@ -244,8 +252,8 @@ fn password(profile: Option<&LoginProfile>, policy: Option<&PasswordPolicy>) -> 
     [
         "true".to_owned(),
         "no_information".to_owned(),
-        profile.changed_at.rfc3339(),
-        expires_at.map_or_else(none, |at| at.rfc3339()),
+        moment(profile.changed_at),
+        expires_at.map_or_else(none, moment),
     ]
 }
 

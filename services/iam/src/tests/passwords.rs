@@ -376,11 +376,19 @@ fn the_report_says_when_a_password_was_set_and_until_when_it_may_be_used() {
     cloud.password("CreateLoginProfile", "Passw0rd-1").unwrap();
     assert_eq!(
         cloud.reported("Ada")[3..7],
-        ["true", "no_information", "2026-09-21T14:13:20Z", "N/A"]
+        ["true", "no_information", "2026-09-21T14:13:20+00:00", "N/A"]
     );
     cloud.ok("UpdateAccountPasswordPolicy", policy(json!({"MaxPasswordAge": 10})));
-    assert_eq!(cloud.reported("Ada")[6], "2026-10-01T14:13:20Z");
-    assert_eq!(cloud.reported("<root_account>")[3..7], none);
+    assert_eq!(cloud.reported("Ada")[6], "2026-10-01T14:13:20+00:00");
+    let root = cloud.reported("<root_account>");
+    assert_eq!(root[3..7], ["false", "N/A", "not_supported", "not_supported"]);
+    // As recorded from AWS: whole seconds and a distance from UTC, in every column.
+    let ada = cloud.reported("Ada");
+    let moments: Vec<&String> = ada.iter().filter(|cell| cell.starts_with("20")).collect();
+    assert!(
+        moments.len() > 2 && moments.iter().all(|cell| cell.len() == 25 && cell.ends_with("+00:00")),
+        "{ada:?}"
+    );
     assert!(cloud.ok("GetUser", json!({"UserName": "ada"}))["User"]["PasswordLastUsed"].is_null());
 }
 

@@ -72,7 +72,7 @@ fn a_certificate_from_its_upload_to_its_end() {
     let cells: Vec<&str> = eve.split(',').skip(18).collect();
     let mut active = [cells[0], cells[2]];
     active.sort_unstable();
-    assert_eq!((active, cells[1]), (["false", "true"], "2026-09-21T14:13:20Z"));
+    assert_eq!((active, cells[1]), (["false", "true"], "2026-09-21T14:13:20+00:00"));
 
     let error = cloud.refusal("DeleteUser", json!({"UserName": "eve"}));
     assert_eq!(
