@@ -25,6 +25,7 @@ const LOOK: &str = r#"
             [ "$(readlink /proc/$pid/ns/$kind)" != "$(readlink /proc/$$/ns/$kind)" ] || echo "T-08 fail: $kind"
         done
         look T-15 "$(grep -c ' shared:' /proc/$pid/mountinfo)" 0
+        look N-04 "$(nsenter -t $pid -n curl -s -o /dev/null -m 0.5 -w '%{http_code}' http://169.254.169.254/)" 000
         look T-10 "$(find /proc/$pid/root/dev -maxdepth 1 -type b | wc -l)" 0
         # Version 1 of the control groups has a line for each controller, version 2 one for all.
         at() { sed -n "s/^[0-9]*:$1://p" /proc/$pid/cgroup; }
@@ -170,11 +171,14 @@ fn as_proc_shows(cloud: &Cloud, checked: &Checked) -> Result<()> {
         "the script found no two processes: {seen}"
     );
     ensure!(!seen.contains("fail"), "{seen}");
-    for id in ["T-03", "T-04", "T-06", "T-08", "T-10", "T-11", "T-13", "T-15"] {
+    for id in ["N-04", "T-03", "T-04", "T-06", "T-08", "T-10", "T-11", "T-13", "T-15"] {
         for app in ["hello", "bad"] {
             ensure!(checked.status(id, app) == "pass", "{id}: {}", checked.row(id, app));
         }
     }
+    // Each task was tried with the other one's credentials.
+    let tried = checked.row("N-04", "hello")["evidence"].as_str().unwrap_or_default();
+    ensure!(tried.contains("credentials of task"), "{tried}");
     for (id, subject) in [
         ("N-03", "packet filter"),
         ("H-02", "state directory"),
@@ -184,6 +188,7 @@ fn as_proc_shows(cloud: &Cloud, checked: &Checked) -> Result<()> {
         ("H-03", "addresses of the API"),
         ("I-17", "registry"),
         ("L-01", "audit trail"),
+        ("T-19", "control, edge, node"),
     ] {
         ensure!(
             checked.status(id, subject) == "pass",

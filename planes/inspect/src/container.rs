@@ -45,6 +45,23 @@ pub struct Container {
     pub ulimits: Vec<Ulimit>,
     /// The limits of its control groups.
     pub cgroup: Option<CgroupLimits>,
+    /// The variables that it was started with.
+    pub variables: Vec<Variable>,
+}
+
+/// A variable of a process. Its value may be a secret: it is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+impl std::fmt::Debug for Variable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}=...", self.name)
+    }
 }
 
 /// Every container of a task that runs.
@@ -121,12 +138,25 @@ fn look(dir: &Path, task_id: &str, host_mounts: &[Mount]) -> Seen<Option<Contain
         devices: devices(&dir.join("root/dev")),
         ulimits: process::limits(&text("limits")?),
         cgroup: Some(cgroup::limits(&groups)),
+        variables: variables(&fs::read(dir.join("environ")).unwrap_or_default()),
     }))
 }
 
 /// The container's own group in each hierarchy is shown to it, read-only: the kernel's files, not the host's.
 fn is_kernels(point: &str) -> bool {
     point.starts_with("/sys/fs/cgroup") || point.starts_with("/proc/")
+}
+
+fn variables(environ: &[u8]) -> Vec<Variable> {
+    let variable = |row: &[u8]| {
+        let row = String::from_utf8_lossy(row);
+        let (name, value) = row.split_once('=')?;
+        Some(Variable {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        })
+    };
+    environ.split(|byte| *byte == 0).filter_map(variable).collect()
 }
 
 fn devices(dir: &Path) -> Option<Vec<String>> {
@@ -164,6 +194,14 @@ mod tests {
         fs::write(task.join(STATUS_FILE), status.to_string()).expect("written");
         let found = containers(state.path(), Path::new("/proc")).expect("seen");
         assert!(found.is_empty(), "{found:?}");
+    }
+
+    #[test]
+    fn variables_are_read_and_their_values_not_shown() {
+        let seen = variables(b"A=1\0TOKEN=a=b\0odd\0");
+        assert_eq!(seen.len(), 2);
+        assert_eq!(seen[1].value, "a=b");
+        assert_eq!(format!("{seen:?}"), "[A=..., TOKEN=...]");
     }
 
     #[test]

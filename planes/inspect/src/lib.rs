@@ -1,5 +1,6 @@
 //! Looks at this machine from outside of the cloud: at the processes of tasks, at their control groups, at the firewall's
-//! table, at the directories and sockets of the roles, and at the host. It reads and changes nothing.
+//! table, at the directories and sockets of the roles, and at the host. It changes nothing; from within each task's network
+//! it tries two addresses that must be closed.
 //!
 //! Not here: what the facts mean (`services/responsibility`). Invariant: what could not be read is an error with its
 //! reason, never a value that somebody could take for one that was seen.
@@ -9,14 +10,16 @@ mod container;
 mod firewall;
 mod host;
 mod mounts;
+mod probe;
 mod process;
 mod roles;
 
 pub use cgroup::{CgroupLimits, Limit};
-pub use container::{Container, containers};
+pub use container::{Container, Variable, containers};
 pub use firewall::{Firewall, firewall};
 pub use host::{Clock, Disk, Host, Kernel, Memory, host};
 pub use mounts::Mount;
+pub use probe::Probe;
 pub use process::{IdRange, Ulimit};
 pub use roles::{Listen, Role, Room, roles, rooms};
 
@@ -31,6 +34,8 @@ pub type Seen<T> = Result<T, String>;
 pub struct Machine {
     /// The containers of every running task.
     pub containers: Vec<Container>,
+    /// What was tried from within each task, by its id.
+    pub probes: BTreeMap<String, Seen<Probe>>,
     /// The host's own namespaces, by kind: `net` -> `net:[4026531840]`.
     pub namespaces: BTreeMap<String, String>,
     /// The security modules of the kernel, of those that confine programs.
@@ -58,8 +63,12 @@ pub fn machine(cloud: &Cloud<'_>) -> Seen<Machine> {
         return Err("only root may look at it: run this with `sudo`".to_owned());
     }
     let proc_dir = Path::new("/proc");
+    let containers = containers(cloud.state, proc_dir)?;
+    let mut tasks: Vec<(String, u32)> = containers.iter().map(|c| (c.task_id.clone(), c.pid)).collect();
+    tasks.dedup_by(|a, b| a.0 == b.0);
     Ok(Machine {
-        containers: containers(cloud.state, proc_dir)?,
+        probes: probe::probes(cloud.state, proc_dir, &tasks).into_iter().collect(),
+        containers,
         namespaces: process::namespaces(&proc_dir.join("self")),
         modules: host::confining_modules(),
         rooms: rooms(cloud.state),

@@ -56,6 +56,8 @@ pub struct Role {
     pub cap_eff: u64,
     /// Where it waits for connections.
     pub listens: Vec<Listen>,
+    /// The binary that it runs, as the kernel shows it.
+    pub binary: String,
 }
 
 /// An address where somebody may connect.
@@ -99,8 +101,8 @@ pub fn roles(state: &Path, proc_dir: &Path) -> Seen<Vec<Role>> {
         };
         let dir = proc_dir.join(pid.to_string());
         // A lock file outlives its process, whose number may be somebody else's by now.
-        let runs = fs::read_link(dir.join("exe")).is_ok_and(|exe| exe.to_string_lossy().starts_with(binary));
-        if !runs {
+        let exe = fs::read_link(dir.join("exe")).unwrap_or_default().display().to_string();
+        if !exe.starts_with(binary) {
             continue;
         }
         let status = fs::read_to_string(dir.join("status")).map_err(|error| format!("process {pid}: {error}"))?;
@@ -111,6 +113,7 @@ pub fn roles(state: &Path, proc_dir: &Path) -> Seen<Vec<Role>> {
             uid: status.uid,
             cap_eff: status.cap_eff,
             listens: listens(&dir),
+            binary: exe,
         });
     }
     Ok(found)

@@ -220,11 +220,24 @@ impl Facts {
         tasks.map(|task| last_part(text(task, "taskArn")).to_owned()).collect()
     }
 
+    /// The task of a container that root has seen.
+    fn task_of(&self, container: &Container) -> Option<&Value> {
+        let mut tasks = self.tasks.iter().flatten();
+        tasks.find(|task| last_part(text(task, "taskArn")) == container.task_id)
+    }
+
+    /// Its task definition.
+    pub fn definition_of(&self, container: &Container) -> Option<&Definition> {
+        let arn = text(self.task_of(container)?, "taskDefinitionArn");
+        self.definitions
+            .iter()
+            .flatten()
+            .find(|definition| definition.arn == arn)
+    }
+
     /// The service (or the task definition) of a container that root has seen.
     pub fn owner_of(&self, container: &Container) -> String {
-        let mut tasks = self.tasks.iter().flatten();
-        let task = tasks.find(|task| last_part(text(task, "taskArn")) == container.task_id);
-        let Some(task) = task else {
+        let Some(task) = self.task_of(container) else {
             return format!("task {}", container.task_id.get(..8).unwrap_or(&container.task_id));
         };
         match text(task, "group").strip_prefix("service:") {

@@ -3,8 +3,8 @@
 use crate::control::{Finding, Fix};
 use crate::facts::{Balancer, Definition, Facts, Identity, Repository, Service, Strangers};
 use honmaru_inspect::{
-    CgroupLimits, Clock, Container, Disk, Firewall, Host, IdRange, Kernel, Limit, Listen, Machine, Memory, Mount, Role,
-    Room, Ulimit,
+    CgroupLimits, Clock, Container, Disk, Firewall, Host, IdRange, Kernel, Limit, Listen, Machine, Memory, Mount,
+    Probe, Role, Room, Ulimit, Variable,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -182,6 +182,7 @@ fn machine() -> Machine {
             address: Ipv4Addr::LOCALHOST.into(),
             port,
         }],
+        binary: "/var/lib/honmaru/bin/honmaru-01".to_owned(),
     };
     let kinds = ["ipc", "mnt", "net", "pid", "user", "uts"];
     let namespaces = |number: u32| -> BTreeMap<String, String> {
@@ -191,7 +192,13 @@ fn machine() -> Machine {
             .collect()
     };
     let drops = ["fwd_receiver_hook", "fwd_sender_hook"].map(|name| (name.to_owned(), "drop".to_owned()));
+    let probe = Probe {
+        instance_metadata: Some("connection timed out".to_owned()),
+        asked_for: "task 89abcdef".to_owned(),
+        credentials: Ok(404),
+    };
     Machine {
+        probes: BTreeMap::from([(TASK.to_owned(), Ok(probe))]),
         containers: vec![container(namespaces(2))],
         namespaces: namespaces(1),
         modules: vec!["apparmor".to_owned()],
@@ -202,7 +209,11 @@ fn machine() -> Machine {
             room("node", 0o700, 0),
             room("up.sock", 0o666, 0),
         ],
-        roles: vec![role("control", 70_001, 4_566), role("edge", 70_002, 8_080)],
+        roles: vec![
+            role("control", 70_001, 4_566),
+            role("edge", 70_002, 8_080),
+            role("node", 0, 53),
+        ],
         firewall: Some(Ok(Firewall {
             table: "honmaru_012345".to_owned(),
             last_rules: drops.into_iter().collect(),
@@ -236,6 +247,7 @@ fn container(namespaces: BTreeMap<String, String>) -> Container {
         confinement: Some("honmaru (enforce)".to_owned()),
         mounts: vec![Mount {
             point: "/".to_owned(),
+            options: vec!["ro".to_owned()],
             ..Mount::default()
         }],
         host_files: vec![(
@@ -252,6 +264,10 @@ fn container(namespaces: BTreeMap<String, String>) -> Container {
             cpu: set("cpu.max = 1 2"),
             pids: set("pids.max = 1"),
         }),
+        variables: vec![Variable {
+            name: "PATH".to_owned(),
+            value: "/usr/bin:/bin".to_owned(),
+        }],
     }
 }
 

@@ -17,6 +17,16 @@ pub const CONTROLS: &[Control] = &[
         check: encrypted,
     },
     Control {
+        id: "T-19",
+        title: "all parts of the cloud run the same version",
+        owner: Owner::You,
+        severity: Severity::Low,
+        layer: Layer::ControlPlane,
+        scope: Scope::Cloud,
+        refs: &["ECS.10", "CIS 1.2.2"],
+        check: versions,
+    },
+    Control {
         id: "L-04",
         title: "the machine's clock is kept in time",
         owner: Owner::You,
@@ -299,6 +309,34 @@ fn endpoint(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+fn versions(facts: &Facts) -> Vec<Finding> {
+    machine(facts, |machine| {
+        let shown: Vec<String> = machine
+            .roles
+            .iter()
+            .map(|role| format!("{}: {}", role.name, crate::facts::last_part(&role.binary)))
+            .collect();
+        let is_same = |role: &Role| machine.roles.first().is_some_and(|first| first.binary == role.binary);
+        let is_gone = |role: &Role| role.binary.ends_with(" (deleted)");
+        let outcome = if machine.roles.len() < ROLES {
+            Outcome::NotAssessed(format!("not all parts run: {}", shown.join(", ")))
+        } else if machine.roles.iter().all(|role| is_same(role) && !is_gone(role)) {
+            pass(shown.join(", "))
+        } else {
+            fail(
+                shown.join(", "),
+                act(
+                    "start `sudo honmaru up` anew with the version that you want: it replaces the parts that run another",
+                ),
+            )
+        };
+        vec![Finding::new("control, edge, node", outcome)]
+    })
+}
+
+/// Parts that have a process each.
+const ROLES: usize = 3;
+
 /// Ports below 1024 are no other right.
 const NET_BIND_SERVICE: u64 = 1 << 10;
 
@@ -459,6 +497,22 @@ mod tests {
         assert_eq!(status_of(&given, "H-02", "state directory"), "fail");
         let nothing = with_machine(|machine| machine.rooms.clear());
         assert_eq!(status_of(&nothing, "H-02", "-"), "not-assessed");
+    }
+
+    #[test]
+    fn one_version() {
+        assert_eq!(status_of(&with_machine(|_| {}), "T-19", "control, edge, node"), "pass");
+        let two = with_machine(|machine| machine.roles[1].binary = "/var/lib/honmaru/bin/honmaru-02".to_owned());
+        assert_eq!(status_of(&two, "T-19", "control, edge, node"), "fail");
+        let gone = with_machine(|machine| {
+            machine
+                .roles
+                .iter_mut()
+                .for_each(|role| role.binary.push_str(" (deleted)"))
+        });
+        assert_eq!(status_of(&gone, "T-19", "control, edge, node"), "fail");
+        let one = with_machine(|machine| machine.roles.truncate(1));
+        assert_eq!(status_of(&one, "T-19", "control, edge, node"), "not-assessed");
     }
 
     #[test]

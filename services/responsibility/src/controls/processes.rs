@@ -1,7 +1,8 @@
 //! What the kernel shows of containers' processes, from outside of them. Needs root's eyes.
 
+use super::task_definitions::looks_secret;
 use crate::control::{Control, Finding, Fix, Outcome, Owner, Scope, Severity, act, fail, pass};
-use crate::facts::{Facts, last_part, text};
+use crate::facts::{Facts, last_part, list, text};
 use crate::layers::Layer;
 use honmaru_inspect::{CgroupLimits, Container, Limit, Machine, Seen};
 use std::collections::BTreeMap;
@@ -27,6 +28,27 @@ const fn control(
 }
 
 pub const CONTROLS: &[Control] = &[
+    Control {
+        owner: Owner::You,
+        layer: Layer::Secrets,
+        ..control(
+            "I-10",
+            "no secrets in the image's own variables",
+            Severity::High,
+            &["CIS 4.10"],
+            secrets_of_image,
+        )
+    },
+    Control {
+        layer: Layer::Network,
+        ..control(
+            "N-04",
+            "a task gets its own credentials alone, and not those of the machine",
+            Severity::High,
+            &["EKS IAM"],
+            metadata,
+        )
+    },
     Control {
         owner: Owner::You,
         ..control(
@@ -273,6 +295,69 @@ fn not_root(facts: &Facts) -> Vec<Finding> {
     )
 }
 
+fn secrets_of_image(facts: &Facts) -> Vec<Finding> {
+    let fix = |_: &str| {
+        act(
+            "change the secret, because whoever may pull the image has it; take it out of `ENV` and `ARG` of the Dockerfile, \
+             deploy again, and delete the old image",
+        )
+    };
+    of_apps(
+        facts,
+        |container, _| {
+            let Some(definition) = facts.definition_of(container) else {
+                return Unseen("its task definition could not be read".to_owned());
+            };
+            if container.variables.is_empty() {
+                return Unseen("its variables cannot be read".to_owned());
+            }
+            let own = definition.containers().filter(|c| text(c, "name") == container.name);
+            let own: Vec<&str> = own
+                .flat_map(|c| list(c, "environment"))
+                .map(|v| text(v, "name"))
+                .collect();
+            // What the platform sets for SDKs, and what T-16 looks at.
+            let is_images = |name: &str| !own.contains(&name) && !name.starts_with("AWS_CONTAINER_");
+            let of_image: Vec<_> = container.variables.iter().filter(|v| is_images(&v.name)).collect();
+            let found: Vec<String> = of_image
+                .iter()
+                .filter_map(|v| Some(format!("`{}` {}", v.name, looks_secret(&v.name, &v.value)?)))
+                .collect();
+            if found.is_empty() {
+                Good(format!("none of {} variables looks like a secret", of_image.len()))
+            } else {
+                Bad(format!("{}, values are not shown", found.join(", ")))
+            }
+        },
+        fix,
+    )
+}
+
+fn metadata(facts: &Facts) -> Vec<Finding> {
+    of_apps(
+        facts,
+        |container, machine| {
+            let probe = match machine.probes.get(&container.task_id) {
+                None => return Unseen("it was not tried".to_owned()),
+                Some(Err(reason)) => return Unseen(reason.clone()),
+                Some(Ok(probe)) => probe,
+            };
+            let Some(closed) = &probe.instance_metadata else {
+                return Bad("a connection to 169.254.169.254:80 came about from within the task".to_owned());
+            };
+            let whose = &probe.asked_for;
+            match &probe.credentials {
+                Err(reason) => Unseen(reason.clone()),
+                Ok(status) if (400..500).contains(status) => Good(format!(
+                    "from within: 169.254.169.254:80: {closed}; 169.254.170.2 for the credentials of {whose}: {status}"
+                )),
+                Ok(status) => Bad(format!("169.254.170.2 for the credentials of {whose}: {status}")),
+            }
+        },
+        |_| defect(),
+    )
+}
+
 fn capabilities(facts: &Facts) -> Vec<Finding> {
     let fix = |_: &str| act("take the capabilities out of `linuxParameters.capabilities.add` of the task definition");
     of_apps(
@@ -511,7 +596,7 @@ fn propagation(facts: &Facts) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use crate::sample::{edited, seen_of, status_of};
-    use honmaru_inspect::{Container, IdRange, Limit, Mount, Ulimit};
+    use honmaru_inspect::{Container, IdRange, Limit, Mount, Probe, Ulimit, Variable};
 
     /// What the control says of the sample with its container changed.
     fn of(id: &str, change: impl Fn(&mut Container)) -> &'static str {
@@ -522,8 +607,8 @@ mod tests {
     #[test]
     fn the_sample_passes() {
         for id in [
-            "I-09", "T-02", "T-03", "T-04", "T-05", "T-06", "T-08", "T-09", "T-10", "T-11", "T-12", "T-13", "T-14",
-            "T-15",
+            "I-09", "I-10", "N-04", "T-02", "T-03", "T-04", "T-05", "T-06", "T-08", "T-09", "T-10", "T-11", "T-12",
+            "T-13", "T-14", "T-15",
         ] {
             assert_eq!(of(id, |_| {}), "pass", "{id}");
         }
@@ -585,6 +670,49 @@ mod tests {
             ..Mount::default()
         };
         assert_eq!(of("T-15", |c| c.mounts.push(shared.clone())), "fail");
+    }
+
+    #[test]
+    fn secrets_of_images_are_named_and_not_shown() {
+        let secret = |name: &str| {
+            let variable = Variable {
+                name: name.to_owned(),
+                value: "hunter2hunter2".to_owned(),
+            };
+            edited(move |facts| facts.machine.as_mut().expect("seen").containers[0].variables = vec![variable])
+        };
+        let facts = secret("NPM_TOKEN");
+        assert_eq!(status_of(&facts, "I-10", "shop"), "fail");
+        assert!(!format!("{:?}", crate::check(&facts, None)).contains("hunter2"));
+        assert_eq!(
+            status_of(&secret("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"), "I-10", "shop"),
+            "pass"
+        );
+        // T-16 tells of what the task definition sets.
+        assert_eq!(status_of(&secret("PORT"), "I-10", "shop"), "pass");
+        assert_eq!(of("I-10", |c| c.variables.clear()), "not-assessed");
+    }
+
+    #[test]
+    fn what_a_task_can_reach() {
+        let with = |change: fn(&mut Probe)| {
+            edited(|facts| {
+                let probes = &mut facts.machine.as_mut().expect("seen").probes;
+                probes.values_mut().flatten().for_each(change);
+            })
+        };
+        assert_eq!(
+            status_of(&with(|probe| probe.instance_metadata = None), "N-04", "shop"),
+            "fail"
+        );
+        assert_eq!(
+            status_of(&with(|probe| probe.credentials = Ok(200)), "N-04", "shop"),
+            "fail"
+        );
+        let silent = with(|probe| probe.credentials = Err("no answer".to_owned()));
+        assert_eq!(status_of(&silent, "N-04", "shop"), "not-assessed");
+        let untried = edited(|facts| facts.machine.as_mut().expect("seen").probes.clear());
+        assert_eq!(status_of(&untried, "N-04", "shop"), "not-assessed");
     }
 
     #[test]

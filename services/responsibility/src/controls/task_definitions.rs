@@ -133,12 +133,8 @@ fn privileged(facts: &Facts) -> Vec<Finding> {
 fn read_only(facts: &Facts) -> Vec<Finding> {
     each(&facts.definitions, NOTHING_RUNS, |definition| {
         let found = bad(definition, |container| container["readonlyRootFilesystem"] != true);
-        let outcome = if found.is_empty() {
-            pass(format!(
-                "{}: readonlyRootFilesystem: true of every container",
-                definition.name()
-            ))
-        } else {
+        let (read_only, writable) = roots(facts, definition);
+        let outcome = if !found.is_empty() {
             let what = "set it, if the app writes no files or only to volumes";
             fail(
                 format!("readonlyRootFilesystem is not true of {}", names(&found)),
@@ -147,9 +143,40 @@ fn read_only(facts: &Facts) -> Vec<Finding> {
                     change(definition, &each_of(&found, ".readonlyRootFilesystem", "true")),
                 ),
             )
+        } else if let Some(pid) = writable {
+            fail(
+                format!("readonlyRootFilesystem: true, and process {pid} has `/` mounted `rw`"),
+                act("report this: it is a defect of Honmaru"),
+            )
+        } else {
+            let seen = match read_only {
+                0 => String::new(),
+                count => format!("; `/` of {count} processes is mounted `ro`"),
+            };
+            pass(format!(
+                "{}: readonlyRootFilesystem: true of every container{seen}",
+                definition.name()
+            ))
         };
         Finding::new(definition.subject(), outcome)
     })
+}
+
+/// How many of its processes have a read-only root as root has seen it, and one that has not.
+fn roots(facts: &Facts, definition: &Definition) -> (usize, Option<u32>) {
+    let (mut read_only, mut writable) = (0, None);
+    for container in facts.machine.iter().flat_map(|machine| &machine.containers) {
+        if facts.definition_of(container).map(|of| &of.arn) != Some(&definition.arn) {
+            continue;
+        }
+        let root = container.mounts.iter().rfind(|mount| mount.point == "/");
+        match root.map(|mount| mount.options.iter().any(|option| option == "ro")) {
+            Some(true) => read_only += 1,
+            Some(false) => writable = Some(container.pid),
+            None => {}
+        }
+    }
+    (read_only, writable)
 }
 
 fn secrets(facts: &Facts) -> Vec<Finding> {
@@ -204,7 +231,7 @@ fn secrets(facts: &Facts) -> Vec<Finding> {
 }
 
 /// Why a variable looks like a secret. What its name says counts for values that could be one.
-fn looks_secret(name: &str, value: &str) -> Option<&'static str> {
+pub fn looks_secret(name: &str, value: &str) -> Option<&'static str> {
     const WORDS: [&str; 9] = [
         "PASSWORD",
         "PASSWD",
@@ -322,6 +349,14 @@ mod tests {
             status_of(&with("readonlyRootFilesystem", json!(true)), "T-07", "shop"),
             "pass"
         );
+    }
+
+    #[test]
+    fn what_the_kernel_shows_counts() {
+        let broken = edited(|facts| {
+            facts.machine.as_mut().expect("seen").containers[0].mounts[0].options = vec!["rw".to_owned()];
+        });
+        assert_eq!(status_of(&broken, "T-07", "shop"), "fail");
     }
 
     #[test]
