@@ -5,6 +5,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use honmaru_tests::cloud::{Cloud, bounded, phase, python, root, text, wait_until};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -111,6 +112,9 @@ fn registry() -> Result<()> {
         let used = usage["total"]["disk_bytes"].as_u64().context("bytes on disk")?;
         ensure!(used < 150 << 20 && used > LARGE_BYTES as u64, "{usage}");
         Ok(())
+    })?;
+    phase("nothing of it can be read on the disk", || {
+        encrypted(&cloud, &scratch, &one)
     })?;
     phase("damage is found and named", || damaged(&cloud, &one))?;
     phase("repositories go", || cloud.python("registry.py", &["delete"]))?;
@@ -232,13 +236,50 @@ fn operator(cloud: &Cloud) -> Result<()> {
     Ok(())
 }
 
+/// No file of the store says what every manifest says; openssl reads one with the key, and only so.
+fn encrypted(cloud: &Cloud, scratch: &Scratch, manifest: &str) -> Result<()> {
+    const SAID: &[u8] = b"schemaVersion";
+    let mut dirs = vec![cloud.state.join("images")];
+    let mut files = 0;
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(&dir)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                dirs.push(path);
+                continue;
+            }
+            files += 1;
+            let bytes = std::fs::read(&path)?;
+            let is_readable = bytes.windows(SAID.len()).any(|window| window == SAID);
+            ensure!(!is_readable, "{} can be read", path.display());
+        }
+    }
+    ensure!(files > 5, "{files} files");
+    let hex = manifest.strip_prefix("sha256:").context("a digest")?;
+    let file = std::fs::read(cloud.state.join("images/blobs/sha256").join(hex))?;
+    let (header, content) = file.split_at_checked(32).context("a header")?;
+    let (sealed, opened) = (scratch.file("sealed"), scratch.file("opened"));
+    std::fs::write(&sealed, content)?;
+    let key = std::fs::read_to_string(cloud.state.join("control/blobs.key"))?;
+    let counter = hex::encode(header.get(16..).context("a counter")?);
+    let mut openssl = Command::new("openssl");
+    openssl.args(["enc", "-d", "-aes-256-ctr", "-K", key.trim(), "-iv", &counter]);
+    openssl.args(["-in", &sealed, "-out", &opened]);
+    let output = bounded(&mut openssl, TOOL_TIMEOUT)?;
+    ensure!(output.status.success(), "{}", text(&output.stderr));
+    let read = std::fs::read(&opened)?;
+    ensure!(hex::encode(Sha256::digest(&read)) == hex, "{}", text(&read));
+    ensure!(read.windows(SAID.len()).any(|window| window == SAID), "{}", text(&read));
+    Ok(())
+}
+
 /// A blob that the disk changes is a line and exit code 1; once it is removed and pushed again all is well.
 fn damaged(cloud: &Cloud, manifest: &str) -> Result<()> {
     let hex = manifest.strip_prefix("sha256:").context("a digest")?;
     let path = cloud.state.join("images/blobs/sha256").join(hex);
     let whole = std::fs::read(&path)?;
     let mut broken = whole.clone();
-    broken[10] ^= 1;
+    *broken.last_mut().context("content")? ^= 1;
     std::fs::write(&path, &broken)?;
     let output = cloud.honmaru(&["registry", "verify"])?;
     let said = text(&output.stdout);

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 /// <state>/lock/        a lock file for each role
 /// <state>/run/         sockets (control's)
 /// <state>/logs/        what the roles say
-/// <state>/control/     log, journal, the administrator's keys (control's, 0700)
-/// <state>/images/      the registry's blobs (control's, 0700; node reads them as root)
+/// <state>/control/     log, journal, the administrator's keys, the blobs' key (control's, 0700)
+/// <state>/images/      the registry's blobs, encrypted (control's, 0700; node reads them as root)
 /// <state>/node/        tasks, layers, namespaces (root's, 0700)
 /// <state>/tls-ca.pem   what vouches for the endpoint's certificate (everybody reads)
 /// <state>/edge/        the last configuration (edge's, 0700)
@@ -58,6 +58,11 @@ impl Dirs {
     /// The registry's blobs.
     pub fn images(&self) -> PathBuf {
         self.state.join("images")
+    }
+
+    /// The key that the registry's blobs are encrypted with. Not beside them: who gets them shall not get it too.
+    pub fn blob_key(&self) -> PathBuf {
+        self.control().join("blobs.key")
     }
 
     /// Node's room.

@@ -123,6 +123,7 @@ pub fn node_config(dirs: &Dirs, local_registries: Loopback) -> honmaru_node::Nod
     honmaru_node::NodeConfig {
         state_dir: dirs.state().to_owned(),
         socket: dirs.planes_socket(),
+        blob_key: dirs.blob_key(),
         name: host_name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         control_uid: uid_of("control"),

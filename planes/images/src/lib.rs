@@ -15,8 +15,8 @@ mod remote;
 mod unpack;
 
 pub use blobs::{
-    BlobInfo, BlobStore, BlobWriter, Checked, Collected, Damage, Pins, Room, StoreError, StoreLimits, StoreUsage,
-    StoredFile, UploadFile, UploadId, Uploader, UploadsOf, Verified,
+    BlobFile, BlobInfo, BlobKey, BlobReader, BlobStore, BlobWriter, Checked, Collected, Damage, KeyError, Pins, Room,
+    StoreError, StoreLimits, StoreUsage, StoredFile, UploadFile, UploadId, Uploader, UploadsOf, Verified,
 };
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use layers::{ImageSource, LayerLease, LayerStore, LayerUsage, PreparedImage, PullCause, PullError, Swept};

@@ -193,6 +193,24 @@ async fn a_layer_is_for_whoever_has_its_blob() {
     .await;
 }
 
+/// Returns when every layer is noted to be on disk.
+async fn synced(dir: &Path) {
+    let is_noted = |path: &Path| std::fs::read_to_string(path).is_ok_and(|text| text.contains("\"synced\":true"));
+    let all = || {
+        let entries = std::fs::read_dir(dir.join("node/layers"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        entries
+            .filter(|path| !path.is_dir())
+            .all(|path| is_noted(&path) && path.extension().is_some_and(|it| it == "json"))
+    };
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while !all() {
+        assert!(std::time::Instant::now() < deadline, "the layers are not synced");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn layers_go_when_nobody_holds_them() {
     if !is_root() {
@@ -225,7 +243,8 @@ async fn layers_go_when_nobody_holds_them() {
         lab.layers.sweep(Duration::ZERO, Duration::ZERO).await.unwrap().layers,
         1
     );
-    // What a holder holds outlives the process.
+    // What a holder holds outlives the process; this one's notes of what is on disk are made first.
+    synced(lab.dir.path()).await;
     let again = open_layers(lab.dir.path());
     assert_eq!(again.usage().await.unwrap().layers, 2);
     assert_eq!(again.sweep(Duration::ZERO, Duration::ZERO).await.unwrap().layers, 0);

@@ -13,7 +13,7 @@ use crate::{NodeConfig, NodeError, machine, metadata};
 use honmaru_base::chain;
 use honmaru_contract::node::{FromNode, NodeDelta, NodeDesired, TaskGoal, TaskSpec, ToNode, UsageWanted};
 use honmaru_contract::{Hello, PROTOCOL};
-use honmaru_images::{BlobStore, LayerStore, RemoteLimits, Remotes, UnpackLimits};
+use honmaru_images::{BlobKey, BlobStore, LayerStore, RemoteLimits, Remotes, UnpackLimits};
 use honmaru_network::{InstanceId, Network, NetworkConfig, NetworkDesired};
 use honmaru_runtime::{Adopted, Runtime, RuntimeConfig};
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,7 +91,8 @@ fn open_layers(config: &NodeConfig) -> Result<LayerStore, NodeError> {
         loopback: config.local_registries.clone(),
         ..RemoteLimits::default()
     });
-    let registry = BlobStore::open_read_only(&state_dir.join("images"));
+    let key = BlobKey::at(&config.blob_key);
+    let registry = BlobStore::open_encrypted_read_only(&state_dir.join("images"), key);
     Ok(LayerStore::open(
         &state_dir.join("node"),
         registry,

@@ -13,6 +13,8 @@ pub struct NodeConfig {
     pub state_dir: PathBuf,
     /// Control's socket, `<state>/run/planes.sock`.
     pub socket: PathBuf,
+    /// The key of the registry's blobs, which control makes.
+    pub blob_key: PathBuf,
     /// The node's name, the host's.
     pub name: String,
     /// Honmaru's version.

@@ -1,10 +1,9 @@
 //! The bodies of answers: bytes in memory, or a part of a blob, read as the connection takes it.
 
 use bytes::Bytes;
+use honmaru_images::BlobFile;
 use hyper::body::{Body, Frame, SizeHint};
-use std::fs::File;
-use std::io::{self, IoSliceMut};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,7 +21,7 @@ enum Kind {
 }
 
 struct BlobPart {
-    file: Arc<File>,
+    file: Arc<BlobFile>,
     offset: u64,
     end: u64,
     /// Whether the file system can say "not in memory" instead of waiting for the disk.
@@ -43,7 +42,7 @@ impl RegistryBody {
     }
 
     /// The bytes from `start` to before `end` of a blob.
-    pub(crate) fn blob(file: File, start: u64, end: u64) -> Self {
+    pub(crate) fn blob(file: BlobFile, start: u64, end: u64) -> Self {
         Self(Kind::Blob(BlobPart {
             file: Arc::new(file),
             offset: start,
@@ -70,15 +69,14 @@ impl BlobPart {
             // What lies in the page cache is copied here and now: a thread's wake-up costs more than the copy.
             if self.try_nowait {
                 let mut buffer = vec![0; length];
-                let flags = rustix::io::ReadWriteFlags::NOWAIT;
-                match rustix::io::preadv2(&self.file, &mut [IoSliceMut::new(&mut buffer)], self.offset, flags) {
+                match self.file.read_cached_at(&mut buffer, self.offset) {
                     Ok(n @ 1..) => {
                         buffer.truncate(n);
                         self.offset += n as u64;
                         return Poll::Ready(Some(Ok(buffer.into())));
                     }
-                    Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
                     Ok(_) => return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
+                    Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                     Err(_) => self.try_nowait = false,
                 }
             }

@@ -193,9 +193,11 @@ impl From<StoreError> for RegistryError {
                 Self::new(ErrorCode::Denied, "the registry's storage is full")
                     .with_status(StatusCode::INSUFFICIENT_STORAGE)
             }
-            StoreError::Io { .. } | StoreError::Full { .. } | StoreError::ReadOnly | StoreError::Live(_) => {
-                Self::internal(&error)
-            }
+            StoreError::Io { .. }
+            | StoreError::Full { .. }
+            | StoreError::ReadOnly
+            | StoreError::Live(_)
+            | StoreError::Key(_) => Self::internal(&error),
             StoreError::UploadUnknown => Self::new(ErrorCode::BlobUploadUnknown, error.to_string()),
             StoreError::UploadBusy => {
                 Self::new(ErrorCode::BlobUploadInvalid, error.to_string()).with_status(StatusCode::CONFLICT)

@@ -11,7 +11,7 @@ use ::http::{Request, Response};
 use honmaru_base::{ApiError, Clock};
 use honmaru_ecr_public::Door;
 use honmaru_engine::{Engine, SystemClock};
-use honmaru_images::{BlobStore, StoreLimits};
+use honmaru_images::{BlobKey, BlobStore, StoreLimits};
 use honmaru_machine::PrincipalKind;
 use honmaru_registry::{ErrorCode, Freed, HousekeepingError, Registry, RegistryLimits};
 use http_body_util::BodyExt;
@@ -49,7 +49,8 @@ impl Front {
             total_bytes_max: options.registry_bytes_max,
             ..StoreLimits::default()
         };
-        let store = BlobStore::open(&options.dirs.images(), limits)?;
+        let key = BlobKey::at(&options.dirs.blob_key());
+        let store = BlobStore::open_encrypted(&options.dirs.images(), limits, key)?;
         let rows = Rows {
             engine: engine.clone(),
             upstreams: upstreams.clone(),

@@ -2,7 +2,7 @@
 
 use super::error::at;
 use super::upload::hash_file;
-use super::{ALGORITHMS, BlobStore, PUT_PREFIX, StoreError, UploadId, blocking, wal};
+use super::{ALGORITHMS, BlobFile, BlobStore, PUT_PREFIX, StoreError, UploadId, blocking, wal};
 use crate::Digest;
 use std::fs::{self, File};
 use std::io;
@@ -72,12 +72,23 @@ impl BlobStore {
     pub(super) fn scan(&self) -> Result<StoreUsage, StoreError> {
         let mut usage = StoreUsage::default();
         for algorithm in ALGORITHMS {
-            let (files, bytes) = weigh(&self.blobs_dir(algorithm))?;
+            let (files, bytes) = self.weigh(&self.blobs_dir(algorithm))?;
             usage.blobs += files;
             usage.blob_bytes += bytes;
         }
-        (usage.uploads, usage.upload_bytes) = weigh(&self.uploads_dir())?;
+        (usage.uploads, usage.upload_bytes) = self.weigh(&self.uploads_dir())?;
         Ok(usage)
+    }
+
+    fn weigh(&self, dir: &std::path::Path) -> Result<(u64, u64), StoreError> {
+        let mut sum = (0, 0);
+        for entry in entries(dir)? {
+            if let Ok(meta) = entry.metadata() {
+                sum.0 += 1;
+                sum.1 += self.weight(meta.len());
+            }
+        }
+        Ok(sum)
     }
 
     /// Reads every blob and compares its content with its name.
@@ -99,6 +110,7 @@ impl BlobStore {
                         Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                         Err(error) => return Err(at("open blob", &path)(error)),
                     };
+                    let file = BlobFile::open(file, &path, store.key())?;
                     let (hasher, bytes) = hash_file(&file, algorithm).map_err(at("read blob", &path))?;
                     let actual = hasher.finish();
                     verified.bytes += bytes;
@@ -156,7 +168,7 @@ impl BlobStore {
                 for digest in dead {
                     let path = store.path(digest);
                     let size = match fs::metadata(&path) {
-                        Ok(meta) => meta.len(),
+                        Ok(meta) => store.weight(meta.len()),
                         // Another collection took it after this one had listed it.
                         Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                         Err(error) => return Err(at("look at blob", &path)(error)),
@@ -207,7 +219,7 @@ impl BlobStore {
                     let id: UploadId = id.clone();
                     sessions.remove(&id);
                 }
-                let bytes = entry.metadata().map(|meta| meta.len()).unwrap_or_default();
+                let bytes = entry.metadata().map_or(0, |meta| store.weight(meta.len()));
                 match fs::remove_file(&path) {
                     Ok(()) => {
                         removed = (removed.0 + 1, removed.1 + bytes);
@@ -243,17 +255,6 @@ impl BlobStore {
 /// How long ago a file was changed; nothing when it is gone or its time lies in the future.
 pub(super) fn age(path: &std::path::Path) -> Option<Duration> {
     fs::metadata(path).and_then(|meta| meta.modified()).ok()?.elapsed().ok()
-}
-
-fn weigh(dir: &std::path::Path) -> Result<(u64, u64), StoreError> {
-    let mut sum = (0, 0);
-    for entry in entries(dir)? {
-        if let Ok(meta) = entry.metadata() {
-            sum.0 += 1;
-            sum.1 += meta.len();
-        }
-    }
-    Ok(sum)
 }
 
 /// The files of a directory; none when it does not exist (a store that nobody wrote yet).

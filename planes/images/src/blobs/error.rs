@@ -1,6 +1,6 @@
 //! What can go wrong in the store.
 
-use super::UploadsOf;
+use super::{KeyError, UploadsOf};
 use crate::Digest;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -64,6 +64,9 @@ pub enum StoreError {
         /// Whose uploads it counts.
         of: UploadsOf,
     },
+    /// The key of the store's files cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// Whoever knows which blobs are needed could not say; nothing was removed.
     #[error("failed to learn which blobs are needed: {0}")]
     Live(String),

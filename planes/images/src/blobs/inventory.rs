@@ -3,7 +3,7 @@
 use super::collect::{age, entries};
 use super::error::at;
 use super::upload::hash_file;
-use super::{ALGORITHMS, BlobStore, PUT_PREFIX, StoreError, StoreLimits, UploadId, blocking};
+use super::{ALGORITHMS, BlobFile, BlobStore, PUT_PREFIX, StoreError, StoreLimits, UploadId, blocking};
 use crate::Digest;
 use std::fs::File;
 use std::io;
@@ -104,7 +104,7 @@ impl BlobStore {
                 for entry in entries(&store.blobs_dir(algorithm))? {
                     let path = entry.path();
                     let size = match entry.metadata() {
-                        Ok(meta) => meta.len(),
+                        Ok(meta) => store.weight(meta.len()),
                         // Collected since the directory was read.
                         Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                         Err(error) => return Err(at("look at blob", &path)(error)),
@@ -134,7 +134,7 @@ impl BlobStore {
                 // One that was completed since the directory was read is none any more.
                 let Ok(meta) = entry.metadata() else { continue };
                 uploads.push(UploadFile {
-                    bytes: meta.len(),
+                    bytes: store.weight(meta.len()),
                     idle: age(&path).unwrap_or_default(),
                     name: entry.file_name().to_string_lossy().into_owned(),
                     path,
@@ -155,6 +155,7 @@ impl BlobStore {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Checked::Absent),
                 Err(error) => return Err(at("open blob", &path)(error)),
             };
+            let file = BlobFile::open(file, &path, store.key())?;
             let (hasher, size) = hash_file(&file, digest.algorithm()).map_err(at("read blob", &path))?;
             let actual = hasher.finish();
             Ok(if actual == digest {

@@ -5,9 +5,11 @@
 //! Invariants: a file under `blobs/` is whole, matches its name and is on disk (written, hashed, fsync, rename, fsync of
 //! the directory, in this order; small ones by a record in [`wal`] before the rename); a crash at any moment leaves at
 //! worst a file under `uploads/`, and what a power failure tore is put in order when the store is opened; a blob that is
-//! pinned or was touched within the grace period is never collected.
+//! pinned or was touched within the grace period is never collected. In an encrypted store every file under `blobs/` is.
 
 mod collect;
+mod encrypted;
+mod encryption;
 mod error;
 mod fair;
 mod guard;
@@ -19,6 +21,7 @@ mod wal;
 mod write;
 
 pub use collect::{Collected, Damage, StoreUsage, Verified};
+pub use encryption::{BlobFile, BlobKey, BlobReader, KeyError};
 pub use error::StoreError;
 pub use fair::{Uploader, UploadsOf};
 pub use guard::Pins;
@@ -26,6 +29,7 @@ pub use inventory::{Checked, Room, StoredFile, UploadFile};
 pub use upload::{BlobWriter, UploadId};
 
 use crate::{Algorithm, Digest};
+use encryption::HEADER_BYTES;
 pub(crate) use error::at;
 use guard::Guards;
 use parking_lot::Mutex;
@@ -97,6 +101,8 @@ struct Shared {
     wal: Arc<Wal>,
     spares: Arc<Spares>,
     guards: Guards,
+    /// What its files are encrypted with; nothing where they are in the clear.
+    key: Option<Arc<BlobKey>>,
 }
 
 /// The names of files that become blobs at once, without an upload that could be resumed.
@@ -107,31 +113,29 @@ const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
 impl BlobStore {
     /// Opens a store for reading and writing and makes its directories. One process at a time may do so (the registry).
     pub fn open(dir: &Path, limits: StoreLimits) -> Result<Self, StoreError> {
-        for algorithm in ALGORITHMS {
-            let dir = dir.join("blobs").join(algorithm.name());
-            make_dir(&dir)?;
-            // Whoever was killed between a rename and its sync left a name that the next upload would take for durable.
-            sync_dir(&dir)?;
-        }
-        make_dir(&dir.join("uploads"))?;
-        let store = Self::new(dir, limits, false);
-        store.shared.spares.open()?;
-        store.remove_torn_puts()?;
-        store.replay()?;
-        let usage = store.scan()?;
-        store
-            .shared
-            .used_bytes
-            .store(usage.blob_bytes, std::sync::atomic::Ordering::Relaxed);
-        Ok(store)
+        make_dirs(dir)?;
+        Self::new(dir, limits, false, None).opened()
     }
 
+    fn opened(self) -> Result<Self, StoreError> {
+        self.shared.spares.open()?;
+        self.remove_torn_puts()?;
+        self.replay()?;
+        if let Some(key) = &self.shared.key {
+            self.encrypt_all(key)?;
+        }
+        let usage = self.scan()?;
+        let used = &self.shared.used_bytes;
+        used.store(usage.blob_bytes, std::sync::atomic::Ordering::Relaxed);
+        Ok(self)
+    }
     /// Opens a store that another process writes. It need not exist yet: then every blob is absent.
     pub fn open_read_only(dir: &Path) -> Self {
-        Self::new(dir, StoreLimits::default(), true)
+        Self::new(dir, StoreLimits::default(), true, None)
     }
 
-    fn new(dir: &Path, limits: StoreLimits, read_only: bool) -> Self {
+    fn new(dir: &Path, limits: StoreLimits, read_only: bool, key: Option<BlobKey>) -> Self {
+        let key = key.map(Arc::new);
         let shared = Shared {
             dir: dir.to_owned(),
             limits,
@@ -139,9 +143,10 @@ impl BlobStore {
             used_bytes: AtomicU64::new(0),
             sessions: Mutex::default(),
             unsynced: Mutex::default(),
-            wal: Wal::new(dir),
+            wal: Wal::new(dir, key.clone()),
             spares: Spares::new(dir),
             guards: Guards::default(),
+            key,
         };
         Self {
             shared: Arc::new(shared),
@@ -181,6 +186,23 @@ impl BlobStore {
         self.shared.dir.join("uploads")
     }
 
+    fn key(&self) -> Option<&BlobKey> {
+        self.shared.key.as_deref()
+    }
+
+    /// The length of a blob whose file has so many bytes; nothing when that file is too short to be one.
+    fn content_bytes(&self, file_bytes: u64) -> Option<u64> {
+        match self.shared.key {
+            Some(_) => file_bytes.checked_sub(HEADER_BYTES as u64),
+            None => Some(file_bytes),
+        }
+    }
+
+    /// The same for whoever counts: a file that is too short counts nothing.
+    fn weight(&self, file_bytes: u64) -> u64 {
+        self.content_bytes(file_bytes).unwrap_or_default()
+    }
+
     fn writable(&self) -> Result<(), StoreError> {
         if self.shared.read_only {
             Err(StoreError::ReadOnly)
@@ -188,6 +210,17 @@ impl BlobStore {
             Ok(())
         }
     }
+}
+
+/// Makes the directories of a store.
+fn make_dirs(dir: &Path) -> Result<(), StoreError> {
+    for algorithm in ALGORITHMS {
+        let dir = dir.join("blobs").join(algorithm.name());
+        make_dir(&dir)?;
+        // Whoever was killed between a rename and its sync left a name that the next upload would take for durable.
+        sync_dir(&dir)?;
+    }
+    make_dir(&dir.join("uploads"))
 }
 
 /// Makes a directory and its parents, durably.

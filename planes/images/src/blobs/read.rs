@@ -1,19 +1,22 @@
 //! Reading blobs.
 
 use super::error::at;
-use super::{BlobInfo, BlobStore, Pins, StoreError, blocking};
+use super::{BlobFile, BlobInfo, BlobStore, Pins, StoreError, blocking};
 use crate::Digest;
 use bytes::Bytes;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 impl BlobStore {
     /// Looks for a blob, and keeps it from the collector for the grace period when it is there.
     pub fn stat(&self, digest: &Digest) -> Result<Option<BlobInfo>, StoreError> {
+        if self.shared.read_only {
+            return Ok(self.open_blob(digest)?.map(|(_, size)| BlobInfo { size }));
+        }
         let path = self.path(digest);
         match std::fs::metadata(&path) {
-            Ok(meta) if self.shared.read_only || self.shared.guards.touch(digest) => {
-                Ok(Some(BlobInfo { size: meta.len() }))
+            Ok(meta) if self.shared.guards.touch(digest) => {
+                Ok(self.content_bytes(meta.len()).map(|size| BlobInfo { size }))
             }
             Ok(_) => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -22,11 +25,12 @@ impl BlobStore {
     }
 
     /// Opens a blob for reading, with its size. An open blob can be read to its end even if it is collected meanwhile.
-    pub fn open_blob(&self, digest: &Digest) -> Result<Option<(File, u64)>, StoreError> {
+    pub fn open_blob(&self, digest: &Digest) -> Result<Option<(BlobFile, u64)>, StoreError> {
         let path = self.path(digest);
         match File::open(&path) {
             Ok(file) => {
-                let size = file.metadata().map_err(at("look at blob", &path))?.len();
+                let file = BlobFile::open(file, &path, self.key())?;
+                let size = file.content_bytes().map_err(at("look at blob", &path))?;
                 Ok(Some((file, size)))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -38,14 +42,14 @@ impl BlobStore {
     pub async fn read(&self, digest: &Digest, bytes_max: u64) -> Result<Option<Bytes>, StoreError> {
         let (store, digest) = (self.clone(), digest.clone());
         blocking(move || {
-            let Some((mut file, size)) = store.open_blob(&digest)? else {
+            let Some((file, size)) = store.open_blob(&digest)? else {
                 return Ok(None);
             };
             if size > bytes_max {
                 return Err(StoreError::TooLarge { max: bytes_max });
             }
-            let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-            file.read_to_end(&mut bytes)
+            let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+            file.read_exact_at(&mut bytes, 0)
                 .map_err(at("read blob", &store.path(&digest)))?;
             Ok(Some(bytes.into()))
         })

@@ -2,13 +2,12 @@
 
 use super::error::at;
 use super::fair::make_room;
-use super::{BlobInfo, BlobStore, StoreError, Uploader, blocking};
+use super::{BlobFile, BlobInfo, BlobStore, StoreError, Uploader, blocking};
 use crate::{Algorithm, Digest, Hasher};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -70,7 +69,7 @@ pub(super) struct Session {
 }
 
 struct Progress {
-    file: Arc<File>,
+    file: Arc<BlobFile>,
     offset: u64,
     hasher: Hasher,
     written_back: u64,
@@ -79,7 +78,7 @@ struct Progress {
 
 impl Session {
     /// A session that nobody writes to yet.
-    fn new(path: PathBuf, by: Uploader, file: File, offset: u64, hasher: Hasher) -> Arc<Self> {
+    fn new(path: PathBuf, by: Uploader, file: BlobFile, offset: u64, hasher: Hasher) -> Arc<Self> {
         let progress = Progress {
             file: Arc::new(file),
             offset,
@@ -109,11 +108,12 @@ impl Session {
             store.room_for(progress.offset)?;
             progress.room_checked = progress.offset + ROOM_CHECK_BYTES;
         }
+        if chunks.is_empty() {
+            return Ok(());
+        }
+        let written = progress.file.write_all_at(chunks, progress.offset);
+        written.map_err(at("write upload", &self.path))?;
         for chunk in chunks {
-            progress
-                .file
-                .write_all_at(chunk, progress.offset)
-                .map_err(at("write upload", &self.path))?;
             progress.hasher.update(chunk);
             progress.offset += chunk.len() as u64;
         }
@@ -173,7 +173,7 @@ impl BlobStore {
             }
             // Under the lock, or the collector could see a file that no session owns. Creating an empty file in the
             // page cache does not wait for the disk.
-            let file = self.shared.spares.create(&path)?;
+            let file = BlobFile::new(self.shared.spares.create(&path)?, self.key())?;
             let session = Session::new(path, by, file, 0, Hasher::new(algorithm));
             // Claimed before the collector can see it: it would end it as one that nobody writes to.
             session.busy.store(true, Ordering::Release);
@@ -225,6 +225,16 @@ impl BlobStore {
         Ok(BlobWriter::new(self, id, session))
     }
 
+    /// The file of an upload that an earlier process began; one to which nothing was written begins anew.
+    fn upload_file(&self, file: File, path: &Path) -> Result<BlobFile, StoreError> {
+        let again = BlobFile::open(file.try_clone().map_err(at("open upload", path))?, path, self.key())?;
+        if again.is_encrypted() || self.key().is_none() {
+            return Ok(again);
+        }
+        file.set_len(0).map_err(at("truncate upload", path))?;
+        BlobFile::new(file, self.key())
+    }
+
     async fn session(&self, id: &UploadId) -> Result<Arc<Session>, StoreError> {
         if let Some(session) = self.shared.sessions.lock().get(id) {
             return Ok(session.clone());
@@ -237,6 +247,7 @@ impl BlobStore {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(StoreError::UploadUnknown),
                 Err(error) => return Err(at("open upload", &path)(error)),
             };
+            let file = store.upload_file(file, &path)?;
             let (hasher, offset) = hash_file(&file, Algorithm::Sha256).map_err(at("read upload", &path))?;
             let session = Session::new(path, Uploader::default(), file, offset, hasher);
             Ok(store.shared.sessions.lock().entry(id).or_insert(session).clone())
@@ -245,8 +256,8 @@ impl BlobStore {
     }
 }
 
-/// Hashes a file from its beginning, and says how long it is.
-pub(super) fn hash_file(file: &File, algorithm: Algorithm) -> std::io::Result<(Hasher, u64)> {
+/// Hashes the content of a file from its beginning, and says how long it is.
+pub(super) fn hash_file(file: &BlobFile, algorithm: Algorithm) -> std::io::Result<(Hasher, u64)> {
     let mut hasher = Hasher::new(algorithm);
     let mut buffer = vec![0; READ_BYTES];
     let mut offset = 0;
@@ -354,7 +365,7 @@ impl BlobWriter {
             // A write that failed halfway and was repeated from an earlier offset may have left a longer file.
             progress
                 .file
-                .set_len(progress.offset)
+                .set_content_bytes(progress.offset)
                 .map_err(at("truncate upload", &session.path))?;
             let published = store
                 .quota_for(progress.offset)

@@ -6,8 +6,12 @@
 //! the blob; a segment is written again only when everything that it told of is on disk under its name; opening the
 //! store puts in order what a power failure tore ([`Wal::replay`]).
 
-use super::StoreError;
+mod record;
+
+pub(super) use record::Told;
+
 use super::error::at;
+use super::{BlobKey, StoreError};
 use crate::Digest;
 use parking_lot::{Condvar, Mutex};
 use std::fs::{self, File};
@@ -27,15 +31,11 @@ const SEGMENTS: usize = 2;
 /// How long a blob waits for a segment to become free before it is synced by itself.
 const SEGMENT_PATIENCE: Duration = Duration::from_secs(2);
 
-const MAGIC: [u8; 4] = *b"HMB1";
-/// Magic, epoch, length of the digest's text, length of the content.
-const HEADER_BYTES: usize = 4 + 8 + 2 + 4;
-/// In place of a content's length: the blob was removed.
-const REMOVED: u32 = u32::MAX;
-
 /// The log of one store.
 pub(super) struct Wal {
     dir: PathBuf,
+    /// What files are encrypted with.
+    key: Option<Arc<BlobKey>>,
     turn: Mutex<Turn>,
     /// A segment has fewer writers, or became free.
     changed: Condvar,
@@ -83,17 +83,9 @@ impl Drop for Recorded {
     }
 }
 
-/// What a record says.
-pub(super) enum Told {
-    /// The blob has this content.
-    Written(Digest, Vec<u8>),
-    /// The blob was removed.
-    Removed(Digest),
-}
-
 impl Wal {
     /// The log in the store at `dir`; nothing is read or written yet.
-    pub(super) fn new(dir: &Path) -> Arc<Self> {
+    pub(super) fn new(dir: &Path, key: Option<Arc<BlobKey>>) -> Arc<Self> {
         let turn = Turn {
             segments: None,
             active: 0,
@@ -105,6 +97,7 @@ impl Wal {
         };
         Arc::new(Self {
             dir: dir.to_owned(),
+            key,
             turn: Mutex::new(turn),
             changed: Condvar::new(),
         })
@@ -121,7 +114,7 @@ impl Wal {
         for segment in 0..SEGMENTS {
             let path = self.path(segment);
             match fs::read(&path) {
-                Ok(bytes) => rounds.push(read_segment(&bytes)),
+                Ok(bytes) => rounds.push(record::read_segment(&bytes, self.key.as_deref())?),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(at("read", &path)(error)),
             }
@@ -142,10 +135,9 @@ impl Wal {
         Ok(())
     }
 
-    /// Makes a blob durable. Nothing when the log cannot take it: then the blob must be synced by itself.
-    pub(super) fn record(self: &Arc<Self>, digest: &Digest, content: &[u8]) -> Option<Recorded> {
-        let length = u32::try_from(content.len()).ok().filter(|length| *length != REMOVED)?;
-        let (recorded, end) = self.append(digest, length, content, SEGMENT_PATIENCE)?;
+    /// Makes a blob durable, whose file is `raw`. Nothing when the log cannot take it: then the blob must be synced by itself.
+    pub(super) fn record(self: &Arc<Self>, digest: &Digest, raw: &[u8]) -> Option<Recorded> {
+        let (recorded, end) = self.append(digest, Some(raw), SEGMENT_PATIENCE)?;
         match recorded.of.sync_to(end) {
             Ok(()) => Some(recorded),
             Err(error) => {
@@ -161,26 +153,13 @@ impl Wal {
     pub(super) fn note_removal(self: &Arc<Self>, digest: &Digest) {
         let is_in_use = self.turn.lock().segments.is_some();
         if is_in_use {
-            let _ = self.append(digest, REMOVED, &[], Duration::ZERO);
+            let _ = self.append(digest, None, Duration::ZERO);
         }
     }
 
     /// Writes a record, and says where it ends. Waits up to `patience` for a segment to become free.
-    fn append(
-        self: &Arc<Self>,
-        digest: &Digest,
-        length: u32,
-        content: &[u8],
-        patience: Duration,
-    ) -> Option<(Recorded, u64)> {
-        let text = digest.as_str();
-        let mut record = Vec::with_capacity(HEADER_BYTES + text.len() + content.len());
-        record.extend_from_slice(&MAGIC);
-        record.extend_from_slice(&[0; 8]);
-        record.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
-        record.extend_from_slice(&length.to_le_bytes());
-        record.extend_from_slice(text.as_bytes());
-        record.extend_from_slice(content);
+    fn append(self: &Arc<Self>, digest: &Digest, raw: Option<&[u8]>, patience: Duration) -> Option<(Recorded, u64)> {
+        let mut record = record::write(digest, raw, self.key.is_some())?;
 
         let mut turn = self.turn.lock();
         while !turn.is_broken && turn.end + record.len() > SEGMENT_BYTES {
@@ -207,7 +186,7 @@ impl Wal {
             }
         }
         let segment = turn.segments.as_ref()?[turn.active].clone();
-        record[4..12].copy_from_slice(&turn.epoch.to_le_bytes());
+        record::set_epoch(&mut record, turn.epoch);
         if let Err(error) = segment.file.write_all_at(&record, turn.end as u64) {
             tracing::error!(%error, path = %segment.path.display(), "the log of small blobs cannot be written");
             turn.is_broken = true;
@@ -313,42 +292,6 @@ pub(super) fn sync_file_system(dir: &Path) -> Result<(), StoreError> {
         .map_err(at("sync the file system of", dir))
 }
 
-/// The records of a segment's last round, up to the first that is none, and the round's epoch.
-fn read_segment(bytes: &[u8]) -> (u64, Vec<Told>) {
-    let (mut round, mut told, mut rest) = (0, Vec::new(), bytes);
-    while let Some((epoch, one, after)) = read_record(rest) {
-        if told.is_empty() {
-            round = epoch;
-        } else if epoch != round {
-            break;
-        }
-        told.push(one);
-        rest = after;
-    }
-    (round, told)
-}
-
-fn read_record(bytes: &[u8]) -> Option<(u64, Told, &[u8])> {
-    let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;
-    let header = header.strip_prefix(&MAGIC)?;
-    let (epoch, header) = header.split_first_chunk()?;
-    let (text, header) = header.split_first_chunk()?;
-    let (length, _) = header.split_first_chunk()?;
-    let (text, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*text)))?;
-    let digest: Digest = std::str::from_utf8(text).ok()?.parse().ok()?;
-    let epoch = u64::from_le_bytes(*epoch);
-    let length = u32::from_le_bytes(*length);
-    if length == REMOVED {
-        return Some((epoch, Told::Removed(digest), rest));
-    }
-    let (content, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-    // Torn: the blob was not acknowledged.
-    if Digest::of(digest.algorithm(), content) != digest {
-        return None;
-    }
-    Some((epoch, Told::Written(digest, content.to_vec()), rest))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -368,7 +311,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_recorded_is_read_again_up_to_a_torn_record() {
         let dir = tempfile::tempdir().unwrap();
-        let wal = Wal::new(dir.path());
+        let wal = Wal::new(dir.path(), None);
         let gone = Digest::sha256(b"one");
         wal.note_removal(&gone);
         for content in ["one", "two", ""] {
@@ -379,7 +322,7 @@ mod tests {
         }
         wal.note_removal(&gone);
         drop(wal.record(&Digest::sha256(b"last"), b"last").unwrap());
-        let again = Wal::new(dir.path());
+        let again = Wal::new(dir.path(), None);
         let all = ["one", "two", "", &format!("-{gone}"), "last"];
         assert_eq!(digests(&again.replay().unwrap()), all);
         // The last record's last byte never reached the disk.
@@ -391,13 +334,13 @@ mod tests {
         assert!(again.replay().unwrap().is_empty());
         // Records of an earlier process behind the new ones are not taken for theirs.
         drop(again.record(&Digest::sha256(b"new"), b"new").unwrap());
-        assert_eq!(digests(&Wal::new(dir.path()).replay().unwrap()), ["new"]);
+        assert_eq!(digests(&Wal::new(dir.path(), None).replay().unwrap()), ["new"]);
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn segments_take_turns_and_none_is_lost() {
         let dir = tempfile::tempdir().unwrap();
-        let wal = Wal::new(dir.path());
+        let wal = Wal::new(dir.path(), None);
         let content = |n: u32| {
             let mut content = vec![7; 60_000];
             content[..4].copy_from_slice(&n.to_le_bytes());
@@ -424,7 +367,7 @@ mod tests {
         });
         let held = held.await.unwrap();
         assert!(wal.turn.lock().epoch >= 4);
-        let told = Wal::new(dir.path()).replay().unwrap();
+        let told = Wal::new(dir.path(), None).replay().unwrap();
         let last = Digest::sha256(&content(many - 1));
         assert!(matches!(told.last(), Some(Told::Written(digest, _)) if *digest == last));
         for n in many - fits..many {
@@ -441,7 +384,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_segment_whose_blobs_have_no_names_is_not_written_again() {
         let dir = tempfile::tempdir().unwrap();
-        let wal = Wal::new(dir.path());
+        let wal = Wal::new(dir.path(), None);
         let taken = tokio::task::spawn_blocking({
             let wal = wal.clone();
             move || {
@@ -466,7 +409,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_removal_does_not_wait_for_a_segment() {
         let dir = tempfile::tempdir().unwrap();
-        let wal = Wal::new(dir.path());
+        let wal = Wal::new(dir.path(), None);
         let waited = tokio::task::spawn_blocking(move || {
             let mut held = Vec::new();
             let content = |n: u32| [&n.to_le_bytes()[..], &[1; 60_000]].concat();
@@ -479,7 +422,7 @@ mod tests {
             }
             // Nor is there room for a mark.
             let mark = Digest::sha256(b"mark");
-            while wal.append(&mark, REMOVED, &[], Duration::ZERO).is_some() {}
+            while wal.append(&mark, None, Duration::ZERO).is_some() {}
             let begin = std::time::Instant::now();
             for n in 0..3_u32 {
                 wal.note_removal(&Digest::sha256(&n.to_le_bytes()));
@@ -510,7 +453,7 @@ mod tests {
         let work = |seed: u64| {
             let mut draw = Draw(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
             let dir = tempfile::tempdir().unwrap();
-            let wal = Wal::new(dir.path());
+            let wal = Wal::new(dir.path(), None);
             let content = |draw: &mut Draw| {
                 let length = [20, 700, 5_000, 64_000][draw.below(4) as usize];
                 let which = draw.below(150) as u8;
@@ -541,7 +484,7 @@ mod tests {
                     acknowledged.retain(|(_, known)| *known != digest);
                     wal.note_removal(&digest);
                 } else {
-                    let _ = wal.append(&digest, content.len() as u32, &content, SEGMENT_PATIENCE);
+                    let _ = wal.append(&digest, Some(&content), SEGMENT_PATIENCE);
                 }
                 if wal.turn.lock().epoch != before {
                     break;
@@ -551,7 +494,7 @@ mod tests {
             let last = wal.turn.lock().epoch;
             acknowledged.retain(|(epoch, _)| *epoch == last);
             let torn = tempfile::tempdir().unwrap();
-            let log = Wal::new(torn.path());
+            let log = Wal::new(torn.path(), None);
             for (segment, (old, new)) in synced.iter().zip(images()).enumerate() {
                 let mut disk = old.clone();
                 for (to, from) in disk.chunks_mut(SECTOR).zip(new.chunks(SECTOR)) {

@@ -2,13 +2,12 @@
 
 use super::error::at;
 use super::wal::{self, CONTENT_BYTES_MAX, Recorded, Told};
-use super::{BlobStore, PUT_PREFIX, StoreError, blocking, sync_dir};
+use super::{BlobFile, BlobStore, PUT_PREFIX, StoreError, blocking, sync_dir};
 use crate::{Algorithm, Digest};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -34,9 +33,10 @@ impl BlobStore {
             let path = store
                 .uploads_dir()
                 .join(format!("{PUT_PREFIX}{}", uuid::Uuid::new_v4()));
-            let mut file = store.shared.spares.create(&path)?;
-            let written = file.write_all(&bytes).map_err(at("write", &path));
-            let done = written.and_then(|()| store.publish(&file, &path, &digest, bytes.len() as u64));
+            let file = BlobFile::new(store.shared.spares.create(&path)?, store.key())?;
+            let size = bytes.len() as u64;
+            let written = file.write_all_at(&[bytes], 0).map_err(at("write", &path));
+            let done = written.and_then(|()| store.publish(&file, &path, &digest, size));
             if done.is_err() {
                 let _ = fs::remove_file(&path);
             }
@@ -46,10 +46,10 @@ impl BlobStore {
     }
 
     /// Gives a whole and verified temporary file its final name. Consumes the file at `path` when it succeeds.
-    pub(super) fn publish(&self, file: &File, path: &Path, digest: &Digest, size: u64) -> Result<(), StoreError> {
+    pub(super) fn publish(&self, file: &BlobFile, path: &Path, digest: &Digest, size: u64) -> Result<(), StoreError> {
         let target = self.path(digest);
         let there = match fs::metadata(&target) {
-            Ok(meta) => Some(meta.len()),
+            Ok(meta) => Some(self.content_bytes(meta.len()).unwrap_or(u64::MAX)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(at("look for blob", &target)(error)),
         };
@@ -79,7 +79,7 @@ impl BlobStore {
     /// Makes a small blob durable by its record in the log. Nothing for large ones, or when the log cannot take it.
     fn record_small(
         &self,
-        file: &File,
+        file: &BlobFile,
         path: &Path,
         digest: &Digest,
         size: u64,
@@ -87,13 +87,12 @@ impl BlobStore {
         if size > CONTENT_BYTES_MAX {
             return Ok(None);
         }
-        let mut content = vec![0; usize::try_from(size).unwrap_or_default()];
-        file.read_exact_at(&mut content, 0).map_err(at("read", path))?;
-        Ok(self.shared.wal.record(digest, &content))
+        let raw = file.raw(size).map_err(at("read", path))?;
+        Ok(self.shared.wal.record(digest, &raw))
     }
 
     /// Brings a file to the disk, gives it its name, and brings that to the disk.
-    fn publish_synced(&self, file: &File, path: &Path, digest: &Digest) -> Result<(), StoreError> {
+    fn publish_synced(&self, file: &BlobFile, path: &Path, digest: &Digest) -> Result<(), StoreError> {
         file.sync_all().map_err(at("sync", path))?;
         crate::fault::point("blob.synced");
         // Before the name can be seen, so that nobody takes it for durable.
@@ -119,27 +118,37 @@ impl BlobStore {
                 Told::Removed(digest) => last.insert(digest, None),
             };
         }
-        for (digest, content) in &last {
+        let is_any = !last.is_empty();
+        for (digest, content) in last {
             let Some(content) = content else { continue };
-            let target = self.path(digest);
-            let was = match fs::read(&target) {
-                Ok(there) if there == *content => continue,
+            let target = self.path(&digest);
+            let was = match self.content_at(&target) {
+                Ok(there) if there == content => continue,
                 Ok(there) => format!("there with {} bytes, not its own", there.len()),
-                Err(error) => error.to_string(),
+                Err(error) => honmaru_base::chain(&error),
             };
             let path = self.uploads_dir().join(format!("{PUT_PREFIX}{}", uuid::Uuid::new_v4()));
-            let mut file = File::create_new(&path).map_err(at("create", &path))?;
-            file.write_all(content).map_err(at("write", &path))?;
+            let file = BlobFile::new(File::create_new(&path).map_err(at("create", &path))?, self.key())?;
+            let bytes = content.len();
+            file.write_all_at(&[content.into()], 0).map_err(at("write", &path))?;
             file.sync_all().map_err(at("sync", &path))?;
             fs::rename(&path, &target).map_err(at("rename into the store", &path))?;
             // Said aloud: a disk that changes what lies on it looks the same as a power failure, and `verify` cannot tell
             // of it any more.
-            tracing::warn!(%digest, was, bytes = content.len(), "a small blob was restored from the log");
+            tracing::warn!(%digest, was, bytes, "a small blob was restored from the log");
         }
-        if !last.is_empty() {
+        if is_any {
             wal::sync_file_system(self.dir())?;
         }
         self.shared.wal.begin()
+    }
+
+    fn content_at(&self, path: &Path) -> Result<Vec<u8>, StoreError> {
+        let file = File::open(path).map_err(at("open blob", path))?;
+        let mut content = Vec::new();
+        let mut reader = BlobFile::open(file, path, self.key())?.into_reader();
+        reader.read_to_end(&mut content).map_err(at("read blob", path))?;
+        Ok(content)
     }
 
     /// Makes sure that a blob that was found under its final name is there after a power failure too: the upload that

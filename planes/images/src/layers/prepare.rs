@@ -344,7 +344,7 @@ async fn unpack_local(store: &LayerStore, expected: Expected, turn: Turn) -> Res
             .open_blob(&expected.digest)
             .map_err(PullCause::Store)?
             .ok_or_else(missing)?;
-        unpack(&store, file, &expected, Source::Registry).map(|()| turn)
+        unpack(&store, file.into_reader(), &expected, Source::Registry).map(|()| turn)
     })
     .await
 }

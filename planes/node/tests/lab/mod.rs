@@ -3,7 +3,7 @@
 
 use base64::Engine;
 use honmaru_contract::node::*;
-use honmaru_images::{Algorithm, BlobStore, Digest, StoreLimits};
+use honmaru_images::{Algorithm, BlobKey, BlobStore, Digest, StoreLimits};
 use honmaru_node::{NodeConfig, NodeError};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -62,6 +62,7 @@ pub fn host<F: Future<Output = ()>>(test: impl FnOnce(Lab) -> F + Send + 'static
 fn config(state_dir: PathBuf) -> NodeConfig {
     NodeConfig {
         socket: state_dir.join("planes.sock"),
+        blob_key: state_dir.join("blobs.key"),
         state_dir,
         name: "test".to_owned(),
         version: "0".to_owned(),
@@ -477,7 +478,8 @@ pub async fn put_image(config: &NodeConfig, page: &str) -> String {
     }
     let layer = tar.into_inner().expect("tar").finish().expect("gzip");
     let diff_id = Digest::of(Algorithm::Sha256, &plain.into_inner().expect("tar"));
-    let store = BlobStore::open(&config.state_dir.join("images"), StoreLimits::default()).expect("a store");
+    let (images, key) = (config.state_dir.join("images"), BlobKey::at(&config.blob_key));
+    let store = BlobStore::open_encrypted(&images, StoreLimits::default(), key).expect("a store");
     let put = |bytes: Vec<u8>| store.put(Algorithm::Sha256, bytes.into());
     let size = layer.len();
     let layer = put(layer).await.expect("a blob").to_string();

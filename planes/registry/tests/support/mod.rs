@@ -269,7 +269,8 @@ impl Server {
 
     pub async fn with(limits: StoreLimits) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = BlobStore::open(&dir.path().join("images"), limits).unwrap();
+        let key = honmaru_images::BlobKey::at(&dir.path().join("blobs.key"));
+        let store = BlobStore::open_encrypted(&dir.path().join("images"), limits, key).unwrap();
         let memory = Memory::default();
         let registry = Registry::new(
             store,

@@ -143,7 +143,7 @@ impl Push<'_> {
         let opened = opened.map_err(|error| Trouble::Later(honmaru_base::chain(&error)))?;
         // A mirror fetches layers when somebody pulls them.
         let missing = || Trouble::Later(format!("the layer {digest} is not here"));
-        let (file, bytes) = opened.ok_or_else(missing)?;
+        let (blob, bytes) = opened.ok_or_else(missing)?;
         let path = self.path("blobs/uploads/");
         let begun = self.line.ask("POST", &path, None).await?;
         if begun.status != 202 {
@@ -159,7 +159,7 @@ impl Push<'_> {
         let target = target.ok_or_else(|| Trouble::Later("an upload began without a location".to_owned()))?;
         let join = if target.query().is_some() { '&' } else { '?' };
         let path = format!("{target}{join}digest={digest}");
-        let answer = self.line.put_file(&path, file, bytes).await?;
+        let answer = self.line.put_blob(&path, blob.into_reader(), bytes).await?;
         match answer.status {
             200..300 => Ok(()),
             _ => Err(answer.trouble("upload a layer")),

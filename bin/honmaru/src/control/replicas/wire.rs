@@ -8,6 +8,7 @@ use bytes::Bytes;
 use honmaru_base::{Clock, Scope};
 use honmaru_engine::SystemClock;
 use honmaru_identity::{Credentials, Signed, sign};
+use honmaru_images::BlobReader;
 use http::{HeaderMap, Request, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
@@ -15,7 +16,6 @@ use hyper::body::Frame;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use std::fs::File;
 use std::io::{self, Read};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -262,15 +262,15 @@ impl<'a> Line<'a> {
     }
 
     /// Sends a file to the registry as it is read.
-    pub async fn put_file(&mut self, path: &str, file: File, bytes: u64) -> Result<Answer, Trouble> {
+    pub async fn put_blob(&mut self, path: &str, blob: BlobReader, bytes: u64) -> Result<Answer, Trouble> {
         let request = self
             .request("PUT", path)
             .header(header::CONTENT_TYPE, "application/octet-stream")
             .header(header::CONTENT_LENGTH, bytes);
         let limit = ANSWER_TIMEOUT + Duration::from_secs(bytes / BYTES_PER_S_MIN);
-        let answer = self.send(built(request, pieces(file))?, limit).await;
+        let answer = self.send(built(request, pieces(blob))?, limit).await;
         if !answer.as_ref().is_ok_and(|answer| answer.status < 300) {
-            // Whether the file was read to its end is not known.
+            // Whether the blob was read to its end is not known.
             self.connected = None;
         }
         answer
@@ -289,18 +289,18 @@ fn whole(bytes: Bytes) -> Body {
     Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
-fn pieces(file: File) -> Body {
-    let pieces = futures_util::stream::unfold(Some(file), |file| async move {
-        let mut file = file?;
+fn pieces(blob: BlobReader) -> Body {
+    let pieces = futures_util::stream::unfold(Some(blob), |blob| async move {
+        let mut blob = blob?;
         let read = tokio::task::spawn_blocking(move || {
             let mut piece = vec![0; PIECE_BYTES];
-            let read = file.read(&mut piece)?;
+            let read = blob.read(&mut piece)?;
             piece.truncate(read);
-            io::Result::Ok((file, piece))
+            io::Result::Ok((blob, piece))
         });
         match read.await.map_err(io::Error::other) {
             Ok(Ok((_, piece))) if piece.is_empty() => None,
-            Ok(Ok((file, piece))) => Some((Ok(Frame::data(Bytes::from(piece))), Some(file))),
+            Ok(Ok((blob, piece))) => Some((Ok(Frame::data(Bytes::from(piece))), Some(blob))),
             Ok(Err(error)) | Err(error) => Some((Err(error), None)),
         }
     });
