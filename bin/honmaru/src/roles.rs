@@ -21,6 +21,9 @@ pub struct RoleArguments {
     options: UpOptions,
 }
 
+/// Threads of a role at least.
+const WORKERS_MIN: usize = 2;
+
 /// Runs a role until SIGTERM.
 pub fn run(arguments: RoleArguments) -> anyhow::Result<()> {
     let RoleArguments { role, options } = arguments;
@@ -39,7 +42,7 @@ pub fn run(arguments: RoleArguments) -> anyhow::Result<()> {
     // This cloud's own registries, the public one too, are everybody's.
     let local_registries = options.local_registries.and(options.listen.port());
     match role.as_str() {
-        "control" => runtime(2, async move {
+        "control" => runtime(async move {
             let options = ControlOptions {
                 dirs,
                 listen: options.listen,
@@ -67,11 +70,11 @@ pub fn run(arguments: RoleArguments) -> anyhow::Result<()> {
             };
             control::run(options, me).await
         }),
-        "node" => runtime(2, async move {
+        "node" => runtime(async move {
             let _lock = taken(&dirs, &role, &me)?;
             Ok(honmaru_node::run(node_config(&dirs, local_registries), terminated()?).await?)
         }),
-        "edge" => runtime(2, async move {
+        "edge" => runtime(async move {
             let _lock = taken(&dirs, &role, &me)?;
             let config = honmaru_edge::EdgeRunConfig {
                 state_dir: dirs.state().to_owned(),
@@ -96,9 +99,12 @@ fn taken(dirs: &Dirs, role: &str, me: &Holder) -> anyhow::Result<lock::RoleLock>
     }
 }
 
-fn runtime(workers: usize, role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+/// Runs a role on as many threads as there are processors, and on two at least: work that takes a while on one of them
+/// shall not hold up everybody.
+fn runtime(role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
+        .worker_threads(processors.max(WORKERS_MIN))
         .enable_all()
         .build()
         .context("failed to start the runtime")?
