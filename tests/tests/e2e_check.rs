@@ -5,6 +5,7 @@
 use anyhow::{Context, Result, ensure};
 use honmaru_tests::cloud::{Cloud, bounded, phase, root, text};
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 /// How long a command may take.
@@ -215,7 +216,16 @@ fn repair(cloud: &Cloud, checked: &Checked) -> Result<()> {
         let output = bounded(shell.args(["-c", command]), SOON)?;
         ensure!(output.status.success(), "{command}: {}", text(&output.stderr));
     }
+    // What is the platform's fails, too, when it does not hold.
+    let room = cloud.state.join("control");
+    std::fs::set_permissions(&room, std::fs::Permissions::from_mode(0o755))?;
     let after = Checked::of(cloud, &[])?;
+    std::fs::set_permissions(&room, std::fs::Permissions::from_mode(0o700))?;
+    let row = after.row("H-02", "state directory");
+    let names_it = row["evidence"]
+        .as_str()
+        .is_some_and(|seen| seen.contains("control 0755"));
+    ensure!(row["status"] == "fail" && names_it, "{row}");
     for (id, subject) in [
         ("N-02", "bad"),
         ("N-01", "bad"),

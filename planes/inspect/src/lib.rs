@@ -67,12 +67,22 @@ pub fn machine(cloud: &Cloud<'_>) -> Seen<Machine> {
     let mut tasks: Vec<(String, u32)> = containers.iter().map(|c| (c.task_id.clone(), c.pid)).collect();
     tasks.dedup_by(|a, b| a.0 == b.0);
     Ok(Machine {
+        // Before the probes, which take a moment: a task that ends meanwhile is missing in the table.
+        firewall: Some(firewall(cloud.table)),
         probes: probe::probes(cloud.state, proc_dir, &tasks).into_iter().collect(),
         containers,
-        namespaces: process::namespaces(&proc_dir.join("self")),
+        namespaces: host_namespaces(proc_dir),
         modules: host::confining_modules(),
         rooms: rooms(cloud.state),
         roles: roles(cloud.state, proc_dir)?,
-        firewall: Some(firewall(cloud.table)),
     })
+}
+
+/// Those of the host's first process; of this one, where that one is hidden even from root.
+fn host_namespaces(proc_dir: &Path) -> BTreeMap<String, String> {
+    let of_first = process::namespaces(&proc_dir.join("1"));
+    if of_first.is_empty() {
+        return process::namespaces(&proc_dir.join("self"));
+    }
+    of_first
 }

@@ -1,7 +1,7 @@
 //! Who may talk to whom.
 
 use crate::control::{Control, Finding, Outcome, Owner, Scope, Severity, act, each, fail, pass, run};
-use crate::facts::{Facts, Service, list, text, texts};
+use crate::facts::{Facts, Service, last_part, list, text, texts};
 use crate::layers::Layer;
 use serde_json::Value;
 
@@ -222,11 +222,17 @@ fn enforced(facts: &Facts) -> Vec<Finding> {
         .filter(|(_, rule)| rule.as_str() != "drop")
         .map(|(chain, _)| chain.as_str())
         .collect();
+    // Tasks whose processes were seen: one that ended since the API named it is not missed.
+    let was_seen = |task: &&Value| {
+        let id = last_part(text(task, "taskArn"));
+        let mut containers = facts.machine.iter().flat_map(|machine| &machine.containers);
+        containers.any(|container| container.task_id == id)
+    };
     let addresses: Vec<&str> = facts
         .tasks
         .iter()
         .flatten()
-        .filter(|task| text(task, "lastStatus") == "RUNNING")
+        .filter(was_seen)
         .flat_map(|task| list(task, "attachments"))
         .flat_map(|attachment| list(attachment, "details"))
         .filter(|detail| text(detail, "name") == "privateIPv4Address")
@@ -404,6 +410,13 @@ mod tests {
             "fail"
         );
         assert_eq!(status_of(&change(|f| f.ports.clear()), "N-03", "packet filter"), "fail");
+        let ended = edited(|facts| {
+            let machine = facts.machine.as_mut().expect("seen");
+            machine.containers.clear();
+            let firewall = machine.firewall.as_mut().expect("looked").as_mut().expect("seen");
+            firewall.ports.clear();
+        });
+        assert_eq!(status_of(&ended, "N-03", "packet filter"), "pass");
         let unseen = edited(|facts| facts.machine.as_mut().expect("seen").firewall = Some(Err("no nft".to_owned())));
         assert_eq!(status_of(&unseen, "N-03", "-"), "not-assessed");
     }
