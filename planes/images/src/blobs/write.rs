@@ -49,7 +49,8 @@ impl BlobStore {
     pub(super) fn publish(&self, file: &BlobFile, path: &Path, digest: &Digest, size: u64) -> Result<(), StoreError> {
         let target = self.path(digest);
         let there = match fs::metadata(&target) {
-            Ok(meta) => Some(self.content_bytes(meta.len()).unwrap_or(u64::MAX)),
+            // One that is too short to be a blob counts as none: it is replaced.
+            Ok(meta) => self.content_bytes(meta.len()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(at("look for blob", &target)(error)),
         };
