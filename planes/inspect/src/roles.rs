@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 /// The roles that have a process each.
 const ROLES: [&str; 3] = ["control", "edge", "node"];
 /// What lies in a state directory and matters to whoever may read it, from the state directory on.
-const ROOMS: [&str; 13] = [
+const ROOMS: [&str; 14] = [
     "",
     "bin",
     "control",
+    "control/blobs.key",
     "control/credentials.json",
     "edge",
     "images",
@@ -77,7 +78,8 @@ pub fn rooms(state: &Path) -> Vec<Room> {
         } else {
             state.join(name)
         };
-        let found = fs::symlink_metadata(&path).ok()?;
+        // Through links: the key of the blobs may lie elsewhere, and its own mode counts.
+        let found = fs::metadata(&path).ok()?;
         Some(Room {
             name: (*name).to_owned(),
             path,

@@ -205,6 +205,7 @@ fn machine() -> Machine {
         rooms: vec![
             room("", 0o755, 0),
             room("control", 0o700, 70_001),
+            room("control/blobs.key", 0o600, 70_001),
             room("control/credentials.json", 0o600, 70_001),
             room("node", 0o700, 0),
             room("up.sock", 0o666, 0),

@@ -3,7 +3,7 @@
 use super::error::at;
 use super::upload::hash_file;
 use super::{ALGORITHMS, BlobFile, BlobStore, PUT_PREFIX, StoreError, UploadId, blocking, wal};
-use crate::Digest;
+use crate::{Algorithm, Digest};
 use std::fs::{self, File};
 use std::io;
 use std::sync::atomic::Ordering;
@@ -100,10 +100,7 @@ impl BlobStore {
                 let dir = store.blobs_dir(algorithm);
                 for entry in entries(&dir)? {
                     let path = entry.path();
-                    let name = entry.file_name();
-                    let expected = format!("{}:{}", algorithm.name(), name.to_string_lossy())
-                        .parse::<Digest>()
-                        .ok();
+                    let expected = named(algorithm, &path);
                     let file = match File::open(&path) {
                         Ok(file) => file,
                         // Collected since the directory was read.
@@ -238,8 +235,7 @@ impl BlobStore {
         let mut old = Vec::new();
         for algorithm in ALGORITHMS {
             for entry in entries(&self.blobs_dir(algorithm))? {
-                let name = format!("{}:{}", algorithm.name(), entry.file_name().to_string_lossy());
-                if let Ok(digest) = name.parse()
+                if let Some(digest) = named(algorithm, &entry.path())
                     && age(&entry.path()).is_some_and(|age| age >= grace)
                 {
                     old.push(digest);
@@ -255,6 +251,12 @@ impl BlobStore {
 /// How long ago a file was changed; nothing when it is gone or its time lies in the future.
 pub(super) fn age(path: &std::path::Path) -> Option<Duration> {
     fs::metadata(path).and_then(|meta| meta.modified()).ok()?.elapsed().ok()
+}
+
+/// The digest that the name of a blob's file says; nothing when it is no digest: then the file is none of ours.
+pub(super) fn named(algorithm: Algorithm, path: &std::path::Path) -> Option<Digest> {
+    let name = path.file_name()?.to_str()?;
+    format!("{}:{name}", algorithm.name()).parse().ok()
 }
 
 /// The files of a directory; none when it does not exist (a store that nobody wrote yet).

@@ -2,13 +2,13 @@
 //!
 //! Invariant: where the mark lies that names the key, every file under `blobs/` is encrypted with it.
 
-use super::collect::entries;
+use super::collect::{entries, named};
 use super::error::at;
 use super::upload::hash_file;
 use super::{
     ALGORITHMS, BlobFile, BlobKey, BlobStore, KeyError, PUT_PREFIX, StoreError, StoreLimits, make_dirs, sync_dir,
 };
-use crate::{Algorithm, Digest};
+use crate::Algorithm;
 use bytes::Bytes;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -68,15 +68,11 @@ impl BlobStore {
     /// Encrypts one file, unless it is; says whether it did.
     fn encrypt(&self, algorithm: Algorithm, path: &Path, key: &BlobKey) -> Result<bool, StoreError> {
         let open = || File::open(path).map_err(at("open blob", path));
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let digest = format!("{}:{}", algorithm.name(), name.unwrap_or_default())
-            .parse::<Digest>()
-            .ok();
         // Content in the clear may look like an encrypted file: its digest tells.
         let file = BlobFile::open(open()?, path, Some(key))?;
         if file.is_encrypted() {
             let (hasher, _) = hash_file(&file, algorithm).map_err(at("read blob", path))?;
-            if Some(hasher.finish()) == digest {
+            if Some(hasher.finish()) == named(algorithm, path) {
                 return Ok(false);
             }
         }

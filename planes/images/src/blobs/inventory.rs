@@ -1,6 +1,6 @@
 //! What lies in the store, file by file: for whoever compares it with what ought to be there.
 
-use super::collect::{age, entries};
+use super::collect::{age, entries, named};
 use super::error::at;
 use super::upload::hash_file;
 use super::{ALGORITHMS, BlobFile, BlobStore, PUT_PREFIX, StoreError, StoreLimits, UploadId, blocking};
@@ -109,9 +109,8 @@ impl BlobStore {
                         Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                         Err(error) => return Err(at("look at blob", &path)(error)),
                     };
-                    let name = format!("{}:{}", algorithm.name(), entry.file_name().to_string_lossy());
                     files.push(StoredFile {
-                        digest: name.parse().ok(),
+                        digest: named(algorithm, &path),
                         size,
                         age: age(&path).unwrap_or_default(),
                         path,

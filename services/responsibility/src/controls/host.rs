@@ -229,6 +229,8 @@ fn machine(facts: &Facts, look: impl Fn(&Machine) -> Vec<Finding>) -> Vec<Findin
 fn forbidden(room: &Room) -> u32 {
     match room.name.as_str() {
         "control" | "edge" | "images" | "node" | "tasks" | "control/credentials.json" => 0o077,
+        // It may lie elsewhere, and be readable by a group of `control`'s.
+        "control/blobs.key" => 0o037,
         _ if room.is_socket => 0,
         _ => 0o022,
     }
@@ -483,7 +485,7 @@ mod tests {
     #[test]
     fn modes_of_rooms() {
         assert_eq!(status_of(&with_machine(|_| {}), "H-02", "state directory"), "pass");
-        for name in ["control", "node", "control/credentials.json"] {
+        for name in ["control", "node", "control/credentials.json", "control/blobs.key"] {
             let open = with_machine(|machine| {
                 let room = machine.rooms.iter_mut().find(|room| room.name == name);
                 room.expect("there").mode |= 0o004;

@@ -261,7 +261,7 @@ impl<'a> Line<'a> {
         self.send(built(request, whole(body))?, ANSWER_TIMEOUT).await
     }
 
-    /// Sends a file to the registry as it is read.
+    /// Sends a blob to the registry as it is read.
     pub async fn put_blob(&mut self, path: &str, blob: BlobReader, bytes: u64) -> Result<Answer, Trouble> {
         let request = self
             .request("PUT", path)
