@@ -241,4 +241,21 @@ fn what_is_refused_is_refused_in_iams_words() {
             "Action vendors (e.g., aws, ec2, etc.) must not contain wildcards."
         );
     }
+    // As AWS says since its root user is a resource (AssumeRoot).
+    let iam = |resource: &str| {
+        let resource = format!("arn:aws:iam::111122223333:{resource}");
+        text(
+            json!({"Statement": {"Effect": "Deny", "Action": "iam:*", "Resource": resource}}),
+            PolicyKind::Identity,
+        )
+    };
+    for resource in ["*", "root", "role/*", "user/${aws:username}", "oidc-provider/x"] {
+        assert_eq!(iam(resource), "", "{resource}");
+    }
+    for resource in ["*/cdk-*", "*app*", "role", "r*/x", "roots", "robot/x", ""] {
+        assert!(
+            iam(resource).starts_with("IAM resource path must either be \"*\", root, or start with user/, federated-"),
+            "{resource}"
+        );
+    }
 }

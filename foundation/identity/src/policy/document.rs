@@ -452,14 +452,13 @@ fn check_resource(text: &str) -> Result<(), PolicyError> {
         if region.is_some_and(|region| !region.is_empty() && !is_open(region)) {
             return malformed(format!("IAM resource {text} cannot contain region information."));
         }
+        // No wildcard stands for a kind: `*/app` is refused, too.
         let is_known = |resource: &str| {
-            let kind = resource.split('/').next().unwrap_or_default();
-            is_open(kind)
-                || (resource.contains('/') && IAM_PATHS.split(", ").any(|known| known.trim_end_matches('/') == kind))
+            ["*", "root"].contains(&resource) || IAM_PATHS.split(", ").any(|path| resource.starts_with(path))
         };
         if resource.is_some_and(|resource| !is_known(resource)) {
             return malformed(format!(
-                "IAM resource path must either be \"*\" or start with {IAM_PATHS}."
+                "IAM resource path must either be \"*\", root, or start with {IAM_PATHS}."
             ));
         }
     }
