@@ -71,6 +71,9 @@ fn registry() -> Result<()> {
     phase("the ECR API sees them", || {
         cloud.python("registry.py", &["images", &one])
     })?;
+    phase("who takes only one form of an image gets that one", || {
+        cloud.python("forms.py", &["forms"])
+    })?;
     phase("bad uploads leave nothing", || {
         cloud.python("registry.py", &["uploads"])
     })?;

@@ -94,6 +94,10 @@ impl honmaru_ecr::Layers for Nowhere {
         unasked()
     }
 
+    fn other_form(&self, _: &[u8], _: &str) -> Option<(String, Vec<u8>)> {
+        None
+    }
+
     fn blob_sizes(&self, _: Vec<String>) -> BoxFuture<Result<Vec<Option<u64>>, ApiError>> {
         unasked()
     }

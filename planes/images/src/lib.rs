@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod blobs;
+mod convert;
 mod digest;
 mod fault;
 mod layers;
@@ -18,6 +19,7 @@ pub use blobs::{
     BlobFile, BlobInfo, BlobKey, BlobReader, BlobStore, BlobWriter, Checked, Collected, Damage, KeyError, Pins, Room,
     StoreError, StoreLimits, StoreUsage, StoredFile, UploadFile, UploadId, Uploader, UploadsOf, Verified,
 };
+pub use convert::{convert, other_form};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use layers::{ImageSource, LayerLease, LayerStore, LayerUsage, PreparedImage, PullCause, PullError, Swept};
 pub use oci::{

@@ -10,10 +10,12 @@
 mod blobs;
 mod body;
 mod cache;
+mod converted;
 mod discovery;
 mod error;
 mod housekeeping;
 mod manifests;
+mod negotiate;
 mod registry;
 mod repositories;
 mod response;

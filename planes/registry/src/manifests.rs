@@ -1,6 +1,7 @@
 //! Manifests: reading, writing, deleting. Ref: specification, "Pulling manifests", "Pushing Manifests".
 
 use crate::blobs::matches;
+use crate::negotiate::{self, Form};
 use crate::registry::{InRepository, Registry, parameters};
 use crate::response::{empty, not_modified, set, set_digest};
 use crate::route::{manifest_ref, readable_ref};
@@ -8,7 +9,9 @@ use crate::{
     Action, ErrorCode, ManifestRef, NewManifest, RegistryBody, RegistryError, Repositories, Resolved, ShownBlob,
 };
 use bytes::{Bytes, BytesMut};
-use honmaru_images::{Algorithm, Digest, MANIFEST_BYTES_MAX, Manifest, ManifestError, Platform, is_tag, media_type};
+use honmaru_images::{
+    Algorithm, Digest, MANIFEST_BYTES_MAX, Manifest, ManifestError, Platform, convert, is_tag, media_type,
+};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Body;
@@ -36,6 +39,14 @@ fn unknown(reference: &ManifestRef) -> RegistryError {
     RegistryError::new(ErrorCode::ManifestUnknown, "manifest unknown").with_detail(detail)
 }
 
+/// What is sent of a manifest.
+struct Sent {
+    digest: Digest,
+    media_type: String,
+    /// What is not in the store: the other form.
+    bytes: Option<Bytes>,
+}
+
 impl<R: Repositories> Registry<R> {
     pub(crate) async fn get_manifest<B>(
         &self,
@@ -43,21 +54,96 @@ impl<R: Repositories> Registry<R> {
         reference: &str,
     ) -> Result<Response<RegistryBody>, RegistryError> {
         let reference = readable_ref(reference)?;
-        let found = self.resolve(at.caller, at.repository, &reference).await?;
-        let Resolved { digest, media_type } = found.ok_or_else(|| unknown(&reference))?;
-        let etag = format!("\"{digest}\"");
-        if matches(at.request.headers(), header::IF_NONE_MATCH, &etag) {
-            return Ok(not_modified(&etag, &digest));
+        let is_tag = matches!(reference, ManifestRef::Tag(_));
+        let sent = self.sent(&at, &reference).await?;
+        let etag = format!("\"{}\"", sent.digest);
+        let mut response = if matches(at.request.headers(), header::IF_NONE_MATCH, &etag) {
+            not_modified(&etag, &sent.digest)
+        } else {
+            let bytes = match sent.bytes {
+                Some(bytes) => bytes,
+                None => self.stored_bytes(&sent.digest, &reference).await?,
+            };
+            let length = bytes.len();
+            let mut response = Response::new(RegistryBody::full(bytes));
+            let headers = response.headers_mut();
+            set(headers, header::CONTENT_TYPE, &sent.media_type);
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            set(headers, header::ETAG, &etag);
+            set_digest(headers, &sent.digest);
+            response
+        };
+        if is_tag {
+            // Ref: RFC 9110 section 12.5.5.
+            response
+                .headers_mut()
+                .insert(header::VARY, HeaderValue::from_static("accept"));
         }
-        let bytes = self.manifest_bytes(&digest).await?.ok_or_else(|| unknown(&reference))?;
-        let length = bytes.len();
-        let mut response = Response::new(RegistryBody::full(bytes));
-        let headers = response.headers_mut();
-        set(headers, header::CONTENT_TYPE, &media_type);
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-        set(headers, header::ETAG, &etag);
-        set_digest(headers, &digest);
         Ok(response)
+    }
+
+    /// What a client gets for a tag or digest. By tag that may be the image's other form; by digest what has it, or was
+    /// sent with it before.
+    async fn sent<B>(
+        &self,
+        at: &InRepository<'_, R::Caller, B>,
+        reference: &ManifestRef,
+    ) -> Result<Sent, RegistryError> {
+        let owner = || self.owner(at.caller, at.repository);
+        if let ManifestRef::Digest(digest) = reference
+            && let Some(source) = self.shared.conversions.source(owner, digest)
+        {
+            let source = ManifestRef::Digest(source);
+            let found = self.shared.repositories.resolve(at.caller, at.repository, &source);
+            if let Some(found) = found.await?
+                && let Some(sent) = self.other_form(&found, reference).await?
+            {
+                return Ok(sent);
+            }
+        }
+        let found = self.resolve(at.caller, at.repository, reference).await?;
+        let found = found.ok_or_else(|| unknown(reference))?;
+        let form = match reference {
+            ManifestRef::Tag(_) => negotiate::form(at.request.headers(), &found.media_type),
+            ManifestRef::Digest(_) => Form::Stored,
+        };
+        let other = match form {
+            Form::Stored => {
+                return Ok(Sent {
+                    digest: found.digest,
+                    media_type: found.media_type,
+                    bytes: None,
+                });
+            }
+            Form::Other => self.other_form(&found, reference).await?,
+            Form::Neither => None,
+        };
+        let Some(sent) = other else {
+            let message = format!(
+                "the manifest is of type {}, which the request does not accept",
+                found.media_type
+            );
+            return Err(RegistryError {
+                message,
+                ..unknown(reference)
+            });
+        };
+        self.shared.conversions.note(owner(), &sent.digest, &found.digest);
+        Ok(sent)
+    }
+
+    /// A manifest in its other form; nothing where it has none.
+    async fn other_form(&self, found: &Resolved, reference: &ManifestRef) -> Result<Option<Sent>, RegistryError> {
+        let bytes = self.stored_bytes(&found.digest, reference).await?;
+        Ok(convert(&bytes, &found.media_type).map(|(media_type, bytes)| Sent {
+            digest: Digest::of(found.digest.algorithm(), &bytes),
+            media_type: media_type.to_owned(),
+            bytes: Some(bytes.into()),
+        }))
+    }
+
+    async fn stored_bytes(&self, digest: &Digest, reference: &ManifestRef) -> Result<Bytes, RegistryError> {
+        self.manifest_bytes(digest).await?.ok_or_else(|| unknown(reference))
     }
 
     /// The manifest that a tag or digest means, fetched from upstream where the repository mirrors one and lacks it. For
@@ -140,7 +226,8 @@ impl<R: Repositories> Registry<R> {
             .headers()
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok());
-        let declared = declared.map(|kind| kind.split(';').next().unwrap_or(kind).trim().to_owned());
+        // Ref: RFC 9110 section 8.3.1: in any case of letters.
+        let declared = declared.map(|kind| kind.split(';').next().unwrap_or(kind).trim().to_ascii_lowercase());
         let bytes = self.manifest_body(request.into_body()).await?;
         let (digest, manifest) = self
             .store_tagged(caller, repository, &reference, tags.clone(), bytes, declared.as_deref())

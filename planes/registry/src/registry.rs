@@ -1,6 +1,7 @@
 //! The registry: one request in, one answer out.
 
 use crate::cache::ManifestCache;
+use crate::converted::Conversions;
 use crate::route::{Route, Target};
 use crate::shown::Shown;
 use crate::{Action, ErrorCode, RegistryBody, RegistryError, Repositories, response};
@@ -48,6 +49,7 @@ pub(crate) struct Shared<R> {
     pub(crate) repositories: R,
     pub(crate) manifests: ManifestCache,
     pub(crate) shown: Shown,
+    pub(crate) conversions: Conversions,
     pub(crate) limits: RegistryLimits,
     pub(crate) remotes: Remotes,
     marks: RandomState,
@@ -78,6 +80,7 @@ impl<R: Repositories> Registry<R> {
                 repositories,
                 manifests,
                 shown: Shown::default(),
+                conversions: Conversions::default(),
                 limits,
                 remotes,
                 marks: RandomState::new(),

@@ -50,6 +50,9 @@ impl Layers for Blobs {
     fn get_blob(&self, _: String, _: u64) -> BoxFuture<Result<Option<Vec<u8>>, ApiError>> {
         done(Ok(None))
     }
+    fn other_form(&self, _: &[u8], _: &str) -> Option<(String, Vec<u8>)> {
+        None
+    }
     fn blob_sizes(&self, digests: Vec<String>) -> BoxFuture<Result<Vec<Option<u64>>, ApiError>> {
         done(Ok(vec![None; digests.len()]))
     }

@@ -92,6 +92,8 @@ pub trait Layers: Send + Sync {
     fn put_blob(&self, bytes: Vec<u8>) -> BoxFuture<Result<(), ApiError>>;
     /// A blob of at most `bytes_max` bytes.
     fn get_blob(&self, digest: String, bytes_max: u64) -> BoxFuture<Result<Option<Vec<u8>>, ApiError>>;
+    /// An image's manifest in its other form, Docker's or OCI's, with its media type; nothing where it has none.
+    fn other_form(&self, manifest: &[u8], media_type: &str) -> Option<(String, Vec<u8>)>;
     /// How many bytes each of these blobs has; nothing for one that is not there.
     fn blob_sizes(&self, digests: Vec<String>) -> BoxFuture<Result<Vec<Option<u64>>, ApiError>>;
     /// Keeps these blobs from being collected, whether or not they are there yet: from before they are stored until a row

@@ -127,6 +127,10 @@ impl Layers for StoredLayers {
         })
     }
 
+    fn other_form(&self, manifest: &[u8], media_type: &str) -> Option<(String, Vec<u8>)> {
+        honmaru_images::convert(manifest, media_type).map(|(media_type, bytes)| (media_type.to_owned(), bytes))
+    }
+
     fn blob_sizes(&self, digests: Vec<String>) -> BoxFuture<Result<Vec<Option<u64>>, ApiError>> {
         let size = |digest: &String| match digest.parse::<Digest>() {
             Ok(digest) => self.store.stat(&digest).map(|found| found.map(|info| info.size)),

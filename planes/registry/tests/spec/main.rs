@@ -7,6 +7,7 @@ mod errors;
 mod management;
 mod manifests;
 mod mirrors;
+mod negotiation;
 mod pull;
 mod referrers;
 #[path = "../support/mod.rs"]

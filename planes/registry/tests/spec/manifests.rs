@@ -27,6 +27,20 @@ async fn put_manifest_must_answer_201_with_a_location_and_the_digest() {
 }
 
 #[tokio::test]
+async fn a_content_type_counts_in_any_case_of_letters() {
+    let server = Server::start().await;
+    let image = server.push_image("app", "v1", b"layer").await;
+    let kind = format!("{}; charset=utf-8", MANIFEST.to_uppercase());
+    let path = "/v2/app/manifests/v2";
+    let put = server.call("PUT", path, &[("content-type", &kind)], &image).await;
+    assert_eq!(put.status, 201, "{}", put.text());
+    assert_eq!(
+        server.call("GET", path, &[], b"").await.header("content-type"),
+        MANIFEST
+    );
+}
+
+#[tokio::test]
 async fn put_manifest_must_refuse_missing_blobs() {
     let server = Server::start().await;
     server.push_blob("app", b"{}").await;

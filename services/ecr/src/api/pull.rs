@@ -15,6 +15,11 @@ use std::sync::Arc;
 /// Ref: OCI distribution specification 1.1.
 const MANIFEST_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
+/// A failure's code and reason.
+type Failure = (&'static str, &'static str);
+const NOT_FOUND: Failure = ("ImageNotFound", "Requested image not found");
+const UNREADABLE: Failure = ("ImageInaccessible", "The manifest cannot be read");
+
 pub(super) async fn batch_get(
     layers: Arc<dyn Layers>,
     call: Call,
@@ -36,14 +41,11 @@ pub(super) async fn batch_get(
         let found = ids.iter().map(|id| match identify(state, &look_scope, &look_name, id) {
             Ok(digest) => {
                 let image = find_image(state, &look_scope, &look_name, &Reference::Digest(digest.clone()));
-                let is_given =
-                    image.is_some_and(|image| !image.archive.holds && is_accepted(&accepted, id, &image.media_type));
-                if !is_given {
-                    return json!({"code": "ImageNotFound", "reason": "Requested image not found"});
-                }
-                let media_type = image.map(|image| image.media_type.clone());
+                let Some(image) = image.filter(|image| !image.archive.holds) else {
+                    return json!({"code": NOT_FOUND.0, "reason": NOT_FOUND.1});
+                };
                 let record = !excluded && machine::needs_record(state, &look_scope, &look_name, &digest, now);
-                json!({"digest": digest, "type": media_type, "record": record})
+                json!({"digest": digest, "type": image.media_type, "record": record})
             }
             Err(failure) => json!({"code": failure.failure_code, "reason": failure.failure_reason}),
         });
@@ -72,13 +74,29 @@ pub(super) async fn batch_get(
             continue;
         };
         let bytes = layers.get_blob(digest.clone(), MANIFEST_BYTES_MAX).await?;
-        let Some(manifest) = bytes.and_then(|bytes| String::from_utf8(bytes).ok()) else {
-            failures.push(ImageFailure {
-                image_id: Some(id),
-                failure_code: Some("ImageInaccessible".to_owned()),
-                failure_reason: Some("The manifest cannot be read".to_owned()),
-            });
-            continue;
+        let stored = text(&found, "type").unwrap_or_default();
+        let given = match bytes {
+            None => Err(UNREADABLE),
+            Some(bytes) if is_accepted(&accepted, &id, &stored) => Ok((stored, bytes)),
+            Some(bytes) => layers
+                .other_form(&bytes, &stored)
+                .filter(|(media_type, _)| accepted.contains(media_type))
+                .ok_or(NOT_FOUND),
+        };
+        let given = given.and_then(|(media_type, bytes)| {
+            let manifest = String::from_utf8(bytes).map_err(|_| UNREADABLE)?;
+            Ok((media_type, manifest))
+        });
+        let (media_type, manifest) = match given {
+            Ok(given) => given,
+            Err((code, reason)) => {
+                failures.push(ImageFailure {
+                    image_id: Some(id),
+                    failure_code: Some(code.to_owned()),
+                    failure_reason: Some(reason.to_owned()),
+                });
+                continue;
+            }
         };
         if found.get("record") == Some(&Value::Bool(true)) {
             pulled.push(digest.clone());
@@ -91,7 +109,7 @@ pub(super) async fn batch_get(
                 image_tag: id.image_tag,
             }),
             image_manifest: Some(manifest),
-            image_manifest_media_type: text(&found, "type"),
+            image_manifest_media_type: Some(media_type),
         });
     }
     if !pulled.is_empty() {
@@ -109,8 +127,9 @@ pub(super) async fn batch_get(
     })
 }
 
-/// Whether the client understands an image: by tag it gets none of a kind that it did not name, by digest what it asked for.
-/// Ref: ECR user guide, "Container image manifest format support in Amazon ECR". This registry converts no manifests.
+/// Whether the client understands an image as it was pushed: by tag it gets none of a kind that it did not name, but its other
+/// form where it named that; by digest what it asked for.
+/// Ref: ECR user guide, "Container image manifest format support in Amazon ECR".
 fn is_accepted(accepted: &[String], id: &ImageIdentifier, media_type: &str) -> bool {
     accepted.is_empty() || id.image_digest.is_some() || accepted.iter().any(|one| one == media_type)
 }

@@ -272,7 +272,7 @@ fn images_are_listed_by_the_status_of_their_tags_page_by_page() {
 }
 
 #[test]
-fn an_image_of_a_kind_that_the_client_does_not_accept_is_not_found_by_tag() {
+fn who_pulls_by_tag_gets_a_form_that_it_accepts() {
     let ecr = Ecr::new();
     ecr.repository("app");
     let digest = ecr.image("app", "one", Some("v1"));
@@ -285,15 +285,32 @@ fn an_image_of_a_kind_that_the_client_does_not_accept_is_not_found_by_tag() {
         "application/vnd.docker.distribution.manifest.v2+json",
     );
     let tag = json!({"imageTag": "v1"});
-    assert_eq!(
-        get(tag.clone(), &[docker, oci])["images"][0]["imageManifestMediaType"],
-        oci
-    );
-    let refused = get(tag, &[docker]);
+    let stored = get(tag.clone(), &[docker, oci])["images"][0].clone();
+    assert_eq!(stored["imageManifestMediaType"], oci);
+    let converted = get(tag.clone(), &[docker]);
+    assert_eq!(converted["failures"], json!([]));
+    let image = &converted["images"][0];
+    assert_eq!(image["imageManifestMediaType"], docker);
+    assert_eq!(image["imageId"], json!({"imageTag": "v1", "imageDigest": digest}));
+    let read = |image: &serde_json::Value| -> serde_json::Value {
+        serde_json::from_str(image["imageManifest"].as_str().unwrap()).unwrap()
+    };
+    let (stored, converted) = (read(&stored), read(image));
+    assert_eq!(converted["mediaType"], docker);
+    for part in ["/config/digest", "/config/size", "/layers"] {
+        assert_eq!(converted.pointer(part), stored.pointer(part), "{part}");
+    }
+    // Neither form: schema 1 is not made.
+    let refused = get(tag, &["application/vnd.docker.distribution.manifest.v1+json"]);
     assert_eq!(refused["failures"][0]["failureCode"], "ImageNotFound");
     assert_eq!(refused["images"], json!([]));
     // By digest it is what it is.
-    assert_eq!(get(json!({"imageDigest": digest}), &[docker])["failures"], json!([]));
+    for id in [
+        json!({"imageDigest": digest}),
+        json!({"imageDigest": digest, "imageTag": "v1"}),
+    ] {
+        assert_eq!(get(id, &[docker])["images"][0]["imageManifestMediaType"], oci);
+    }
 }
 
 #[test]

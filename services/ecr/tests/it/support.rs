@@ -73,6 +73,9 @@ impl Layers for Memory {
     fn get_blob(&self, digest: String, _bytes_max: u64) -> BoxFuture<Result<Option<Vec<u8>>, ApiError>> {
         done(Ok(self.0.blobs.lock().unwrap().get(&digest).cloned()))
     }
+    fn other_form(&self, manifest: &[u8], media_type: &str) -> Option<(String, Vec<u8>)> {
+        honmaru_images::convert(manifest, media_type).map(|(media_type, bytes)| (media_type.to_owned(), bytes))
+    }
     fn blob_sizes(&self, digests: Vec<String>) -> BoxFuture<Result<Vec<Option<u64>>, ApiError>> {
         let blobs = self.0.blobs.lock().unwrap();
         let sizes = digests
