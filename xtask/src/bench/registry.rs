@@ -4,6 +4,9 @@
 //!
 //! skopeo itself takes most of each time (it hashes on one processor, and a process starts for every image): the same
 //! images are also copied without a registry, and the lines `_beyond_skopeo` are what the registries add to that.
+//!
+//! The blob of 1 GiB is also written to the disk and read from it by dd: no registry whose store is larger than the
+//! memory is faster than that.
 
 use super::cloud::Lab;
 use super::containers::{auth_file, push, skopeo};
@@ -70,6 +73,9 @@ const SYNC: [&str; 2] = ["sync_push_100_small", "sync_pull_100_small"];
 /// One blob of 1 GiB with curl, which neither hashes nor unpacks: the registry's own throughput.
 const BLOB: [&str; 2] = ["curl_push_1gib", "curl_pull_1gib"];
 
+/// The disk's limit for the same blob: written and brought to the disk; read past the page cache.
+const DISK: [&str; 2] = ["disk_write_1gib", "disk_read_1gib"];
+
 /// All of it; without the image of 1 GiB unless `with_large`.
 pub fn run(bench: &mut Bench, with_large: bool) -> Result<()> {
     let dir = bench.scratch.path().join("registry");
@@ -122,6 +128,9 @@ pub fn run(bench: &mut Bench, with_large: bool) -> Result<()> {
             for (name, seconds) in BLOB.into_iter().zip(blob(&sides, round, &dir)?) {
                 keep(name, seconds, true);
             }
+            for (name, seconds) in DISK.into_iter().zip(disk(round, &dir)?) {
+                keep(name, vec![seconds], true);
+            }
         }
         let middle = vec![layout(&images.join("middle"), MIDDLE_LAYERS, MIDDLE_BYTES)?];
         for (name, seconds) in MIDDLE
@@ -158,7 +167,15 @@ pub fn run(bench: &mut Bench, with_large: bool) -> Result<()> {
     }
     let memory: Result<Vec<f64>> = sides.iter().map(|side| memory_mib(side.pid, "VmHWM")).collect();
     keep("registry_peak_memory", memory?, false);
-    for (name, values) in &found {
+    for (blob, limit) in BLOB.into_iter().zip(DISK) {
+        if let (Some([ours, ..]), Some(&[disk])) =
+            (found.get(blob).map(Vec::as_slice), found.get(limit).map(Vec::as_slice))
+        {
+            let name = format!("{blob}_and_the_disk");
+            bench.report.add(&name, *ours, "dd", disk, "s, best of 2", Better::Less);
+        }
+    }
+    for (name, values) in found.iter().filter(|(name, _)| !DISK.contains(name)) {
         let (unit, better) = match *name {
             "blob_get" | "manifest_get" => ("requests/s", Better::More),
             "registry_peak_memory" => ("MiB, control as a whole", Better::Less),
@@ -386,6 +403,38 @@ fn blob(sides: &[Side], round: usize, dir: &Path) -> Result<[Vec<f64>; 2]> {
     }
     fs::remove_file(&file)?;
     Ok([pushed, pulled])
+}
+
+/// Writes a blob to the disk and reads it from there: seconds.
+fn disk(round: usize, dir: &Path) -> Result<[f64; 2]> {
+    let (from, to) = (dir.join("blob"), dir.join("copy"));
+    noise(&from, LARGE_BYTES)?;
+    let written = dd(&from, &to, "conv=fdatasync")?;
+    let read = dd(&to, Path::new("/dev/null"), "iflag=direct")?;
+    eprintln!("  a blob of 1 GiB, round {round}: the disk took it in {written:.2} s and gave it in {read:.2} s");
+    fs::remove_file(&from)?;
+    fs::remove_file(&to)?;
+    Ok([written, read])
+}
+
+/// Seconds that dd takes for a copy.
+fn dd(from: &Path, to: &Path, how: &str) -> Result<f64> {
+    let mut command = Command::new("dd");
+    command.args([
+        &format!("if={}", from.display()),
+        &format!("of={}", to.display()),
+        "bs=1M",
+        how,
+    ]);
+    let started = Instant::now();
+    let output = command.output().context("failed to run dd")?;
+    let seconds = started.elapsed().as_secs_f64();
+    ensure!(
+        output.status.success(),
+        "dd {how}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(seconds)
 }
 
 /// Runs curl with a side's token and returns what it printed.
