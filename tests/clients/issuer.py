@@ -1,6 +1,6 @@
 """An OpenID Connect issuer on loopback, for tests: issuer.py FOLDER [http]
 
-Makes a certificate and two RSA keys with openssl in FOLDER, serves the discovery document and the key set over https
+Makes a certificate, two RSA keys and one of P-521 with openssl in FOLDER, serves the discovery document and the key set over https
 (with `http`: over plain HTTP), and prints one line of JSON: the issuer, and tokens that are good or wrong in one way each. Serves until it is ended.
 Below the issuer's URL are further issuers: `/slow1` to `/slow3`, `/huge`, `/redirect`, `/lying`, `/fresh` and `/slash/`.
 """
@@ -37,8 +37,12 @@ openssl("x509", "-req", "-in", f"{folder}/issuer.csr", "-CA", f"{folder}/authori
 for name in ("good", "stranger"):
     openssl("genrsa", "-out", f"{folder}/{name}.key", "2048")
 
+openssl("ecparam", "-name", "secp521r1", "-genkey", "-noout", "-out", f"{folder}/curve.key")
+
 modulus = openssl("rsa", "-in", f"{folder}/good.key", "-noout", "-modulus").decode().strip().split("=")[1]
 keys = {"keys": [{"kty": "RSA", "kid": "k1", "alg": "RS256", "use": "sig", "n": url64(bytes.fromhex(modulus)), "e": "AQAB"}]}
+point = openssl("ec", "-in", f"{folder}/curve.key", "-pubout", "-outform", "DER")[-132:]
+keys["keys"].append({"kty": "EC", "kid": "k521", "alg": "ES512", "crv": "P-521", "x": url64(point[:66]), "y": url64(point[66:])})
 fetches = []
 
 
@@ -86,11 +90,23 @@ else:
     issuer = f"https://localhost:{server.server_address[1]}"
 
 
+def whole(der):
+    """Both numbers of an ECDSA signature of P-521 in full length, which is how a token has them."""
+    at, numbers = 3 if der[1] & 0x80 else 2, b""
+    while at < len(der):
+        size = der[at + 1]
+        numbers += int.from_bytes(der[at + 2:at + 2 + size], "big").to_bytes(66, "big")
+        at += 2 + size
+    return numbers
+
+
 def token(key="good", kid="k1", path="", header=None, text=None, **changes):
     now = int(time.time())
     claims = {"iss": issuer + path, "aud": "sts.amazonaws.com", "sub": "repo:org/app:ref:refs/heads/main", "iat": now, "exp": now + 600}
     head = json.dumps({"alg": "RS256", "typ": "JWT", "kid": kid, **(header or {})})
     signed = ".".join(url64(part.encode()) for part in (head, text or json.dumps({**claims, **changes})))
+    if key == "curve":
+        return signed + "." + url64(whole(openssl("dgst", "-sha512", "-sign", f"{folder}/{key}.key", stdin=signed.encode())))
     return signed + "." + url64(openssl("dgst", "-sha256", "-sign", f"{folder}/{key}.key", stdin=signed.encode()))
 
 
@@ -128,6 +144,7 @@ def hostile():
 print(json.dumps({
     "issuer": issuer,
     "good": token(),
+    "curve": token(key="curve", kid="k521", header={"alg": "ES512"}),
     "forged": token(key="stranger"),
     "unknown_key": token(kid="k2"),
     "audience": token(aud="somebody-else"),

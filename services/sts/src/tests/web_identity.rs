@@ -129,6 +129,47 @@ fn a_good_token_is_good_in_every_form_it_may_have() {
     }
 }
 
+/// A key of the curve P-521, and a token that it signed: by PyJWT 2.15.
+const P521_X: &str = "ABRB_HGCCHEQCuz68RARmnjgSijEEg7z63K2oqpzNEJ_1PIKB2Z35ltxnCP_FBZQ3dw0a61rhL1lpKA5ikca6Q6-";
+const P521_Y: &str = "AdLnLAwrKKx0SWWxgt2Qqw6QbUI3aYpaeCWo0gEiHKlGmFSJ_OgJOCHA1ZaQDd7YuHD8maPUJ7I1JXRMWDteuJ6L";
+const P521_SIGNED: &str = "eyJhbGciOiJFUzUxMiIsImtpZCI6InA1MjEiLCJ0eXAiOiJKV1QifQ.eyJpc3MiOiJodHRwczovL3Rva2VuLmV4YW1wbGUv\
+    dGVuYW50Iiwic3ViIjoiYWRhIiwiYXVkIjoiYXBwIiwiaWF0IjoxNzkwMDAwMDAwLCJleHAiOjE3OTAwMDAzMDB9";
+const P521_SIGNATURE: &str = "AMUaj96nWJrERRkxPNNOjF7TcOW8Emv9z83bkOlKt1SIsljS6sQhN029IxYROztQC_-uz6K1mxdVBxqulj9RwbrGAbhx1LET8Ht7\
+    EI8kBTfaClmECEyaBg8QuDU-mQIk3oQBshro77On6pV2lI4TdJ2a28NRnouyYw9ddLaTdeBFblCn";
+
+#[test]
+fn a_token_of_es512_is_one_of_the_key_of_its_curve() {
+    let mut web = Web::new();
+    let key = |x: &str, y: &str, curve: &str| json!({"kty": "EC", "crv": curve, "kid": "p521", "x": x, "y": y});
+    let token = |signature: &[u8]| format!("{P521_SIGNED}.{}", URL_SAFE_NO_PAD.encode(signature));
+    let good = URL_SAFE_NO_PAD.decode(P521_SIGNATURE).unwrap();
+    web.keys(json!([key(P521_X, P521_Y, "P-521")]));
+    assert_eq!(web.code(&token(&good)), None);
+
+    let mut changed = good.clone();
+    changed[131] ^= 1;
+    for signature in [
+        vec![],
+        vec![0; 132],
+        vec![255; 132],
+        changed,
+        good[1..].to_vec(),
+        [good.as_slice(), &[0]].concat(),
+    ] {
+        assert_eq!(web.code(&token(&signature)).as_deref(), Some(INVALID), "{signature:?}");
+    }
+    for (x, y, curve) in [
+        (P521_Y, P521_X, "P-521"),
+        (P521_X, P521_X, "P-521"),
+        (P521_X, "", "P-521"),
+        ("", "", "P-521"),
+        (P521_X, P521_Y, "P-256"),
+    ] {
+        web.keys(json!([key(x, y, curve)]));
+        assert_eq!(web.code(&token(&good)).as_deref(), Some(INVALID), "{x} {y} {curve}");
+    }
+}
+
 #[test]
 fn what_is_no_token_is_said_before_anything_of_the_role() {
     let mut web = Web::new();
@@ -162,6 +203,11 @@ fn hostile_tokens_are_refused() {
         (
             "an algorithm of another curve",
             header(json!({"alg": "ES384"})),
+            INVALID,
+        ),
+        (
+            "an algorithm of a curve that ring has not",
+            header(json!({"alg": "ES512"})),
             INVALID,
         ),
         ("no algorithm named", header(json!({"alg": null})), INVALID),
