@@ -2,7 +2,7 @@
 
 use super::common::{page, scope_of};
 use super::images::{is_asked, refuse_page};
-use crate::lifecycle::{Candidate, Policy, Verdict, evaluate};
+use crate::lifecycle::{Candidate, Policy, Verdict, canonical, evaluate};
 use crate::machine::{get_repository, tags_of};
 use crate::model::{Image, LifecycleAction, Preview, PreviewEntry, Pull, Repository};
 use crate::types::{
@@ -51,7 +51,7 @@ fn policy_of(state: &State, scope: &Scope, name: &str) -> Result<(String, Option
     })?;
     // An evaluation that is written in advance (see `reconcile::first_evaluation`) has not happened.
     let evaluated = row.lifecycle_evaluated_at.filter(|at| *at >= row.created_at);
-    Ok((text, evaluated))
+    Ok((canonical(&text), evaluated))
 }
 
 pub(super) fn put(
@@ -62,10 +62,8 @@ pub(super) fn put(
     let scope = scope_of(call, input.registry_id.as_deref())?;
     get_repository(tx, &scope, &input.repository_name)?;
     parse(&input.lifecycle_policy_text)?;
-    let (text, first) = (
-        input.lifecycle_policy_text.clone(),
-        reconcile::first_evaluation(tx.now()),
-    );
+    let shown = canonical(&input.lifecycle_policy_text);
+    let (text, first) = (shown.clone(), reconcile::first_evaluation(tx.now()));
     tx.update::<Repository>(&scope, &input.repository_name, |row| {
         row.lifecycle_policy = Some(text);
         row.lifecycle_evaluated_at = Some(first);
@@ -73,7 +71,7 @@ pub(super) fn put(
     Ok(types::PutLifecyclePolicyResponse {
         registry_id: Some(scope.account.to_string()),
         repository_name: Some(input.repository_name),
-        lifecycle_policy_text: Some(input.lifecycle_policy_text),
+        lifecycle_policy_text: Some(shown),
     })
 }
 
@@ -120,7 +118,7 @@ pub(super) fn start_preview(
     let name = input.repository_name;
     get_repository(tx, &scope, &name)?;
     let text = match input.lifecycle_policy_text {
-        Some(text) => text,
+        Some(text) => canonical(&text),
         None => policy_of(tx, &scope, &name)?.0,
     };
     let policy = parse(&text)?;

@@ -439,6 +439,11 @@ mod tests {
             "targetStorageClass",
         );
         check(count, r#""type":"expire","when":"now""#, "when");
+        check(
+            count,
+            r#""type":"expire"},"description":5,"action":{"type":"expire""#,
+            "description",
+        );
         let archived = r#""countType":"sinceImageTransitioned","countUnit":"days","countNumber":90"#;
         check(archived, expire, "storageClass 'archive'");
         check(&format!(r#""storageClass":"archive",{archived}"#), expire, "");

@@ -1,7 +1,9 @@
-//! Lifecycle policies: read, judged. Ref: ECR user guide, "Lifecycle policy properties in Amazon ECR".
+//! Lifecycle policies: read, shown, judged. Ref: ECR user guide, "Lifecycle policy properties in Amazon ECR".
 
+mod canonical;
 mod evaluate;
 mod policy;
 
+pub(crate) use canonical::canonical;
 pub(crate) use evaluate::{Candidate, Verdict, evaluate};
 pub(crate) use policy::Policy;

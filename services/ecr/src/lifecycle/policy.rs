@@ -84,6 +84,9 @@ fn rule(value: &Value) -> Result<Rule, String> {
     let priority = priority
         .filter(|n| *n > 0)
         .ok_or("rulePriority must be a positive number")?;
+    if object.get("description").is_some_and(|text| !text.is_string()) {
+        return Err("description must be a text".to_owned());
+    }
     let action = action(object.get("action"))?;
     let selection = object
         .get("selection")

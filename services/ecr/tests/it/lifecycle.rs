@@ -14,6 +14,8 @@ fn a_lifecycle_policy_is_previewed_and_carried_out() {
     let text = json!({"rules": [{"rulePriority": 1, "selection": {"tagStatus": "any", "countType":
         "imageCountMoreThan", "countNumber": 1}, "action": {"type": "expire"}}]})
     .to_string();
+    let shown = r#"{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":1},"action":{"type":"expire"}}]}"#;
+    assert_ne!(text, shown, "put in another order");
     let none = ecr.error("GetLifecyclePolicy", json!({"repositoryName": "app"}));
     assert_eq!(none.0, "LifecyclePolicyNotFoundException");
     let preview = json!({"repositoryName": "app", "lifecyclePolicyText": text});
@@ -22,10 +24,14 @@ fn a_lifecycle_policy_is_previewed_and_carried_out() {
     assert_eq!(preview["status"], "COMPLETE");
     assert_eq!(preview["summary"]["expiringImageTotalCount"], 2);
     assert_eq!(ecr.tags("app").len(), 3, "a preview deletes nothing");
-    ecr.ok(
+    assert_eq!(preview["lifecyclePolicyText"], shown);
+    let put = ecr.ok(
         "PutLifecyclePolicy",
         json!({"repositoryName": "app", "lifecyclePolicyText": text}),
     );
+    assert_eq!(put["lifecyclePolicyText"], shown);
+    let got = ecr.ok("GetLifecyclePolicy", json!({"repositoryName": "app"}));
+    assert_eq!(got["lifecyclePolicyText"], shown);
     ecr.settle();
     assert_eq!(ecr.tags("app").len(), 3, "a new policy waits for a moment");
     ecr.advance(61_000);
