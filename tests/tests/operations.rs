@@ -37,6 +37,7 @@ fn call() -> Call {
         now: Time::from_ms(1_800_000_000_000),
         source_ip: None,
         user_agent: String::new(),
+        referer: String::new(),
         host: String::new(),
         secure: false,
     }

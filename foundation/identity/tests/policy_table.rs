@@ -3,7 +3,8 @@
 //! A group has a title, the page that it is from, what is `given`, and cases; a case overrides what is given.
 //! Members: `identity` and `session` (lists of documents), `resource`, `holder`, `boundary` (documents), `caller`, `action`,
 //! `resource_arn`, `resource_account`, `resource_policy_required`, `context` (values by key), `source_ip`, `secure`,
-//! `region`, `user_agent`, `now_ms`. Expected: `allow`, `deny LAYER` (a statement denies) or `no LAYER` (none allows).
+//! `region`, `user_agent`, `referer`, `now_ms`.
+//! Expected: `allow`, `deny LAYER` (a statement denies) or `no LAYER` (none allows).
 //! In `malformed.json`: `document`, `kind`; expected `valid` or `malformed`.
 
 use honmaru_base::Time;
@@ -90,6 +91,7 @@ fn decide(case: &Map<String, Value>) -> String {
             Some(ip) => ip.as_str().map(|ip| ip.parse().expect("an address")),
         },
         user_agent: text("user_agent", "table"),
+        referer: text("referer", ""),
         secure: case.get("secure").and_then(Value::as_bool).unwrap_or(true),
         region: text("region", "us-east-1"),
         resource_account,

@@ -110,6 +110,8 @@ pub struct Call {
     pub source_ip: Option<IpAddr>,
     /// The `User-Agent` header.
     pub user_agent: String,
+    /// The `Referer` header, which browsers send.
+    pub referer: String,
     /// The `Host` header as the client sent it, for URLs in answers, for example `localhost:4566`.
     pub host: String,
     /// Whether it came over TLS.

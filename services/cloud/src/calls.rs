@@ -33,6 +33,7 @@ pub(crate) fn call(principal: Principal) -> Call {
         now: NOW,
         source_ip: None,
         user_agent: String::new(),
+        referer: String::new(),
         host: String::new(),
         secure: false,
     }

@@ -89,6 +89,7 @@ fn ask(records: Vec<Recorded>, input: Value) -> Result<Value, String> {
         now: Time::from_ms(100_000),
         source_ip: None,
         user_agent: String::new(),
+        referer: String::new(),
         host: String::new(),
         secure: false,
     };

@@ -43,6 +43,7 @@ impl Lab {
             now: Time(0),
             source_ip: None,
             user_agent: String::new(),
+            referer: String::new(),
             host: String::new(),
             secure: false,
         }

@@ -133,6 +133,7 @@ impl Public {
             now: Time::from_ms(1_800_000_000_000),
             source_ip: None,
             user_agent: String::new(),
+            referer: String::new(),
             host: "localhost:4566".to_owned(),
             secure: false,
         };

@@ -115,6 +115,7 @@ pub fn authorize(state: &State, call: &Call, accesses: &[Access], family: Protoc
                 now: call.now,
                 source_ip: call.source_ip,
                 user_agent: &call.user_agent,
+                referer: &call.referer,
                 secure: call.secure,
                 region: call.scope.region.as_str(),
                 resource_account,
@@ -164,6 +165,7 @@ pub fn authorize_service(
         now,
         source_ip: None,
         user_agent: service.to_owned(),
+        referer: String::new(),
         host: String::new(),
         secure: true,
     };

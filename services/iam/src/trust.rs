@@ -120,6 +120,7 @@ pub fn trusts_service(state: &State, role: &Role, by: &Assuming<'_>) -> bool {
         now: by.now,
         source_ip: None,
         user_agent: by.service,
+        referer: "",
         secure: true,
         region: by.region,
         resource_account: by.account.as_str(),

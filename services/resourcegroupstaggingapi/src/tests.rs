@@ -59,6 +59,7 @@ fn ask(name: &str, input: Value) -> Result<Value, String> {
         now: Time::from_ms(0),
         source_ip: None,
         user_agent: String::new(),
+        referer: String::new(),
         host: String::new(),
         secure: false,
     };

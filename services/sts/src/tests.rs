@@ -77,6 +77,7 @@ impl Cloud {
             now: NOW,
             source_ip: None,
             user_agent: "test".to_owned(),
+            referer: String::new(),
             host: "localhost:4566".to_owned(),
             secure: false,
         };
@@ -157,6 +158,7 @@ fn allows(cloud: &Cloud, principal: &Principal, action: &str) -> bool {
         now: NOW,
         source_ip: None,
         user_agent: String::new(),
+        referer: String::new(),
         host: String::new(),
         secure: false,
     };
@@ -575,6 +577,7 @@ fn a_web_identity_becomes_a_role() {
         now: NOW,
         source_ip: None,
         user_agent: String::new(),
+        referer: String::new(),
         host: String::new(),
         secure: false,
     };

@@ -49,6 +49,7 @@ impl Cloud {
             now: Time::from_ms(1_800_000_000_000),
             source_ip: None,
             user_agent: String::new(),
+            referer: String::new(),
             host: String::new(),
             secure: false,
         };

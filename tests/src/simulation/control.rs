@@ -128,6 +128,7 @@ impl Control {
             now,
             source_ip: None,
             user_agent: String::new(),
+            referer: String::new(),
             host: "localhost:4566".to_owned(),
             secure: false,
         };

@@ -228,6 +228,7 @@ impl Cloud {
             now: Self::now(),
             source_ip: None,
             user_agent: String::new(),
+            referer: String::new(),
             host: "localhost:4566".to_owned(),
             secure: false,
         };

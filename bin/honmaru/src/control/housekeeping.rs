@@ -189,6 +189,7 @@ async fn allowed(control: &Arc<Control>, received: &Received, wish: Wish) -> Res
             now,
             source_ip: Some(received.peer.ip()),
             user_agent: received.header("user-agent").unwrap_or_default().to_owned(),
+            referer: received.header("referer").unwrap_or_default().to_owned(),
             host: received.host().unwrap_or_default().to_owned(),
             secure: received.secure,
         };

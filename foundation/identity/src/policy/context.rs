@@ -29,6 +29,8 @@ pub struct CallContext<'a> {
     pub source_ip: Option<IpAddr>,
     /// The `User-Agent` header.
     pub user_agent: &'a str,
+    /// The `Referer` header.
+    pub referer: &'a str,
     /// Whether it came over TLS.
     pub secure: bool,
     /// The region that the call works on.
@@ -41,12 +43,13 @@ pub struct CallContext<'a> {
 
 impl CallContext<'_> {
     /// The global keys that a call may have, as AWS writes them; `aws:PrincipalTag/...` aside.
-    pub const GLOBAL_KEYS: [&'static str; 21] = [
+    pub const GLOBAL_KEYS: [&'static str; 22] = [
         "aws:CurrentTime",
         "aws:EpochTime",
         "aws:SecureTransport",
         "aws:SourceIp",
         "aws:UserAgent",
+        "aws:Referer",
         "aws:RequestedRegion",
         "aws:ResourceAccount",
         "aws:ViaAWSService",
@@ -82,6 +85,7 @@ impl Context for CallContext<'_> {
             "aws:securetransport" => flag(self.secure),
             "aws:sourceip" => self.source_ip.map(|ip| vec![ip.to_canonical().to_string()]),
             "aws:useragent" if !self.user_agent.is_empty() => one(self.user_agent),
+            "aws:referer" if !self.referer.is_empty() => one(self.referer),
             "aws:requestedregion" => one(self.region),
             "aws:resourceaccount" if !self.resource_account.is_empty() => one(self.resource_account),
             "aws:viaawsservice" => flag(false),

@@ -132,6 +132,7 @@ mod tests {
             now: NOW,
             source_ip: None,
             user_agent: String::new(),
+            referer: String::new(),
             host: String::new(),
             secure: false,
         };

@@ -215,6 +215,7 @@ impl Ecr {
             now: Time::from_ms(1_800_000_000_000),
             source_ip: None,
             user_agent: String::new(),
+            referer: String::new(),
             host: "localhost:4566".to_owned(),
             secure: false,
         };

@@ -92,6 +92,7 @@ impl Lab {
             now: self.now,
             source_ip: None,
             user_agent: String::new(),
+            referer: String::new(),
             host: "localhost:4566".to_owned(),
             secure: false,
         }

@@ -79,6 +79,7 @@ impl Cloud {
             now: self.now,
             source_ip: None,
             user_agent: String::new(),
+            referer: String::new(),
             host: String::new(),
             secure: false,
         }

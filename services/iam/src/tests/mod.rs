@@ -69,6 +69,7 @@ fn call(principal: Principal) -> Call {
         now: NOW,
         source_ip: Some([203, 0, 113, 9].into()),
         user_agent: "test".to_owned(),
+        referer: String::new(),
         host: "localhost:4566".to_owned(),
         secure: false,
     }

@@ -31,6 +31,7 @@ pub(crate) fn call() -> Call {
         now: Time::from_ms(1_790_000_000_000),
         source_ip: None,
         user_agent: String::new(),
+        referer: String::new(),
         host: String::new(),
         secure: false,
     }

@@ -117,6 +117,7 @@ pub(super) fn assume_role(
         now,
         source_ip: call.source_ip,
         user_agent: &call.user_agent,
+        referer: &call.referer,
         secure: call.secure,
         region: call.scope.region.as_str(),
         resource_account: account.as_str(),

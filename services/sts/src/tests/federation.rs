@@ -56,6 +56,7 @@ fn call_of(principal: Principal) -> Call {
         now: NOW,
         source_ip: None,
         user_agent: "test".to_owned(),
+        referer: String::new(),
         host: String::new(),
         secure: false,
     }

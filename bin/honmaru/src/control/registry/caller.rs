@@ -33,6 +33,7 @@ impl Caller {
             now: SystemClock.now(),
             source_ip: None,
             user_agent: String::new(),
+            referer: String::new(),
             host: String::new(),
             secure: false,
         };
@@ -110,6 +111,7 @@ pub(super) async fn layer_link<B>(control: &Arc<Control>, request: &Request<B>, 
         now,
         source_ip: Some(peer.address.ip()),
         user_agent: String::new(),
+        referer: String::new(),
         host: String::new(),
         secure: peer.secure,
     };
@@ -168,6 +170,7 @@ pub(super) async fn caller<B>(control: &Arc<Control>, request: &Request<B>, peer
         now,
         source_ip: Some(peer.address.ip()),
         user_agent: text(header::USER_AGENT),
+        referer: text(header::REFERER),
         host,
         secure: peer.secure,
     };
