@@ -1,33 +1,24 @@
 //! Elements of nft sets and maps, and adding and deleting them over raw nf_tables netlink: some microseconds each,
 //! where a run of `nft` takes milliseconds. Ref: linux/netfilter/nf_tables.h.
 
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket,
-    sockopt,
-};
-use nix::sys::time::{TimeVal, TimeValLike};
+use crate::netlink::{NFNL_SUBSYS_NFTABLES, attribute, message, nested, open, zero_terminated};
+use nix::sys::socket::{MsgFlags, recv, send};
 use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::{AsRawFd, OwnedFd};
-
-/// How long the kernel may take to answer a batch, in seconds.
-const ANSWER_TIMEOUT_S: i64 = 5;
+use std::os::fd::AsRawFd;
 
 /// The most elements in one batch; more are cheaper as a whole ruleset.
 pub(crate) const BATCH_ELEMENTS_MAX: usize = 256;
 
 const NFNL_MSG_BATCH_BEGIN: u16 = 0x10;
 const NFNL_MSG_BATCH_END: u16 = 0x11;
-const NFNL_SUBSYS_NFTABLES: u16 = 10;
 const NFT_MSG_NEWSETELEM: u16 = 12;
 const NFT_MSG_DELSETELEM: u16 = 14;
 const NFPROTO_INET: u8 = 1;
-const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_ACK: u16 = 0x4;
 const NLM_F_CREATE: u16 = 0x400;
 const NLMSG_ERROR: u16 = 2;
-pub(crate) const NLA_F_NESTED: u16 = 0x8000;
 const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
 const NFTA_SET_ELEM_LIST_SET: u16 = 2;
 const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
@@ -114,19 +105,6 @@ pub(crate) fn change(table: &str, delete: &[&Element], add: &[&Element]) -> io::
     Ok(())
 }
 
-/// A socket for requests to the netfilter subsystems.
-pub(crate) fn open() -> io::Result<OwnedFd> {
-    let socket = socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::NetlinkNetFilter,
-    )?;
-    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
-    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::seconds(ANSWER_TIMEOUT_S))?;
-    Ok(socket)
-}
-
 fn batch(table: &str, delete: &[&Element], add: &[&Element]) -> Vec<u8> {
     let mut out = Vec::new();
     message(&mut out, NFNL_MSG_BATCH_BEGIN, 0, 0, NFNL_SUBSYS_NFTABLES, &[]);
@@ -177,42 +155,6 @@ fn element_body(table: &str, element: &Element, with_data: bool) -> Vec<u8> {
         });
     });
     body
-}
-
-fn zero_terminated(text: &str) -> Vec<u8> {
-    let mut bytes = text.as_bytes().to_vec();
-    bytes.push(0);
-    bytes
-}
-
-/// One netlink attribute, padded to four bytes. Our longest is far below its limit of 65,535 bytes.
-pub(crate) fn attribute(out: &mut Vec<u8>, kind: u16, data: &[u8]) {
-    let len = u16::try_from(data.len() + 4).unwrap_or(u16::MAX);
-    out.extend(len.to_ne_bytes());
-    out.extend(kind.to_ne_bytes());
-    out.extend(data);
-    out.resize(out.len().next_multiple_of(4), 0);
-}
-
-/// An attribute that holds others.
-pub(crate) fn nested(out: &mut Vec<u8>, kind: u16, fill: impl FnOnce(&mut Vec<u8>)) {
-    let mut inner = Vec::new();
-    fill(&mut inner);
-    attribute(out, kind | NLA_F_NESTED, &inner);
-}
-
-/// One netfilter message with its headers.
-pub(crate) fn message(out: &mut Vec<u8>, kind: u16, flags: u16, family: u8, resource: u16, body: &[u8]) {
-    let len = u32::try_from(16 + 4 + body.len()).unwrap_or(u32::MAX);
-    let sequence = u32::try_from(out.len()).unwrap_or(0) + 1;
-    out.extend(len.to_ne_bytes());
-    out.extend(kind.to_ne_bytes());
-    out.extend((flags | NLM_F_REQUEST).to_ne_bytes());
-    out.extend(sequence.to_ne_bytes());
-    out.extend(0u32.to_ne_bytes());
-    out.extend([family, 0]);
-    out.extend(resource.to_be_bytes());
-    out.extend(body);
 }
 
 /// How many messages of the batch this answer acknowledges; the first error ends it.

@@ -5,7 +5,7 @@
 //! A rule that is taken away from a group does not end a flow: as on AWS, a tracked connection lives until it ends.
 //! Ref: "Security group connection tracking", EC2 user guide.
 
-use crate::elements::{attribute, message, open};
+use crate::netlink::{NLA_F_NESTED, attribute, attributes, message, messages, open};
 use nix::sys::socket::{MsgFlags, recv, send};
 use std::collections::BTreeSet;
 use std::io;
@@ -27,7 +27,6 @@ const NLM_F_ACK: u16 = 0x4;
 const NLM_F_DUMP: u16 = 0x300;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
-const NLA_TYPE_MASK: u16 = 0x3fff;
 const CTA_TUPLE_ORIG: u16 = 1;
 const CTA_TUPLE_REPLY: u16 = 2;
 const CTA_ID: u16 = 12;
@@ -118,7 +117,7 @@ fn flow_of(body: &[u8], addresses: &BTreeSet<Ipv4Addr>) -> Option<Vec<u8>> {
             CTA_TUPLE_ORIG | CTA_TUPLE_REPLY => {
                 is_wanted |= addresses_of(value).any(|address| addresses.contains(&address));
                 if kind == CTA_TUPLE_ORIG {
-                    attribute(&mut name, CTA_TUPLE_ORIG | crate::elements::NLA_F_NESTED, value);
+                    attribute(&mut name, CTA_TUPLE_ORIG | NLA_F_NESTED, value);
                 }
             }
             // The id too: another flow may have taken the place of this one meanwhile.
@@ -137,32 +136,10 @@ fn addresses_of(tuple: &[u8]) -> impl Iterator<Item = Ipv4Addr> {
         .filter_map(|(_, octets)| <[u8; 4]>::try_from(octets).ok().map(Ipv4Addr::from))
 }
 
-/// The messages of an answer: kind and body. What is cut short ends them.
-fn messages(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    std::iter::from_fn(move || {
-        let len = u32::from_ne_bytes(*rest.first_chunk()?) as usize;
-        let kind = u16::from_ne_bytes(*rest.get(4..)?.first_chunk()?);
-        let body = rest.get(16..len)?;
-        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind, body))
-    })
-}
-
-/// The attributes of a message or of a nested one: kind and value. What is cut short ends them.
-fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    std::iter::from_fn(move || {
-        let len = usize::from(u16::from_ne_bytes(*rest.first_chunk()?));
-        let kind = u16::from_ne_bytes(*rest.get(2..)?.first_chunk()?) & NLA_TYPE_MASK;
-        let value = rest.get(4..len)?;
-        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind, value))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::elements::nested;
+    use crate::netlink::nested;
 
     fn tuple(out: &mut Vec<u8>, kind: u16, from: [u8; 4], to: [u8; 4]) {
         nested(out, kind, |tuple| {

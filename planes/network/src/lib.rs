@@ -7,6 +7,7 @@
 //! - What no security group allows is dropped, from the moment a task's interface exists until it is gone.
 //! - The ruleset changes in one transaction that touches only what differs: there is no moment without one, no packet
 //!   between two, and established connections live on.
+//! - What another program takes away of it is put back ([`Network::guard`]).
 //! - Everything that this crate makes on the host carries the instance's id, so that instances live side by side and
 //!   [`Network::destroy`] finds all of it without any memory of its own.
 
@@ -16,11 +17,13 @@ mod elements;
 mod error;
 mod files;
 mod flows;
+mod guard;
 mod links;
 mod listing;
 mod model;
 mod names;
 mod namespace;
+mod netlink;
 mod network;
 mod nft;
 mod rules;

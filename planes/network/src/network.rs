@@ -54,6 +54,8 @@ struct State {
     resolvers: BTreeMap<Ipv4Addr, Resolver>,
     whole_loads: u64,
     replacements: u64,
+    /// Nothing is put back any more.
+    closed: bool,
 }
 
 impl Drop for Network {
@@ -87,6 +89,7 @@ impl Network {
                 resolvers: BTreeMap::new(),
                 whole_loads: 0,
                 replacements: 0,
+                closed: false,
             }),
             names: watch::Sender::default(),
             metadata: std::sync::Mutex::new(Some(listener)),
@@ -264,9 +267,32 @@ impl Network {
             .map(|(id, _)| id.clone())
     }
 
-    /// Stops serving DNS, so that a next process can. All else stays as it is on the host.
+    /// Loads the table, whatever the kernel has of it.
+    pub(crate) async fn restore(&self) -> Result<(), NetworkError> {
+        let mut state = self.state.lock().await;
+        if state.closed {
+            return Ok(());
+        }
+        state.loaded = None;
+        self.load(&mut state).await
+    }
+
+    /// Puts back forwarding, addresses and routes where they are missing.
+    pub(crate) async fn look_after(&self) -> Result<(), NetworkError> {
+        let mut state = self.state.lock().await;
+        if state.closed {
+            return Ok(());
+        }
+        self.reconcile_host(&mut state).await?.result()
+    }
+
+    /// Stops serving DNS, so that a next process can, and putting things back. All else stays as it is on the host.
     pub async fn close(&self) {
-        self.state.lock().await.resolvers.clear();
+        {
+            let mut state = self.state.lock().await;
+            state.resolvers.clear();
+            state.closed = true;
+        }
         drop(self.take_metadata_listener());
     }
 
@@ -275,6 +301,7 @@ impl Network {
     pub async fn destroy(&self) -> Result<(), NetworkError> {
         let mut state = self.state.lock().await;
         state.resolvers.clear();
+        state.closed = true;
         let mut given_back: BTreeSet<Ipv4Addr> = state.model.desired.host_addresses.keys().copied().collect();
         given_back.extend(state.model.ports.values().map(|port| port.network.address));
         state.model.ports.clear();
@@ -312,12 +339,7 @@ impl Network {
     }
 
     async fn reconcile(&self, state: &mut State) -> Result<(), NetworkError> {
-        sysctl::forward_on()?;
-        // The rules first: an address or route must not be reachable before it is protected.
-        self.load(state).await?;
-        let mut first = First::default();
-        first.keep(self.reconcile_routes(&state.model).await);
-        first.keep(self.reconcile_addresses(&state.model).await);
+        let mut first = self.reconcile_host(state).await?;
         let wanted = state.model.desired.resolvers();
         self.names.send_replace(Names {
             zone: Arc::new(Zone(state.model.desired.dns.clone())),
@@ -335,6 +357,16 @@ impl Network {
             }
         }
         first.result()
+    }
+
+    async fn reconcile_host(&self, state: &mut State) -> Result<First, NetworkError> {
+        sysctl::forward_on()?;
+        // The rules first: an address or route must not be reachable before it is protected.
+        self.load(state).await?;
+        let mut first = First::default();
+        first.keep(self.reconcile_routes(&state.model).await);
+        first.keep(self.reconcile_addresses(&state.model).await);
+        Ok(first)
     }
 
     /// Brings the kernel's ruleset to the model: by elements where that is enough, else by `nft`; in one transaction.

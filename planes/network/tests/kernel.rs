@@ -6,6 +6,7 @@ use honmaru_contract::node::{HostAddress, Protocol, PublishedPort, SecurityRule,
 use lab::*;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 // Goal: groups decide, by group, by range, in and out, and a change of a rule meets the next connection only.
@@ -81,6 +82,79 @@ fn security_groups_are_enforced() {
         blocked(&other, (address(10), 80), "web left sg-web");
         allowed(&web, (address(11), 5432), "web joined sg-db");
         network.destroy().await.expect("destroy");
+    });
+}
+
+// Goal: what another program takes away is put back: the table, forwarding, the balancers' addresses.
+#[test]
+fn what_others_remove_comes_back() {
+    host(|lab| async move {
+        let network = Arc::new(lab.network());
+        network.adopt().await.expect("adopt");
+        let balancer = Ipv4Addr::new(10, 31, 0, 200);
+        let mut wanted = desired(&[
+            (
+                "sg-web",
+                security_group(vec![tcp(80, group("sg-web"))], vec![all(cidr("0.0.0.0/0"))]),
+            ),
+            ("sg-other", security_group(vec![], vec![all(cidr("0.0.0.0/0"))])),
+        ]);
+        wanted.host_addresses.insert(
+            balancer,
+            HostAddress {
+                owner: "a balancer".to_owned(),
+                security_groups: vec![],
+            },
+        );
+        network.apply(&wanted).await.expect("apply");
+        let web = network.attach("web", &task(10, &["sg-web"])).await.expect("attach");
+        let friend = network.attach("friend", &task(11, &["sg-web"])).await.expect("attach");
+        let other = network.attach("other", &task(12, &["sg-other"])).await.expect("attach");
+        serve_in(&web, 80);
+        blocked(&other, (address(10), 80), "before");
+        let guard = tokio::spawn({
+            let network = Arc::clone(&network);
+            async move { network.guard().await }
+        });
+        // Chains stand in the order in which they were made, which is another one when all are made at once.
+        let rules = || {
+            let listed = run("nft", "list ruleset");
+            let mut lines: Vec<String> = listed.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        let before = rules();
+        for attempt in 0..3 {
+            run("nft", "flush ruleset");
+            until("the table is back", || rules() == before).await;
+            blocked(&other, (address(10), 80), &format!("after flush {attempt}"));
+            allowed(&friend, (address(10), 80), &format!("after flush {attempt}"));
+        }
+        // A saved ruleset that is loaded again, as /etc/nftables.conf may hold one: the table is there, and is stale.
+        let table = before.iter().find(|line| line.starts_with("table ")).expect("a table");
+        let table = table.trim_end_matches(" {");
+        let saved = lab.state.path().join("saved.nft");
+        std::fs::write(&saved, format!("flush ruleset\n{table} {{\nchain stale {{\n}}\n}}\n")).expect("write");
+        run("nft", &format!("-f {}", saved.display()));
+        until("the stale table is replaced", || rules() == before).await;
+        blocked(&other, (address(10), 80), "after a stale table");
+
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").expect("a parameter");
+        ip(&format!("addr del {balancer}/32 dev lo"));
+        until("forwarding is on", || {
+            std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1")
+        })
+        .await;
+        until("the address is back", || {
+            run("ip", "-br addr show lo").contains(&balancer.to_string())
+        })
+        .await;
+        allowed(&friend, (address(10), 80), "forwarded again");
+
+        network.destroy().await.expect("destroy");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(rules().is_empty(), "the end of the network is not undone");
+        guard.abort();
     });
 }
 

@@ -66,6 +66,7 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     };
     background.spawn(usage::report(Arc::clone(&shared), agent.usage.subscribe()));
     agent.adopt().await?;
+    background.spawn(guard_network(Arc::clone(&shared)));
     match shared.network.take_metadata_listener() {
         Some(listener) => background.spawn(metadata::serve(Arc::clone(&shared), listener)),
         None => error!("the network gave no listener for task metadata"),
@@ -99,6 +100,10 @@ fn open_layers(config: &NodeConfig) -> Result<LayerStore, NodeError> {
         UnpackLimits::default(),
         remotes,
     )?)
+}
+
+async fn guard_network(shared: Arc<Shared>) {
+    shared.network.guard().await;
 }
 
 /// Parts of the agent that end with it.
