@@ -62,6 +62,9 @@ ecs.create_service(
     },
 )
 
+# `deploy` keeps them longer.
+logs.put_retention_policy(logGroupName="/honmaru/hello", retentionInDays=30)
+
 deadline = time.monotonic() + 60
 while ecs.describe_services(services=["bad"])["services"][0]["runningCount"] < 1:
     assert time.monotonic() < deadline, ecs.describe_services(services=["bad"])["services"][0]["events"]

@@ -130,6 +130,11 @@ impl Definition {
         text(&self.raw, "family")
     }
 
+    /// Whether `honmaru deploy` made it, by the role that it gives.
+    pub fn is_deployed(&self) -> bool {
+        text(&self.raw, "executionRoleArn").contains(":role/honmaru-")
+    }
+
     /// Its containers.
     pub fn containers(&self) -> impl Iterator<Item = &Value> {
         list(&self.raw, "containerDefinitions")
@@ -229,6 +234,15 @@ impl Facts {
     /// Its task definition.
     pub fn definition_of(&self, container: &Container) -> Option<&Definition> {
         let arn = text(self.task_of(container)?, "taskDefinitionArn");
+        self.definitions
+            .iter()
+            .flatten()
+            .find(|definition| definition.arn == arn)
+    }
+
+    /// What a service runs.
+    pub fn definition_of_service(&self, service: &Service) -> Option<&Definition> {
+        let arn = text(&service.raw, "taskDefinition");
         self.definitions
             .iter()
             .flatten()

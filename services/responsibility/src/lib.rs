@@ -14,7 +14,7 @@ mod report;
 mod sample;
 
 pub use control::{Control, Finding, Fix, Outcome, Owner, Scope, Severity};
-pub use controls::all as controls;
+pub use controls::{all as controls, looks_secret};
 pub use facts::{Balancer, Definition, Facts, Identity, Repository, Service, Strangers, epoch_s};
 pub use layers::{LAYERS, Layer, ONE_KERNEL, Row};
 pub use report::{Counts, Result, check, count, count_controls, exit_is_failure, of_layer};

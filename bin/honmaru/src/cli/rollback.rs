@@ -3,7 +3,7 @@
 use super::app::{App, CLUSTER};
 use super::client::{Client, ECS, code_of};
 use super::connection::Connection;
-use super::deploy::{make_way, version_facts};
+use super::deploy::{kept, make_way, version_facts};
 use super::failure::Failure;
 use super::observed::{self, Service, last_part, read_service};
 use super::progress::{Progress, seconds};
@@ -14,6 +14,8 @@ use std::time::Instant;
 
 /// Revisions that one call describes. Ref: ECS `DescribeServiceRevisions`.
 const REVISIONS_DESCRIBED_MAX: usize = 20;
+/// Versions whose images are kept, so that one may go back several times.
+const TARGETS_KEPT: usize = 5;
 
 /// The options of `honmaru rollback`.
 #[derive(Debug, clap::Args)]
@@ -70,10 +72,13 @@ pub async fn run(options: RollbackOptions) -> anyhow::Result<()> {
     if let (Some(members), Value::Array(_)) = (update.as_object_mut(), &version.load_balancers) {
         members.insert("loadBalancers".to_owned(), version.load_balancers.clone());
     }
+    // Its tasks are started from its image for as long as it runs.
+    kept::keep_or_warn(&client, &app, &[&version.task_definition], &progress).await;
     let answer = client.call(ECS, "UpdateService", update).await?;
     let goal = Goal::of(&read_service(&answer["service"]), Some(&before));
     let rolled = rollout::reach(&client, &app, &goal, &step).await?;
     step.done(&format!("{} of {} tasks healthy", rolled.healthy, rolled.desired));
+    kept::keep_or_warn(&client, &app, &[], &progress).await;
     progress.end();
     let took = seconds(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
     println!(
@@ -137,6 +142,23 @@ fn previous(known: Vec<Version>, current: &str) -> Option<Version> {
         .max_by_key(|version| number(&version.task_definition))
 }
 
+/// The task definitions that one may go back to: the newest that ran well, of all and of those below the current.
+pub async fn targets(client: &Client, app: &App, current: &str) -> anyhow::Result<Vec<String>> {
+    let known = deployed_versions(client, app).await?;
+    Ok(newest(
+        known.into_iter().map(|version| version.task_definition).collect(),
+        current,
+    ))
+}
+
+fn newest(mut definitions: Vec<String>, current: &str) -> Vec<String> {
+    definitions.sort_by_key(|arn| std::cmp::Reverse(number(arn)));
+    definitions.dedup();
+    let below = definitions.iter().filter(|arn| number(arn) < number(current));
+    let some = definitions.iter().take(TARGETS_KEPT).chain(below.take(TARGETS_KEPT));
+    some.cloned().collect()
+}
+
 /// Versions whose roll-out succeeded.
 async fn deployed_versions(client: &Client, app: &App) -> anyhow::Result<Vec<Version>> {
     let list = json!({ "cluster": CLUSTER, "service": app.name(), "status": ["SUCCESSFUL"] });
@@ -188,5 +210,19 @@ mod tests {
         assert_eq!(back("x/a:4").as_deref(), Some("x/a:2"));
         assert_eq!(back("x/a:10").as_deref(), Some("x:task-definition/a:4"));
         assert_eq!(back("x/a:1"), None);
+    }
+
+    #[test]
+    fn the_newest_ones_are_kept() {
+        let known = || (1..=20).chain([20]).map(|number| format!("x/a:{number}")).collect();
+        let kept = |current: &str| {
+            let mut numbers: Vec<u32> = newest(known(), current).iter().map(|arn| number(arn)).collect();
+            numbers.sort_unstable();
+            numbers.dedup();
+            numbers
+        };
+        assert_eq!(kept("x/a:20"), [15, 16, 17, 18, 19, 20]);
+        assert_eq!(kept("x/a:8"), [3, 4, 5, 6, 7, 16, 17, 18, 19, 20]);
+        assert_eq!(kept("x/a:1"), [16, 17, 18, 19, 20]);
     }
 }

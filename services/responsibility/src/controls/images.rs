@@ -181,7 +181,7 @@ fn lifecycle(facts: &Facts) -> Vec<Finding> {
             Ok(None) => fail(
                 "no lifecycle policy",
                 run(
-                    "keep the newest 30 images, for example",
+                    "keep the newest 30 images, for example, if nothing runs an older one",
                     format!(
                         "aws ecr put-lifecycle-policy --repository-name {} --lifecycle-policy-text \
                          '{{\"rules\":[{{\"rulePriority\":1,\"selection\":{{\"tagStatus\":\"any\",\"countType\":\

@@ -12,6 +12,8 @@ mod task_definitions;
 
 use crate::control::Control;
 
+pub use task_definitions::looks_secret;
+
 /// Every control.
 pub fn all() -> impl Iterator<Item = &'static Control> {
     [

@@ -1,7 +1,7 @@
 //! Who may talk to whom.
 
 use crate::control::{Control, Finding, Outcome, Owner, Scope, Severity, act, each, fail, pass, run};
-use crate::facts::{Facts, Service, last_part, list, text, texts};
+use crate::facts::{Definition, Facts, Service, last_part, list, text, texts};
 use crate::layers::Layer;
 use serde_json::Value;
 
@@ -89,17 +89,21 @@ impl Open<'_> {
     }
 
     fn is_wide(&self) -> bool {
+        let is_sensitive = |(from, to): (u32, u32)| {
+            let mut ports = SENSITIVE_PORTS.iter();
+            ports.any(|port| (from..=to).contains(&u32::from(*port)))
+        };
+        // The numbers of ICMP are types, not ports.
+        let is_icmp = self.protocol.starts_with("icmp");
+        self.is_of_many_ports() || !is_icmp && self.ports.is_some_and(is_sensitive)
+    }
+
+    fn is_of_many_ports(&self) -> bool {
         match self.ports {
             _ if self.protocol == "-1" => true,
-            // A type of ICMP, not a port.
             _ if self.protocol.starts_with("icmp") => false,
             None => true,
-            Some((from, to)) => {
-                to.saturating_sub(from) >= PORTS_MANY
-                    || SENSITIVE_PORTS
-                        .iter()
-                        .any(|port| (from..=to).contains(&u32::from(*port)))
-            }
+            Some((from, to)) => to.saturating_sub(from) >= PORTS_MANY,
         }
     }
 }
@@ -289,7 +293,7 @@ fn egress(facts: &Facts) -> Vec<Finding> {
             .iter()
             .map(|group| {
                 let rules = open_rules(group, "ipPermissionsEgress");
-                (*group, rules.into_iter().filter(Open::is_wide).collect())
+                (*group, rules.into_iter().filter(Open::is_of_many_ports).collect())
             })
             .filter(|(_, rules): &(_, Vec<_>)| !rules.is_empty())
             .collect();
@@ -307,15 +311,30 @@ fn egress(facts: &Facts) -> Vec<Finding> {
                         )
                     })
                     .collect();
+                let deployed = facts
+                    .definition_of_service(service)
+                    .is_some_and(Definition::is_deployed);
+                let fix = if deployed {
+                    run(
+                        "say what the app calls, with `--egress` or with `egress` in `honmaru.toml`: nothing (`none`), \
+                         HTTPS alone (`0.0.0.0/0:443`), or networks",
+                        format!(
+                            "honmaru deploy DIR --name {} --egress none{}",
+                            service.name, facts.flags
+                        ),
+                    )
+                } else {
+                    run(
+                        "if the app calls nobody, close the way out; else allow what it calls",
+                        commands.join(" && "),
+                    )
+                };
                 fail(
                     format!(
                         "assignPublicIp: ENABLED, and everything may go everywhere by {}",
                         names.join(", ")
                     ),
-                    run(
-                        "if the app calls nobody, close the way out; else allow what it calls",
-                        commands.join(" && "),
-                    ),
+                    fix,
                 )
             }
         };
@@ -429,6 +448,24 @@ mod tests {
                 json!([{ "ipProtocol": "-1", "ipRanges": [{ "cidrIp": "0.0.0.0/0" }] }]);
         });
         assert_eq!(status_of(&open, "N-11", "shop"), "fail");
+        assert_eq!(
+            fix_of(&open, "N-11", "shop").command.expect("a command"),
+            "aws ec2 revoke-security-group-egress --group-id sg-task --ip-permissions \
+             'IpProtocol=-1,IpRanges=[{CidrIp=0.0.0.0/0}]'"
+        );
+        let mut deployed = open.clone();
+        deployed.definitions.as_mut().expect("seen")[0].raw["executionRoleArn"] =
+            json!("arn:aws:iam::000000000000:role/honmaru-shop-execution");
+        assert_eq!(
+            fix_of(&deployed, "N-11", "shop").command.expect("a command"),
+            "honmaru deploy DIR --name shop --egress none"
+        );
+        for port in ["443", "5432"] {
+            let one = edited(|facts| {
+                facts.groups.as_mut().expect("seen")[1]["ipPermissionsEgress"] = json!([everybody(port, port)]);
+            });
+            assert_eq!(status_of(&one, "N-11", "shop"), "pass", "{port}");
+        }
         let closed = edited(|facts| {
             facts.groups.as_mut().expect("seen")[1]["ipPermissionsEgress"] =
                 json!([{ "ipProtocol": "-1", "ipRanges": [{ "cidrIp": "0.0.0.0/0" }] }]);

@@ -74,16 +74,11 @@ fn change(definition: &Definition, change: &str) -> String {
 fn lasting(definition: &Definition, what: &str) -> String {
     if definition.services.is_empty() {
         format!("{what}; then start its tasks anew: no service does so")
-    } else if is_deployed(definition) {
+    } else if definition.is_deployed() {
         format!("{what}; the next `honmaru deploy` registers its own revision without it")
     } else {
         what.to_owned()
     }
-}
-
-/// Whether `honmaru deploy` made it, by the role that it gives.
-fn is_deployed(definition: &Definition) -> bool {
-    text(&definition.raw, "executionRoleArn").contains(":role/honmaru-")
 }
 
 fn select(container: &Value) -> String {
@@ -135,14 +130,18 @@ fn read_only(facts: &Facts) -> Vec<Finding> {
         let found = bad(definition, |container| container["readonlyRootFilesystem"] != true);
         let (read_only, writable) = roots(facts, definition);
         let outcome = if !found.is_empty() {
-            let what = "set it, if the app writes no files or only to volumes";
-            fail(
-                format!("readonlyRootFilesystem is not true of {}", names(&found)),
-                run(
-                    lasting(definition, what),
+            let fix = match definition.services.as_slice() {
+                [(_, app), ..] if definition.is_deployed() => run(
+                    "set it with `--read-only` or with `read-only = true` in `honmaru.toml`: `/tmp` stays writable; name \
+                     other directories that the app writes to with `--writable PATH`",
+                    format!("honmaru deploy DIR --name {app} --read-only{}", facts.flags),
+                ),
+                _ => run(
+                    lasting(definition, "set it, if the app writes no files or only to volumes"),
                     change(definition, &each_of(&found, ".readonlyRootFilesystem", "true")),
                 ),
-            )
+            };
+            fail(format!("readonlyRootFilesystem is not true of {}", names(&found)), fix)
         } else if let Some(pid) = writable {
             fail(
                 format!("readonlyRootFilesystem: true, and process {pid} has `/` mounted `rw`"),
@@ -210,7 +209,7 @@ fn secrets(facts: &Facts) -> Vec<Finding> {
                 .collect();
             let what = "change the secret, because others may have read it; let the app fetch it with its role, or from a \
                         file; then take the variable away";
-            let what = if is_deployed(definition) {
+            let what = if definition.is_deployed() {
                 format!("{what} here, in `honmaru.toml` and from `--env` of `honmaru deploy`")
             } else {
                 lasting(definition, what)

@@ -54,6 +54,8 @@ pub struct Made<'a> {
     pub image: &'a str,
     pub roles: &'a Roles,
     pub health_path: &'a str,
+    /// The container of the version in force.
+    pub now: Option<&'a Value>,
 }
 
 impl Made<'_> {
@@ -75,6 +77,17 @@ pub async fn correct(client: &Client, plan: &Plan, made: &Made<'_>, arn: &str) -
     let tag = json!({ "resourceArn": arn, "tags": made.tags(&input) });
     client.call(ECS, "TagResource", tag).await?;
     Ok(())
+}
+
+/// The container of the version in force: what is not said stays as it is there.
+pub async fn container_in_force(client: &Client, service: Option<&Service>) -> anyhow::Result<Option<Value>> {
+    let Some(primary) = service.and_then(Service::primary) else {
+        return Ok(None);
+    };
+    let describe = json!({ "taskDefinition": primary.task_definition });
+    let answer = client.call(ECS, "DescribeTaskDefinition", describe).await?;
+    let container = &answer["taskDefinition"]["containerDefinitions"][0];
+    Ok(Some(container.clone()).filter(Value::is_object))
 }
 
 /// The ARN of the definition: the one in force when nothing changed, else a new revision.
@@ -112,14 +125,20 @@ pub async fn ensure(
 }
 
 fn definition(plan: &Plan, made: &Made<'_>, region: &str) -> Value {
-    let Made { port, image, roles, .. } = *made;
+    let Made {
+        port,
+        image,
+        roles,
+        now,
+        ..
+    } = *made;
     let mut env = plan.env.clone();
     env.entry("PORT".to_owned()).or_insert_with(|| port.to_string());
     let environment: Vec<Value> = env
         .iter()
         .map(|(name, value)| json!({ "name": name, "value": value }))
         .collect();
-    json!({
+    let mut definition = json!({
         "family": plan.app.name(),
         "networkMode": "awsvpc",
         "requiresCompatibilities": ["FARGATE"],
@@ -142,5 +161,9 @@ fn definition(plan: &Plan, made: &Made<'_>, region: &str) -> Value {
                 },
             },
         }],
-    })
+    });
+    for (member, value) in plan.root.members(now) {
+        definition["containerDefinitions"][0][member] = value;
+    }
+    definition
 }

@@ -1,5 +1,6 @@
 //! The image: built from the directory, checked, pushed to the cloud's own registry.
 
+use super::defaults::NEWEST_TAG as TAG;
 use super::tags;
 use crate::cli::app::App;
 use crate::cli::client::{Client, ECR, code_of};
@@ -20,8 +21,6 @@ use std::path::{Path, PathBuf};
 const LINES_KEPT: usize = 20;
 /// Characters of such a line: buildah prints whole data structures.
 const LINE_CHARACTERS_MAX: usize = 400;
-/// The tag under which the newest image of an app can be found; tasks name its digest.
-const TAG: &str = "latest";
 
 /// Where images are made.
 pub struct Workshop {
@@ -49,6 +48,8 @@ impl Checked {
 pub struct PushedImage {
     /// `<repository>@<digest>`.
     pub image: String,
+    /// The repository's ARN.
+    pub repository: String,
 }
 
 impl PushedImage {
@@ -173,7 +174,7 @@ impl Workshop {
     /// Pushes the image to a repository of the app's name.
     pub async fn push(&self, client: &Client, app: &App, step: &StepHandle<'_>) -> anyhow::Result<PushedImage> {
         step.note("repository");
-        let uri = repository(client, app).await?;
+        let (uri, repository) = repository(client, app).await?;
         let credentials = registry_credentials(client).await?;
         let (host, transport) = if client.endpoint.starts_with("https://") {
             // Its own name: the certificate is for that.
@@ -191,6 +192,7 @@ impl Workshop {
             .map_err(explained)?;
         Ok(PushedImage {
             image: format!("{uri}@{}", pushed.digest),
+            repository,
         })
     }
 }
@@ -254,8 +256,8 @@ fn check_facts(facts: &ImageFacts, port: Option<u16>) -> anyhow::Result<Checked>
     })
 }
 
-/// The repository's URI.
-async fn repository(client: &Client, app: &App) -> anyhow::Result<String> {
+/// The repository's URI and ARN.
+async fn repository(client: &Client, app: &App) -> anyhow::Result<(String, String)> {
     let create = json!({ "repositoryName": app.name(), "tags": tags::upper(app) });
     let repository = match client.call(ECR, "CreateRepository", create).await {
         Ok(answer) => answer["repository"].clone(),
@@ -267,10 +269,11 @@ async fn repository(client: &Client, app: &App) -> anyhow::Result<String> {
         }
         Err(error) => return Err(error),
     };
-    let uri = repository["repositoryUri"]
-        .as_str()
-        .context("the registry does not say the repository's URI")?;
-    Ok(uri.to_owned())
+    let member = |name: &str| {
+        let value = repository[name].as_str().map(str::to_owned);
+        value.with_context(|| format!("the registry does not say `{name}`"))
+    };
+    Ok((member("repositoryUri")?, member("repositoryArn")?))
 }
 
 /// `localhost` where the endpoint is this machine: tools speak plain HTTP to that name without being told.

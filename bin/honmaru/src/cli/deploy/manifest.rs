@@ -1,6 +1,7 @@
 //! What shall be deployed: the options, then `honmaru.toml` of the directory, then the defaults.
 
 use super::network::LISTENER_PORT;
+use super::walls::{Root, WayOut};
 use crate::cli::app::App;
 use crate::cli::failure::Usage;
 use honmaru_build::BuildSettings;
@@ -29,6 +30,10 @@ const SIZES: [(u32, u32, u32, u32); 8] = [
 pub const GRACE_DEFAULT_S: u32 = 60;
 /// The port of HTTPS where nothing says another.
 const TLS_PORT_DEFAULT: u16 = 443;
+/// How long logs may be kept, in days; 0: until they are deleted. Ref: CloudWatch Logs `PutRetentionPolicy`.
+const LOG_DAYS: [u32; 23] = [
+    0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+];
 /// Ref: ECS quotas: tasks of a service.
 pub const COUNT_MAX: u32 = 5_000;
 
@@ -69,6 +74,23 @@ pub struct Settings {
     /// Do not put a web application firewall in front of the app
     #[arg(long)]
     pub no_waf: bool,
+    /// Make the root file system read-only, or writable again; what it is now by default, at first writable
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub read_only: Option<bool>,
+    /// A directory in memory that the app may write to, all else being read-only; may be repeated [default: /tmp:64]
+    #[arg(long, value_name = "PATH[:MIB]")]
+    pub writable: Vec<String>,
+    /// Where the app may open connections to: all, none, a network as 10.0.0.0/8, or a TCP port of one as 0.0.0.0/0:443;
+    /// may be repeated; what it is now by default, at first all
+    #[arg(long, value_name = "all|none|NETWORK[:PORT]")]
+    pub egress: Vec<String>,
+    /// Pass on headers whose names have other characters than letters, digits and hyphens, or drop them; what it is now
+    /// by default, at first they are dropped
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub odd_headers: Option<bool>,
+    /// How many days logs are kept, 0 for until they are deleted; what it is now by default, at first 365
+    #[arg(long, value_name = "DAYS")]
+    pub log_days: Option<u32>,
     /// Serve HTTPS with this certificate (PEM): the server's own, then those that lead on from it
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
@@ -100,6 +122,11 @@ struct File {
     env: BTreeMap<String, Scalar>,
     grace: Option<u32>,
     waf: Option<bool>,
+    read_only: Option<bool>,
+    writable: Option<Vec<String>>,
+    egress: Option<Words>,
+    odd_headers: Option<bool>,
+    log_days: Option<u32>,
     #[serde(default)]
     build: BuildTable,
     tls: Option<TlsTable>,
@@ -122,6 +149,23 @@ struct BuildTable {
     #[serde(default)]
     args: BTreeMap<String, Scalar>,
     target: Option<String>,
+}
+
+/// One word, or several.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+enum Words {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Words {
+    fn into_list(self) -> Vec<String> {
+        match self {
+            Self::One(word) => vec![word],
+            Self::Several(words) => words,
+        }
+    }
 }
 
 /// A value of a variable: TOML's numbers and booleans are as good as texts.
@@ -180,6 +224,13 @@ pub struct Plan {
     pub env: BTreeMap<String, String>,
     pub grace_s: u32,
     pub waf: bool,
+    pub root: Root,
+    /// Nothing: as it is now.
+    pub egress: Option<Vec<WayOut>>,
+    /// Nothing: as it is now.
+    pub odd_headers: Option<bool>,
+    /// Nothing: as many as now.
+    pub log_days: Option<u32>,
     pub build: BuildSettings,
     pub tls: Tls,
 }
@@ -244,6 +295,23 @@ impl Plan {
         }
         let tls = tls(dir, settings, file.tls)?;
         let (cpu, memory_mib) = size(settings.cpu.or(file.cpu), settings.memory.or(file.memory))?;
+        let writable = given(&settings.writable).or(file.writable);
+        // `--read-only=false` stands above the file's directories, too.
+        let writable = writable.filter(|_| settings.read_only != Some(false) || !settings.writable.is_empty());
+        let read_only = settings
+            .read_only
+            .or(file.read_only.filter(|_| settings.writable.is_empty()));
+        let root = Root::of(read_only, writable.as_deref(), memory_mib)?;
+        let egress = given(&settings.egress).or(file.egress.map(Words::into_list));
+        let egress = egress.map(|words| WayOut::of(&words)).transpose()?;
+        let log_days = settings.log_days.or(file.log_days);
+        if let Some(days) = log_days.filter(|days| !LOG_DAYS.contains(days)) {
+            let known: Vec<String> = LOG_DAYS.iter().skip(1).map(u32::to_string).collect();
+            return Err(Usage(format!(
+                "logs cannot be kept for {days} days\nhint: days are {}, or 0 for until they are deleted",
+                known.join(", ")
+            )));
+        }
         Ok(Self {
             app,
             dir: dir.to_owned(),
@@ -255,6 +323,10 @@ impl Plan {
             env,
             grace_s: settings.grace.or(file.grace).unwrap_or(GRACE_DEFAULT_S),
             waf: !settings.no_waf && file.waf.unwrap_or(true),
+            root,
+            egress,
+            odd_headers: settings.odd_headers.or(file.odd_headers),
+            log_days,
             build,
             tls,
         })
@@ -264,6 +336,11 @@ impl Plan {
     pub fn shown_dir(&self) -> String {
         self.dir.display().to_string()
     }
+}
+
+/// What was given, if anything was.
+fn given(words: &[String]) -> Option<Vec<String>> {
+    Some(words.to_vec()).filter(|words| !words.is_empty())
 }
 
 /// HTTPS: a pair of options stands above the file's pair, and the other options above the rest of it.
@@ -521,6 +598,45 @@ mod tests {
     }
 
     #[test]
+    fn walls_stay_unless_something_is_said() {
+        let plan = |settings: &Settings, file: &str| merged(settings, file).expect("valid");
+        let plain = plan(&Settings::default(), "");
+        assert_eq!(
+            (plain.root, plain.egress, plain.odd_headers, plain.log_days),
+            (Root::Kept, None, None, None)
+        );
+        let file = "read-only = true\nwritable = [\"/data:8\"]\negress = \"none\"\nodd-headers = true\nlog-days = 0\n";
+        let said = plan(&Settings::default(), file);
+        let dirs = |dir: &str| Root::ReadOnly(Some(vec![dir.parse().map_err(|e: Usage| e.0).expect("a directory")]));
+        assert_eq!(
+            (said.root, said.egress, said.odd_headers, said.log_days),
+            (dirs("/data:8"), Some(Vec::new()), Some(true), Some(0))
+        );
+        let networks = plan(&Settings::default(), "egress = [\"10.0.0.0/8\", \"0.0.0.0/0:443\"]\n").egress;
+        assert_eq!(networks.map(|ways| ways.len()), Some(2));
+        let over = Settings {
+            read_only: Some(false),
+            egress: vec!["all".to_owned()],
+            odd_headers: Some(false),
+            log_days: Some(30),
+            ..Settings::default()
+        };
+        let over = plan(&over, file);
+        assert_eq!(
+            (over.root, over.odd_headers, over.log_days),
+            (Root::Writable, Some(false), Some(30))
+        );
+        assert_eq!(over.egress.map(|ways| ways.len()), Some(1));
+        let dir = Settings {
+            writable: vec!["/var/run".to_owned()],
+            ..Settings::default()
+        };
+        assert_eq!(plan(&dir, "").root, dirs("/var/run"));
+        assert_eq!(plan(&dir, file).root, dirs("/var/run"));
+        assert_eq!(plan(&dir, "read-only = false\n").root, dirs("/var/run"));
+    }
+
+    #[test]
     fn one_half_of_a_size_chooses_the_other() {
         let size = |cpu, memory| super::size(cpu, memory).map_err(|usage| usage.0);
         assert_eq!(size(None, None), Ok((256, 512)));
@@ -561,6 +677,13 @@ mod tests {
             (Settings::default(), "port = 0", "0 is no port"),
             (Settings::default(), "port = \"x\"", "expected a port"),
             (Settings::default(), "memory = 3", "no task of 3 MiB"),
+            (Settings::default(), "log-days = 31", "logs cannot be kept for 31 days"),
+            (Settings::default(), "egress = []", "`egress` names nothing"),
+            (
+                Settings::default(),
+                "writable = [\"tmp\"]",
+                "`tmp` is no writable directory",
+            ),
         ] {
             let error = merged(&settings, file).expect_err(expected);
             assert!(error.contains(expected), "{error}");

@@ -2,15 +2,18 @@
 //! and leaves alone what is right.
 
 mod balancer;
+mod defaults;
 mod definition;
 mod firewall;
 mod https;
 mod image;
+pub mod kept;
 mod manifest;
 mod network;
 mod roles;
 mod service;
 mod tags;
+mod walls;
 
 pub use balancer::{find as find_balancer, find_target_group, listeners};
 pub use definition::{VersionFacts, version_facts};
@@ -22,7 +25,7 @@ pub use tags::upper as upper_tags;
 
 use super::app::{App, CLUSTER};
 use super::certificate::{self, end_words};
-use super::client::{Client, ECS, HttpAnswer, LOGS, code_of, get, get_shown, get_shown_to};
+use super::client::{Client, ECS, HttpAnswer, get, get_shown, get_shown_to};
 use super::connection::Connection;
 use super::failure::Failure;
 use super::observed;
@@ -33,6 +36,7 @@ use anyhow::bail;
 use definition::Made;
 use honmaru_base::Clock;
 use honmaru_engine::SystemClock;
+use honmaru_responsibility::looks_secret;
 use https::Https;
 use manifest::{HEALTH_PATH_DEFAULT, Plan};
 use serde_json::json;
@@ -40,8 +44,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long an app's logs are kept. Ref: CloudWatch Logs `PutRetentionPolicy`: one of a list of numbers of days.
-const LOG_RETENTION_DAYS: u32 = 30;
 /// What is checked where an app that was never well does not know the default path.
 const HEALTH_PATH_OTHER: &str = "/";
 /// The first request through the entry is repeated that long: the edge may still take its last configuration in.
@@ -130,6 +132,14 @@ async fn deploy(
         }
         step.done(&pair.sentence(SystemClock.now().as_ms()));
     }
+    for (name, value) in &plan.env {
+        if let Some(why) = looks_secret(name, value) {
+            progress.warn(&format!(
+                "the variable `{name}` {why}: whoever may describe task definitions reads it; let the app fetch it with its \
+                 role, or from a file"
+            ));
+        }
+    }
     let builder = image::Workshop::open(client, &options.connection.state)?;
 
     let step = progress.step("build");
@@ -159,13 +169,24 @@ async fn deploy(
 
     let step = progress.step("roll out");
     let before = observed::service(client, app).await?;
+    let now = definition::container_in_force(client, before.as_ref()).await?;
     let made = Made {
         port: facts.port,
         image: &pushed.image,
         roles: &resources.roles,
         health_path: &health.path,
+        now: now.as_ref(),
     };
     let definition = definition::ensure(client, plan, &made, before.as_ref()).await?;
+    let is_held = kept::keep_or_warn(client, app, &[&definition], progress).await;
+    set_defaults(client, plan, &resources, &pushed.repository, is_held, progress).await;
+    let egress_before = match &plan.egress {
+        Some(ways) => network::set_egress(client, &resources.network.task_group, ways).await?,
+        None => None,
+    };
+    if let (Some(_), Some(ways)) = (&egress_before, &plan.egress) {
+        tell(progress, &[network::egress_words(ways)]);
+    }
     let request = service::Request {
         definition: &definition,
         resources: &resources,
@@ -174,7 +195,14 @@ async fn deploy(
         grace_s: plan.grace_s,
         force: options.force,
     };
-    let goal = service::ensure(client, app, &request, before.as_ref()).await?;
+    let group = &resources.network.task_group;
+    let goal = match service::ensure(client, app, &request, before.as_ref()).await {
+        Err(error) => {
+            restore_egress(client, group, before.as_ref(), egress_before.as_ref()).await?;
+            return Err(error);
+        }
+        goal => goal?,
+    };
     // An app that has run well has a path that is right: another answer there is a fault of the new version.
     let has_run = before.iter().flat_map(|service| &service.deployments);
     let has_run = has_run
@@ -214,12 +242,14 @@ async fn deploy(
             if let (Some(_), Some(path)) = (&before, health.before.filter(|path| *path != health.path)) {
                 balancer::set_health_path(client, &resources.target_group, &path).await?;
             }
+            restore_egress(client, group, before.as_ref(), egress_before.as_ref()).await?;
             return Err(error);
         }
     };
     let health_path = balancer::health_path(client, app.name()).await?.unwrap_or(health.path);
     step.done(&format!("{} of {} tasks healthy", rolled.healthy, rolled.desired));
     network::forget_other_ports(client, &resources.network, facts.port).await?;
+    kept::keep_or_warn(client, app, &[], progress).await;
 
     let url = app.url(client.entry.as_deref());
     let mut at_entry = resources.secure.as_ref().and_then(|served| served.at_entry.clone());
@@ -317,6 +347,8 @@ impl Health {
 pub(super) struct Resources {
     pub roles: roles::Roles,
     pub network: network::Network,
+    /// The load balancer's ARN.
+    pub balancer: String,
     pub target_group: String,
     /// HTTPS, where it is served.
     pub secure: Option<Served>,
@@ -350,11 +382,17 @@ async fn resources(
         }
         anyhow::Ok((network, balancer, secure))
     };
-    let ((network, balancer, secure), roles, ()) =
-        tokio::try_join!(balanced, roles::ensure(client, app), cluster_and_logs(client, app))?;
+    let ((network, balancer, secure), roles, (), said) = tokio::try_join!(
+        balanced,
+        roles::ensure(client, app),
+        cluster(client),
+        defaults::of_logs(client, plan)
+    )?;
+    tell(progress, &said);
     Ok(Resources {
         roles,
         network,
+        balancer: balancer.arn,
         target_group: balancer.target_group,
         secure,
     })
@@ -375,6 +413,48 @@ fn led_astray(client: &Client, app: &App, served: &Served, progress: &Progress) 
     }
 }
 
+/// The version before goes out by its own ways again.
+async fn restore_egress(
+    client: &Client,
+    group: &str,
+    service: Option<&observed::Service>,
+    rules: Option<&network::Outgoing>,
+) -> anyhow::Result<()> {
+    match (service, rules) {
+        (Some(_), Some(rules)) => network::restore_egress(client, group, rules).await,
+        _ => Ok(()),
+    }
+}
+
+/// What was set, said once.
+fn tell(progress: &Progress, said: &[String]) {
+    for line in said {
+        progress.say(&format!("set: {line}"));
+    }
+}
+
+/// The defaults of what is there by now. Whoever may deploy need not have the rights for them.
+async fn set_defaults(
+    client: &Client,
+    plan: &Plan,
+    made: &Resources,
+    repository: &str,
+    is_held: bool,
+    progress: &Progress,
+) {
+    let mut parts = vec![defaults::of_balancer(client, plan, &made.balancer).await];
+    // A policy may only come where it cannot expire what runs.
+    if is_held {
+        parts.push(defaults::of_repository(client, &plan.app, repository).await);
+    }
+    for part in parts {
+        match part {
+            Ok(said) => tell(progress, &said),
+            Err(error) => progress.warn(&format!("a default could not be set: {error:#}")),
+        }
+    }
+}
+
 /// What to say of HTTPS when nothing was said of it.
 fn kept(app: &App, served: &Served, progress: &Progress) {
     let (now_ms, ends_ms) = (SystemClock.now().as_ms(), served.facts.ends_ms);
@@ -387,21 +467,11 @@ fn kept(app: &App, served: &Served, progress: &Progress) {
     }
 }
 
-async fn cluster_and_logs(client: &Client, app: &App) -> anyhow::Result<()> {
+async fn cluster(client: &Client) -> anyhow::Result<()> {
     // CreateCluster of a name that exists answers with the cluster.
     client
         .call(ECS, "CreateCluster", json!({ "clusterName": CLUSTER }))
         .await?;
-    let group = json!({ "logGroupName": app.log_group(), "tags": tags::as_map(app) });
-    match client.call(LOGS, "CreateLogGroup", group).await {
-        Ok(_) => {
-            let policy = json!({ "logGroupName": app.log_group(), "retentionInDays": LOG_RETENTION_DAYS });
-            client.call(LOGS, "PutRetentionPolicy", policy).await?;
-        }
-        // Whoever made it earlier has set its retention, too, or wants another one.
-        Err(error) if code_of(&error) == Some("ResourceAlreadyExistsException") => {}
-        Err(error) => return Err(error),
-    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! of HTTPS), and only the load balancer reaches the tasks, on the app's port.
 
 use super::tags;
+use super::walls::WayOut;
 use crate::cli::app::App;
 use crate::cli::client::{Client, EC2, code_of};
 use anyhow::Context;
@@ -116,6 +117,107 @@ pub async fn close_to_all(client: &Client, network: &Network, port: u16) -> anyh
     }
 }
 
+/// Rules of a group for outgoing packets, as they are given: each has one destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing(Vec<Value>);
+
+impl Outgoing {
+    fn of(ways: &[WayOut]) -> Self {
+        let rule = |way: &WayOut| {
+            let to = json!([{ "CidrIp": way.cidr }]);
+            match way.port {
+                Some(port) => permission(port, "IpRanges", to),
+                None => json!({ "IpProtocol": "-1", "IpRanges": to }),
+            }
+        };
+        Self(ways.iter().map(rule).collect())
+    }
+
+    /// From `ipPermissionsEgress` of a description.
+    fn read(permissions: &Value) -> Self {
+        const SOURCES: [(&str, &str, &str, &str); 4] = [
+            ("ipRanges", "cidrIp", "IpRanges", "CidrIp"),
+            ("ipv6Ranges", "cidrIpv6", "Ipv6Ranges", "CidrIpv6"),
+            ("groups", "groupId", "Groups", "GroupId"),
+            ("prefixListIds", "prefixListId", "PrefixListIds", "PrefixListId"),
+        ];
+        let mut rules = Vec::new();
+        for permission in permissions.as_array().into_iter().flatten() {
+            for (list, member, given_list, given) in SOURCES {
+                for source in permission[list].as_array().into_iter().flatten() {
+                    let mut rule = json!({ "IpProtocol": permission["ipProtocol"] });
+                    rule[given_list] = json!([{ given: source[member] }]);
+                    for (port, given) in [("fromPort", "FromPort"), ("toPort", "ToPort")] {
+                        let number = permission[port].as_str().and_then(|port| port.parse::<i32>().ok());
+                        if let Some(number) = number.filter(|_| permission["ipProtocol"] != "-1") {
+                            rule[given] = json!(number);
+                        }
+                    }
+                    rules.push(rule);
+                }
+            }
+        }
+        Self(rules)
+    }
+
+    fn without(&self, others: &Self) -> Vec<&Value> {
+        self.0.iter().filter(|rule| !others.0.contains(rule)).collect()
+    }
+}
+
+/// Lets a group's tasks out by these ways alone. What comes back are the rules before, if that changed something.
+pub async fn set_egress(client: &Client, group: &str, ways: &[WayOut]) -> anyhow::Result<Option<Outgoing>> {
+    let answer = client
+        .call(EC2, "DescribeSecurityGroups", json!({ "GroupId": [group] }))
+        .await?;
+    let before = Outgoing::read(&answer["securityGroupInfo"][0]["ipPermissionsEgress"]);
+    let wanted = Outgoing::of(ways);
+    let has_changed = move_egress(client, group, &before, &wanted).await?;
+    Ok(has_changed.then_some(before))
+}
+
+/// Takes that back.
+pub async fn restore_egress(client: &Client, group: &str, rules: &Outgoing) -> anyhow::Result<()> {
+    let answer = client
+        .call(EC2, "DescribeSecurityGroups", json!({ "GroupId": [group] }))
+        .await?;
+    let now = Outgoing::read(&answer["securityGroupInfo"][0]["ipPermissionsEgress"]);
+    move_egress(client, group, &now, rules).await?;
+    Ok(())
+}
+
+/// What is missing comes before the rest goes, so that nothing that may stay open is closed in between.
+async fn move_egress(client: &Client, group: &str, from: &Outgoing, to: &Outgoing) -> anyhow::Result<bool> {
+    let (missing, surplus) = (to.without(from), from.without(to));
+    for (operation, rules) in [
+        ("AuthorizeSecurityGroupEgress", &missing),
+        ("RevokeSecurityGroupEgress", &surplus),
+    ] {
+        if !rules.is_empty() {
+            let input = json!({ "GroupId": group, "IpPermissions": rules });
+            client.call(EC2, operation, input).await?;
+        }
+    }
+    Ok(!missing.is_empty() || !surplus.is_empty())
+}
+
+/// What was changed, in words.
+pub fn egress_words(ways: &[WayOut]) -> String {
+    let word = |way: &WayOut| match (way.cidr.as_str(), way.port) {
+        ("0.0.0.0/0", None) => "everywhere".to_owned(),
+        ("0.0.0.0/0", Some(port)) => format!("TCP port {port} everywhere"),
+        (cidr, None) => cidr.to_owned(),
+        (cidr, Some(port)) => format!("TCP port {port} of {cidr}"),
+    };
+    match ways {
+        [] => "the tasks may open connections to nobody".to_owned(),
+        ways => {
+            let words: Vec<String> = ways.iter().map(word).collect();
+            format!("the tasks may open connections to {}", words.join(", "))
+        }
+    }
+}
+
 /// A group by its name.
 pub async fn find_group(client: &Client, name: &str) -> anyhow::Result<Option<Value>> {
     let input = json!({ "Filter": [{ "Name": "group-name", "Value": [name] }] });
@@ -180,6 +282,25 @@ fn other_ports(permissions: &[Value], balancer_group: &str, port: u16) -> Vec<u1
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_for_the_way_out_are_compared() {
+        let described = json!([
+            { "ipProtocol": "-1", "fromPort": "-1", "toPort": "-1", "ipRanges": [{ "cidrIp": "0.0.0.0/0" }] },
+            { "ipProtocol": "tcp", "fromPort": "443", "toPort": "443",
+              "ipRanges": [{ "cidrIp": "10.0.0.0/8" }, { "cidrIp": "1.2.3.4/32" }], "groups": "" },
+        ]);
+        let now = Outgoing::read(&described);
+        let ways = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            Outgoing::of(&WayOut::of(&words).map_err(|usage| usage.0).expect("valid"))
+        };
+        let same = ways(&["0.0.0.0/0", "1.2.3.4:443", "10.0.0.0/8:443"]);
+        assert_eq!((now.without(&same).len(), same.without(&now).len()), (0, 0));
+        let other = ways(&["10.0.0.0/8:443", "10.0.0.0/8:80"]);
+        assert_eq!((now.without(&other).len(), other.without(&now).len()), (2, 1));
+        assert_eq!(now.without(&ways(&["none"])).len(), 3);
+    }
 
     #[test]
     fn only_ports_of_our_own_making_are_taken_back() {

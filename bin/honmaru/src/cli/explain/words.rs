@@ -209,6 +209,7 @@ fn tasks(facts: &Facts) -> Vec<String> {
             text(definition, "cpu"),
             text(definition, "memory")
         ));
+        lines.extend(list(definition, "containerDefinitions").filter_map(writable_words));
     }
     for task in facts.tasks.iter().filter(|task| task.last_status != "STOPPED") {
         let address = task.address.as_deref().unwrap_or("no address yet");
@@ -255,7 +256,7 @@ fn groups(facts: &Facts) -> Vec<String> {
     for (whose, groups) in [("load balancer", &facts.balancer_groups), ("tasks", &facts.task_groups)] {
         for group in groups {
             let rules: Vec<String> = list(group, "ipPermissions")
-                .flat_map(|permission| permission_words(permission, &name_of))
+                .flat_map(|permission| permission_words(permission, "from", &name_of))
                 .collect();
             let rules = if rules.is_empty() {
                 "nothing".to_owned()
@@ -267,16 +268,51 @@ fn groups(facts: &Facts) -> Vec<String> {
     }
     let network = &facts.service.raw["networkConfiguration"]["awsvpcConfiguration"];
     if network.is_object() {
-        lines.push(if text(network, "assignPublicIp") == "ENABLED" {
-            "the tasks may open connections to the internet; nobody can open one to them from there".to_owned()
-        } else {
-            "the tasks have no way out to the internet".to_owned()
-        });
+        lines.push(way_out(facts, text(network, "assignPublicIp") == "ENABLED", &name_of));
     }
     lines
 }
 
-fn permission_words(permission: &Value, name_of: &dyn Fn(&str) -> String) -> Vec<String> {
+/// Where a container whose root is read-only may write.
+fn writable_words(container: &Value) -> Option<String> {
+    if container["readonlyRootFilesystem"] != true {
+        return None;
+    }
+    let of_memory = list(&container["linuxParameters"], "tmpfs").map(|mount| text(mount, "containerPath"));
+    let of_volumes = list(container, "mountPoints")
+        .filter(|mount| mount["readOnly"] != true)
+        .map(|mount| text(mount, "containerPath"));
+    let paths: Vec<&str> = of_memory.chain(of_volumes).collect();
+    let apart = match paths.as_slice() {
+        [] => String::new(),
+        paths => format!(", apart from {}", paths.join(", ")),
+    };
+    Some(format!(
+        "the root file system of `{}` is read-only{apart}",
+        text(container, "name")
+    ))
+}
+
+/// Where the tasks may open connections to.
+fn way_out(facts: &Facts, has_internet: bool, name_of: &dyn Fn(&str) -> String) -> String {
+    let egress = facts.task_groups.iter().map(|group| list(group, "ipPermissionsEgress"));
+    let ways: Vec<String> = egress
+        .flatten()
+        .flat_map(|permission| permission_words(permission, "to", name_of))
+        .collect();
+    // Groups that were not described are open, as they are made.
+    let is_open = facts.task_groups.is_empty() || ways.iter().any(|way| way == "everything to everywhere");
+    match (is_open, has_internet) {
+        (true, true) => {
+            "the tasks may open connections to the internet; nobody can open one to them from there".to_owned()
+        }
+        (true, false) => "the tasks have no way out to the internet".to_owned(),
+        (false, _) if ways.is_empty() => "the tasks may open connections to nobody".to_owned(),
+        (false, _) => format!("the tasks may open connections to these alone: {}", ways.join("; ")),
+    }
+}
+
+fn permission_words(permission: &Value, preposition: &str, name_of: &dyn Fn(&str) -> String) -> Vec<String> {
     let (from, to) = (text(permission, "fromPort"), text(permission, "toPort"));
     let what = match (text(permission, "ipProtocol"), from == to) {
         ("-1", _) => "everything".to_owned(),
@@ -290,7 +326,7 @@ fn permission_words(permission: &Value, name_of: &dyn Fn(&str) -> String) -> Vec
     let groups = list(permission, "groups").map(|group| format!("`{}`", name_of(text(group, "groupId"))));
     ranges
         .chain(groups)
-        .map(|source| format!("{what} from {source}"))
+        .map(|other| format!("{what} {preposition} {other}"))
         .collect()
 }
 
@@ -508,6 +544,7 @@ mod tests {
             task_groups: vec![json!({
                 "groupId": "sg-task", "groupName": "hello-task",
                 "ipPermissions": [rule("8080", "groups", json!([{ "groupId": "sg-lb" }]))],
+                "ipPermissionsEgress": [{ "ipProtocol": "-1", "ipRanges": [{ "cidrIp": "0.0.0.0/0" }] }],
             })],
             now_s: 1_000.0,
         }
@@ -516,6 +553,35 @@ mod tests {
     #[test]
     fn a_service_in_sentences() {
         crate::cli::golden::check("explain.txt", &tell(&facts()));
+    }
+
+    #[test]
+    fn walls_are_told() {
+        let mut walled = facts();
+        walled.definition["containerDefinitions"] = json!([
+            { "name": "hello", "readonlyRootFilesystem": true,
+              "linuxParameters": { "tmpfs": [{ "containerPath": "/tmp" }, { "containerPath": "/data" }] } },
+            { "name": "beside", "readonlyRootFilesystem": true },
+        ]);
+        let said = |rules: Value| {
+            let mut facts = walled.clone();
+            facts.task_groups[0]["ipPermissionsEgress"] = rules;
+            tell(&facts)
+        };
+        let nobody = said(json!(""));
+        for wanted in [
+            "the root file system of `hello` is read-only, apart from /tmp, /data\n",
+            "the root file system of `beside` is read-only\n",
+            "the tasks may open connections to nobody\n",
+        ] {
+            assert!(nobody.contains(wanted), "no `{wanted}`: {nobody}");
+        }
+        let some = said(json!([
+            { "ipProtocol": "tcp", "fromPort": "443", "toPort": "443", "ipRanges": [{ "cidrIp": "0.0.0.0/0" }] },
+            { "ipProtocol": "-1", "ipRanges": [{ "cidrIp": "10.0.0.0/8" }] },
+        ]));
+        let wanted = "to these alone: tcp 443 to everywhere; everything to 10.0.0.0/8\n";
+        assert!(some.contains(wanted), "{some}");
     }
 
     #[test]

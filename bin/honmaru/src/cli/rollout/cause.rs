@@ -4,6 +4,9 @@ use crate::cli::app::App;
 use crate::cli::failure::Failure;
 use crate::cli::observed::short_id;
 
+/// What programs say of a file system that refuses to be written to: the C library, and Node.
+const REFUSALS: [&str; 2] = ["ead-only file system", "EROFS"];
+
 /// Why. Tasks are named by their ids.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cause {
@@ -209,6 +212,13 @@ pub fn failure(app: &App, cause: &Cause, scene: &Scene) -> Failure {
         Cause::Slow { seconds } => Failure::new(format!("the service is not steady after {seconds} s"))
             .hint(format!("`honmaru explain {name}` shows what it waits for")),
     };
+    let is_refused = |line: &String| REFUSALS.iter().any(|words| line.contains(words));
+    if cause.task().is_some() && lines.iter().any(is_refused) {
+        failure = failure.hint(
+            "the root file system is read-only: name the directory that the app writes to with `--writable PATH`, or say \
+             `--read-only=false`",
+        );
+    }
     if let (Some(task), false) = (cause.task(), lines.is_empty()) {
         failure = failure.detail(format!("task {} said last:", short_id(task)));
         for line in lines {
@@ -246,6 +256,10 @@ mod tests {
             old_tasks: Some(0),
             ..said.clone()
         };
+        let refused = Scene {
+            lines: vec!["touch: /data/x: Read-only file system".to_owned()],
+            ..said.clone()
+        };
         let scenes = [
             (
                 Cause::Exited {
@@ -262,6 +276,14 @@ mod tests {
                     reason: String::new(),
                 },
                 &silent,
+            ),
+            (
+                Cause::Exited {
+                    task: task(),
+                    exit_code: Some(1),
+                    reason: String::new(),
+                },
+                &refused,
             ),
             (Cause::OutOfMemory { task: task() }, &said),
             (
