@@ -85,9 +85,12 @@ struct Said {
 
 impl Said {
     fn hear(&mut self, range: &str, media_type: &str, is_taken: bool) {
-        if let Some(closeness) = range_of(range, media_type).filter(|closeness| *closeness > self.closeness) {
-            *self = Self { closeness, is_taken };
-        }
+        let Some(closeness) = range_of(range, media_type).filter(|closeness| *closeness >= self.closeness) else {
+            return;
+        };
+        // Said twice, it counts whichever way round: one that takes it is enough.
+        let is_taken = is_taken || (closeness == self.closeness && self.is_taken);
+        *self = Self { closeness, is_taken };
     }
 }
 
@@ -145,6 +148,8 @@ mod tests {
         check(&[DOCKER_LIST, DOCKER_MANIFEST], OCI_INDEX, Form::Neither);
         check(&["*/*;q=0"], OCI_MANIFEST, Form::Neither);
         check(&["application/*;q=0", "*/*"], DOCKER_MANIFEST, Form::Neither);
+        check(&["*/*;q=0", "*/*;q=0.1"], OCI_MANIFEST, Form::Stored);
+        check(&["*/*;q=0.1", "*/*;q=0"], OCI_MANIFEST, Form::Stored);
         let neither = format!("{DOCKER_MANIFEST};q=0");
         check(&[&neither], OCI_MANIFEST, Form::Neither);
     }
