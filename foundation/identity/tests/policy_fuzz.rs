@@ -259,3 +259,50 @@ fn what_is_refused_is_refused_in_iams_words() {
         );
     }
 }
+
+/// As AWS took and refused them from others who tried it with GitHub's issuer.
+#[test]
+fn whoever_trusts_a_shared_issuer_says_whom() {
+    const GITHUB: &str = "token.actions.githubusercontent.com";
+    let refused = |issuer: &str, condition: Value| {
+        let principal = json!({"Federated": format!("arn:aws:iam::111122223333:oidc-provider/{issuer}")});
+        let action = ["sts:AssumeRoleWithWebIdentity", "sts:TagSession"];
+        let trust =
+            json!({"Statement": {"Effect": "Allow", "Action": action, "Principal": principal, "Condition": condition}});
+        let parsed = Policy::parse(&trust.to_string(), PolicyKind::Trust);
+        parsed.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let key = |claim: &str| format!("{GITHUB}:{claim}");
+    let said = "Trust policy with trusted principal arn:aws:iam::111122223333:oidc-provider/\
+                token.actions.githubusercontent.com must evaluate, using StringEquals, StringLike or \
+                StringEqualsIgnoreCase, token.actions.githubusercontent.com:sub or \
+                token.actions.githubusercontent.com:job_workflow_ref which is not scoped to all.";
+    for condition in [
+        json!({}),
+        json!({"StringEquals": {key("aud"): "sts.amazonaws.com"}}),
+        json!({"StringLike": {key("sub"): "*"}}),
+        json!({"StringEquals": {key("sub"): "*"}}),
+        json!({"StringNotLike": {key("sub"): "repo:a/b:*"}}),
+        json!({"StringLikeIfExists": {key("sub"): "repo:a/b:*"}}),
+        json!({"StringEquals": {key("repository"): "a/b"}}),
+    ] {
+        assert_eq!(refused(GITHUB, condition.clone()), said, "{condition}");
+    }
+    for condition in [
+        json!({"StringLike": {key("sub"): "repo:*"}}),
+        json!({"StringLike": {key("sub"): ["repo:a/b:*", "*"]}}),
+        json!({"StringEqualsIgnoreCase": {key("SUB"): "repo:a/b:ref:refs/heads/main"}}),
+        json!({"StringEquals": {key("job_workflow_ref"): "a/b/.github/workflows/ci.yml@refs/heads/main"}}),
+    ] {
+        assert_eq!(refused(GITHUB, condition.clone()), "", "{condition}");
+    }
+    assert_eq!(refused("token.example.com", json!({})), "");
+    assert_ne!(
+        refused("gitlab.com", json!({"StringEquals": {"gitlab.com:aud": "x"}})),
+        ""
+    );
+    assert_eq!(
+        refused("oidc.vercel.com", json!({"StringEquals": {"oidc.vercel.com:aud": "x"}})),
+        ""
+    );
+}

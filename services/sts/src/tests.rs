@@ -594,7 +594,8 @@ fn every_character_of_a_web_identity_token_counts() {
     let federated = format!("arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com");
     cloud.role(
         "ci",
-        json!([{"Effect": "Allow", "Principal": {"Federated": federated}, "Action": "sts:AssumeRoleWithWebIdentity"}]),
+        json!([{"Effect": "Allow", "Principal": {"Federated": federated}, "Action": "sts:AssumeRoleWithWebIdentity",
+            "Condition": {"StringLike": {"token.actions.githubusercontent.com:sub": "repo:*"}}}]),
     );
     cloud.iam(
         "CreateOpenIDConnectProvider",

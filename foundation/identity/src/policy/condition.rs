@@ -166,6 +166,17 @@ impl Condition {
         std::iter::once(self.key_as_written.as_str()).chain(variables)
     }
 
+    /// Whether it holds only for some texts of a key, of which there must be one.
+    pub(crate) fn narrows(&self, key: &str) -> bool {
+        let is_text = matches!(self.test, Test::Text | Test::TextIgnoreCase | Test::Like);
+        let is_some = |expected: &Expected| matches!(expected, Expected::Text(pattern) if !pattern.is_star());
+        is_text
+            && !self.negated
+            && !self.if_exists
+            && self.key.eq_ignore_ascii_case(key)
+            && self.expected.iter().any(is_some)
+    }
+
     /// Whether it holds in a context.
     pub(crate) fn holds(&self, context: &dyn Context) -> bool {
         let values = context.values(&self.key).filter(|values| !values.is_empty());

@@ -3,6 +3,7 @@
 use crate::policy::condition::Condition;
 use crate::policy::pattern::{ArnPattern, Pattern};
 use crate::policy::principal::PrincipalEntry;
+use crate::policy::shared_issuer;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -356,14 +357,18 @@ fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Stateme
         PolicyKind::Trust if resources.is_some() => return malformed("Has prohibited field Resource"),
         PolicyKind::Identity | PolicyKind::Resource | PolicyKind::Trust | PolicyKind::Stored => {}
     }
-    Ok(Statement {
+    let statement = Statement {
         sid,
         effect,
         principals,
         actions,
         resources,
         conditions,
-    })
+    };
+    if kind == PolicyKind::Trust {
+        shared_issuer::check(&statement).map_err(PolicyError)?;
+    }
+    Ok(statement)
 }
 
 fn texts(json: Json) -> Result<Vec<String>, PolicyError> {

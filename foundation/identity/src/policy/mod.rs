@@ -11,6 +11,7 @@ mod document;
 mod evaluate;
 mod pattern;
 mod principal;
+mod shared_issuer;
 mod span;
 
 pub use cache::cached_policy;

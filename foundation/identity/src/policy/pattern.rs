@@ -88,6 +88,11 @@ impl Pattern {
         self.pieces == [Piece::Any]
     }
 
+    /// Whether it was written as `*`, be that a wildcard or not.
+    pub(crate) fn is_star(&self) -> bool {
+        self.is_any() || matches!(&self.pieces[..], [Piece::Text(text)] if text == "*")
+    }
+
     /// Whether it ends with a `*`.
     fn ends_wide(&self) -> bool {
         self.pieces.last() == Some(&Piece::Any)
