@@ -285,12 +285,19 @@ fn images(cloud: &Cloud) -> Result<()> {
         std::fs::copy(example.join(file), dir.join(file))?;
     }
     let first = running(cloud)?;
+    // What the image declares as a volume is there, with what it has, and is writable within a read-only root.
+    let file = dir.join("Dockerfile");
+    let volumes = "COPY --chown=65534 www /app/data\nVOLUME /app/data /app/new\nEXPOSE";
+    std::fs::write(&file, std::fs::read_to_string(&file)?.replacen("EXPOSE", volumes, 1))?;
     std::fs::write(dir.join("www/other.html"), "another image")?;
     // What is not said again stays: read-only, and no way out.
     let said = ok(cloud, &["deploy", &dir.display().to_string()])?;
     ensure!(!said.contains("set: "), "something was set again: {said}");
     ensure!(failing(cloud, "hello", &[])?.is_empty(), "something is open again");
     walled(cloud)?;
+    let ask = "ls /app/data/other.html && touch /app/data/x && ls -d /app/new && mount | grep -c ' /app/'";
+    let seen = ok(cloud, &["exec", "hello", "--", "sh", "-c", ask])?;
+    ensure!(seen.contains("/app/new\n2"), "{seen}");
     let second = running(cloud)?;
     ensure!(first.len() == 1 && first.is_disjoint(&second), "{first:?} {second:?}");
     let digests = |answer: &Value, member: &str| -> BTreeSet<String> {

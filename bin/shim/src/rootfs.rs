@@ -241,11 +241,12 @@ impl Root<'_> {
         Ok(())
     }
 
-    /// tmpfs and binds, outer paths before inner ones.
+    /// tmpfs, binds and what the image wants to be writable, outer paths before inner ones.
     fn volumes(&self, root: RawFd) -> Step<()> {
         enum Volume<'a> {
             Tmpfs(&'a Tmpfs),
             Bind(&'a Bind),
+            Own(&'a str),
         }
         let depth = |path: &str| path.split('/').filter(|name| !name.is_empty()).count();
         let mut volumes: Vec<(usize, Volume)> = Vec::new();
@@ -261,12 +262,16 @@ impl Root<'_> {
                 .iter()
                 .map(|bind| (depth(&bind.target), Volume::Bind(bind))),
         );
-        volumes.sort_by_key(|(depth, _)| *depth);
+        let own = self.container.writable_dirs.iter();
+        volumes.extend(own.map(|path| (depth(path), Volume::Own(path))));
+        // At one place the task definition's mount hides the image's, so it comes later.
+        volumes.sort_by_key(|(depth, volume)| (*depth, !matches!(volume, Volume::Own(_))));
         for (depth, volume) in volumes {
             match volume {
                 Volume::Tmpfs(tmpfs) if depth > 0 => self.tmpfs(root, tmpfs)?,
                 Volume::Bind(bind) if depth > 0 => self.bind(root, bind)?,
-                Volume::Tmpfs(_) | Volume::Bind(_) => {
+                Volume::Own(path) if depth > 0 => self.writable_dir(root, path)?,
+                Volume::Tmpfs(_) | Volume::Bind(_) | Volume::Own(_) => {
                     return Err(Failure::new("mount", "a volume cannot be mounted on /"));
                 }
             }
@@ -302,6 +307,15 @@ impl Root<'_> {
             base = self.base
         );
         mount_on(&target, "tmpfs", flags, &options).during("mount", format!("tmpfs on {}", tmpfs.path))
+    }
+
+    /// A mount of its own, which keeps its mode when the root's changes.
+    fn writable_dir(&self, root: RawFd, path: &str) -> Step<()> {
+        let target = resolve::make_dir(root, path, self.base)?;
+        if is_dir(&target).during("mount", path)? {
+            bind_on(&target, &target).during("mount", path)?;
+        }
+        Ok(())
     }
 
     fn bind(&self, root: RawFd, bind: &Bind) -> Step<()> {

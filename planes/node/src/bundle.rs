@@ -120,6 +120,7 @@ fn build(
                 })
             })
             .collect(),
+        writable_dirs: config.volumes.into_keys().filter(|path| names_a_dir(path)).collect(),
         limits: ContainerLimits {
             cpu_units: spec.cpu_units,
             memory_bytes: spec.memory_mib.map(bytes),
@@ -155,6 +156,12 @@ fn build(
             attempt_period_ms: u64::from(policy.restart_attempt_period_s) * 1_000,
         }),
     }
+}
+
+/// Whether a path is a directory below the root. An image may say anything; what can be no mount is passed over.
+fn names_a_dir(path: &str) -> bool {
+    let mut names = path.split('/').filter(|name| !matches!(*name, "" | "."));
+    names.clone().next().is_some() && names.all(|name| name != "..")
 }
 
 /// Entry point and command. An entry point of the task definition also puts the image's command aside.
@@ -276,6 +283,20 @@ mod tests {
             ..ImageConfig::default()
         };
         assert_eq!(args(&spec, &image), words(wanted));
+    }
+
+    #[test]
+    fn volumes_of_an_image_are_directories_below_the_root() {
+        for (path, expected) in [
+            ("/data", true),
+            ("data/a", true),
+            ("/", false),
+            ("", false),
+            ("/./", false),
+            ("/a/../..", false),
+        ] {
+            assert_eq!(names_a_dir(path), expected, "{path}");
+        }
     }
 
     #[test]

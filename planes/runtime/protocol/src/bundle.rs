@@ -108,6 +108,8 @@ pub struct Container {
     pub shm_mib: Option<u32>,
     /// Volumes and single files.
     pub binds: Vec<Bind>,
+    /// Directories of the root that stay writable where it is read-only, with what is in them; created when missing.
+    pub writable_dirs: Vec<String>,
     /// Its limits.
     pub limits: ContainerLimits,
     /// What must be so before it starts.

@@ -154,6 +154,32 @@ async fn a_read_only_root_with_a_writable_tmpfs() {
 }
 
 #[tokio::test]
+async fn what_the_image_wants_to_be_writable_is_there_and_stays_writable() {
+    let world = World::new();
+    let data = world.dir.path().join("image/data");
+    fs::create_dir_all(&data).unwrap();
+    fs::write(data.join("from_image"), "content\n").unwrap();
+    let script = "cat /data/from_image; echo a > /data/a && cat /data/a; touch /new/dir/x && echo new; touch /x; \
+                  df -k /tmp/held | tail -1 | awk '{print $2}'";
+    let container = |readonly_root| Container {
+        readonly_root,
+        writable_dirs: strings(&["/data", "/new/dir", "/tmp/held"]),
+        tmpfs: vec![Tmpfs {
+            path: "/tmp/held".into(),
+            size_mib: 1,
+            options: Vec::new(),
+        }],
+        ..world.shell("c", script)
+    };
+    let (_, output) = world.run_bundle(world.bundle("t1", vec![container(true)]), "c").await;
+    assert_eq!(output.stdout, "content\na\nnew\n1024\n");
+    assert_eq!(output.stderr, "touch: /x: Read-only file system\n");
+    let (_, output) = world.run_bundle(world.bundle("t2", vec![container(false)]), "c").await;
+    assert_eq!(output.stdout, "content\na\nnew\n1024\n");
+    assert_eq!(output.stderr, "");
+}
+
+#[tokio::test]
 async fn names_of_the_task_are_in_etc() {
     let world = World::new();
     let script = "cat /etc/resolv.conf /etc/hostname /etc/hosts; echo more >> /etc/hosts && tail -1 /etc/hosts";
