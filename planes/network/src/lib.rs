@@ -23,6 +23,7 @@ mod listing;
 mod model;
 mod names;
 mod namespace;
+mod neighbours;
 mod netlink;
 mod network;
 mod nft;

@@ -7,7 +7,9 @@ use crate::links::{self, GATEWAY};
 use crate::model::{Model, Port};
 use crate::names::check_task_id;
 use crate::ruleset::{Ruleset, ruleset};
-use crate::{InstanceId, NetworkDesired, NetworkError, flows, interface_name, listing, namespace, nft, sysctl};
+use crate::{
+    InstanceId, NetworkDesired, NetworkError, flows, interface_name, listing, namespace, neighbours, nft, sysctl,
+};
 use honmaru_base::chain;
 use honmaru_contract::node::TaskNetwork;
 use rtnetlink::Handle;
@@ -277,6 +279,15 @@ impl Network {
         self.load(&mut state).await
     }
 
+    /// Excepts tasks from what other firewalls drop by default.
+    pub(crate) async fn except(&self) -> Result<(), NetworkError> {
+        let state = self.state.lock().await;
+        if state.closed {
+            return Ok(());
+        }
+        neighbours::except(&self.id).await
+    }
+
     /// Puts back forwarding, addresses and routes where they are missing.
     pub(crate) async fn look_after(&self) -> Result<(), NetworkError> {
         let mut state = self.state.lock().await;
@@ -328,6 +339,7 @@ impl Network {
         first.keep(self.reconcile_addresses(&state.model).await);
         first.keep(self.reconcile_routes(&state.model).await);
         first.keep(nft::delete_table(&self.id.table()).await);
+        first.keep(neighbours::withdraw(&self.id).await);
         forget_flows(given_back).await;
         match nft::tables().await {
             Ok(tables) if tables.iter().any(|name| name.starts_with("honmaru_")) => {}

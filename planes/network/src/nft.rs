@@ -25,10 +25,22 @@ pub(crate) async fn list_table(table: &str) -> Result<Option<Value>, NetworkErro
     if !tables().await?.iter().any(|name| name == table) {
         return Ok(None);
     }
-    let text = run(&["-j", "list", "table", "inet", table], "").await?;
-    serde_json::from_str(&text)
-        .map(Some)
-        .map_err(|e| NetworkError::Nft(format!("its JSON is unreadable: {e}")))
+    json(&["-j", "list", "table", "inet", table]).await.map(Some)
+}
+
+/// All chains of this host, without their rules, as nft's JSON.
+pub(crate) async fn list_chains() -> Result<Value, NetworkError> {
+    json(&["-j", "list", "chains"]).await
+}
+
+/// A chain and its rules with their handles, as nft's JSON.
+pub(crate) async fn list_chain(family: &str, table: &str, name: &str) -> Result<Value, NetworkError> {
+    json(&["-j", "-a", "list", "chain", family, table, name]).await
+}
+
+async fn json(args: &[&str]) -> Result<Value, NetworkError> {
+    let text = run(args, "").await?;
+    serde_json::from_str(&text).map_err(|e| NetworkError::Nft(format!("its JSON is unreadable: {e}")))
 }
 
 /// The names of all tables of family inet.

@@ -3,6 +3,7 @@
 mod lab;
 
 use honmaru_contract::node::{HostAddress, Protocol, PublishedPort, SecurityRule, Vpc};
+use honmaru_network::{METADATA_ADDRESS, METADATA_PORT};
 use lab::*;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -154,6 +155,69 @@ fn what_others_remove_comes_back() {
         network.destroy().await.expect("destroy");
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert!(rules().is_empty(), "the end of the network is not undone");
+        guard.abort();
+    });
+}
+
+// Goal: beside a firewall that drops by default (Docker's, ufw's, the owner's own) tasks reach what their groups allow, and
+// nothing else; what its rules say about tasks counts; nothing of it is left.
+#[test]
+fn other_firewalls_defaults_are_excepted_from() {
+    host(|lab| async move {
+        // As iptables-nft has it with Docker, and as ufw denies what comes in.
+        let others = "table ip filter {\nchain FORWARD {\ntype filter hook forward priority 0; policy drop;\n\
+            ip daddr 10.31.0.12 tcp dport 81 drop\n}\n}\n\
+            table inet mine {\nchain in {\ntype filter hook input priority 0; policy drop;\niif lo accept\n}\n}\n";
+        let file = lab.state.path().join("others.nft");
+        std::fs::write(&file, others).expect("write");
+        let load = || run("nft", &format!("-f {}", file.display()));
+        load();
+        let before = run("nft", "list ruleset");
+        let network = Arc::new(lab.network());
+        network.adopt().await.expect("adopt");
+        let listener = network.take_metadata_listener().expect("a listener");
+        listener.set_nonblocking(false).expect("a parameter");
+        serve(listener);
+        let open = security_group(
+            vec![tcp(80, group("sg")), tcp(81, group("sg"))],
+            vec![all(cidr("0.0.0.0/0"))],
+        );
+        network.apply(&desired(&[("sg", open)])).await.expect("apply");
+        let a = network.attach("a", &task(11, &["sg"])).await.expect("attach");
+        let b = network.attach("b", &task(12, &["sg"])).await.expect("attach");
+        for port in [80, 81, 82] {
+            serve_in(&b, port);
+        }
+        blocked(&a, (address(12), 80), "dropped by the other firewall");
+        let guard = tokio::spawn({
+            let network = Arc::clone(&network);
+            async move { network.guard().await }
+        });
+        let is_excepted = || {
+            let listed = run("nft", "list ruleset");
+            let is_exception = |line: &&str| {
+                let mut words = line.split_whitespace();
+                matches!(words.next(), Some("iifname" | "oifname"))
+                    && words.next().is_some_and(|word| word.starts_with("\"hm"))
+                    && words.next() == Some("accept")
+            };
+            listed.lines().filter(is_exception).count() == 3
+        };
+        until("tasks are excepted", is_excepted).await;
+        for attempt in 0..2 {
+            allowed(&a, (address(12), 80), "its group allows it");
+            allowed(&a, (METADATA_ADDRESS, METADATA_PORT), "metadata comes in at the host");
+            blocked(&a, (address(12), 81), "a rule of the other firewall says no");
+            blocked(&a, (address(12), 82), "its group allows it not");
+            if attempt == 0 {
+                run("nft", "delete table ip filter");
+                run("nft", "delete table inet mine");
+                load();
+                until("tasks are excepted anew", is_excepted).await;
+            }
+        }
+        network.destroy().await.expect("destroy");
+        assert_eq!(run("nft", "list ruleset"), before, "nothing is left");
         guard.abort();
     });
 }
