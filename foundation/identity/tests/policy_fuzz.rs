@@ -234,6 +234,21 @@ fn what_is_refused_is_refused_in_iams_words() {
         text(trust, PolicyKind::Trust),
         r#"AssumeRolepolicy contained an invalid principal: "STAR":"*"."#
     );
+    for (document, expected) in [
+        (json!({"probe": "malformed-not-a-trust-policy"}), "Unknown field probe"),
+        (
+            json!({"statement": [], "version": "2012-10-17"}),
+            "Unknown field statement",
+        ),
+        (
+            json!({"Statement": {"Effect": "Allow", "_comment": "x"}}),
+            "Unknown field _comment",
+        ),
+        (json!({"Version": "2012-10-17"}), "Missing required field Statement"),
+    ] {
+        assert_eq!(text(document.clone(), PolicyKind::Trust), expected);
+        assert_eq!(text(document, PolicyKind::Identity), "Syntax errors in policy.");
+    }
     for action in ["*:Untag*", "ec?:RunTask", "*:*"] {
         let identity = json!({"Statement": {"Effect": "Allow", "Action": action, "Resource": "*"}});
         assert_eq!(

@@ -167,11 +167,15 @@ impl Policy {
                 ("Id", Json::Text(_)) => {}
                 ("Statement", Json::Array(list)) => statements = Some(list),
                 ("Statement", one @ Json::Object(_)) => statements = Some(vec![one]),
-                _ => return malformed(SYNTAX),
+                ("Id" | "Statement", _) => return malformed(SYNTAX),
+                (unknown, _) => return unknown_field(unknown, kind),
             }
         }
         let Some(statements) = statements else {
-            return malformed(SYNTAX);
+            return malformed(match kind {
+                PolicyKind::Identity => SYNTAX,
+                _ => "Missing required field Statement",
+            });
         };
         if kind == PolicyKind::Identity && statements.is_empty() {
             return malformed(SYNTAX);
@@ -242,6 +246,14 @@ pub(crate) const LEGACY: &str = "The policy failed legacy parsing";
 
 fn malformed<T>(text: impl Into<String>) -> Result<T, PolicyError> {
     Err(PolicyError(text.into()))
+}
+
+/// CreateRole names what it does not know; CreatePolicy does not.
+fn unknown_field<T>(name: &str, kind: PolicyKind) -> Result<T, PolicyError> {
+    match kind {
+        PolicyKind::Identity => malformed(SYNTAX),
+        PolicyKind::Resource | PolicyKind::Trust | PolicyKind::Stored => malformed(format!("Unknown field {name}")),
+    }
 }
 
 fn trim_position(text: &str) -> String {
@@ -324,7 +336,7 @@ fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Stateme
                 resources = Some(OneOf { negated, entries });
             }
             "Condition" => conditions = conditions_of(value, kind, variables)?,
-            _ => return malformed(SYNTAX),
+            unknown => return unknown_field(unknown, kind),
         }
     }
     let Some(effect) = effect else {
