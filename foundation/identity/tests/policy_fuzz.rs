@@ -256,6 +256,20 @@ fn what_is_refused_is_refused_in_iams_words() {
             "Action vendors (e.g., aws, ec2, etc.) must not contain wildcards."
         );
     }
+    let trusts = |action: &str| {
+        let statement = json!({"Effect": "Allow", "Action": [action], "Principal": {"Service": "a.amazonaws.com"}});
+        text(json!({"Statement": statement}), PolicyKind::Trust)
+    };
+    for action in ["sts:AssumeRole", "STS:assumerole", "sts:SetContext", "sts:AssumeRole*"] {
+        assert_eq!(trusts(action), "", "{action}");
+    }
+    for action in ["sts:TagSessions", "sts:Assume", "ecs:RunTask", "sts:Run*"] {
+        assert_eq!(
+            trusts(action),
+            "AssumeRole policy may only specify STS AssumeRole actions.",
+            "{action}"
+        );
+    }
     // As AWS says since its root user is a resource (AssumeRoot).
     let iam = |resource: &str| {
         let resource = format!("arn:aws:iam::111122223333:{resource}");

@@ -1,6 +1,7 @@
 //! Policy documents: JSON text to statements, strictly. Ref: IAM User Guide, "Grammar of the IAM JSON policy language".
 
 use crate::policy::condition::Condition;
+use crate::policy::named::{check_action, check_resource};
 use crate::policy::pattern::{ArnPattern, Pattern};
 use crate::policy::principal::PrincipalEntry;
 use crate::policy::shared_issuer;
@@ -244,7 +245,7 @@ impl Policy {
 const SYNTAX: &str = "Syntax errors in policy.";
 pub(crate) const LEGACY: &str = "The policy failed legacy parsing";
 
-fn malformed<T>(text: impl Into<String>) -> Result<T, PolicyError> {
+pub(crate) fn malformed<T>(text: impl Into<String>) -> Result<T, PolicyError> {
     Err(PolicyError(text.into()))
 }
 
@@ -397,89 +398,11 @@ fn texts(json: Json) -> Result<Vec<String>, PolicyError> {
     }
 }
 
-fn check_action(text: &str, kind: PolicyKind) -> Result<(), PolicyError> {
-    if text != "*" {
-        let Some((vendor, name)) = text.split_once(':') else {
-            return malformed("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.");
-        };
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        if vendor.contains(['*', '?']) {
-            return malformed("Action vendors (e.g., aws, ec2, etc.) must not contain wildcards.");
-        }
-        if vendor.is_empty() || !vendor.chars().all(|c| plain(c) || c == '.') {
-            return malformed(format!("Vendor {vendor} is not valid"));
-        }
-        // AWS takes any name, also one that no operation can have.
-        if name.is_empty() || name.contains(':') {
-            return malformed("Actions/Condition can contain only one colon.");
-        }
-        if kind == PolicyKind::Trust && !vendor.eq_ignore_ascii_case("sts") {
-            return malformed("AssumeRole policy may only specify STS AssumeRole actions.");
-        }
-    } else if kind == PolicyKind::Trust {
-        return malformed("AssumeRole policy may only specify STS AssumeRole actions.");
-    }
-    Ok(())
-}
-
 fn resource_of(text: &str, kind: PolicyKind, variables: bool) -> Result<ArnPattern, PolicyError> {
     if kind == PolicyKind::Identity && text != "*" {
         check_resource(text)?;
     }
     Ok(ArnPattern::of_resource(text, variables))
-}
-
-/// Ref: ARNs' partitions; "IAM JSON policy elements: Resource", incomplete ARNs; the texts are CreatePolicy's.
-fn check_resource(text: &str) -> Result<(), PolicyError> {
-    const PARTITIONS: [&str; 7] = [
-        "aws",
-        "aws-cn",
-        "aws-us-gov",
-        "aws-iso",
-        "aws-iso-b",
-        "aws-iso-e",
-        "aws-iso-f",
-    ];
-    const IAM_PATHS: &str = "user/, federated-user/, role/, group/, instance-profile/, mfa/, server-certificate/, \
-                             policy/, sms-mfa/, saml-provider/, oidc-provider/, report/, access-report/";
-    let mut parts = text.splitn(6, ':').skip(1);
-    let Some(partition) = parts.next() else {
-        return malformed(format!("Resource {text} must be in ARN format or \"*\"."));
-    };
-    let (service, region, account, resource) = (parts.next(), parts.next(), parts.next(), parts.next());
-    let is_open = |part: &str| part.contains(['*', '?', '$']);
-    if !text.starts_with("arn:") || !(PARTITIONS.contains(&partition) || is_open(partition)) {
-        let all = [Some(partition), service, region, account, resource].map(|part| part.unwrap_or("*"));
-        let all = all.join(":");
-        return malformed(format!(
-            "Partition \"{partition}\" is not valid for resource \"arn:{all}\"."
-        ));
-    }
-    // Of fewer parts those at the end are filled in, but an account must look like one.
-    let is_account =
-        |account: &str| account.is_empty() || is_open(account) || account.bytes().all(|b| b.is_ascii_digit());
-    let is_cut = |account: &str| resource.is_none() && (account.is_empty() || !is_account(account));
-    if service == Some("") || account.is_some_and(is_cut) {
-        return malformed(LEGACY);
-    }
-    if service.is_none_or(|service| service.contains(['*', '?'])) {
-        return malformed("Resource vendor must be fully qualified and cannot contain regexes.");
-    }
-    if service == Some("iam") {
-        if region.is_some_and(|region| !region.is_empty() && !is_open(region)) {
-            return malformed(format!("IAM resource {text} cannot contain region information."));
-        }
-        // No wildcard stands for a kind: `*/app` is refused, too.
-        let is_known = |resource: &str| {
-            ["*", "root"].contains(&resource) || IAM_PATHS.split(", ").any(|path| resource.starts_with(path))
-        };
-        if resource.is_some_and(|resource| !is_known(resource)) {
-            return malformed(format!(
-                "IAM resource path must either be \"*\", root, or start with {IAM_PATHS}."
-            ));
-        }
-    }
-    Ok(())
 }
 
 fn principals_of(json: Json, kind: PolicyKind) -> Result<Vec<PrincipalEntry>, PolicyError> {

@@ -9,6 +9,7 @@ mod context;
 mod denied;
 mod document;
 mod evaluate;
+mod named;
 mod pattern;
 mod principal;
 mod shared_issuer;
