@@ -38,9 +38,9 @@ pub fn other_form(media_type: &str) -> Option<&'static str> {
     }
 }
 
-/// A manifest in its other form, with its media type, always in the same bytes; nothing where it has none: it is no manifest of an image, refers
-/// to another one, or has a layer that the other form has no word for. Annotations do not come along: Docker's form has
-/// none.
+/// A manifest in its other form, with its media type, always in the same bytes; nothing where it has none: it is no
+/// manifest of an image, refers to another one, or has a layer that the other form has no word for. Annotations do not
+/// come along: Docker's form has none.
 pub fn convert(bytes: &[u8], media_type: &str) -> Option<(&'static str, Vec<u8>)> {
     let to = other_form(media_type)?;
     let Manifest {
