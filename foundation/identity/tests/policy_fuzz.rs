@@ -256,6 +256,33 @@ fn what_is_refused_is_refused_in_iams_words() {
             "Action vendors (e.g., aws, ec2, etc.) must not contain wildcards."
         );
     }
+    for (statement, expected) in [
+        (
+            json!({"Sid": "Assume Role to Access S3 Bucket"}),
+            "The following Statement Ids are invalid: Assume Role to Access S3 Bucket",
+        ),
+        (
+            json!({"Principal": {"AWS": []}}),
+            "The passed in policy has a statement with no principals!",
+        ),
+        (
+            json!({"Principal": {}}),
+            "Missing required field Principal cannot be empty!",
+        ),
+    ] {
+        assert_eq!(text(json!({"Statement": statement}), PolicyKind::Trust), expected);
+    }
+    for (resource, expected) in [
+        (
+            "arn:aws:iam::${aws:PrincipalAccount}:role/x",
+            "The policy failed legacy parsing",
+        ),
+        ("arn:aws:iam::*:role/${aws:PrincipalAccount}", ""),
+    ] {
+        let statement = json!({"Effect": "Deny", "Action": "iam:*", "Resource": resource});
+        let document = json!({"Version": "2012-10-17", "Statement": statement});
+        assert_eq!(text(document, PolicyKind::Identity), expected, "{resource}");
+    }
     let trusts = |action: &str| {
         let statement = json!({"Effect": "Allow", "Action": [action], "Principal": {"Service": "a.amazonaws.com"}});
         text(json!({"Statement": statement}), PolicyKind::Trust)

@@ -275,11 +275,17 @@ fn statement_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Stateme
                 let Json::Text(text) = value else {
                     return malformed(SYNTAX);
                 };
-                let plain = kind != PolicyKind::Identity || text.bytes().all(|b| b.is_ascii_alphanumeric());
-                if !plain {
-                    return malformed(
-                        "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*",
-                    );
+                let is_plain = text.bytes().all(|b| b.is_ascii_alphanumeric());
+                match kind {
+                    PolicyKind::Identity if !is_plain => {
+                        return malformed(
+                            "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*",
+                        );
+                    }
+                    PolicyKind::Trust if !is_plain => {
+                        return malformed(format!("The following Statement Ids are invalid: {text}"));
+                    }
+                    PolicyKind::Identity | PolicyKind::Resource | PolicyKind::Trust | PolicyKind::Stored => {}
                 }
                 sid = Some(text).filter(|text| !text.is_empty());
             }
@@ -413,6 +419,9 @@ fn principals_of(json: Json, kind: PolicyKind) -> Result<Vec<PrincipalEntry>, Po
         }
         Json::Text(text) if text == "*" => Ok(vec![PrincipalEntry::Anyone]),
         Json::Object(kinds) => {
+            if kinds.is_empty() {
+                return malformed("Missing required field Principal cannot be empty!");
+            }
             let mut entries = Vec::new();
             for (element, value) in kinds {
                 for text in texts(value)? {
@@ -424,7 +433,7 @@ fn principals_of(json: Json, kind: PolicyKind) -> Result<Vec<PrincipalEntry>, Po
                 }
             }
             if entries.is_empty() {
-                return malformed("Missing required field Principal cannot be empty!");
+                return malformed("The passed in policy has a statement with no principals!");
             }
             Ok(entries)
         }

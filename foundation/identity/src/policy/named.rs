@@ -90,7 +90,8 @@ pub(crate) fn check_resource(text: &str) -> Result<(), PolicyError> {
     let is_account =
         |account: &str| account.is_empty() || is_open(account) || account.bytes().all(|b| b.is_ascii_digit());
     let is_cut = |account: &str| resource.is_none() && (account.is_empty() || !is_account(account));
-    if service == Some("") || account.is_some_and(is_cut) {
+    // No variable stands for an account.
+    if service == Some("") || account.is_some_and(|account| account.contains("${") || is_cut(account)) {
         return malformed(LEGACY);
     }
     if service.is_none_or(|service| service.contains(['*', '?'])) {
