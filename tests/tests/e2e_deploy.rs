@@ -72,6 +72,9 @@ fn deploy() -> Result<()> {
         "an app of an earlier version gets the defaults with the next deploy",
         || earlier(&cloud, &writer),
     )?;
+    phase("who may not set defaults is warned, and deploys", || {
+        without_rights(&cloud, &writer)
+    })?;
     cloud.finish()
 }
 
@@ -309,6 +312,17 @@ fn images(cloud: &Cloud) -> Result<()> {
     // Of 42 images the two of the app count among the newest 30 or not: they stay either way.
     ensure!(expired.len() == 10 && expired.is_subset(&pushed), "{expired:?}");
     ok(cloud, &["rollback", "hello"])?;
+    // Whoever lets no tag move at all is told which one `deploy` moves.
+    let mut freeze = vec!["ecr", "put-image-tag-mutability", "--repository-name", "hello"];
+    freeze.extend(["--image-tag-mutability", "IMMUTABLE"]);
+    cloud.aws(&freeze)?;
+    std::fs::write(dir.join("www/other.html"), "a third image")?;
+    let output = cloud.honmaru(&["deploy", &dir.display().to_string()])?;
+    let said = text(&output.stderr);
+    ensure!(
+        output.status.code() == Some(1) && said.contains("lets no tag be moved") && said.len() < 1_500,
+        "{said}"
+    );
     ensure!(running(cloud)? == first, "the rollback has not brought the first image");
     let after = cloud.python("expire.py", &["hello", "1"])?;
     let expired = digests(&after, "expired");
@@ -343,6 +357,55 @@ fn changed(cloud: &Cloud, writer: &str) -> Result<()> {
     ensure!(
         after == json!({ "tags": "MUTABLE", "rules": 0, "drops": "true", "days": 90 }),
         "{after}"
+    );
+    Ok(())
+}
+
+/// Whoever has the rights that an earlier `deploy` needed, and no more, deploys still.
+fn without_rights(cloud: &Cloud, writer: &str) -> Result<()> {
+    let policy = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": "*", "Resource": "*" },
+        { "Effect": "Deny", "Resource": "*", "Action": ["ecr:ListTagsForResource", "ecr:PutLifecyclePolicy",
+          "ecr:BatchDeleteImage", "ecr:DescribeImages", "elasticloadbalancing:DescribeTags", "logs:ListTagsForResource"] },
+    ] });
+    cloud.aws(&["iam", "create-user", "--user-name", "ci"])?;
+    let mut put = vec![
+        "iam",
+        "put-user-policy",
+        "--user-name",
+        "ci",
+        "--policy-name",
+        "deploys",
+    ];
+    let policy = policy.to_string();
+    put.extend(["--policy-document", &policy]);
+    cloud.aws(&put)?;
+    let key = cloud.aws(&["iam", "create-access-key", "--user-name", "ci"])?;
+    let key = |name: &str| key["AccessKey"][name].as_str().unwrap_or_default().to_owned();
+    let before = settings(cloud, "writer", &[])?;
+    let deploy = |options: &[&str]| {
+        let mut command = cloud.command(cloud.binary())?;
+        command.env("AWS_ACCESS_KEY_ID", key("AccessKeyId"));
+        command.env("AWS_SECRET_ACCESS_KEY", key("SecretAccessKey"));
+        // Not root's keys, which the state directory has.
+        command.env("HONMARU_STATE", "/nonexistent").args(["deploy", writer]);
+        bounded(command.args(options), Duration::from_secs(120))
+    };
+    let output = deploy(&[])?;
+    let said = text(&output.stderr);
+    ensure!(
+        output.status.success() && said.matches("warning: ").count() >= 3,
+        "{said}"
+    );
+    ensure!(
+        settings(cloud, "writer", &[])? == before,
+        "something was changed: {said}"
+    );
+    let output = deploy(&["--odd-headers"])?;
+    let said = text(&output.stderr);
+    ensure!(
+        output.status.code() == Some(1) && said.contains("DescribeTags: AccessDenied"),
+        "{said}"
     );
     Ok(())
 }

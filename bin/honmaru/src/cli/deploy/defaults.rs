@@ -2,7 +2,6 @@
 //! tag says that it was; from then on it is the user's to change, and only what the plan says is set again.
 
 use super::manifest::Plan;
-use super::tags;
 use crate::cli::app::{APP_TAG, App};
 use crate::cli::client::{Client, ECR, ELBV2, LOGS, Service, code_of};
 use serde_json::{Value, json};
@@ -166,15 +165,9 @@ pub async fn of_balancer(client: &Client, plan: &Plan, arn: &str) -> anyhow::Res
     Ok(is_other.then(|| words.to_owned()).into_iter().collect())
 }
 
-/// The log group: made where it is missing, and how long it keeps what it has.
-pub async fn of_logs(client: &Client, plan: &Plan) -> anyhow::Result<Vec<String>> {
+/// The log group: how long it keeps what it has.
+pub async fn of_logs(client: &Client, plan: &Plan, is_new: bool) -> anyhow::Result<Vec<String>> {
     let group = plan.app.log_group();
-    let input = json!({ "logGroupName": group, "tags": tags::as_map(&plan.app) });
-    let is_new = match client.call(LOGS, "CreateLogGroup", input).await {
-        Ok(_) => true,
-        Err(error) if code_of(&error) == Some("ResourceAlreadyExistsException") => false,
-        Err(error) => return Err(error),
-    };
     let describe = json!({ "logGroupNamePrefix": group });
     let answer = client.call(LOGS, "DescribeLogGroups", describe).await?;
     let mut rows = answer["logGroups"].as_array().into_iter().flatten();

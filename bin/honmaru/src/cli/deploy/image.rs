@@ -189,12 +189,29 @@ impl Workshop {
             .builder
             .push(&Self::local_name(app), &destination, &credentials, &transport)
             .await
-            .map_err(explained)?;
+            .map_err(|error| fixed_tag(app, &error).unwrap_or_else(|| explained(error)))?;
         Ok(PushedImage {
             image: format!("{uri}@{}", pushed.digest),
             repository,
         })
     }
+}
+
+/// A push that fails because somebody forbade that `latest` moves.
+fn fixed_tag(app: &App, error: &BuildError) -> Option<anyhow::Error> {
+    let said = format!("{error:?}");
+    (said.contains(&format!("The image tag '{TAG}' already exists")) && said.contains("immutable")).then(|| {
+        Failure::new(format!(
+            "the repository `{}` lets no tag be moved, and the newest image has the tag `{TAG}`",
+            app.name()
+        ))
+        .hint(format!(
+            "let that one move: `aws ecr put-image-tag-mutability --repository-name {} --image-tag-mutability \
+             IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters filterType=WILDCARD,filter={TAG}`",
+            app.name()
+        ))
+        .into()
+    })
 }
 
 /// `user:password` for the cloud's own registry.

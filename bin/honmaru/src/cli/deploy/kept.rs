@@ -25,23 +25,26 @@ pub async fn keep(client: &Client, app: &App, more: &[&str]) -> anyhow::Result<(
         images => images?,
     };
     let needed = needed(client, app, more).await?;
+    let mut surplus: Vec<String> = Vec::new();
     for (digest, tags) in &tagged {
-        let is_needed = needed.contains(digest);
         let (own, held) = (tag(IMAGE_TAG, digest), tag(IN_USE_TAG, digest));
-        let has = |tag: &String| tags.contains(tag);
-        let wanted: Vec<&String> = match (is_needed, has(&held)) {
-            (true, _) => vec![&own, &held],
-            (false, true) => vec![&own],
-            (false, false) => Vec::new(),
-        };
-        let missing: Vec<&String> = wanted.into_iter().filter(|tag| !has(tag)).collect();
+        let (is_needed, is_held) = (needed.contains(digest), tags.contains(&held));
+        let wanted = [(&own, is_needed || is_held), (&held, is_needed)];
+        let missing = wanted
+            .into_iter()
+            .filter(|(tag, is_wanted)| *is_wanted && !tags.contains(*tag));
+        let missing: Vec<&String> = missing.map(|(tag, _)| tag).collect();
         if !missing.is_empty() {
             add(client, app, digest, &missing).await?;
         }
-        if !is_needed && has(&held) {
-            let input = json!({ "repositoryName": app.name(), "imageIds": [{ "imageTag": held }] });
-            client.call(ECR, "BatchDeleteImage", input).await?;
+        if is_held && !is_needed {
+            surplus.push(held);
         }
+    }
+    // Only now: whoever may not take tags away has tagged what is needed.
+    for held in surplus {
+        let input = json!({ "repositoryName": app.name(), "imageIds": [{ "imageTag": held }] });
+        client.call(ECR, "BatchDeleteImage", input).await?;
     }
     Ok(())
 }

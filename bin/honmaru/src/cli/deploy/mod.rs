@@ -25,7 +25,7 @@ pub use tags::upper as upper_tags;
 
 use super::app::{App, CLUSTER};
 use super::certificate::{self, end_words};
-use super::client::{Client, ECS, HttpAnswer, get, get_shown, get_shown_to};
+use super::client::{Client, ECS, HttpAnswer, LOGS, code_of, get, get_shown, get_shown_to};
 use super::connection::Connection;
 use super::failure::Failure;
 use super::observed;
@@ -85,6 +85,9 @@ pub async fn run(options: DeployOptions) -> anyhow::Result<()> {
         println!("next: `honmaru scale {name}{flags} 1`: it has no tasks");
     } else {
         println!("next: `honmaru logs {name}{flags} --follow`");
+        if deployed.is_first {
+            println!("      `sudo honmaru check {name}{flags}`: what is secured, and what is yours to secure");
+        }
     }
     Ok(())
 }
@@ -92,6 +95,8 @@ pub async fn run(options: DeployOptions) -> anyhow::Result<()> {
 struct Deployed {
     healthy: u64,
     count: u64,
+    /// Whether there was no service before.
+    is_first: bool,
     /// Where it answers.
     urls: Vec<String>,
 }
@@ -179,7 +184,7 @@ async fn deploy(
     };
     let definition = definition::ensure(client, plan, &made, before.as_ref()).await?;
     let is_held = kept::keep_or_warn(client, app, &[&definition], progress).await;
-    set_defaults(client, plan, &resources, &pushed.repository, is_held, progress).await;
+    set_defaults(client, plan, &resources, &pushed.repository, is_held, progress).await?;
     let egress_before = match &plan.egress {
         Some(ways) => network::set_egress(client, &resources.network.task_group, ways).await?,
         None => None,
@@ -249,7 +254,9 @@ async fn deploy(
     let health_path = balancer::health_path(client, app.name()).await?.unwrap_or(health.path);
     step.done(&format!("{} of {} tasks healthy", rolled.healthy, rolled.desired));
     network::forget_other_ports(client, &resources.network, facts.port).await?;
-    kept::keep_or_warn(client, app, &[], progress).await;
+    if is_held {
+        kept::keep_or_warn(client, app, &[], progress).await;
+    }
 
     let url = app.url(client.entry.as_deref());
     let mut at_entry = resources.secure.as_ref().and_then(|served| served.at_entry.clone());
@@ -281,6 +288,7 @@ async fn deploy(
     Ok(Deployed {
         healthy: rolled.healthy,
         count: rolled.desired,
+        is_first: before.is_none(),
         urls: urls(url, resources.secure.as_ref(), at_entry.as_ref()),
     })
 }
@@ -347,6 +355,8 @@ impl Health {
 pub(super) struct Resources {
     pub roles: roles::Roles,
     pub network: network::Network,
+    /// Whether the log group was made just now.
+    pub has_new_logs: bool,
     /// The load balancer's ARN.
     pub balancer: String,
     pub target_group: String,
@@ -382,16 +392,12 @@ async fn resources(
         }
         anyhow::Ok((network, balancer, secure))
     };
-    let ((network, balancer, secure), roles, (), said) = tokio::try_join!(
-        balanced,
-        roles::ensure(client, app),
-        cluster(client),
-        defaults::of_logs(client, plan)
-    )?;
-    tell(progress, &said);
+    let ((network, balancer, secure), roles, has_new_logs) =
+        tokio::try_join!(balanced, roles::ensure(client, app), cluster_and_logs(client, app))?;
     Ok(Resources {
         roles,
         network,
+        has_new_logs,
         balancer: balancer.arn,
         target_group: balancer.target_group,
         secure,
@@ -433,7 +439,7 @@ fn tell(progress: &Progress, said: &[String]) {
     }
 }
 
-/// The defaults of what is there by now. Whoever may deploy need not have the rights for them.
+/// The defaults of what is there by now. Whoever may deploy need not have the rights for them; what was asked for must be.
 async fn set_defaults(
     client: &Client,
     plan: &Plan,
@@ -441,18 +447,26 @@ async fn set_defaults(
     repository: &str,
     is_held: bool,
     progress: &Progress,
-) {
-    let mut parts = vec![defaults::of_balancer(client, plan, &made.balancer).await];
+) -> anyhow::Result<()> {
+    let logs = defaults::of_logs(client, plan, made.has_new_logs).await;
+    let balancer = defaults::of_balancer(client, plan, &made.balancer).await;
     // A policy may only come where it cannot expire what runs.
-    if is_held {
-        parts.push(defaults::of_repository(client, &plan.app, repository).await);
-    }
-    for part in parts {
+    let repository = match is_held {
+        true => defaults::of_repository(client, &plan.app, repository).await,
+        false => Ok(Vec::new()),
+    };
+    for (part, is_asked) in [
+        (logs, plan.log_days.is_some()),
+        (balancer, plan.odd_headers.is_some()),
+        (repository, false),
+    ] {
         match part {
             Ok(said) => tell(progress, &said),
+            Err(error) if is_asked => return Err(error),
             Err(error) => progress.warn(&format!("a default could not be set: {error:#}")),
         }
     }
+    Ok(())
 }
 
 /// What to say of HTTPS when nothing was said of it.
@@ -467,12 +481,18 @@ fn kept(app: &App, served: &Served, progress: &Progress) {
     }
 }
 
-async fn cluster(client: &Client) -> anyhow::Result<()> {
+/// Makes what is missing; whether the log group was.
+async fn cluster_and_logs(client: &Client, app: &App) -> anyhow::Result<bool> {
     // CreateCluster of a name that exists answers with the cluster.
     client
         .call(ECS, "CreateCluster", json!({ "clusterName": CLUSTER }))
         .await?;
-    Ok(())
+    let group = json!({ "logGroupName": app.log_group(), "tags": tags::as_map(app) });
+    match client.call(LOGS, "CreateLogGroup", group).await {
+        Ok(_) => Ok(true),
+        Err(error) if code_of(&error) == Some("ResourceAlreadyExistsException") => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Lets an earlier version be reached again: its port, and the path of its health check.
@@ -529,6 +549,7 @@ mod tests {
             let deployed = Deployed {
                 healthy: 2,
                 count: 2,
+                is_first: false,
                 urls: urls(plain.clone(), secure, at_entry),
             };
             summary(&app, "14.2 s", &deployed)
