@@ -5,7 +5,7 @@ use honmaru_images::BlobFile;
 use hyper::body::{Body, Frame, SizeHint};
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use tokio::task::JoinHandle;
 
@@ -26,6 +26,7 @@ struct BlobPart {
     end: u64,
     /// Whether the file system can say "not in memory" instead of waiting for the disk.
     try_nowait: bool,
+    spare: Arc<Spare>,
     pending: Option<JoinHandle<io::Result<Bytes>>>,
 }
 
@@ -48,8 +49,64 @@ impl RegistryBody {
             offset: start,
             end,
             try_nowait: true,
+            spare: Arc::default(),
             pending: None,
         }))
+    }
+}
+
+/// The memory of chunks that the connection is done with. The next ones take it: new memory would have to be filled with
+/// zeros first.
+#[derive(Default)]
+struct Spare(Mutex<Vec<Vec<u8>>>);
+
+impl Spare {
+    /// Room for so many bytes.
+    fn take(self: &Arc<Self>, length: usize) -> Chunk {
+        let spare = self.chunks().pop();
+        Chunk {
+            memory: spare
+                .filter(|memory| memory.len() >= length)
+                .unwrap_or_else(|| vec![0; length]),
+            length,
+            spare: Arc::clone(self),
+        }
+    }
+
+    fn chunks(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Memory that goes back when nobody reads it any more.
+struct Chunk {
+    memory: Vec<u8>,
+    length: usize,
+    spare: Arc<Spare>,
+}
+
+impl Chunk {
+    /// Where to read to.
+    fn room(&mut self) -> &mut [u8] {
+        self.memory.get_mut(..self.length).unwrap_or_default()
+    }
+
+    /// The first bytes of it, as the connection takes them.
+    fn into_bytes(mut self, length: usize) -> Bytes {
+        self.length = length;
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        self.memory.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        self.spare.chunks().push(std::mem::take(&mut self.memory));
     }
 }
 
@@ -68,12 +125,11 @@ impl BlobPart {
             }
             // What lies in the page cache is copied here and now: a thread's wake-up costs more than the copy.
             if self.try_nowait {
-                let mut buffer = vec![0; length];
-                match self.file.read_cached_at(&mut buffer, self.offset) {
+                let mut buffer = self.spare.take(length);
+                match self.file.read_cached_at(buffer.room(), self.offset) {
                     Ok(n @ 1..) => {
-                        buffer.truncate(n);
                         self.offset += n as u64;
-                        return Poll::Ready(Some(Ok(buffer.into())));
+                        return Poll::Ready(Some(Ok(buffer.into_bytes(n))));
                     }
                     Ok(_) => return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
                     Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
@@ -81,10 +137,10 @@ impl BlobPart {
                 }
             }
             let (file, offset) = (self.file.clone(), self.offset);
+            let mut buffer = self.spare.take(length);
             self.pending = Some(tokio::task::spawn_blocking(move || {
-                let mut buffer = vec![0; length];
-                file.read_exact_at(&mut buffer, offset)?;
-                Ok(buffer.into())
+                file.read_exact_at(buffer.room(), offset)?;
+                Ok(buffer.into_bytes(length))
             }));
         }
     }
