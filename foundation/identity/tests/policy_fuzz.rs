@@ -272,6 +272,32 @@ fn what_is_refused_is_refused_in_iams_words() {
     ] {
         assert_eq!(text(json!({"Statement": statement}), PolicyKind::Trust), expected);
     }
+    for (condition, expected) in [
+        (
+            json!({"NumericEquals": {"app:k": "ten"}}),
+            "The policy failed legacy parsing",
+        ),
+        (
+            json!({"NotIpAddress": {"app:k": "here"}}),
+            "The policy failed legacy parsing",
+        ),
+        (
+            json!({"ArnLike": {"app:k": "role/x"}}),
+            "The policy failed legacy parsing",
+        ),
+        (json!({"BinaryEquals": {"app:k": "?"}}), "Syntax errors in policy."),
+        (
+            json!({"ArnLike": {"app:k": ["*", "arn:aws:iam::*:role/x", "${app:arn}"]}}),
+            "",
+        ),
+    ] {
+        let statement = json!({"Effect": "Deny", "Action": "iam:*", "Resource": "*", "Condition": condition});
+        let document = json!({"Version": "2012-10-17", "Statement": statement});
+        assert_eq!(text(document, PolicyKind::Identity), expected, "{condition}");
+    }
+    let kept = json!({"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*",
+        "Condition": {"ArnLike": {"app:k": "role/x"}}}});
+    assert_eq!(text(kept, PolicyKind::Stored), "");
     for (resource, expected) in [
         (
             "arn:aws:iam::${aws:PrincipalAccount}:role/x",

@@ -2,7 +2,7 @@
 //! and "Set operators for multivalued context keys".
 
 use crate::policy::Context;
-use crate::policy::document::LEGACY;
+use crate::policy::document::{LEGACY, SYNTAX};
 use crate::policy::pattern::{ArnPattern, Pattern};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -137,7 +137,8 @@ impl Condition {
             .iter()
             .map(|value| {
                 compile_value(test, value, variables).ok_or_else(|| match test {
-                    Test::Date(_) => LEGACY.to_owned(),
+                    Test::Number(_) | Test::Date(_) | Test::Ip => LEGACY.to_owned(),
+                    Test::Binary => SYNTAX.to_owned(),
                     _ => format!("Value {value} is not valid for the condition {name} of {key}."),
                 })
             })
@@ -164,6 +165,11 @@ impl Condition {
             text.into_iter().flatten().chain(arn.into_iter().flatten())
         });
         std::iter::once(self.key_as_written.as_str()).chain(variables)
+    }
+
+    /// Whether it compares ARNs.
+    pub(crate) fn is_of_arns(&self) -> bool {
+        self.test == Test::Arn
     }
 
     /// Whether it holds only for some texts of a key, of which there must be one.

@@ -242,7 +242,7 @@ impl Policy {
 }
 
 /// IAM's words for a document that is no policy, and for one whose values cannot be read.
-const SYNTAX: &str = "Syntax errors in policy.";
+pub(crate) const SYNTAX: &str = "Syntax errors in policy.";
 pub(crate) const LEGACY: &str = "The policy failed legacy parsing";
 
 pub(crate) fn malformed<T>(text: impl Into<String>) -> Result<T, PolicyError> {
@@ -465,10 +465,16 @@ fn conditions_of(json: Json, kind: PolicyKind, variables: bool) -> Result<Vec<Co
                 })
                 .collect::<Result<Vec<_>, _>>()?;
             let condition = Condition::compile(&operator, &key, &values, variables);
-            conditions.push(condition.map_err(|text| match kind {
+            let condition = condition.map_err(|text| match kind {
                 PolicyKind::Identity if text.starts_with("Invalid Condition type") => PolicyError(SYNTAX.to_owned()),
                 _ => PolicyError(text),
-            })?);
+            })?;
+            // Documents that were stored before this was asked go on to mean what they meant.
+            let is_arn = |value: &String| value.starts_with("arn:") || value.contains(['*', '?', '$']);
+            if kind != PolicyKind::Stored && condition.is_of_arns() && !values.iter().all(is_arn) {
+                return malformed(LEGACY);
+            }
+            conditions.push(condition);
         }
     }
     Ok(conditions)
