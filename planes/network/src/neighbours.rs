@@ -7,20 +7,20 @@
 
 use crate::nft;
 use crate::{InstanceId, NetworkError};
-use honmaru_base::chain;
 use serde_json::Value;
 use tracing::{info, warn};
 
 /// What every instance's table is called at its beginning.
 pub(crate) const OURS: &str = "honmaru_";
 
-/// A chain of somebody else that drops by default.
+/// A base chain of somebody else that what tasks send or get passes.
 #[derive(Debug, PartialEq)]
-struct Denying {
+struct Foreign {
     family: String,
     table: String,
     name: String,
     hook: Hook,
+    drops_by_default: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,12 +44,15 @@ impl Hook {
 /// Excepts this instance's interfaces from what others drop by default. Repeating it changes nothing. Where one chain
 /// cannot be changed, that is told, and the others are.
 pub(crate) async fn except(id: &InstanceId) -> Result<(), NetworkError> {
-    for denying in denying(&nft::list_chains().await?) {
-        let Denying {
+    for chain in foreign(&nft::list_chains().await?) {
+        let Foreign {
             family, table, name, ..
-        } = &denying;
+        } = &chain;
+        if !chain.drops_by_default {
+            continue;
+        }
         let present = rules_of(&nft::list_chain(family, table, name).await?, id);
-        let missing = denying
+        let missing = chain
             .hook
             .directions()
             .iter()
@@ -71,7 +74,7 @@ pub(crate) async fn except(id: &InstanceId) -> Result<(), NetworkError> {
                 table, name, "another firewall drops by default; tasks are excepted, our own table decides about them"
             ),
             Err(error) => warn!(
-                family, table, name, err = %chain(&error),
+                family, table, name, err = %honmaru_base::chain(&error),
                 "another firewall drops by default and cannot be changed; tasks may reach nothing"
             ),
         }
@@ -79,12 +82,12 @@ pub(crate) async fn except(id: &InstanceId) -> Result<(), NetworkError> {
     Ok(())
 }
 
-/// Takes the exceptions away again.
+/// Takes the exceptions away again, also where nothing is dropped by default any more.
 pub(crate) async fn withdraw(id: &InstanceId) -> Result<(), NetworkError> {
-    for denying in denying(&nft::list_chains().await?) {
-        let Denying {
+    for chain in foreign(&nft::list_chains().await?) {
+        let Foreign {
             family, table, name, ..
-        } = &denying;
+        } = &chain;
         let script: String = rules_of(&nft::list_chain(family, table, name).await?, id)
             .iter()
             .map(|(handle, _)| format!("delete rule {family} {table} {name} handle {handle}\n"))
@@ -101,8 +104,8 @@ fn interfaces(id: &InstanceId) -> String {
     format!("\"{}*\"", id.interface_prefix())
 }
 
-/// The chains of others, of `nft -j list chains`, that drop by default what tasks send or get.
-fn denying(listing: &Value) -> Vec<Denying> {
+/// The chains of others, of `nft -j list chains`.
+fn foreign(listing: &Value) -> Vec<Foreign> {
     let items = listing.get("nftables").and_then(Value::as_array);
     let chains = items.into_iter().flatten().filter_map(|item| item.get("chain"));
     chains
@@ -114,14 +117,14 @@ fn denying(listing: &Value) -> Vec<Denying> {
                 "output" => Hook::Output,
                 _ => return None,
             };
-            let found = Denying {
+            let found = Foreign {
                 family: text("family")?.to_owned(),
                 table: text("table")?.to_owned(),
                 name: text("name")?.to_owned(),
                 hook,
+                drops_by_default: text("policy") == Some("drop"),
             };
             let is_concerned = text("type") == Some("filter")
-                && text("policy") == Some("drop")
                 && matches!(found.family.as_str(), "ip" | "inet")
                 && !found.table.starts_with(OURS);
             is_concerned.then_some(found)
@@ -152,7 +155,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn only_defaults_of_others_count() {
+    fn chains_of_others_that_tasks_meet() {
         let chain = |family: &str, table: &str, name: &str, hook: &str, policy: &str| {
             json!({"chain": {"family": family, "table": table, "name": name, "handle": 1, "type": "filter", "hook": hook,
                 "prio": 0, "policy": policy}})
@@ -167,10 +170,13 @@ mod tests {
             chain("inet", "mine", "early", "prerouting", "drop"),
             {"chain": {"family": "ip", "table": "filter", "name": "DOCKER-USER", "handle": 2}},
         ]});
-        let found: Vec<(String, Hook)> = denying(&listing).into_iter().map(|c| (c.name, c.hook)).collect();
-        assert_eq!(
-            found,
-            [("FORWARD".to_owned(), Hook::Forward), ("in".to_owned(), Hook::Input)]
-        );
+        let found = foreign(&listing).into_iter();
+        let found: Vec<(String, Hook, bool)> = found.map(|c| (c.name, c.hook, c.drops_by_default)).collect();
+        let wanted = [
+            ("FORWARD", Hook::Forward, true),
+            ("INPUT", Hook::Input, false),
+            ("in", Hook::Input, true),
+        ];
+        assert_eq!(found, wanted.map(|(name, hook, drops)| (name.to_owned(), hook, drops)));
     }
 }

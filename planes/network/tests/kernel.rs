@@ -216,7 +216,13 @@ fn other_firewalls_defaults_are_excepted_from() {
                 until("tasks are excepted anew", is_excepted).await;
             }
         }
+        // As `ufw disable` does: the default is another one, and the exceptions go all the same.
+        run("nft", "chain inet mine in { policy accept; }");
         network.destroy().await.expect("destroy");
+        let before = before.replace(
+            "hook input priority filter; policy drop",
+            "hook input priority filter; policy accept",
+        );
         assert_eq!(run("nft", "list ruleset"), before, "nothing is left");
         guard.abort();
     });
