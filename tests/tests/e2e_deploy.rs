@@ -73,7 +73,7 @@ fn deploy() -> Result<()> {
         || earlier(&cloud, &writer),
     )?;
     phase("who may not set defaults is warned, and deploys", || {
-        without_rights(&cloud, &writer)
+        without_rights(&cloud, &writer, scratch.path())
     })?;
     cloud.finish()
 }
@@ -362,7 +362,7 @@ fn changed(cloud: &Cloud, writer: &str) -> Result<()> {
 }
 
 /// Whoever has the rights that an earlier `deploy` needed, and no more, deploys still.
-fn without_rights(cloud: &Cloud, writer: &str) -> Result<()> {
+fn without_rights(cloud: &Cloud, writer: &str, cache: &Path) -> Result<()> {
     let policy = json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Allow", "Action": "*", "Resource": "*" },
         { "Effect": "Deny", "Resource": "*", "Action": ["ecr:ListTagsForResource", "ecr:PutLifecyclePolicy",
@@ -388,7 +388,10 @@ fn without_rights(cloud: &Cloud, writer: &str) -> Result<()> {
         command.env("AWS_ACCESS_KEY_ID", key("AccessKeyId"));
         command.env("AWS_SECRET_ACCESS_KEY", key("SecretAccessKey"));
         // Not root's keys, which the state directory has.
-        command.env("HONMARU_STATE", "/nonexistent").args(["deploy", writer]);
+        command
+            .env("HONMARU_STATE", "/nonexistent")
+            .env("XDG_CACHE_HOME", cache);
+        command.args(["deploy", writer]);
         bounded(command.args(options), Duration::from_secs(120))
     };
     let output = deploy(&[])?;
