@@ -42,17 +42,16 @@ pub(crate) fn read(
         Mutability::ImmutableWithExclusion | Mutability::MutableWithExclusion
     );
     if with_exclusion == filters.is_empty() {
-        return Err(errors::invalid(if with_exclusion {
-            format!(
-                "imageTagMutabilityExclusionFilters must be given when imageTagMutability is {}",
-                mutability.name()
-            )
+        let problem = if with_exclusion {
+            "can't be null"
         } else {
-            format!(
-                "imageTagMutabilityExclusionFilters cannot be given when imageTagMutability is {}",
-                mutability.name()
-            )
-        }));
+            "are not allowed"
+        };
+        return Err(errors::invalid(format!(
+            "Invalid parameter at 'imageTagMutabilityExclusionFilters' failed to satisfy constraint: \
+             'ImageTagMutabilityExclusionFilters {problem} when imageTagMutability is set as {}'",
+            mutability.name()
+        )));
     }
     if filters.len() > FILTERS_MAX {
         return Err(errors::invalid(format!(

@@ -98,11 +98,15 @@ pub(super) fn shown_tags(tags: &BTreeMap<String, String>) -> Vec<Tag> {
         .collect()
 }
 
-/// Encryption at rest is the disk's; a key of the user's needs the key service, which is not there.
-pub(super) fn check_encryption(kind: Option<&str>) -> Result<(), ApiError> {
-    match kind {
-        None | Some("AES256") => Ok(()),
-        Some(_) => Err(ApiError::new(
+/// What is stored is encrypted with the cloud's own key; a key of the user's needs the key service, which is not there.
+pub(super) fn check_encryption(kind: Option<&str>, key: Option<&str>) -> Result<(), ApiError> {
+    match (kind, key) {
+        (None, _) | (Some("AES256"), None) => Ok(()),
+        (Some("AES256"), Some(_)) => Err(errors::invalid(
+            "Invalid parameter at 'encryptionConfiguration' failed to satisfy constraint: 'Invalid encryption \
+             configuration: Encryption key should not be set for AES256 encryption.'",
+        )),
+        (Some(_), _) => Err(ApiError::new(
             "KmsException",
             "Encryption with a key of AWS KMS is not available in this cloud; use encryptionType AES256",
         )),

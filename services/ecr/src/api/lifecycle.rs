@@ -38,8 +38,7 @@ pub(crate) fn candidates(state: &State, scope: &Scope, name: &str) -> Vec<Candid
 fn parse(text: &str) -> Result<Policy, ApiError> {
     Policy::parse(text).map_err(|problem| {
         errors::invalid(format!(
-            "Invalid parameter at 'LifecyclePolicyText' failed to satisfy constraint: 'Lifecycle policy validation \
-             failure: {problem}'"
+            "Invalid parameter at 'LifecyclePolicyText' failed to satisfy constraint: '{problem}'"
         ))
     })
 }

@@ -29,6 +29,16 @@ const UPSTREAMS: [(&str, &str); 9] = [
     ("ecr", ".dkr.ecr."),
 ];
 
+/// Those of them that ECR holds against the word that a caller gives. Ref: badmintoncryer/cdk-preflight,
+/// pf-ecr-pull-through-cache-registry-match: "a mismatch against one of the open registries is silently accepted".
+const COMPARED: [&str; 5] = [
+    "docker-hub",
+    "github-container-registry",
+    "gitlab-container-registry",
+    "azure-container-registry",
+    "chainguard",
+];
+
 fn shown(scope: &Scope, row: &PullThroughRule) -> types::PullThroughCacheRule {
     types::PullThroughCacheRule {
         ecr_repository_prefix: Some(row.prefix.clone()),
@@ -90,7 +100,7 @@ fn check_url(url: &str) -> Result<(), ApiError> {
     } else {
         Err(ApiError::new(
             "UnsupportedUpstreamRegistryException",
-            format!("'{url}' is no registry's host name"),
+            format!("The upstream registry URL {url} is invalid. Specify a valid upstream registry URL and try again"),
         ))
     }
 }
@@ -144,6 +154,17 @@ fn write(
         .map(read_prefix)
         .transpose()?;
     check_role(input.custom_role_arn.as_deref())?;
+    let known = UPSTREAMS
+        .iter()
+        .find(|(_, host)| url.contains(host))
+        .map(|(name, _)| *name);
+    let said = input.upstream_registry.as_deref();
+    if known.is_some_and(|known| COMPARED.contains(&known)) && said.is_some() && said != known {
+        return Err(errors::invalid(
+            "Invalid input: Upstream registry URL and entered upstream registry do not match. Please verify input and try \
+             again.",
+        ));
+    }
     if tx.get::<PullThroughRule>(scope, &prefix).is_some() {
         return Err(ApiError::new(
             "PullThroughCacheRuleAlreadyExistsException",
@@ -159,15 +180,11 @@ fn write(
             "A registry may have at most {RULES_MAX} pull through cache rules"
         )));
     }
-    let known = UPSTREAMS
-        .iter()
-        .find(|(_, host)| url.contains(host))
-        .map(|(name, _)| (*name).to_owned());
     let now = tx.now();
     let row = PullThroughRule {
         prefix: prefix.clone(),
         upstream_url: url,
-        upstream_registry: input.upstream_registry.or(known),
+        upstream_registry: input.upstream_registry.or_else(|| known.map(str::to_owned)),
         upstream_prefix,
         credential_arn: input.credential_arn,
         custom_role_arn: None,

@@ -36,11 +36,10 @@ pub(super) fn create(
     input: types::CreateRepositoryRequest,
 ) -> Result<types::CreateRepositoryResponse, ApiError> {
     let scope = scope_of(call, input.registry_id.as_deref())?;
+    let encryption = input.encryption_configuration.as_ref();
     check_encryption(
-        input
-            .encryption_configuration
-            .as_ref()
-            .map(|config| config.encryption_type.as_str()),
+        encryption.map(|config| config.encryption_type.as_str()),
+        encryption.and_then(|config| config.kms_key.as_deref()),
     )?;
     let mut row = Repository::plain(&input.repository_name, tx.now());
     (row.mutability, row.mutability_filters) = mutability::read(

@@ -9,6 +9,7 @@ use crate::{errors, names};
 use honmaru_base::ApiError;
 use honmaru_machine::{Call, State, Tx};
 use honmaru_wire::tree::Tree;
+use std::collections::BTreeSet;
 
 pub(super) fn put(
     tx: &mut Tx<'_>,
@@ -110,7 +111,16 @@ pub(super) fn put_registry(
     }
     let rules = input.rules.unwrap_or_default();
     if rules.iter().any(|rule| rule.scan_frequency == "CONTINUOUS_SCAN") {
-        return Err(errors::validation("CONTINUOUS_SCAN needs scanType ENHANCED"));
+        return Err(errors::invalid(
+            "Invalid parameter failed to satisfy constraint: 'Invalid scan frequency for scanType BASIC: CONTINUOUS_SCAN'",
+        ));
+    }
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = rules.iter().find(|rule| !seen.insert(&rule.scan_frequency)) {
+        return Err(errors::invalid(format!(
+            "Invalid parameter failed to satisfy constraint: 'Invalid input. Contains duplicate scan frequencies: [{}]'",
+            twice.scan_frequency
+        )));
     }
     let configuration = RegistryScanningConfiguration {
         scan_type: Some("BASIC".to_owned()),

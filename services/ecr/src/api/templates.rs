@@ -51,7 +51,11 @@ fn check_texts(repository_policy: Option<&str>, lifecycle_policy: Option<&str>) 
         check_policy(text)?;
     }
     if let Some(text) = lifecycle_policy.filter(|text| !text.is_empty()) {
-        Policy::parse(text).map_err(|problem| errors::invalid(format!("Invalid lifecycle policy: {problem}")))?;
+        Policy::parse(text).map_err(|problem| {
+            errors::invalid(format!(
+                "Invalid parameter at 'lifecyclePolicy' failed to satisfy constraint: '{problem}'"
+            ))
+        })?;
     }
     Ok(())
 }
@@ -88,11 +92,10 @@ pub(super) fn create(
     input: types::CreateRepositoryCreationTemplateRequest,
 ) -> Result<types::CreateRepositoryCreationTemplateResponse, ApiError> {
     let prefix = read_prefix(&input.prefix)?;
+    let encryption = input.encryption_configuration.as_ref();
     check_encryption(
-        input
-            .encryption_configuration
-            .as_ref()
-            .map(|config| config.encryption_type.as_str()),
+        encryption.map(|config| config.encryption_type.as_str()),
+        encryption.and_then(|config| config.kms_key.as_deref()),
     )?;
     check_texts(input.repository_policy.as_deref(), input.lifecycle_policy.as_deref())?;
     if tx.get::<CreationTemplate>(&call.scope, &prefix).is_some() {
@@ -142,11 +145,10 @@ pub(super) fn update(
     call: &Call,
     input: types::UpdateRepositoryCreationTemplateRequest,
 ) -> Result<types::UpdateRepositoryCreationTemplateResponse, ApiError> {
+    let encryption = input.encryption_configuration.as_ref();
     check_encryption(
-        input
-            .encryption_configuration
-            .as_ref()
-            .map(|config| config.encryption_type.as_str()),
+        encryption.map(|config| config.encryption_type.as_str()),
+        encryption.and_then(|config| config.kms_key.as_deref()),
     )?;
     check_texts(input.repository_policy.as_deref(), input.lifecycle_policy.as_deref())?;
     let prefix = read_prefix(&input.prefix)?;

@@ -384,19 +384,29 @@ mod tests {
 
     #[test]
     fn contradictory_policies_are_refused() {
+        const ONE_ANY: &str = "Only one rule can specify tagStatus=ANY per storage class";
         for (rules, word) in [
-            ("1 any count=1 | 2 untagged count=1", "highest"),
-            ("1 untagged count=1 | 1 any count=1", "unique"),
-            ("1 untagged count=1 | 2 untagged days=1", "untagged"),
+            (
+                "1 any count=1 | 2 untagged count=1",
+                "Rule for tagStatus=ANY must have the lowest priority per storage class",
+            ),
+            (
+                "1 untagged count=1 | 1 any count=1",
+                "Duplicate priority in multiple rules",
+            ),
+            (
+                "1 untagged count=1 | 2 untagged days=1",
+                "Only one rule can select Untagged images per storage class",
+            ),
             ("1 prefix=a count=1 | 2 prefix=a days=1", "unique"),
             ("1 any pulled=90", "sinceImagePulled"),
             ("1 any archived=89", "90 days"),
             ("1 any archived=365 archive", "sinceImageTransitioned"),
-            ("1 any archived=365 | 2 any archived=366", "highest"),
+            ("1 any archived=365 | 2 any archived=366", ONE_ANY),
         ] {
             let rules: Vec<String> = rules.split(" | ").map(rule).collect();
             let error = Policy::parse(&format!(r#"{{"rules":[{}]}}"#, rules.join(","))).unwrap_err();
-            assert!(error.contains(word), "{error}");
+            assert!(error.to_string().contains(word), "{error}");
         }
         for bad in [
             "",
@@ -417,7 +427,10 @@ mod tests {
             );
             match Policy::parse(&text) {
                 Ok(_) => assert_eq!(word, "", "{text}"),
-                Err(error) => assert!(!word.is_empty() && error.contains(word), "{error}: {text}"),
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(!word.is_empty() && error.contains(word), "{error}: {text}");
+                }
             }
         };
         let (count, expire) = (
@@ -429,16 +442,24 @@ mod tests {
         check(
             &format!(r#""storageClass":"archive",{count}"#),
             expire,
-            "sinceImageTransitioned",
+            "support the STANDARD storage class only",
         );
         check(&format!(r#""storageClass":"glacier",{count}"#), expire, "storageClass");
-        check(count, r#""type":"transition""#, "targetStorageClass");
         check(
             count,
-            r#""type":"expire","targetStorageClass":"archive""#,
-            "targetStorageClass",
+            r#""type":"transition""#,
+            "Lifecycle policy parsing failure: Could not map policyString into LifecyclePolicy.",
         );
-        check(count, r#""type":"expire","when":"now""#, "when");
+        let no_action =
+            "Lifecycle policy validation failure: instance failed to match exactly one schema (matched 0 out of 2)";
+        check(count, r#""type":"expire","targetStorageClass":"archive""#, no_action);
+        check(count, r#""type":"expire","targetStorageClass":null"#, no_action);
+        check(count, r#""type":"delete""#, no_action);
+        check(
+            count,
+            r#""type":"expire","when":"now""#,
+            r#"object instance has properties which are not allowed by the schema: ["when"]"#,
+        );
         check(
             count,
             r#""type":"expire"},"description":5,"action":{"type":"expire""#,

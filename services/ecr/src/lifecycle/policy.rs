@@ -1,4 +1,8 @@
-//! The text of a lifecycle policy.
+//! The text of a lifecycle policy, and ECR's words about what is wrong with one.
+//!
+//! ECR holds the text against a JSON schema, whose validator (java-json-tools/json-schema-validator) has words of its own,
+//! then against rules. Words that were recorded from AWS are AWS's: cdk-preflight's rules (measured in September 2026),
+//! cloudposse/terraform-aws-ecr#158, hashicorp/terraform-provider-aws#45909. For the rest, the words are ours.
 
 use crate::model::LifecycleAction;
 use serde_json::{Map, Value};
@@ -45,22 +49,84 @@ pub(super) enum Count {
     SinceArchivedDays(i64),
 }
 
+/// What is wrong with a policy.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(crate) enum PolicyError {
+    /// It is no policy at all.
+    #[error("Lifecycle policy parsing failure: Could not map policyString into LifecyclePolicy.")]
+    Unreadable,
+    /// One that cannot be.
+    #[error("Lifecycle policy validation failure: {0}")]
+    Invalid(String),
+}
+
+impl From<String> for PolicyError {
+    fn from(problem: String) -> Self {
+        Self::Invalid(problem)
+    }
+}
+
+impl From<&str> for PolicyError {
+    fn from(problem: &str) -> Self {
+        Self::Invalid(problem.to_owned())
+    }
+}
+
+/// The schema's word for what is one of several things, and is none of them.
+fn none_of(count: usize) -> String {
+    format!("instance failed to match exactly one schema (matched 0 out of {count})")
+}
+
+/// Refuses members that the schema does not know, and the absence of those that it wants.
+fn check_members(object: &Map<String, Value>, wanted: &[&str], optional: &[&str]) -> Result<(), String> {
+    let listed = |mut names: Vec<&str>| {
+        names.sort_unstable();
+        names
+            .iter()
+            .map(|name| format!("\"{name}\""))
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    let known = |name: &str| wanted.contains(&name) || optional.contains(&name);
+    let unknown: Vec<&str> = object.keys().map(String::as_str).filter(|name| !known(name)).collect();
+    if !unknown.is_empty() {
+        return Err(format!(
+            "object instance has properties which are not allowed by the schema: [{}]",
+            listed(unknown)
+        ));
+    }
+    let missing: Vec<&str> = wanted
+        .iter()
+        .copied()
+        .filter(|name| !object.contains_key(*name))
+        .collect();
+    if !missing.is_empty() {
+        return Err(format!(
+            "object has missing required properties ([{}])",
+            listed(missing)
+        ));
+    }
+    Ok(())
+}
+
 impl Policy {
     /// Reads a policy; the error says what is wrong with it.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let value: Value = serde_json::from_str(text).map_err(|_| "the text is no JSON".to_owned())?;
-        let object = value.as_object().ok_or("the policy is no object")?;
-        if let Some(other) = object.keys().find(|key| *key != "rules") {
-            return Err(format!(
-                "object instance has properties which are not allowed by the schema: [\"{other}\"]"
-            ));
-        }
+    pub(crate) fn parse(text: &str) -> Result<Self, PolicyError> {
+        let value: Value = serde_json::from_str(text).map_err(|_| PolicyError::Unreadable)?;
+        let object = value.as_object().ok_or(PolicyError::Unreadable)?;
+        check_members(object, &["rules"], &[])?;
         let rules = object
             .get("rules")
             .and_then(Value::as_array)
-            .ok_or("the policy has no rules")?;
-        if rules.is_empty() || rules.len() > RULES_MAX {
-            return Err(format!("a policy has 1 to {RULES_MAX} rules"));
+            .ok_or("the rules are no list")?;
+        let found = rules.len();
+        if found == 0 {
+            return Err("array is too short: must have at least 1 elements but instance has 0 elements".into());
+        }
+        if found > RULES_MAX {
+            return Err(PolicyError::Invalid(format!(
+                "array is too long: must have at most {RULES_MAX} elements but instance has {found} elements"
+            )));
         }
         let mut rules = rules.iter().map(rule).collect::<Result<Vec<_>, _>>()?;
         rules.sort_by_key(|rule| rule.priority);
@@ -69,41 +135,31 @@ impl Policy {
     }
 }
 
-fn rule(value: &Value) -> Result<Rule, String> {
+fn rule(value: &Value) -> Result<Rule, PolicyError> {
     let object = value.as_object().ok_or("a rule is no object")?;
-    if let Some(other) = object
-        .keys()
-        .find(|key| !["rulePriority", "description", "selection", "action"].contains(&key.as_str()))
-    {
-        return Err(format!("a rule has the unknown member '{other}'"));
+    check_members(object, &["rulePriority", "selection", "action"], &["description"])?;
+    let priority = object.get("rulePriority").and_then(Value::as_i64);
+    let priority = priority.ok_or("rulePriority must be a whole number")?;
+    if priority < 1 {
+        return Err(PolicyError::Invalid(format!(
+            "numeric instance is lower than the required minimum (minimum: 1, found: {priority})"
+        )));
     }
-    let priority = object
-        .get("rulePriority")
-        .and_then(Value::as_i64)
-        .and_then(|n| i32::try_from(n).ok());
-    let priority = priority
-        .filter(|n| *n > 0)
-        .ok_or("rulePriority must be a positive number")?;
+    let priority = i32::try_from(priority).map_err(|_| "rulePriority is too large")?;
     if object.get("description").is_some_and(|text| !text.is_string()) {
-        return Err("description must be a text".to_owned());
+        return Err("description must be a text".into());
     }
-    let action = action(object.get("action"))?;
     let selection = object
         .get("selection")
         .and_then(Value::as_object)
-        .ok_or("a rule has no selection")?;
-    let known = [
-        "tagStatus",
-        "tagPrefixList",
-        "tagPatternList",
-        "storageClass",
-        "countType",
-        "countUnit",
-        "countNumber",
-    ];
-    if let Some(other) = selection.keys().find(|key| !known.contains(&key.as_str())) {
-        return Err(format!("a selection has the unknown member '{other}'"));
-    }
+        .ok_or("a selection is no object")?;
+    check_members(
+        selection,
+        &["tagStatus", "countType", "countNumber"],
+        &["tagPrefixList", "tagPatternList", "storageClass", "countUnit"],
+    )?;
+    let count = count(selection)?;
+    let action = action(object.get("action"))?;
     let list = |name: &str| -> Result<Option<Vec<String>>, String> {
         let Some(list) = selection.get(name) else {
             return Ok(None);
@@ -122,22 +178,35 @@ fn rule(value: &Value) -> Result<Rule, String> {
         (Some("untagged"), None, None) => Select::Untagged,
         (Some("tagged"), Some(prefixes), None) => Select::Prefixes(prefixes),
         (Some("tagged"), None, Some(patterns)) => Select::Patterns(patterns),
-        (Some("tagged"), ..) => {
-            return Err("tagStatus 'tagged' needs either tagPrefixList or tagPatternList".to_owned());
+        (Some("tagged"), None, None) => {
+            return Err("Must specify tagPrefixList or tagPatternList when tagStatus=TAGGED.".into());
         }
-        (Some("any" | "untagged"), ..) => return Err("tag lists need tagStatus 'tagged'".to_owned()),
-        _ => return Err("tagStatus must be 'tagged', 'untagged' or 'any'".to_owned()),
+        (_, Some(_), Some(_)) => {
+            return Err(
+                "If policy has a tagged rule, it must specify only one of tagPrefixList or tagPatternList".into(),
+            );
+        }
+        (Some(status @ ("any" | "untagged")), prefixes, _) => {
+            let list = if prefixes.is_some() {
+                "tagPrefixList"
+            } else {
+                "tagPatternList"
+            };
+            return Err(PolicyError::Invalid(format!(
+                "Cannot specify {list} with tagStatus {status}"
+            )));
+        }
+        _ => return Err("tagStatus must be 'tagged', 'untagged' or 'any'".into()),
     };
     if let Select::Patterns(patterns) = &select
         && patterns.iter().any(|pattern| pattern.matches('*').count() > 4)
     {
-        return Err("a pattern may have at most 4 wildcards".to_owned());
+        return Err("Invalid tag pattern provided. Total number of * must not exceed 4".into());
     }
-    let count = count(selection)?;
     let of_archived = match selection.get("storageClass").map(Value::as_str) {
         None | Some(Some("standard")) => false,
         Some(Some("archive")) => true,
-        Some(_) => return Err("storageClass must be 'standard' or 'archive'".to_owned()),
+        Some(_) => return Err("storageClass must be 'standard' or 'archive'".into()),
     };
     check_kind(&count, of_archived, action)?;
     Ok(Rule {
@@ -149,23 +218,15 @@ fn rule(value: &Value) -> Result<Rule, String> {
     })
 }
 
-fn action(value: Option<&Value>) -> Result<LifecycleAction, String> {
-    let action = value.and_then(Value::as_object).ok_or("a rule has no action")?;
-    if let Some(other) = action
-        .keys()
-        .find(|key| !["type", "targetStorageClass"].contains(&key.as_str()))
-    {
-        return Err(format!("an action has the unknown member '{other}'"));
-    }
+fn action(value: Option<&Value>) -> Result<LifecycleAction, PolicyError> {
+    let action = value.and_then(Value::as_object).ok_or("an action is no object")?;
+    check_members(action, &["type"], &["targetStorageClass"])?;
     let target = action.get("targetStorageClass").map(Value::as_str);
     match (action.get("type").and_then(Value::as_str), target) {
         (Some("expire"), None) => Ok(LifecycleAction::Expire),
-        (Some("expire"), Some(_)) => Err("targetStorageClass is for action.type 'transition' only".to_owned()),
         (Some("transition"), Some(Some("archive"))) => Ok(LifecycleAction::Archive),
-        (Some("transition"), _) => {
-            Err("action.type 'transition' needs targetStorageClass, which must be 'archive'".to_owned())
-        }
-        _ => Err("action.type must be 'expire' or 'transition'".to_owned()),
+        (Some("transition"), None) => Err(PolicyError::Unreadable),
+        _ => Err(none_of(2).into()),
     }
 }
 
@@ -184,7 +245,9 @@ fn check_kind(count: &Count, of_archived: bool, action: LifecycleAction) -> Resu
             "archived images are kept for at least {ARCHIVED_DAYS_MIN} days: countNumber must not be less"
         )),
         (Count::SinceArchivedDays(_), ..) => Ok(()),
-        (_, true, _) => refuse("storageClass 'archive' needs countType 'sinceImageTransitioned'"),
+        (_, true, _) => refuse(
+            "SINCE_IMAGE_PUSHED, SINCE_IMAGE_PULLED and IMAGE_COUNT_MORE_THAN support the STANDARD storage class only",
+        ),
         (Count::SincePulledDays(_), _, LifecycleAction::Expire) => {
             refuse("countType 'sinceImagePulled' must be used with action.type 'transition'")
         }
@@ -192,25 +255,19 @@ fn check_kind(count: &Count, of_archived: bool, action: LifecycleAction) -> Resu
     }
 }
 
+/// The four kinds of count, each with the members that it takes.
 fn count(selection: &Map<String, Value>) -> Result<Count, String> {
     let number = selection.get("countNumber").and_then(Value::as_i64).filter(|n| *n > 0);
-    let number = number.ok_or("countNumber must be a positive number")?;
-    let unit = selection.get("countUnit").and_then(Value::as_str);
+    let number = number.ok_or_else(|| none_of(4))?;
+    let unit = selection.get("countUnit").map(Value::as_str);
     match (selection.get("countType").and_then(Value::as_str), unit) {
         (Some("imageCountMoreThan"), None) => usize::try_from(number)
             .map(Count::MoreThan)
             .map_err(|_| "countNumber is too large".to_owned()),
-        (Some("sinceImagePushed"), Some("days")) => Ok(Count::SincePushedDays(number)),
-        (Some("sinceImagePulled"), Some("days")) => Ok(Count::SincePulledDays(number)),
-        (Some("sinceImageTransitioned"), Some("days")) => Ok(Count::SinceArchivedDays(number)),
-        (Some("imageCountMoreThan"), Some(_)) => Err("countUnit is for countType 'sinceImage...' only".to_owned()),
-        (Some("sinceImagePushed" | "sinceImagePulled" | "sinceImageTransitioned"), _) => {
-            Err("countUnit must be 'days'".to_owned())
-        }
-        _ => Err(
-            "countType must be 'imageCountMoreThan', 'sinceImagePushed', 'sinceImagePulled' or 'sinceImageTransitioned'"
-                .to_owned(),
-        ),
+        (Some("sinceImagePushed"), Some(Some("days"))) => Ok(Count::SincePushedDays(number)),
+        (Some("sinceImagePulled"), Some(Some("days"))) => Ok(Count::SincePulledDays(number)),
+        (Some("sinceImageTransitioned"), Some(Some("days"))) => Ok(Count::SinceArchivedDays(number)),
+        _ => Err(none_of(4)),
     }
 }
 
@@ -218,7 +275,7 @@ fn count(selection: &Map<String, Value>) -> Result<Count, String> {
 fn check_together(rules: &[Rule]) -> Result<(), String> {
     let priorities: BTreeSet<i32> = rules.iter().map(|rule| rule.priority).collect();
     if priorities.len() != rules.len() {
-        return Err("rulePriority must be unique".to_owned());
+        return Err("Duplicate priority in multiple rules".to_owned());
     }
     for of_archived in [false, true] {
         let rules: Vec<&Rule> = rules.iter().filter(|rule| rule.of_archived == of_archived).collect();
@@ -228,14 +285,18 @@ fn check_together(rules: &[Rule]) -> Result<(), String> {
 }
 
 fn check_class(rules: &[&Rule]) -> Result<(), String> {
-    let any = rules.iter().position(|rule| rule.select == Select::Any);
-    if any.is_some_and(|at| at + 1 != rules.len()) {
-        return Err(
-            "a rule with tagStatus 'any' must have the highest rulePriority, and there may be one only".to_owned(),
-        );
+    let count = |select: &Select| rules.iter().filter(|rule| rule.select == *select).count();
+    if count(&Select::Any) > 1 {
+        return Err("Only one rule can specify tagStatus=ANY per storage class".to_owned());
     }
-    if rules.iter().filter(|rule| rule.select == Select::Untagged).count() > 1 {
-        return Err("only one rule may select untagged images".to_owned());
+    if rules
+        .split_last()
+        .is_some_and(|(_, others)| others.iter().any(|rule| rule.select == Select::Any))
+    {
+        return Err("Rule for tagStatus=ANY must have the lowest priority per storage class".to_owned());
+    }
+    if count(&Select::Untagged) > 1 {
+        return Err("Only one rule can select Untagged images per storage class".to_owned());
     }
     let mut seen = BTreeSet::new();
     for rule in rules {
@@ -248,4 +309,102 @@ fn check_class(rules: &[&Rule]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, problem: &str) {
+        let error = Policy::parse(text).expect_err(problem).to_string();
+        assert_eq!(error, format!("Lifecycle policy {problem}"), "{text}");
+    }
+
+    fn rule(members: &str) -> String {
+        format!(r#"{{"rules":[{{"rulePriority":1,"action":{{"type":"expire"}},{members}}}]}}"#)
+    }
+
+    fn selection(members: &str) -> String {
+        rule(&format!(r#""selection":{{{members}}}"#))
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_ecrs_words() {
+        let unreadable = "parsing failure: Could not map policyString into LifecyclePolicy.";
+        check("{", unreadable);
+        check("[]", unreadable);
+        check(
+            "{}",
+            r#"validation failure: object has missing required properties (["rules"])"#,
+        );
+        check(
+            r#"{"rules":[]}"#,
+            "validation failure: array is too short: must have at least 1 elements but instance has 0 elements",
+        );
+        check(
+            &format!(r#"{{"rules":[{}]}}"#, vec!["{}"; 51].join(",")),
+            "validation failure: array is too long: must have at most 50 elements but instance has 51 elements",
+        );
+        check(
+            r#"{"rules":[{"rulePriority":1}]}"#,
+            r#"validation failure: object has missing required properties (["action","selection"])"#,
+        );
+        check(
+            &rule(r#""selection":{},"extra":1"#),
+            r#"validation failure: object instance has properties which are not allowed by the schema: ["extra"]"#,
+        );
+        check(
+            &rule(r#""selection":{}"#).replace("\"rulePriority\":1", "\"rulePriority\":0"),
+            "validation failure: numeric instance is lower than the required minimum (minimum: 1, found: 0)",
+        );
+        check(
+            &selection(r#""tagStatus":"any""#),
+            r#"validation failure: object has missing required properties (["countNumber","countType"])"#,
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_count_or_with_tags() {
+        let count = r#""countType":"imageCountMoreThan","countNumber":1"#;
+        for members in [
+            r#""countType":"imageCountMoreThan","countNumber":1,"countUnit":"days""#,
+            r#""countType":"imageCountMoreThan","countNumber":1,"countUnit":null"#,
+            r#""countType":"imageCountMoreThan","countNumber":0"#,
+            r#""countType":"sinceImagePushed","countNumber":1"#,
+            r#""countType":"sinceImagePushed","countNumber":1,"countUnit":"weeks""#,
+            r#""countType":"sinceYesterday","countNumber":1,"countUnit":"days""#,
+        ] {
+            check(
+                &selection(&format!(r#""tagStatus":"any",{members}"#)),
+                "validation failure: instance failed to match exactly one schema (matched 0 out of 4)",
+            );
+        }
+        for (tags, problem) in [
+            (
+                r#""tagStatus":"tagged""#,
+                "Must specify tagPrefixList or tagPatternList when tagStatus=TAGGED.",
+            ),
+            (
+                r#""tagStatus":"tagged","tagPrefixList":["a"],"tagPatternList":["a*"]"#,
+                "If policy has a tagged rule, it must specify only one of tagPrefixList or tagPatternList",
+            ),
+            (
+                r#""tagStatus":"untagged","tagPrefixList":["a"]"#,
+                "Cannot specify tagPrefixList with tagStatus untagged",
+            ),
+            (
+                r#""tagStatus":"any","tagPatternList":["a"]"#,
+                "Cannot specify tagPatternList with tagStatus any",
+            ),
+            (
+                r#""tagStatus":"tagged","tagPatternList":["a*b*c*d*e*"]"#,
+                "Invalid tag pattern provided. Total number of * must not exceed 4",
+            ),
+        ] {
+            check(
+                &selection(&format!("{tags},{count}")),
+                &format!("validation failure: {problem}"),
+            );
+        }
+    }
 }

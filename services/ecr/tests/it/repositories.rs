@@ -169,3 +169,58 @@ fn whoever_makes_a_tagged_repository_needs_the_permission_to_tag() {
         [format!("ecr:CreateRepository {arn}"), format!("ecr:TagResource {arn}")]
     );
 }
+
+/// Words that were recorded from AWS. Ref: badmintoncryer/cdk-preflight, rules/ecr; moto's `test_ecr_repository_creation_template`.
+#[test]
+fn what_is_wrong_is_said_in_ecrs_words() {
+    let ecr = Ecr::new();
+    let check = |operation: &str, input: Value, problem: &str| {
+        let (code, message) = ecr.error(operation, input);
+        assert_eq!(
+            (code.as_str(), message.as_str()),
+            ("InvalidParameterException", problem)
+        );
+    };
+    let key = "arn:aws:kms:us-east-1:000000000000:key/0";
+    check(
+        "CreateRepository",
+        json!({"repositoryName": "keyed", "encryptionConfiguration": {"encryptionType": "AES256", "kmsKey": key}}),
+        "Invalid parameter at 'encryptionConfiguration' failed to satisfy constraint: 'Invalid encryption configuration: \
+         Encryption key should not be set for AES256 encryption.'",
+    );
+    let filters = json!([{"filterType": "WILDCARD", "filter": "a*"}]);
+    check(
+        "CreateRepository",
+        json!({"repositoryName": "odd", "imageTagMutability": "IMMUTABLE", "imageTagMutabilityExclusionFilters": filters}),
+        "Invalid parameter at 'imageTagMutabilityExclusionFilters' failed to satisfy constraint: \
+         'ImageTagMutabilityExclusionFilters are not allowed when imageTagMutability is set as IMMUTABLE'",
+    );
+    check(
+        "CreateRepository",
+        json!({"repositoryName": "odd", "imageTagMutability": "MUTABLE_WITH_EXCLUSION"}),
+        "Invalid parameter at 'imageTagMutabilityExclusionFilters' failed to satisfy constraint: \
+         'ImageTagMutabilityExclusionFilters can't be null when imageTagMutability is set as MUTABLE_WITH_EXCLUSION'",
+    );
+    let rule = |frequency: &str| json!({"scanFrequency": frequency, "repositoryFilters": [{"filter": "*", "filterType": "WILDCARD"}]});
+    check(
+        "PutRegistryScanningConfiguration",
+        json!({"scanType": "BASIC", "rules": [rule("CONTINUOUS_SCAN")]}),
+        "Invalid parameter failed to satisfy constraint: 'Invalid scan frequency for scanType BASIC: CONTINUOUS_SCAN'",
+    );
+    check(
+        "PutRegistryScanningConfiguration",
+        json!({"scanType": "BASIC", "rules": [rule("SCAN_ON_PUSH"), rule("SCAN_ON_PUSH")]}),
+        "Invalid parameter failed to satisfy constraint: 'Invalid input. Contains duplicate scan frequencies: [SCAN_ON_PUSH]'",
+    );
+    let rule = |url: &str, word: &str| json!({"ecrRepositoryPrefix": word, "upstreamRegistryUrl": url, "upstreamRegistry": word});
+    check(
+        "CreatePullThroughCacheRule",
+        rule("ghcr.io", "docker-hub"),
+        "Invalid input: Upstream registry URL and entered upstream registry do not match. Please verify input and try again.",
+    );
+    ecr.ok(
+        "CreatePullThroughCacheRule",
+        rule("ghcr.io", "github-container-registry"),
+    );
+    ecr.ok("CreatePullThroughCacheRule", rule("quay.io", "k8s"));
+}
