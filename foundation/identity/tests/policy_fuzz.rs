@@ -313,10 +313,25 @@ fn what_is_refused_is_refused_in_iams_words() {
         let statement = json!({"Effect": "Allow", "Action": [action], "Principal": {"Service": "a.amazonaws.com"}});
         text(json!({"Statement": statement}), PolicyKind::Trust)
     };
-    for action in ["sts:AssumeRole", "STS:assumerole", "sts:SetContext", "sts:AssumeRole*"] {
+    for action in [
+        "sts:AssumeRole",
+        "sts:SetContext",
+        "sts:TagSession",
+        "sts:SetSourceIdentity",
+    ] {
         assert_eq!(trusts(action), "", "{action}");
     }
-    for action in ["sts:TagSessions", "sts:Assume", "ecs:RunTask", "sts:Run*"] {
+    for action in [
+        "sts:TagSessions",
+        "sts:Assume",
+        "ecs:RunTask",
+        "sts:*",
+        "sts:AssumeRole*",
+        "sts:assumerole",
+        "sts:AssumeRoot",
+        "sts:GetCallerIdentity",
+        "sts:GetSessionToken",
+    ] {
         assert_eq!(
             trusts(action),
             "AssumeRole policy may only specify STS AssumeRole actions.",
@@ -387,4 +402,20 @@ fn whoever_trusts_a_shared_issuer_says_whom() {
         refused("oidc.vercel.com", json!({"StringEquals": {"oidc.vercel.com:aud": "x"}})),
         ""
     );
+    let cognito = |condition: Option<Value>| {
+        let mut statement = json!({"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
+            "Principal": {"Federated": "cognito-identity.amazonaws.com"}});
+        if let Some(condition) = condition {
+            statement["Condition"] = condition;
+        }
+        let trust = json!({ "Statement": statement }).to_string();
+        let parsed = Policy::parse(&trust, PolicyKind::Trust);
+        parsed.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    assert_eq!(
+        cognito(None),
+        "A condition block must be present for the Cognito provider"
+    );
+    let audience = json!({"StringEquals": {"cognito-identity.amazonaws.com:aud": "us-east-1:0"}});
+    assert_eq!(cognito(Some(audience)), "");
 }

@@ -51,6 +51,8 @@ pub trait Holder: Resource {
     /// The most bytes that all its inline policies may have together, without white space.
     /// Ref: IAM User Guide, "IAM and AWS STS quotas".
     const INLINE_BYTES_MAX: usize;
+    /// The most managed policies that it may have attached. Ref: the same page.
+    const ATTACHED_MAX: usize;
     /// The common part.
     fn entity(&self) -> &Entity;
     /// The common part, to change it.
@@ -92,7 +94,7 @@ pub struct Role {
 }
 
 macro_rules! holder {
-    ($type:ident, $kind:literal, $noun:literal, $prefix:literal, $bytes:literal, $row:ident, $add:ident => $index:block) => {
+    ($type:ident, $kind:literal, $noun:literal, $prefix:literal, $bytes:literal, $attached:literal, $row:ident, $add:ident => $index:block) => {
         impl Resource for $type {
             const KIND: &'static str = $kind;
             fn index(&self, $add: &mut dyn FnMut(&'static str, String)) {
@@ -110,6 +112,7 @@ macro_rules! holder {
             const NOUN: &'static str = $noun;
             const ID_PREFIX: &'static str = $prefix;
             const INLINE_BYTES_MAX: usize = $bytes;
+            const ATTACHED_MAX: usize = $attached;
             fn entity(&self) -> &Entity {
                 &self.entity
             }
@@ -131,13 +134,13 @@ pub const USER: &str = "user";
 /// Index of instance profiles: row key of the role.
 pub const ROLE: &str = "role";
 
-holder!(User, "iam.user", "user", "AIDA", 2_048, user, add => {
+holder!(User, "iam.user", "user", "AIDA", 2_048, 10, user, add => {
     for group in &user.groups {
         add(GROUP, group.clone());
     }
 });
-holder!(Group, "iam.group", "group", "AGPA", 5_120, _group, add => {});
-holder!(Role, "iam.role", "role", "AROA", 10_240, _role, add => {});
+holder!(Group, "iam.group", "group", "AGPA", 5_120, 10, _group, add => {});
+holder!(Role, "iam.role", "role", "AROA", 10_240, 20, _role, add => {});
 
 /// A user's access key; its key is the access key id.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

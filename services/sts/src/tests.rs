@@ -208,7 +208,7 @@ fn a_role_is_assumed_presented_and_expires() {
     let mut cloud = Cloud::new();
     cloud.role(
         "app",
-        json!([{"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": ["sts:AssumeRole", "sts:TagSession"]}]),
+        json!([{"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]}]),
     );
     cloud.iam(
         "AttachRolePolicy",
@@ -345,7 +345,7 @@ fn sessions_are_limited_in_time_and_power() {
     let mut cloud = Cloud::new();
     cloud.role(
         "app",
-        json!([{"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:*"}]),
+        json!([{"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]}]),
     );
     cloud.iam(
         "AttachRolePolicy",
@@ -664,7 +664,7 @@ fn limits_of_a_session_are_told_in_awss_words() {
     let administrator = cloud.administrator();
     cloud.role(
         "app",
-        json!([{"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": ["sts:AssumeRole", "sts:TagSession"]}]),
+        json!([{"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]}]),
     );
     let mut refused = |more: Value| {
         let mut input = assume("app");

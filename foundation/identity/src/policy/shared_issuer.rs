@@ -1,7 +1,5 @@
 //! Issuers of web identities that strangers share: whoever trusts one must say whom of all its users.
 //! Ref: IAM User Guide, "Identity-provider controls for shared OIDC providers".
-//!
-//! Not here: Amazon Cognito, which no provider in IAM stands for.
 
 use crate::policy::document::{Effect, Statement};
 use crate::policy::principal::PrincipalEntry;
@@ -29,6 +27,10 @@ const SHARED: [(&str, &[&str]); 16] = [
     ("vstoken.actions.githubusercontent.com", &["sub"]),
 ];
 
+/// Amazon Cognito's identity pools, which no provider in IAM stands for: any condition will do. The text was recorded by
+/// badmintoncryer/cdk-preflight, pf-iam-trust-policy-cognito-condition.
+const COGNITO: &str = "cognito-identity.amazonaws.com";
+
 /// Whether a statement of a trust policy says whom of a shared issuer's users it means. An error is the text that IAM
 /// answers.
 pub(crate) fn check(statement: &Statement) -> Result<(), String> {
@@ -40,6 +42,9 @@ pub(crate) fn check(statement: &Statement) -> Result<(), String> {
         let PrincipalEntry::Federated(name) = entry else {
             continue;
         };
+        if name == COGNITO && statement.conditions.is_empty() {
+            return Err("A condition block must be present for the Cognito provider".to_owned());
+        }
         let issuer = name.split_once(":oidc-provider/").map(|(_, issuer)| issuer);
         let Some((issuer, claims)) = SHARED.iter().find(|(shared, _)| Some(*shared) == issuer) else {
             continue;

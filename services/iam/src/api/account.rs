@@ -7,7 +7,7 @@ use super::common::{
 use crate::certificate::ServerCertificate;
 use crate::errors::{already_exists, no_such_entity};
 use crate::mfa::MfaDevice;
-use crate::model::{AccountAlias, Group, InstanceProfile, ManagedPolicy, OidcProvider, Role, User};
+use crate::model::{AccountAlias, Group, Holder, InstanceProfile, ManagedPolicy, OidcProvider, Role, User};
 use crate::saml::SamlProvider;
 use crate::types;
 use honmaru_machine::{Call, State, Tx};
@@ -57,9 +57,9 @@ pub(super) fn summary(state: &State, call: &Call, _: Nothing) -> Answer<types::G
         ),
         ("AccessKeysPerUserQuota", 2),
         ("GroupsPerUserQuota", 10),
-        ("AttachedPoliciesPerUserQuota", super::common::ATTACHED_MAX),
-        ("AttachedPoliciesPerGroupQuota", super::common::ATTACHED_MAX),
-        ("AttachedPoliciesPerRoleQuota", super::common::ATTACHED_MAX),
+        ("AttachedPoliciesPerUserQuota", User::ATTACHED_MAX),
+        ("AttachedPoliciesPerGroupQuota", Group::ATTACHED_MAX),
+        ("AttachedPoliciesPerRoleQuota", Role::ATTACHED_MAX),
         ("UserPolicySizeQuota", 2_048),
         ("GroupPolicySizeQuota", 5_120),
         ("RolePolicySizeQuota", 10_240),

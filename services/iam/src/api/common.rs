@@ -19,8 +19,6 @@ pub(super) type Answer<T> = Result<T, ApiError>;
 const PAGE_ITEMS: usize = 100;
 /// Ref: IAM API Reference, TagUser: an entity has at most 50 tags.
 const TAGS_MAX: usize = 50;
-/// Managed policies attached to one entity. Ref: "IAM and AWS STS quotas".
-pub(super) const ATTACHED_MAX: usize = 10;
 
 /// What an account has at most, by default. Ref: "IAM and AWS STS quotas".
 pub(super) const USERS_MAX: usize = 5_000;

@@ -1,7 +1,7 @@
 //! Inline and attached policies, which users, groups and roles hold alike.
 
 use super::common::{
-    ATTACHED_MAX, Answer, attachable, change, check_arn, check_document, encoded, holder, modifiable, page, size_of,
+    Answer, attachable, change, check_arn, check_document, encoded, holder, modifiable, page, size_of,
 };
 use crate::errors::{limit_exceeded, no_such_entity};
 use crate::model::{Group, Holder, Role, User};
@@ -11,11 +11,12 @@ use honmaru_machine::{Call, State, Tx};
 
 fn attach<H: Holder>(tx: &mut Tx<'_>, call: &Call, name: &str, arn: String) -> Answer<()> {
     let attached = &holder::<H>(tx, call, name)?.entity().attached;
-    if attached.len() >= ATTACHED_MAX && !attached.contains(&arn) {
+    if attached.len() >= H::ATTACHED_MAX && !attached.contains(&arn) {
         let mut noun = H::NOUN.to_owned();
         noun[..1].make_ascii_uppercase();
         return Err(limit_exceeded(format!(
-            "Cannot exceed quota for PoliciesPer{noun}: {ATTACHED_MAX}"
+            "Cannot exceed quota for PoliciesPer{noun}: {}",
+            H::ATTACHED_MAX
         )));
     }
     attachable(tx, call, &arn)?;

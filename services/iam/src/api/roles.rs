@@ -90,7 +90,8 @@ pub(super) fn create(
     // Ref: CreateServiceLinkedRole; the text is IAM's.
     if path.starts_with(SERVICE_LINKED_PATH) {
         return Err(invalid_input(format!(
-            "Path prefix '{SERVICE_LINKED_PATH}' can only be used for AWS Service linked Roles"
+            "Paths beginning with '{}' are reserved for AWS Service Linked Roles",
+            SERVICE_LINKED_PATH.trim_end_matches('/')
         )));
     }
     let trusted = check_trust(tx, &input.assume_role_policy_document)?;

@@ -263,7 +263,7 @@ fn the_path_and_the_policies_of_service_linked_roles_are_theirs() {
     assert_eq!(error.code, "InvalidInputException");
     assert_eq!(
         error.message,
-        "Path prefix '/aws-service-role/' can only be used for AWS Service linked Roles"
+        "Paths beginning with '/aws-service-role' are reserved for AWS Service Linked Roles"
     );
     cloud.ok(
         "CreateRole",

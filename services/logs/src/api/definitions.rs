@@ -13,6 +13,8 @@ const DEFINITIONS_MAX: usize = 1_000;
 const PAGE_MAX: usize = 1_000;
 /// Ref: PutQueryDefinition, `queryLanguage`: what is meant without.
 const LANGUAGE: &str = "CWLI";
+/// Ref: StartQuery, `logGroupNames`; the text is AWS's (badmintoncryer/cdk-preflight, pf-logs-query-definition-log-groups-max).
+const GROUPS_MAX: usize = 50;
 
 fn unknown() -> ApiError {
     ApiError::new(
@@ -30,6 +32,13 @@ pub(super) fn put(
         query_definition_id: Some(id.to_owned()),
     };
     let parameters = input.parameters.unwrap_or_default();
+    if input
+        .log_group_names
+        .as_ref()
+        .is_some_and(|names| names.len() > GROUPS_MAX)
+    {
+        return Err(invalid("Too many log groups specified"));
+    }
     let mut row = QueryDefinition {
         id: String::new(),
         name: input.name,

@@ -36,8 +36,11 @@ fn check(document: &str) -> Result<(), ApiError> {
     let Ok(parsed) = serde_json::from_str::<Value>(document) else {
         return Err(invalid("This resource policy contains invalid Json"));
     };
-    if let Err(error) = Policy::parse(document, PolicyKind::Resource) {
-        return Err(invalid(format!("This resource policy is invalid: {error}")));
+    if Policy::parse(document, PolicyKind::Resource).is_err() {
+        return Err(invalid(
+            "Error occurred while parsing accessPolicy. Please check if the accessPolicy has been constructed correctly using \
+             IAM grammar.",
+        ));
     }
     // Patterns such as `logs:*` are common in what tools write, and mean these two.
     let is_known = |action: &str| {
