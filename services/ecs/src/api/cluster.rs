@@ -26,9 +26,7 @@ pub(super) fn create(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value
         .unwrap_or(DEFAULT_CLUSTER)
         .to_owned();
     if !is_name(&name) {
-        return Err(invalid(
-            "Invalid parameter: clusterName: 1 to 255 letters, numbers, hyphens and underscores are allowed.",
-        ));
+        return Err(invalid(r"ClusterName must match ^[a-zA-Z0-9\-_]{1,255}$"));
     }
     input.refuse(&["serviceConnectDefaults"])?;
     check_configuration(&input)?;
@@ -37,7 +35,7 @@ pub(super) fn create(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value
     let providers = input.texts("capacityProviders");
     check_providers(&providers)?;
     let strategy: Vec<CapacityProviderStrategyItem> = input.parse_or_default("defaultCapacityProviderStrategy")?;
-    check_strategy(&strategy, &providers)?;
+    check_strategy(StrategyOf::Cluster, &strategy, &providers)?;
     let settings = settings(&input)?;
 
     // Creating a cluster that exists answers with it. Ref: CreateCluster is idempotent by name.
@@ -144,7 +142,7 @@ pub(super) fn put_capacity_providers(tx: &mut Tx<'_>, call: &Call, input: Value)
     let providers = input.texts("capacityProviders");
     check_providers(&providers)?;
     let strategy: Vec<CapacityProviderStrategyItem> = input.parse_or_default("defaultCapacityProviderStrategy")?;
-    check_strategy(&strategy, &providers)?;
+    check_strategy(StrategyOf::Cluster, &strategy, &providers)?;
     let removed = cluster
         .capacity_providers
         .iter()
@@ -244,8 +242,22 @@ fn check_providers(providers: &[String]) -> Result<(), ApiError> {
     }
 }
 
-/// The rules of a strategy. Ref: ECS `CapacityProviderStrategyItem`; the texts are AWS's where they are known.
-pub(super) fn check_strategy(strategy: &[CapacityProviderStrategyItem], providers: &[String]) -> Result<(), ApiError> {
+/// Whose strategy is checked: AWS says the same of each in other words.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum StrategyOf {
+    /// The default one of a cluster.
+    Cluster,
+    /// That of a service or of tasks.
+    Tasks,
+}
+
+/// The rules of a strategy. Ref: ECS `CapacityProviderStrategyItem`. The texts are AWS's where they are known:
+/// badmintoncryer/cdk-preflight, rules/ecs, recorded in September 2026.
+pub(super) fn check_strategy(
+    of: StrategyOf,
+    strategy: &[CapacityProviderStrategyItem],
+    providers: &[String],
+) -> Result<(), ApiError> {
     if strategy.is_empty() {
         return Ok(());
     }
@@ -253,22 +265,35 @@ pub(super) fn check_strategy(strategy: &[CapacityProviderStrategyItem], provider
         return Err(invalid("The capacity provider strategy can have at most 20 items."));
     }
     if strategy.iter().any(|item| !providers.contains(&item.capacity_provider)) {
-        return Err(invalid(
+        let remedy = match of {
+            StrategyOf::Cluster => " or specify a valid capacity provider",
+            StrategyOf::Tasks => "",
+        };
+        return Err(invalid(format!(
             "The specified capacity provider strategy cannot contain a capacity provider that is not associated with \
-             the cluster. Associate the capacity provider with the cluster and try again.",
-        ));
+             the cluster. Associate the capacity provider with the cluster{remedy} and try again."
+        )));
     }
     if strategy.iter().any(|item| item.weight > 1_000 || item.base > 100_000) {
         return Err(invalid("A weight is 0 to 1000, a base is 0 to 100000."));
     }
     if strategy.iter().filter(|item| item.base > 0).count() > 1 {
-        return Err(invalid(
-            "Only one capacity provider in a capacity provider strategy can have a base defined.",
-        ));
+        return Err(invalid(match of {
+            StrategyOf::Cluster => {
+                "The specified capacity provider strategy contains multiple capacity providers with a base value \
+                 defined. Only one capacity provider per strategy can have a base value defined."
+            }
+            StrategyOf::Tasks => {
+                "There are multiple capacity providers in the specified capacity provider strategy with a base value \
+                 greater than zero. Only one capacity provider can have a base value greater than zero. Specify a valid \
+                 capacity provider strategy and try again."
+            }
+        }));
     }
     if strategy.iter().all(|item| item.weight == 0) {
         return Err(invalid(
-            "A capacity provider strategy must contain at least one capacity provider with a weight greater than 0.",
+            "There are no capacity providers in the capacity provider strategy with a weight value greater than zero. \
+             Specify a weight value greater than zero for at least one capacity provider and try again.",
         ));
     }
     Ok(())

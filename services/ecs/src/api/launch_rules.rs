@@ -1,6 +1,6 @@
 //! What RunTask, CreateService and UpdateService have in common: where and in which network tasks shall run.
 
-use super::cluster::check_strategy;
+use super::cluster::{StrategyOf, check_strategy};
 use crate::error::{client, invalid, unsupported};
 use crate::input::Input;
 use crate::model::{
@@ -31,7 +31,7 @@ pub(super) fn capacity(input: &Input, cluster: &Cluster) -> Result<Capacity, Api
         }),
         Some(kind) => Err(unsupported(&format!("Launch type {kind}"))),
         None if !strategy.is_empty() => {
-            check_strategy(&strategy, &cluster.capacity_providers)?;
+            check_strategy(StrategyOf::Tasks, &strategy, &cluster.capacity_providers)?;
             Ok(Capacity {
                 launch_type: None,
                 strategy,
@@ -99,11 +99,11 @@ pub(super) fn check_definition(
             "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
         )),
         ("awsvpc", Some(vpc)) => check_network(vpc, launch_type),
-        ("none", None) => Ok(()),
-        ("none", Some(_)) => Err(invalid(
+        (_, Some(_)) => Err(invalid(
             "Network Configuration is not valid for the given networkMode of this task definition.",
         )),
-        (mode, _) => Err(client(format!(
+        ("none", None) => Ok(()),
+        (mode, None) => Err(client(format!(
             "Network mode '{mode}' can not be run by Honmaru. Supported network modes: awsvpc, none."
         ))),
     }
@@ -125,10 +125,14 @@ fn check_network(vpc: &AwsVpcConfiguration, launch_type: &str) -> Result<(), Api
     Ok(())
 }
 
-/// Checks `platformVersion`: `PlatformUnknownException`.
-pub(super) fn check_platform_version(input: &Input) -> Result<Option<String>, ApiError> {
+/// Checks `platformVersion`, which only Fargate has: `PlatformUnknownException`.
+pub(super) fn check_platform_version(input: &Input, launch_type: &str) -> Result<Option<String>, ApiError> {
     match input.text("platformVersion").filter(|text| !text.is_empty()) {
         None => Ok(None),
+        // Ref: badmintoncryer/cdk-preflight, pf-ecs-service-platform-version-ec2.
+        Some(_) if launch_type == "EC2" => Err(invalid(
+            "The platform version must be null when specifying an EC2 launch type.",
+        )),
         Some(version @ ("LATEST" | "1.4.0")) => Ok(Some(version.to_owned())),
         Some(_) => Err(ApiError::new(
             "PlatformUnknownException",

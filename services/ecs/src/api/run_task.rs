@@ -45,8 +45,8 @@ pub fn run_task(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, Api
     if !(1..=COUNT_MAX).contains(&count) {
         return Err(invalid("Count must be between 1 and 10."));
     }
-    check_platform_version(&input)?;
     let capacity = capacity(&input, &request.cluster)?;
+    check_platform_version(&input, capacity.effective())?;
     check_placement(&input, capacity.effective())?;
     check_definition(&request.definition, &capacity, request.network.as_ref())?;
 

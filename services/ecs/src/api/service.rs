@@ -1,4 +1,6 @@
 //! CreateService and DeleteService.
+//!
+//! Ref of AWS's texts: badmintoncryer/cdk-preflight, rules/ecs, recorded in September 2026.
 
 use super::cluster::existing_name;
 use super::launch_rules::{Capacity, capacity, check_definition, check_placement, check_platform_version};
@@ -37,9 +39,9 @@ pub fn create_service(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Valu
     let input = Input::new(input);
     let name = input.required("serviceName")?.to_owned();
     if !is_name(&name) {
-        return Err(invalid(
-            "Invalid service name: 1 to 255 letters, numbers, hyphens and underscores are allowed.",
-        ));
+        return Err(invalid(format!(
+            r"ServiceName must match ^[a-zA-Z0-9\-_]{{1,255}}, but was {name}"
+        )));
     }
     if input.text("role").is_some_and(|role| !role.is_empty()) && input.has("networkConfiguration") {
         // Ref: CreateService, role: not permitted where tasks use awsvpc, which needs the service-linked role.
@@ -84,7 +86,7 @@ pub fn create_service(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Valu
     let network: Option<NetworkConfiguration> = input.parse("networkConfiguration")?;
     check_definition(&definition, &capacity, network.as_ref())?;
     let load_balancers: Vec<LoadBalancer> = input.parse_or_default("loadBalancers")?;
-    check_load_balancers(&input, &load_balancers, &definition)?;
+    check_load_balancers(&input, &load_balancers, &definition, &capacity)?;
     let grace = grace_period(&input, &load_balancers)?;
     let desired_count =
         desired_count(&input)?.ok_or_else(|| invalid("desiredCount is required for REPLICA services."))?;
@@ -121,7 +123,7 @@ pub fn create_service(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Valu
     let deployment = deployment(
         &definition,
         &capacity,
-        check_platform_version(&input)?,
+        check_platform_version(&input, capacity.effective())?,
         network,
         load_balancers,
     );
@@ -239,6 +241,7 @@ pub(super) fn check_load_balancers(
     input: &Input,
     load_balancers: &[LoadBalancer],
     definition: &TaskDefinition,
+    capacity: &Capacity,
 ) -> Result<(), ApiError> {
     if load_balancers.len() > TARGET_GROUPS_MAX {
         return Err(invalid("load balancers can have at most 5 items."));
@@ -252,7 +255,16 @@ pub(super) fn check_load_balancers(
         Input::new(raw.clone()).refuse(&["advancedConfiguration"])?;
     }
     for balancer in load_balancers {
-        if balancer.load_balancer_name.is_some() || balancer.target_group_arn.is_none() {
+        if balancer.load_balancer_name.is_some() && balancer.target_group_arn.is_some() {
+            return Err(invalid(
+                "loadBalancerName and targetGroupArn cannot both be specified. You must specify either a \
+                 loadBalancerName or a targetGroupArn in all loadBalancer entries",
+            ));
+        }
+        if balancer.load_balancer_name.is_some() && capacity.effective() == "FARGATE" {
+            return Err(invalid("Classic Load Balancers are not supported with Fargate."));
+        }
+        if balancer.target_group_arn.is_none() {
             return Err(unsupported("A classic load balancer"));
         }
         let Some(container) = definition.containers.iter().find(|c| c.name == balancer.container_name) else {
@@ -307,10 +319,10 @@ pub(super) fn deployment_configuration(
     config.maximum_percent = percent("maximumPercent", config.maximum_percent)?;
     config.minimum_healthy_percent = percent("minimumHealthyPercent", config.minimum_healthy_percent)?;
     if config.maximum_percent < 100 {
-        return Err(invalid("maximumPercent must be at least 100."));
+        return Err(invalid("maximumPercent must be at least 100"));
     }
     if config.minimum_healthy_percent > 100 {
-        return Err(invalid("minimumHealthyPercent must be at most 100."));
+        return Err(invalid("minimumHealthyPercent must be at most 100"));
     }
     if config.maximum_percent == 100 && config.minimum_healthy_percent == 100 {
         return Err(invalid(

@@ -1,6 +1,6 @@
 //! UpdateService.
 
-use super::cluster::existing_name;
+use super::cluster::{StrategyOf, check_strategy, existing_name};
 use super::launch_rules::{Capacity, check_definition, check_placement, check_platform_version};
 use super::service::{
     REFUSED, check_controller, check_load_balancers, deployment, deployment_configuration, desired_count, grace_period,
@@ -69,11 +69,11 @@ pub fn update_service(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Valu
     let load_balancers: Vec<LoadBalancer> = input
         .parse("loadBalancers")?
         .unwrap_or_else(|| primary.load_balancers.clone());
-    check_load_balancers(&input, &load_balancers, &definition)?;
+    check_load_balancers(&input, &load_balancers, &definition, &capacity)?;
     if input.has("healthCheckGracePeriodSeconds") {
         service.health_check_grace_period_s = grace_period(&input, &load_balancers)?;
     }
-    let platform = check_platform_version(&input)?.or_else(|| primary.platform_version.clone());
+    let platform = check_platform_version(&input, capacity.effective())?.or_else(|| primary.platform_version.clone());
 
     let next = deployment(&definition, &capacity, platform, network, load_balancers);
     let same = next.task_definition == primary.task_definition
@@ -119,7 +119,7 @@ fn updated_capacity(
         .get::<Cluster>(&call.scope, cluster)
         .map(|c| c.capacity_providers.clone())
         .unwrap_or_default();
-    super::cluster::check_strategy(&strategy, &providers)?;
+    check_strategy(StrategyOf::Tasks, &strategy, &providers)?;
     Ok(Capacity {
         launch_type: None,
         strategy,

@@ -22,7 +22,9 @@ pub(super) fn check(execute: &Value) -> Result<(), ApiError> {
     )?;
     match (logging(execute), group(execute)) {
         ("OVERRIDE", None) => Err(invalid(
-            "You must supply a log configuration when you set logging to 'OVERRIDE'.",
+            // Ref: badmintoncryer/cdk-preflight, pf-ecs-cluster-execute-command-override-without-log-config.
+            "A CloudWatch log group name or S3 bucket name must be specified when overriding the default log \
+             configuration.",
         )),
         ("DEFAULT" | "NONE", None) | ("OVERRIDE", Some(_)) => Ok(()),
         // The text: terraform-aws-modules/terraform-aws-ecs, issue 84.

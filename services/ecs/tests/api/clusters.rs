@@ -168,10 +168,13 @@ fn a_cluster_keeps_where_its_sessions_are_recorded() {
     );
     assert_eq!(described["clusters"][0]["configuration"], over);
     for (execute, wanted) in [
-        (json!({ "logging": "OVERRIDE" }), "You must supply a log configuration"),
+        (
+            json!({ "logging": "OVERRIDE" }),
+            "A CloudWatch log group name or S3 bucket name must be specified",
+        ),
         (
             json!({ "logging": "OVERRIDE", "logConfiguration": { "cloudWatchLogGroupName": "" } }),
-            "You must supply a log configuration",
+            "A CloudWatch log group name or S3 bucket name must be specified",
         ),
         (
             json!({ "logging": "NONE", "logConfiguration": { "cloudWatchLogGroupName": "g" } }),

@@ -59,6 +59,11 @@ fn run_task_says_what_is_wrong() {
         ),
         (
             run(json!({ "taskDefinition": "old", "launchType": "EC2" })),
+            "InvalidParameterException",
+            "Network Configuration is not valid for the given networkMode of this task definition.",
+        ),
+        (
+            json!({ "taskDefinition": "old", "launchType": "EC2" }),
             "ClientException",
             "Network mode 'bridge'",
         ),
