@@ -154,7 +154,8 @@ impl Page {
     }
 }
 
-fn asks(value: &Value) -> bool {
+/// Whether a member asks for something: empty lists, structures and texts ask for nothing.
+pub(crate) fn asks(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,
         Value::Array(items) => !items.is_empty(),

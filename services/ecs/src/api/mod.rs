@@ -7,6 +7,7 @@ mod definition_view;
 mod deployment;
 mod execute;
 mod fargate;
+mod fargate_rules;
 mod find;
 mod launch_rules;
 mod protection;

@@ -1,9 +1,8 @@
 //! RegisterTaskDefinition.
 
 use super::definition_view::{Registered, View};
-use super::fargate;
-use super::register_rules;
 use super::tags::check_tags;
+use super::{fargate, fargate_rules, register_rules};
 use crate::error::client;
 use crate::input::{Input, refuse};
 use crate::model::{ContainerDefinition, Family, Revision, TaskDefinition, Volume};
@@ -16,8 +15,8 @@ use serde_json::value::{RawValue, to_raw_value};
 /// RegisterTaskDefinition: checks the definition and gives it the next revision of its family.
 pub fn register_task_definition(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Box<RawValue>, ApiError> {
     let mut input = Input::new(input);
+    fargate_rules::check_members(&input)?;
     input.refuse(&[
-        "inferenceAccelerators",
         "proxyConfiguration",
         "pidMode",
         "ipcMode",
@@ -85,7 +84,7 @@ fn read(input: &mut Input, tx: &Tx<'_>, call: &Call) -> Result<TaskDefinition, A
     let storage = input
         .value("ephemeralStorage")
         .and_then(|s| s.get("sizeInGiB"))
-        .and_then(Value::as_u64);
+        .and_then(Value::as_i64);
     Ok(TaskDefinition {
         family: input.owned("family").unwrap_or_default(),
         revision: 0,
@@ -101,7 +100,7 @@ fn read(input: &mut Input, tx: &Tx<'_>, call: &Call) -> Result<TaskDefinition, A
         requires_compatibilities: input.texts("requiresCompatibilities"),
         compatibilities: Vec::new(),
         runtime_platform: input.value("runtimePlatform").cloned(),
-        ephemeral_storage_gib: storage.map(|gib| gib.min(u64::from(u32::MAX)) as u32),
+        ephemeral_storage_gib: storage.map(|gib| gib.clamp(0, i64::from(u32::MAX)) as u32),
         requires_attributes: Vec::new(),
         registered_at: tx.now(),
         registered_by: call.principal.arn.clone(),
@@ -122,13 +121,13 @@ fn role_arn(call: &Call, role: &str) -> String {
 
 /// What AWS's answer shows where the caller said nothing.
 fn fill_defaults(definition: &mut TaskDefinition) {
-    let awsvpc = definition.is_awsvpc();
+    let is_same_port = matches!(definition.network_mode.as_deref(), Some("awsvpc" | "host"));
     for container in &mut definition.containers {
         container.essential.get_or_insert(true);
         for mapping in &mut container.port_mappings {
             mapping.protocol.get_or_insert_with(|| "tcp".to_owned());
             let port = mapping.container_port;
-            let default = if awsvpc { port } else { Some(0) };
+            let default = if is_same_port { port } else { Some(0) };
             mapping.host_port = mapping.host_port.or(default);
         }
         if let Some(check) = &mut container.health_check {
@@ -142,11 +141,7 @@ fn fill_defaults(definition: &mut TaskDefinition) {
 fn compatibilities(definition: &TaskDefinition) -> Vec<String> {
     let mut all = vec!["EC2".to_owned()];
     let sized = matches!((definition.cpu, definition.memory), (Some(c), Some(m)) if fargate::is_fargate_size(c, m));
-    let host_path = definition
-        .volumes
-        .iter()
-        .any(|v| v.host.as_ref().is_some_and(|h| h.source_path.is_some()));
-    if definition.is_awsvpc() && sized && !host_path {
+    if definition.is_awsvpc() && sized && fargate_rules::obstacle(definition).is_none() {
         all.push("FARGATE".to_owned());
     }
     all

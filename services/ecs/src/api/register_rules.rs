@@ -1,9 +1,12 @@
 //! What a task definition must be. `ClientException` with AWS's text where it is known.
+//!
+//! Ref: badmintoncryer/cdk-preflight, rules/ecs, recorded from AWS in September 2026.
 
 use super::fargate::{is_fargate_size, no_fargate_size};
+use super::fargate_rules::obstacle;
 use crate::error::{client, unsupported};
 use crate::input::refuse;
-use crate::model::{ContainerDefinition, TaskDefinition};
+use crate::model::{ContainerDefinition, HealthCheckDefinition, TaskDefinition};
 use crate::names::is_name;
 use honmaru_base::ApiError;
 use serde_json::Value;
@@ -33,12 +36,12 @@ const CONTAINER_REFUSED: [&str; 16] = [
 const CONTAINERS_MAX: usize = 10;
 /// The longest image name that AWS takes.
 const IMAGE_BYTES_MAX: usize = 255;
-/// Ref: ECS `ContainerDefinition.stopTimeout` on Fargate, in seconds.
-const STOP_TIMEOUT_FARGATE_S_MAX: u32 = 120;
 /// Ref: ECS `ContainerDefinition.startTimeout`, in seconds.
 const START_TIMEOUT_FARGATE_S_MAX: u32 = 120;
-/// Ref: ECS `EphemeralStorage.sizeInGiB`.
-const EPHEMERAL_STORAGE_GIB: std::ops::RangeInclusive<u32> = 20..=200;
+/// Ref: ECS `EphemeralStorage.sizeInGiB`; the 20 GiB that every task has cannot be asked for.
+const EPHEMERAL_STORAGE_GIB: (u32, u32) = (21, 200);
+/// Ref: ECS `LogConfiguration.logDriver`: those of Fargate, in the order of AWS's text.
+const LOG_DRIVERS_FARGATE: [&str; 3] = ["awslogs", "splunk", "awsfirelens"];
 /// Ref: ECS `CPUArchitecture`: that of the machine.
 const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
     "ARM64"
@@ -51,7 +54,11 @@ const DEFINITION_BYTES_MAX: usize = 64 * 1_024;
 /// Refuses, by name, the members of a raw container definition that are not carried out.
 pub(super) fn refuse_unsupported(containers: &Value) -> Result<(), ApiError> {
     if bytes_of(containers) > DEFINITION_BYTES_MAX {
-        return Err(client("The task definition is larger than 64 KiB."));
+        // The text: what AWS answers, in issues of clients.
+        let bytes = bytes_of(containers);
+        return Err(client(format!(
+            "Actual length: '{bytes}'. Max allowed length is '{DEFINITION_BYTES_MAX}' bytes."
+        )));
     }
     for container in containers.as_array().into_iter().flatten() {
         let secrets = container.get("secrets").and_then(Value::as_array);
@@ -113,14 +120,13 @@ pub(super) fn check(definition: &TaskDefinition) -> Result<(), ApiError> {
         }
     }
     if !definition.containers.iter().any(ContainerDefinition::is_essential) {
-        return Err(client(
-            "At least one essential container must be specified in the task definition.",
-        ));
+        return Err(client("Task definition doesn't have any essential container."));
     }
     let fargate = definition.requires_compatibilities.iter().any(|c| c == "FARGATE");
     for container in &definition.containers {
         check_container(definition, container, fargate)?;
     }
+    check_ports(definition)?;
     check_dependencies(&definition.containers)?;
     check_volumes(definition)?;
     check_size(definition, fargate)?;
@@ -170,45 +176,20 @@ fn check_container(
             "Invalid setting for container '{name}'. At least one of 'memory' or 'memoryReservation' must be specified."
         )));
     }
-    check_ports(definition, container)?;
-    if let Some(limit) = container.stop_timeout
-        && fargate
-        && limit > STOP_TIMEOUT_FARGATE_S_MAX
-    {
-        return Err(client("Container.stopTimeout can be at most 120 seconds on Fargate."));
-    }
     if fargate && container.start_timeout.is_some_and(|s| s > START_TIMEOUT_FARGATE_S_MAX) {
         return Err(client("Container.startTimeout can be at most 120 seconds on Fargate."));
     }
     if let Some(check) = &container.health_check {
-        let within = |value: Option<u32>, min: u32, max: u32| value.is_none_or(|v| (min..=max).contains(&v));
-        match check.command.split_first() {
-            Some((kind, rest)) if (kind == "CMD" || kind == "CMD-SHELL") && !rest.is_empty() => {}
-            Some((kind, [])) if kind == "NONE" => {}
-            _ => {
-                return Err(client(
-                    "Container.healthCheck.command must start with CMD or CMD-SHELL.",
-                ));
-            }
-        }
-        if !within(check.interval, 5, 300)
-            || !within(check.timeout, 2, 60)
-            || !within(check.retries, 1, 10)
-            || !within(check.start_period, 0, 300)
-        {
-            return Err(client(
-                "Container.healthCheck: interval is 5 to 300, timeout 2 to 60, retries 1 to 10, startPeriod 0 to 300.",
-            ));
-        }
+        check_health(name, check)?;
     }
     if let Some(restart) = &container.restart_policy {
         if restart
             .restart_attempt_period
             .is_some_and(|s| !(60..=1_800).contains(&s))
         {
-            return Err(client(
-                "Container.restartPolicy.restartAttemptPeriod must be between 60 and 1800.",
-            ));
+            return Err(client(format!(
+                "The 'restartAttemptPeriod' setting for container '{name}' must be between 60 and 1800."
+            )));
         }
         if restart.ignored_exit_codes.len() > 50 {
             return Err(client(
@@ -219,7 +200,7 @@ fn check_container(
     for limit in container.ulimits.iter().flatten() {
         if limit.soft_limit > limit.hard_limit && limit.hard_limit >= 0 {
             return Err(client(format!(
-                "Container.ulimits: the soft limit of {} is above its hard limit.",
+                "Soft limit exceeds hard limit for ulimit {}",
                 limit.name
             )));
         }
@@ -227,26 +208,79 @@ fn check_container(
     check_log(container, fargate)
 }
 
-fn check_ports(definition: &TaskDefinition, container: &ContainerDefinition) -> Result<(), ApiError> {
-    let mut seen = BTreeSet::new();
-    for mapping in &container.port_mappings {
-        let port = mapping.container_port.unwrap_or(0);
-        let host = mapping.host_port.unwrap_or(port);
-        if !(1..=65_535).contains(&port) || !(0..=65_535).contains(&host) {
+fn check_health(container: &str, check: &HealthCheckDefinition) -> Result<(), ApiError> {
+    match check.command.split_first() {
+        Some((kind, rest)) if (kind == "CMD" || kind == "CMD-SHELL") && !rest.is_empty() => {}
+        Some((kind, [])) if kind == "NONE" => {}
+        _ => {
             return Err(client(
-                "Port mappings: a container port is 1 to 65535, a host port 0 to 65535.",
+                "Container.healthCheck.command must start with CMD or CMD-SHELL.",
             ));
         }
-        if definition.is_awsvpc() && host != port {
-            return Err(client(
-                "When networkMode=awsvpc, the host ports and container ports in port mappings must match.",
-            ));
-        }
-        if !seen.insert((port, mapping.protocol.as_deref().unwrap_or("tcp"))) {
+    }
+    for (name, value, min, max) in [
+        ("interval", check.interval, 5, 300),
+        ("timeout", check.timeout, 2, 60),
+        ("retries", check.retries, 1, 10),
+        ("startPeriod", check.start_period, 0, 300),
+    ] {
+        let Some(value) = value else { continue };
+        if value > max {
             return Err(client(format!(
-                "Port mappings of container '{}' contain port {port} twice.",
-                container.name
+                "Health check {name} must be less than or equal to the maximum allowed value {max} for container \
+                 '{container}'"
             )));
+        }
+        // These words are not recorded: they follow those above.
+        if value < min {
+            return Err(client(format!(
+                "Health check {name} must be greater than or equal to the minimum allowed value {min} for container \
+                 '{container}'"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Ports and their names. In `awsvpc` mode all containers of a task share one interface, else each has its own.
+fn check_ports(definition: &TaskDefinition) -> Result<(), ApiError> {
+    let mode = definition.network_mode.as_deref().unwrap_or("bridge");
+    let is_awsvpc = definition.is_awsvpc();
+    let (mut seen, mut names) = (BTreeSet::new(), BTreeSet::new());
+    for container in &definition.containers {
+        if !is_awsvpc {
+            seen.clear();
+        }
+        for mapping in &container.port_mappings {
+            let port = mapping.container_port.unwrap_or(0);
+            let host = mapping.host_port.unwrap_or(port);
+            if !(1..=65_535).contains(&port) || !(0..=65_535).contains(&host) {
+                return Err(client(
+                    "Port mappings: a container port is 1 to 65535, a host port 0 to 65535.",
+                ));
+            }
+            if ["awsvpc", "host"].contains(&mode) && host != port {
+                return Err(client(format!(
+                    "When networkMode={mode}, the host ports and container ports in port mappings must match."
+                )));
+            }
+            let protocol = mapping.protocol.as_deref().unwrap_or("tcp");
+            if !seen.insert((port, protocol)) {
+                return Err(client(match is_awsvpc {
+                    true => format!(
+                        "{} container port '{port}' is used multiple times in task when networkMode=awsvpc.",
+                        protocol.to_ascii_uppercase()
+                    ),
+                    false => format!(
+                        "Port mappings of container '{}' contain port {port} twice.",
+                        container.name
+                    ),
+                }));
+            }
+            let name = mapping.name.as_deref().filter(|name| !name.is_empty());
+            if is_awsvpc && name.is_some_and(|name| !names.insert(name)) {
+                return Err(client("When networkMode=awsvpc, port mapping name is already used"));
+            }
         }
     }
     Ok(())
@@ -256,6 +290,20 @@ fn check_log(container: &ContainerDefinition, fargate: bool) -> Result<(), ApiEr
     let Some(log) = &container.log_configuration else {
         return Ok(());
     };
+    if log.log_driver == "awsfirelens" {
+        // A router, which AWS would ask for, is refused by name before.
+        return Err(client(
+            "When awsfirelens log driver is specified in log configuration, a firelens configuration object must be \
+             configured in one of the containers.",
+        ));
+    }
+    if fargate && !LOG_DRIVERS_FARGATE.contains(&log.log_driver.as_str()) {
+        return Err(client(format!(
+            "{} is not a valid log driver. Must be one of [{}]",
+            log.log_driver,
+            LOG_DRIVERS_FARGATE.join(",")
+        )));
+    }
     if log.log_driver != "awslogs" {
         return Err(client(format!(
             "Log driver {} is not supported by Honmaru. Supported log drivers: awslogs.",
@@ -274,7 +322,7 @@ fn check_log(container: &ContainerDefinition, fargate: bool) -> Result<(), ApiEr
     }
     if fargate && log.options.get("awslogs-stream-prefix").is_none_or(String::is_empty) {
         return Err(client(
-            "Log driver awslogs requires option 'awslogs-stream-prefix' for Fargate.",
+            "Fargate requires log configuration options to include awslogs-stream-prefix to support log driver awslogs.",
         ));
     }
     let known = [
@@ -302,10 +350,9 @@ fn check_dependencies(containers: &[ContainerDefinition]) -> Result<(), ApiError
                 )));
             };
             if dependency.condition == "HEALTHY" && other.health_check.is_none() {
-                return Err(client(format!(
-                    "Container '{}' waits for '{}' to be HEALTHY, but that one has no health check.",
-                    container.name, other.name
-                )));
+                return Err(client(
+                    "A dependency container with HEALTHY condition must have health check configured",
+                ));
             }
             if ["COMPLETE", "SUCCESS"].contains(&dependency.condition.as_str()) && other.is_essential() {
                 return Err(client(
@@ -319,8 +366,8 @@ fn check_dependencies(containers: &[ContainerDefinition]) -> Result<(), ApiError
                 .any(|c| c.name == from.source_container && c.name != container.name)
             {
                 return Err(client(format!(
-                    "Container '{}': unknown container in volumesFrom.",
-                    container.name
+                    "Invalid 'volumesFrom' setting. Unknown container: '{}'.",
+                    from.source_container
                 )));
             }
         }
@@ -430,15 +477,8 @@ fn check_fargate(definition: &TaskDefinition) -> Result<(), ApiError> {
     if !definition.is_awsvpc() {
         return Err(client("Fargate only supports network mode \u{2018}awsvpc\u{2019}."));
     }
-    if let Some(volume) = definition
-        .volumes
-        .iter()
-        .find(|v| v.host.as_ref().is_some_and(|h| h.source_path.is_some()))
-    {
-        return Err(client(format!(
-            "Fargate does not support host.sourcePath of volume '{}'.",
-            volume.name
-        )));
+    if let Some(words) = obstacle(definition) {
+        return Err(client(words));
     }
     if definition.execution_role_arn.is_none() {
         if definition.containers.iter().any(|c| c.log_configuration.is_some()) {
@@ -455,12 +495,28 @@ fn check_fargate(definition: &TaskDefinition) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn check_platform(definition: &TaskDefinition) -> Result<(), ApiError> {
-    if let Some(storage) = definition.ephemeral_storage_gib
-        && !EPHEMERAL_STORAGE_GIB.contains(&storage)
-    {
-        return Err(client("Ephemeral storage size must be between 20 GiB and 200 GiB."));
+fn check_storage(definition: &TaskDefinition) -> Result<(), ApiError> {
+    let Some(gib) = definition.ephemeral_storage_gib else {
+        return Ok(());
+    };
+    let wants = |kind: &str| definition.requires_compatibilities.iter().any(|c| c == kind);
+    if wants("EC2") && !wants("FARGATE") {
+        return Err(client(
+            "Tasks using the EC2 launch type do not support EphemeralStorage.",
+        ));
     }
+    let (min, max) = EPHEMERAL_STORAGE_GIB;
+    if gib < min {
+        return Err(client(format!("EphemeralStorage size should be at least {min}")));
+    }
+    if gib > max {
+        return Err(client(format!("EphemeralStorage size should be at most {max}")));
+    }
+    Ok(())
+}
+
+fn check_platform(definition: &TaskDefinition) -> Result<(), ApiError> {
+    check_storage(definition)?;
     let Some(platform) = &definition.runtime_platform else {
         return Ok(());
     };

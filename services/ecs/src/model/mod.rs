@@ -9,7 +9,7 @@ mod task;
 mod task_definition;
 
 pub use cluster::{AccountSetting, Cluster};
-pub use container::{ContainerDefinition, KeyValue};
+pub use container::{ContainerDefinition, HealthCheckDefinition, KeyValue};
 pub use deployment::{Deployment, DeploymentConfiguration, RolloutState, ServiceDeployment, ServiceRevision};
 pub use node::{IdempotentCall, Node, Session, SessionLog, node_scope};
 pub use service::{Service, ServiceEvent, ServiceStatus};

@@ -70,7 +70,7 @@ fn task_definitions_are_checked() {
         ),
         (
             with(&format!("{c}/essential"), json!(false)),
-            "At least one essential container",
+            "doesn't have any essential container",
         ),
         (
             with(&format!("{c}/image"), json!("")),
@@ -90,7 +90,7 @@ fn task_definitions_are_checked() {
         ),
         (
             with(&format!("{c}/privileged"), json!(true)),
-            "'privileged' is not supported",
+            "setting be \u{2018}false\u{2019} at the container level.",
         ),
         (
             with(&format!("{c}/logConfiguration"), json!({ "logDriver": "splunk" })),
@@ -149,7 +149,7 @@ fn task_definitions_are_checked() {
         ),
         (
             with("/ephemeralStorage", json!({ "sizeInGiB": 5 })),
-            "Ephemeral storage size must be between",
+            "EphemeralStorage size should be at least 21",
         ),
     ];
     for (input, text) in cases {

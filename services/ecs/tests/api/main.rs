@@ -6,4 +6,5 @@ mod lab;
 mod clusters;
 mod definitions;
 mod permissions;
+mod recorded;
 mod tasks;
