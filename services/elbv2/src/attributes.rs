@@ -1,9 +1,14 @@
 //! Attributes as data: keys, ranges, defaults. Ref: ELBv2 `LoadBalancerAttribute`, `TargetGroupAttribute`,
 //! `ListenerAttribute`.
+//!
+//! The words of refusals are AWS's, as badmintoncryer/cdk-preflight recorded them in September 2026 (`pf-elbv2-lb-attr-*`,
+//! `pf-elbv2-lb-idle-timeout-range`, `pf-elbv2-tg-attr-*`, `pf-elbv2-tg-*-range`, `pf-elbv2-listener-attr-*`).
 
-use crate::error::validation;
+mod words;
+
+use crate::error::{invalid_configuration, unsupported, validation};
 use honmaru_base::ApiError;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What values a key takes.
 #[derive(Debug, Clone, Copy)]
@@ -218,14 +223,26 @@ const HTTP_LISTENER: &[Attribute] = &[
     ),
     row(
         "routing.http.response.x_content_type_options.header_value",
-        Values::Text(1_024),
+        Values::OneOf(&["", "nosniff"]),
         "",
     ),
     row(
         "routing.http.response.x_frame_options.header_value",
-        Values::Text(1_024),
+        Values::OneOf(&["", "DENY", "SAMEORIGIN"]),
         "",
     ),
+];
+
+/// What AWS renames headers with, of listeners that speak TLS: known, and not served here.
+const REQUEST_HEADER_NAMES: [&str; 8] = [
+    "routing.http.request.x_amzn_mtls_clientcert.header_name",
+    "routing.http.request.x_amzn_mtls_clientcert_issuer.header_name",
+    "routing.http.request.x_amzn_mtls_clientcert_leaf.header_name",
+    "routing.http.request.x_amzn_mtls_clientcert_serial_number.header_name",
+    "routing.http.request.x_amzn_mtls_clientcert_subject.header_name",
+    "routing.http.request.x_amzn_mtls_clientcert_validity.header_name",
+    "routing.http.request.x_amzn_tls_cipher_suite.header_name",
+    "routing.http.request.x_amzn_tls_version.header_name",
 ];
 
 const TCP_LISTENER: &[Attribute] = &[row("tcp.idle_timeout.seconds", Values::Range(60, 6_000), "350")];
@@ -295,13 +312,43 @@ fn is_unserved(owner: Owner, key: &str, value: &str) -> bool {
     }
 }
 
+/// Makes changes, all or none: what each says, then what they hold together, then what is not served.
+pub(crate) fn change(
+    owner: Owner,
+    protocol: &str,
+    set: &mut BTreeMap<String, String>,
+    asked: Vec<(String, String)>,
+) -> Result<(), ApiError> {
+    let mut seen = BTreeSet::new();
+    if let Some((twice, _)) = asked.iter().find(|(key, _)| !seen.insert(key)) {
+        return Err(validation(words::twice(owner, twice)));
+    }
+    let mut wanted = set.clone();
+    for (key, value) in &asked {
+        check(owner, protocol, key, value)?;
+        wanted.insert(key.clone(), value.clone());
+    }
+    let all = all(owner, &wanted);
+    match owner {
+        Owner::HttpGroup | Owner::TcpGroup => check_group(&all)?,
+        Owner::ApplicationLoadBalancer | Owner::NetworkLoadBalancer => check_logs(&all)?,
+        Owner::HttpListener | Owner::TcpListener => {}
+    }
+    if let Some((key, value)) = asked.iter().find(|(key, value)| is_unserved(owner, key, value)) {
+        return Err(unsupported(format!(
+            "{} attribute '{key}' with value '{value}' is not supported",
+            owner.what()
+        )));
+    }
+    *set = wanted;
+    Ok(())
+}
+
 /// Checks one change.
-pub(crate) fn check(owner: Owner, key: &str, value: &str) -> Result<(), ApiError> {
-    let what = owner.what();
-    let row = owner
-        .rows()
-        .find(|row| row.key == key)
-        .ok_or_else(|| validation(format!("{what} attribute key '{key}' is not recognized")))?;
+fn check(owner: Owner, protocol: &str, key: &str, value: &str) -> Result<(), ApiError> {
+    let Some(row) = owner.rows().find(|row| row.key == key) else {
+        return Err(words::not_of(owner, protocol, key, value));
+    };
     let number = value.parse::<u64>().ok();
     let within = |low: u64, high: u64| number.is_some_and(|number| (low..=high).contains(&number));
     let fits = match row.values {
@@ -312,23 +359,29 @@ pub(crate) fn check(owner: Owner, key: &str, value: &str) -> Result<(), ApiError
         Values::OneOf(values) => values.contains(&value),
         Values::Text(max) => value.chars().count() <= max,
     };
-    if !fits {
-        let wanted = match row.values {
-            Values::Switch => "must be one of: true, false".to_owned(),
-            Values::Range(low, high) => format!("must be between '{low}' and '{high}'"),
-            Values::ZeroOr(low, high) => format!("must be '0' or between '{low}' and '{high}'"),
-            Values::OffOr(low, high) => format!("must be 'off' or between '{low}' and '{high}'"),
-            Values::OneOf(values) => format!("must be one of: {}", values.join(", ")),
-            Values::Text(max) => format!("cannot be longer than '{max}' characters"),
-        };
-        return Err(validation(format!(
-            "{what} attribute value '{value}' is not valid for '{key}': it {wanted}"
-        )));
+    // Seen: "The value of 'access_logs.s3.bucket' cannot be empty", iann0036/former2 issue 55.
+    if key == "access_logs.s3.bucket" && value.is_empty() {
+        return Err(validation(format!("The value of '{key}' cannot be empty")));
     }
-    if is_unserved(owner, key, value) {
-        return Err(crate::error::unsupported(format!(
-            "{what} attribute '{key}' with value '{value}' is not supported"
-        )));
+    match fits {
+        true => Ok(()),
+        false => Err(validation(words::unfit(owner, row, value))),
+    }
+}
+
+/// Logs have a place to go.
+fn check_logs(attributes: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    for (kind, name) in [("access_logs", "access logs"), ("connection_logs", "connection logs")] {
+        let value = |member: &str| {
+            attributes
+                .get(&format!("{kind}.s3.{member}"))
+                .map_or("", String::as_str)
+        };
+        if value("enabled") == "true" && value("bucket").is_empty() {
+            return Err(invalid_configuration(format!(
+                "The key '{kind}.s3.bucket' must set in order to enable {name}"
+            )));
+        }
     }
     Ok(())
 }
@@ -339,14 +392,14 @@ pub(crate) fn check(owner: Owner, key: &str, value: &str) -> Result<(), ApiError
 pub(crate) fn check_stickiness(protocol: &str, key: &str, value: &str) -> Result<(), ApiError> {
     let is_http = matches!(protocol, "HTTP" | "HTTPS");
     match (key, value) {
-        ("stickiness.enabled", "true") if protocol == "TLS" => Err(crate::error::invalid_configuration(
+        ("stickiness.enabled", "true") if protocol == "TLS" => Err(invalid_configuration(
             "You cannot enable stickiness on target groups with the TLS protocol",
         )),
         ("stickiness.type", "lb_cookie" | "app_cookie") if is_http => Ok(()),
         ("stickiness.type", "source_ip") if !is_http => Ok(()),
-        ("stickiness.type", "lb_cookie" | "app_cookie" | "source_ip") => Err(crate::error::invalid_configuration(
-            format!("Stickiness type '{value}' is not supported for target groups with the {protocol} protocol"),
-        )),
+        ("stickiness.type", "lb_cookie" | "app_cookie" | "source_ip") => Err(invalid_configuration(format!(
+            "Stickiness type '{value}' is not supported for target groups with the {protocol} protocol"
+        ))),
         ("stickiness.type", _) => Err(validation(
             "'Stickiness type' must be one of [app_cookie, lb_cookie, source_ip]",
         )),
@@ -355,12 +408,12 @@ pub(crate) fn check_stickiness(protocol: &str, key: &str, value: &str) -> Result
 }
 
 /// Checks what attributes of a target group must hold together.
-pub(crate) fn check_group(attributes: &BTreeMap<String, String>) -> Result<(), ApiError> {
+fn check_group(attributes: &BTreeMap<String, String>) -> Result<(), ApiError> {
     let value = |key: &str| attributes.get(key).map_or("", String::as_str);
     if value("stickiness.enabled") == "true" && value("stickiness.type") == "app_cookie" {
         let name = value("stickiness.app_cookie.cookie_name");
         if name.is_empty() {
-            return Err(crate::error::invalid_configuration(
+            return Err(invalid_configuration(
                 "You must set an application cookie name to enable stickiness of type 'app_cookie'",
             ));
         }
@@ -369,6 +422,33 @@ pub(crate) fn check_group(attributes: &BTreeMap<String, String>) -> Result<(), A
                 "The cookie name '{name}' is reserved for use by the load balancer"
             )));
         }
+    }
+    if value("stickiness.enabled") == "true" && value("load_balancing.cross_zone.enabled") == "false" {
+        return Err(invalid_configuration(
+            "Stickiness cannot be enabled when cross-zone load balancing is off",
+        ));
+    }
+    for unit in ["count", "percentage"] {
+        let least = |what: &str| {
+            let key = format!("target_group_health.{what}.minimum_healthy_targets.{unit}");
+            value(&key).parse::<u64>().ok()
+        };
+        if let (Some(failover), Some(routing)) = (least("dns_failover"), least("unhealthy_state_routing"))
+            && failover < routing
+        {
+            return Err(invalid_configuration(
+                "DNS failover threshold must be greater than or equal to unhealthy state routing threshold",
+            ));
+        }
+    }
+    let (termination, interval) = (
+        "target_health_state.unhealthy.connection_termination.enabled",
+        "target_health_state.unhealthy.draining_interval_seconds",
+    );
+    if value(termination) == "true" && !matches!(value(interval), "" | "0") {
+        return Err(invalid_configuration(format!(
+            "You cannot have both '{termination}' and '{interval}' enabled on a target group"
+        )));
     }
     check_algorithm(&value)
 }
@@ -379,15 +459,23 @@ fn check_algorithm<'a>(value: &impl Fn(&str) -> &'a str) -> Result<(), ApiError>
     let algorithm = match value("load_balancing.algorithm.type") {
         "least_outstanding_requests" => "least outstanding requests",
         "weighted_random" => "weighted random",
-        _ => return Ok(()),
+        _ => "round robin",
     };
+    if value("load_balancing.algorithm.anomaly_mitigation") == "on" && algorithm != "weighted random" {
+        return Err(invalid_configuration(format!(
+            "You cannot enable both anomaly mitigation and {algorithm} algorithm on a target group"
+        )));
+    }
+    if algorithm == "round robin" {
+        return Ok(());
+    }
     if value("slow_start.duration_seconds") != "0" {
-        return Err(crate::error::invalid_configuration(format!(
+        return Err(invalid_configuration(format!(
             "You cannot enable both slow start and {algorithm} algorithm on a target group"
         )));
     }
     if algorithm == "weighted random" && value("stickiness.enabled") == "true" {
-        return Err(crate::error::invalid_configuration(
+        return Err(invalid_configuration(
             "You cannot have both stickiness and weighted random algorithm enabled on the same target group.",
         ));
     }

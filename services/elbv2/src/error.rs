@@ -10,6 +10,12 @@ pub(crate) fn invalid_configuration(message: impl Into<String>) -> ApiError {
     ApiError::new("InvalidConfigurationRequest", message)
 }
 
+/// Of an action's own settings. Seen of redirects: hashicorp/terraform issue 32620 and
+/// kubernetes-sigs/aws-load-balancer-controller issue 1752; of a fixed response: getmoto/moto's suite.
+pub(crate) fn invalid_action(message: impl Into<String>) -> ApiError {
+    ApiError::new("InvalidLoadBalancerAction", message)
+}
+
 pub(crate) fn load_balancer_not_found(arn: &str) -> ApiError {
     ApiError::new("LoadBalancerNotFound", format!("Load balancer '{arn}' not found"))
 }

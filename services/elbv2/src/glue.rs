@@ -55,13 +55,15 @@ pub(crate) fn security_groups(
         return Ok(vec![default.id.clone()]);
     }
     for id in wanted {
-        let is_there = honmaru_ec2::security_group(state, scope, id).is_ok_and(|group| group.vpc_id == vpc_id);
-        if !is_there {
-            return Err(ApiError::new(
-                "InvalidSecurityGroup",
-                format!("Security group '{id}' does not exist"),
-            ));
-        }
+        let found = honmaru_ec2::security_group(state, scope, id);
+        // Seen: kubernetes-sigs/aws-load-balancer-controller issue 2371; of groups of other VPCs recorded by
+        // badmintoncryer/cdk-preflight, `pf-elbv2-lb-sg-vpc-match`.
+        let message = match found {
+            Ok(group) if group.vpc_id == vpc_id => continue,
+            Ok(_) => "One or more security groups are invalid".to_owned(),
+            Err(_) => format!("The security group '{id}' does not exist"),
+        };
+        return Err(ApiError::new("InvalidSecurityGroup", message));
     }
     Ok(wanted.to_vec())
 }

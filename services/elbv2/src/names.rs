@@ -38,30 +38,39 @@ pub(crate) fn check_arn(kind: &str, what: &str, arn: &str) -> Result<(), ApiErro
     }
 }
 
-/// Checks a name; `what` is `load balancer` or `target group`, which AWS begins its sentences with in two ways. Seen:
-/// "Target group name '...' cannot be longer than '32' characters", hashicorp/terraform pull request 11699.
+/// Checks a name; `what` is `load balancer` or `target group`, which AWS begins its sentences with in two ways. The texts
+/// were recorded by badmintoncryer/cdk-preflight, `pf-elbv2-lb-name` and `pf-elbv2-tg-name`.
 pub(crate) fn check(what: &str, name: &str) -> Result<(), ApiError> {
-    let (subject, and) = match what {
-        "target group" => ("Target group name".to_owned(), "or"),
-        other => (format!("The {other} name"), "and"),
+    let subject = match what {
+        "target group" => "Target group name".to_owned(),
+        other => format!("The {other} name"),
     };
     if name.is_empty() {
         return Err(validation(format!("{subject} cannot be empty")));
+    }
+    // A pattern of the API's model, which AWS checks before the length. Recorded by badmintoncryer/cdk-preflight,
+    // `pf-elbv2-tg-name`.
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if what == "target group" && (!is_plain || name.starts_with('-') || name.ends_with('-')) {
+        return Err(validation(format!(
+            "1 validation error detected: Value '{name}' at 'targetGroupName' failed to satisfy constraint: Member must \
+             satisfy regular expression pattern: (?!^-)(?!.*-$)^[A-Za-z0-9-]+$"
+        )));
     }
     if name.chars().count() > NAME_CHARS_MAX {
         return Err(validation(format!(
             "{subject} '{name}' cannot be longer than '32' characters"
         )));
     }
-    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+    if !is_plain {
         return Err(validation(format!(
-            "{subject} '{name}' can only contain characters that are alphanumeric characters {and} hyphens(-)"
+            "{subject} '{name}' can only contain characters that are alphanumeric characters and hyphens(-)"
         )));
     }
-    if name.starts_with('-') || name.ends_with('-') {
-        return Err(validation(format!(
-            "{subject} '{name}' cannot begin or end with a hyphen(-)"
-        )));
+    for (is_there, how) in [(name.starts_with('-'), "begin"), (name.ends_with('-'), "end")] {
+        if is_there {
+            return Err(validation(format!("{subject} '{name}' cannot {how} with a hyphen(-)")));
+        }
     }
     if what == "load balancer" && name.starts_with("internal-") {
         return Err(validation(format!("{subject} '{name}' cannot begin with 'internal-'")));

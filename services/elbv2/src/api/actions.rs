@@ -1,7 +1,10 @@
 //! Actions of rules and listeners: checked, and stored with every default filled in.
+//!
+//! The texts are AWS's, where badmintoncryer/cdk-preflight recorded them in September 2026 (`pf-elbv2-action-*`,
+//! `pf-elbv2-listener-*`, `pf-elbv2-rule-actions-*`).
 
 use super::limits::GROUPS_PER_ACTION_MAX;
-use crate::error::{invalid_configuration, named_group_not_found, unsupported, validation};
+use crate::error::{invalid_action, invalid_configuration, named_group_not_found, unsupported, validation};
 use crate::machine::load_balancer_arns;
 use crate::model::{LoadBalancer, TargetGroup};
 use crate::{names, types};
@@ -25,9 +28,15 @@ pub(super) fn normalize(
     mut actions: Vec<types::Action>,
 ) -> Result<Vec<Value>, ApiError> {
     if actions.is_empty() {
-        return Err(validation("At least one action must be specified"));
+        // Seen: hashicorp/terraform-provider-aws issue 40022.
+        return Err(validation("An action must be specified"));
     }
     if actions.len() > 1 {
+        if actions.iter().any(|action| action.order.is_none()) {
+            return Err(validation(
+                "When you specify multiple actions, you must specify an order for each action",
+            ));
+        }
         let mut orders: Vec<i32> = actions.iter().filter_map(|action| action.order).collect();
         orders.sort_unstable();
         orders.dedup();
@@ -51,9 +60,11 @@ pub(super) fn normalize(
     }
     actions.sort_by_key(|action| action.order.unwrap_or(0));
     let [action] = &mut actions[..] else {
-        return Err(invalid_configuration(
-            "Exactly one action of type 'forward', 'redirect' or 'fixed-response' must be specified",
-        ));
+        let types: Vec<&str> = actions.iter().map(|action| action.r#type.as_str()).collect();
+        return Err(invalid_action(format!(
+            "Action types '{}' cannot be specified together",
+            types.join(",")
+        )));
     };
     let is_application = place.balancer.kind == "application";
     match action.r#type.as_str() {
@@ -61,8 +72,8 @@ pub(super) fn normalize(
         "redirect" if is_application => redirect(place, action)?,
         "fixed-response" if is_application => fixed_response(action)?,
         other => {
-            return Err(invalid_configuration(format!(
-                "Actions of type '{other}' are not supported for load balancers of type '{}'",
+            return Err(invalid_action(format!(
+                "The action type '{other}' is not valid with {} load balancer",
                 place.balancer.kind
             )));
         }
@@ -84,34 +95,34 @@ fn forward(state: &State, place: &Place<'_>, action: &mut types::Action) -> Resu
         (Some(arn), [only]) if only.target_group_arn.as_ref() == Some(arn) => {}
         (Some(_), _) => {
             return Err(validation(
-                "You cannot specify both a target group ARN and a different list of target groups in a forward action",
+                "You can specify both a target group list and a top-level target group ARN only if the ARNs match",
             ));
         }
         (None, _) => {}
     }
     let is_application = place.balancer.kind == "application";
-    let max = if is_application { GROUPS_PER_ACTION_MAX } else { 1 };
-    if tuples.len() > max {
+    if tuples.len() > GROUPS_PER_ACTION_MAX {
         return Err(ApiError::new(
             "TooManyUniqueTargetGroupsPerLoadBalancer",
-            format!("A forward action can have at most '{max}' target groups"),
+            format!("You cannot specify more than {GROUPS_PER_ACTION_MAX} target groups per action"),
         ));
     }
-    for tuple in &mut tuples {
+    if tuples.len() > 1 && !is_application {
+        return Err(unsupported(
+            "more than one target group in an action of a Network Load Balancer is not supported",
+        ));
+    }
+    weigh(&mut tuples)?;
+    let mut groups = Vec::with_capacity(tuples.len());
+    for tuple in &tuples {
         let arn = tuple.target_group_arn.as_deref().unwrap_or("");
         names::check_arn("targetgroup", "target group", arn)?;
         let group = state
             .get::<TargetGroup>(place.scope, arn)
             .ok_or_else(|| named_group_not_found(arn))?;
-        check_group(state, place, group)?;
-        let weight = tuple.weight.unwrap_or(1);
-        if !(0..=999).contains(&weight) {
-            return Err(validation(format!(
-                "Target group weight '{weight}' must be between '0' and '999'"
-            )));
-        }
-        tuple.weight = Some(weight);
+        groups.push(group);
     }
+    check_groups(state, place, &groups)?;
     let mut arns: Vec<_> = tuples.iter().map(|tuple| tuple.target_group_arn.clone()).collect();
     arns.sort();
     arns.dedup();
@@ -123,11 +134,21 @@ fn forward(state: &State, place: &Place<'_>, action: &mut types::Action) -> Resu
     let mut stickiness = config.target_group_stickiness_config.take().unwrap_or_default();
     let is_sticky = stickiness.enabled.unwrap_or(false);
     match (is_sticky, stickiness.duration_seconds) {
-        (true, None) => return Err(validation("A duration must be specified for target group stickiness")),
-        (_, Some(duration)) if !(1..=604_800).contains(&duration) => {
+        (_, Some(_)) if !is_application => {
             return Err(validation(format!(
-                "Stickiness duration '{duration}' must be between '1' and '604800'"
+                "Target group stickiness duration cannot be configured on load balancers of type '{}'",
+                place.balancer.kind
             )));
+        }
+        (true, None) if is_application => {
+            return Err(validation(
+                "You must provide a duration when enabling target group stickiness",
+            ));
+        }
+        (_, Some(duration)) if !(1..=604_800).contains(&duration) => {
+            return Err(validation(
+                "Target group stickiness duration must be between 1 and 604800 seconds",
+            ));
         }
         _ => {}
     }
@@ -142,33 +163,68 @@ fn forward(state: &State, place: &Place<'_>, action: &mut types::Action) -> Resu
     Ok(())
 }
 
-/// Whether a target group fits a listener, and is free or the load balancer's own.
-fn check_group(state: &State, place: &Place<'_>, group: &TargetGroup) -> Result<(), ApiError> {
-    let fits = match place.protocol {
+/// Fills in and checks weights: several groups need one each. Seen: "The weight for each target group ...", aws/aws-cdk
+/// issue 24805.
+fn weigh(tuples: &mut [types::TargetGroupTuple]) -> Result<(), ApiError> {
+    if let [only] = tuples {
+        let weight = only.weight.unwrap_or(1);
+        only.weight = Some(weight);
+        return match weight {
+            1..=999 => Ok(()),
+            _ => Err(validation(
+                "The weight for the target group must be between 1 and 999, inclusive",
+            )),
+        };
+    }
+    let fits = |tuple: &types::TargetGroupTuple| tuple.weight.is_some_and(|weight| (0..=999).contains(&weight));
+    match tuples.iter().all(fits) {
+        true => Ok(()),
+        false => Err(validation(
+            "The weight for each target group must be between 0 and 999, inclusive",
+        )),
+    }
+}
+
+/// The ARNs of the groups that are not as they should be.
+fn without<'a>(groups: &[&'a TargetGroup], is_right: impl Fn(&TargetGroup) -> bool) -> Vec<&'a str> {
+    let wrong = groups.iter().filter(|group| !is_right(group));
+    wrong.map(|group| group.arn.as_str()).collect()
+}
+
+/// Whether target groups fit a listener.
+fn check_groups(state: &State, place: &Place<'_>, groups: &[&TargetGroup]) -> Result<(), ApiError> {
+    let wrong = without(groups, |group| match place.protocol {
         "HTTP" | "HTTPS" => matches!(group.protocol.as_str(), "HTTP" | "HTTPS"),
         "TCP" => group.protocol == "TCP",
         "TLS" => matches!(group.protocol.as_str(), "TCP" | "TLS"),
         _ => false,
-    };
-    if !fits {
+    });
+    if !wrong.is_empty() {
         return Err(ApiError::new(
             "IncompatibleProtocols",
             format!(
-                "The specified target group with protocol '{}' is not compatible with a listener of protocol '{}'",
-                group.protocol, place.protocol
+                "The listener and the following target groups have incompatible protocols: {}",
+                wrong.join(", ")
             ),
         ));
     }
+    let wrong = without(groups, |group| group.vpc_id == place.balancer.vpc_id);
+    if !wrong.is_empty() {
+        return Err(invalid_configuration(format!(
+            "The following target groups are in a different VPC than load balancer '{}': {}",
+            place.balancer.arn,
+            wrong.join(", ")
+        )));
+    }
+    groups.iter().try_for_each(|group| check_group(state, place, group))
+}
+
+/// Whether a target group's version fits a listener, and the group is free or the load balancer's own.
+fn check_group(state: &State, place: &Place<'_>, group: &TargetGroup) -> Result<(), ApiError> {
     if place.protocol == "HTTP" && matches!(group.protocol_version.as_deref(), Some("HTTP2" | "GRPC")) {
         return Err(invalid_configuration(format!(
             "Listener protocol 'HTTP' is not supported with a target group with the protocol-version '{}'",
             group.protocol_version.as_deref().unwrap_or_default()
-        )));
-    }
-    if group.vpc_id != place.balancer.vpc_id {
-        return Err(invalid_configuration(format!(
-            "The target group '{}' and the load balancer are in different VPCs",
-            group.arn
         )));
     }
     let others = load_balancer_arns(state, place.scope, &group.arn);
@@ -186,7 +242,7 @@ fn check_group(state: &State, place: &Place<'_>, group: &TargetGroup) -> Result<
 
 fn redirect(place: &Place<'_>, action: &mut types::Action) -> Result<(), ApiError> {
     let Some(config) = &mut action.redirect_config else {
-        return Err(validation("A redirect configuration must be specified"));
+        return Err(needs(&action.r#type, "RedirectConfig"));
     };
     if !matches!(config.status_code.as_str(), "HTTP_301" | "HTTP_302") {
         return Err(validation("The redirect status code must be 'HTTP_301' or 'HTTP_302'"));
@@ -212,37 +268,59 @@ fn redirect(place: &Place<'_>, action: &mut types::Action) -> Result<(), ApiErro
         return Err(validation(format!("Redirect protocol '{protocol}' is not valid")));
     }
     if port != "#{port}" && !port.parse::<u16>().is_ok_and(|port| port > 0) {
-        return Err(validation(format!("Redirect port '{port}' is not valid")));
+        return Err(invalid_action(
+            "The Port parameter must be either an integer between 1 and 65535 or '#{port}'.",
+        ));
     }
-    if !path.starts_with('/') {
-        return Err(validation(format!("Redirect path '{path}' must start with '/'")));
+    if !is_redirect_path(&path) {
+        return Err(invalid_action(
+            "The Path parameter must be a valid path, should start with a '/', and may contain up to one of each of these \
+             placeholders: '#{path}', '#{host}', '#{port}'.",
+        ));
     }
     if place.protocol == "HTTPS" && protocol == "HTTP" {
-        return Err(invalid_configuration("Redirecting from HTTPS to HTTP is not supported"));
+        return Err(invalid_action("You cannot redirect HTTPS to HTTP."));
     }
     let is_loop = matches!(protocol.as_str(), "#{protocol}")
         && value(&config.host) == "#{host}"
         && port == "#{port}"
         && path == "/#{path}";
     if is_loop {
-        return Err(invalid_configuration(
-            "The redirect configuration is not valid because it creates a loop: at least one of protocol, host, port or path must change",
+        return Err(invalid_action(
+            "The redirect configuration is not valid because it creates a loop.",
         ));
     }
     Ok(())
 }
 
+/// An absolute path, with each of the three placeholders at most once and no other.
+fn is_redirect_path(path: &str) -> bool {
+    let mut rest = path.to_owned();
+    for placeholder in ["#{path}", "#{host}", "#{port}"] {
+        rest = rest.replacen(placeholder, "", 1);
+    }
+    path.starts_with('/') && !rest.contains("#{")
+}
+
+/// Of an action without the settings of its type. Seen: hashicorp/terraform issue 32620.
+fn needs(kind: &str, config: &str) -> ApiError {
+    invalid_action(format!(
+        "For actions of type '{kind}', you must specify the following fields: '{config}'"
+    ))
+}
+
+/// In the order in which AWS names them.
 const CONTENT_TYPES: &[&str] = &[
-    "text/plain",
-    "text/css",
     "text/html",
-    "application/javascript",
     "application/json",
+    "application/javascript",
+    "text/css",
+    "text/plain",
 ];
 
 fn fixed_response(action: &mut types::Action) -> Result<(), ApiError> {
     let Some(config) = &mut action.fixed_response_config else {
-        return Err(validation("A fixed response configuration must be specified"));
+        return Err(needs(&action.r#type, "FixedResponseConfig"));
     };
     let is_status = config
         .status_code
@@ -257,9 +335,9 @@ fn fixed_response(action: &mut types::Action) -> Result<(), ApiError> {
     if let Some(kind) = &config.content_type
         && !CONTENT_TYPES.contains(&kind.as_str())
     {
-        return Err(validation(format!(
-            "Fixed response content type '{kind}' must be one of: {}",
-            CONTENT_TYPES.join(", ")
+        return Err(invalid_action(format!(
+            "The ContentType must be one of:'{}'.",
+            CONTENT_TYPES.join("', '")
         )));
     }
     if config

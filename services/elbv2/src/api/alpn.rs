@@ -12,15 +12,22 @@ const POLICIES: &[(&str, &[&str])] = &[
     ("None", &[]),
 ];
 
-/// Checks a policy: at most one, and of a TLS listener.
-pub(super) fn check(protocol: &str, given: Option<Vec<String>>) -> Result<Option<String>, ApiError> {
-    let mut given = given.unwrap_or_default().into_iter();
-    let (Some(policy), None) = (given.next(), given.next()) else {
-        return match given.len() {
-            0 => Ok(None),
-            _ => Err(validation("Only one ALPN policy can be specified")),
-        };
-    };
+/// Checks a policy: at most one, and of a TLS listener. The texts were recorded by badmintoncryer/cdk-preflight,
+/// `pf-elbv2-listener-alpn-*`.
+pub(super) fn check(kind: &str, protocol: &str, given: Option<Vec<String>>) -> Result<Option<String>, ApiError> {
+    let mut given = given.unwrap_or_default();
+    if given.len() > 1 {
+        return Err(validation(format!(
+            "Up to '1' ALPN policy can be specified, but '{}' were specified",
+            given.len()
+        )));
+    }
+    let Some(policy) = given.pop() else { return Ok(None) };
+    if kind != "network" {
+        return Err(validation(format!(
+            "You cannot set ALPN policy on load balancers of type '{kind}'"
+        )));
+    }
     if protocol != "TLS" {
         return Err(validation(format!(
             "An ALPN policy cannot be specified for {protocol} listeners"
@@ -31,7 +38,7 @@ pub(super) fn check(protocol: &str, given: Option<Vec<String>>) -> Result<Option
     }
     Err(ApiError::new(
         "ALPNPolicyNotSupported",
-        format!("ALPN policy '{policy}' is not supported"),
+        format!("ALPN policy [{policy}] is not found"),
     ))
 }
 

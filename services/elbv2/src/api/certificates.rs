@@ -58,9 +58,10 @@ fn secure<'a>(state: &'a State, call: &Call, arn: &str) -> Result<&'a Listener, 
     if listeners::is_tls(&listener.protocol) {
         return Ok(listener);
     }
-    Err(error::validation(
-        "A certificate cannot be specified for this listener's protocol",
-    ))
+    Err(error::validation(format!(
+        "A certificate cannot be specified for {} listeners",
+        listener.protocol
+    )))
 }
 
 pub(super) fn add(

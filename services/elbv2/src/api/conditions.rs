@@ -1,8 +1,8 @@
 //! Conditions of rules: checked, and stored in the long form (`...Config`), with `Values` beside it where AWS shows it.
 //!
-//! The texts are AWS's: "A rule can only have '5' condition values" was seen in aws/aws-cdk issue 10065, "You cannot
-//! provide both Values and 'HostHeaderConfig' ..." in aws-controllers-k8s/community issue 2759, those of lengths and
-//! missing values in the suite of getmoto/moto, whose pull request 3662 validated them against AWS.
+//! The texts are AWS's: most were recorded by badmintoncryer/cdk-preflight in September 2026 (`pf-elbv2-rule-*`), "You
+//! cannot provide both Values and 'HostHeaderConfig' ..." was seen in aws-controllers-k8s/community issue 2759, and the
+//! rest are in the suite of getmoto/moto, whose pull request 3662 validated them against AWS.
 
 use super::limits::{CONDITION_VALUES_MAX, WILDCARDS_MAX};
 use crate::error::{unsupported, validation};
@@ -38,7 +38,7 @@ pub(super) fn normalize(conditions: Vec<types::RuleCondition>) -> Result<Vec<Val
     }
     if counts.values > CONDITION_VALUES_MAX {
         return Err(validation(format!(
-            "A rule can only have '{CONDITION_VALUES_MAX}' condition values"
+            "A rule can only have '{CONDITION_VALUES_MAX}' condition values and regex values"
         )));
     }
     if counts.wildcards > WILDCARDS_MAX {
@@ -62,23 +62,53 @@ impl Counts {
     }
 }
 
-fn one(field: &str, condition: types::RuleCondition, counts: &mut Counts) -> Result<types::RuleCondition, ApiError> {
-    let has_regex = condition.regex_values.is_some()
-        || condition
-            .host_header_config
-            .as_ref()
-            .is_some_and(|config| config.regex_values.is_some())
-        || condition
-            .path_pattern_config
-            .as_ref()
-            .is_some_and(|config| config.regex_values.is_some())
-        || condition
-            .http_header_config
-            .as_ref()
-            .is_some_and(|config| config.regex_values.is_some());
-    if has_regex {
-        return Err(unsupported("regular expressions in conditions are not supported"));
+/// Whether a condition gives regular expressions, where it may, and literals or regular expressions in each of its
+/// configurations.
+fn check_regex(field: &str, condition: &types::RuleCondition) -> Result<(), ApiError> {
+    let is_some = |values: &Option<Vec<String>>| values.as_ref().is_some_and(|values| !values.is_empty());
+    if is_some(&condition.regex_values) && matches!(field, "http-request-method" | "query-string" | "source-ip") {
+        return Err(validation(format!(
+            "'RegexValues' is not supported for a condition of type '{field}'"
+        )));
     }
+    let host = condition.host_header_config.as_ref();
+    let path = condition.path_pattern_config.as_ref();
+    let header = condition.http_header_config.as_ref();
+    let configs = [
+        (
+            "host-header",
+            "HostHeaderConfig",
+            host.map(|it| (&it.values, &it.regex_values)),
+        ),
+        (
+            "path-pattern",
+            "PathPatternConfig",
+            path.map(|it| (&it.values, &it.regex_values)),
+        ),
+        (
+            "http-header",
+            "HttpHeaderConfig",
+            header.map(|it| (&it.values, &it.regex_values)),
+        ),
+    ];
+    let mut has_regex = is_some(&condition.regex_values);
+    for (of, name, config) in configs {
+        let Some((values, regex)) = config else { continue };
+        if of == field && is_some(values) == is_some(regex) {
+            return Err(validation(format!(
+                "You must provide exactly one of the following: ['Values' 'RegexValues'] for config of type '{name}'"
+            )));
+        }
+        has_regex |= is_some(regex);
+    }
+    match has_regex {
+        true => Err(unsupported("regular expressions in conditions are not supported")),
+        false => Ok(()),
+    }
+}
+
+fn one(field: &str, condition: types::RuleCondition, counts: &mut Counts) -> Result<types::RuleCondition, ApiError> {
+    check_regex(field, &condition)?;
     let plain = condition.values.clone();
     let mut stored = types::RuleCondition {
         field: Some(field.to_owned()),
@@ -94,6 +124,9 @@ fn one(field: &str, condition: types::RuleCondition, counts: &mut Counts) -> Res
                 |c| c.is_ascii_alphanumeric() || "-.*?".contains(c),
                 counts,
             )?;
+            if let Some(wrong) = values.iter().find(|value| !is_host(value)) {
+                return Err(wrong_character(wrong));
+            }
             stored.values = Some(values.clone());
             stored.host_header_config = Some(types::HostHeaderConditionConfig {
                 values: Some(values),
@@ -119,9 +152,12 @@ fn one(field: &str, condition: types::RuleCondition, counts: &mut Counts) -> Res
             let name = name.ok_or_else(|| validation("An HTTP header name must be specified"))?;
             let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
             if name.chars().count() > NAME_CHARS_MAX {
-                return Err(too_long("HttpHeaderName", NAME_CHARS_MAX));
+                return Err(too_many_characters(field, NAME_CHARS_MAX));
             }
-            if !name.chars().all(is_token) || name.eq_ignore_ascii_case("host") {
+            if name.eq_ignore_ascii_case("host") {
+                return Err(validation("You cannot specify 'host' as an HTTP header name"));
+            }
+            if !name.chars().all(is_token) {
                 return Err(validation(format!("The HTTP header name '{name}' is not valid")));
             }
             let values = some(field, config.values)?;
@@ -140,13 +176,11 @@ fn one(field: &str, condition: types::RuleCondition, counts: &mut Counts) -> Res
             for value in &values {
                 counts.values += 1;
                 if value.chars().count() > NAME_CHARS_MAX {
-                    return Err(too_long(field, NAME_CHARS_MAX));
+                    return Err(too_many_characters(field, NAME_CHARS_MAX));
                 }
                 let is_method = value.chars().all(|c| c.is_ascii_uppercase() || "-_".contains(c));
                 if value.is_empty() || !is_method {
-                    return Err(validation(format!(
-                        "The '{field}' value is invalid; the allowed characters are A-Z, hyphen and underscore"
-                    )));
+                    return Err(wrong_character(value));
                 }
             }
             stored.http_request_method_config = Some(types::HttpRequestMethodConditionConfig { values: Some(values) });
@@ -180,7 +214,9 @@ fn one(field: &str, condition: types::RuleCondition, counts: &mut Counts) -> Res
             for value in &values {
                 counts.values += 1;
                 if value.parse::<IpNet>().is_err() {
-                    return Err(validation(format!("The source IP '{value}' is not a valid CIDR block")));
+                    return Err(validation(format!(
+                        "The specified value '{value}' is not a valid CIDR block"
+                    )));
                 }
             }
             stored.source_ip_config = Some(types::SourceIpConditionConfig {
@@ -190,7 +226,7 @@ fn one(field: &str, condition: types::RuleCondition, counts: &mut Counts) -> Res
         }
         other => {
             return Err(validation(format!(
-                "Condition field '{other}' must be one of '[path-pattern, host-header, http-request-method, http-header, query-string, source-ip]'"
+                "Condition field '{other}' must be one of 'http-header,http-request-method,host-header,query-string,path-pattern,source-ip'"
             )));
         }
     }
@@ -199,6 +235,26 @@ fn one(field: &str, condition: types::RuleCondition, counts: &mut Counts) -> Res
 
 fn needed(field: &str, config: &str) -> ApiError {
     validation(format!("A '{config}' must be specified with '{field}'"))
+}
+
+/// Whether a host's name has a last part, of letters and wildcards at its beginning. Ref: `HostHeaderConditionConfig`:
+/// "You must include at least one "." character"; a last part of one wildcard was seen in
+/// kubernetes-sigs/aws-load-balancer-controller issue 987.
+fn is_host(value: &str) -> bool {
+    let last = value.rsplit_once('.').and_then(|(_, last)| last.chars().next());
+    last.is_some_and(|first| first.is_ascii_alphabetic() || "*?".contains(first))
+}
+
+fn wrong_character(value: &str) -> ApiError {
+    validation(format!(
+        "Condition value '{value}' contains a character that is not valid"
+    ))
+}
+
+fn too_many_characters(field: &str, max: usize) -> ApiError {
+    validation(format!(
+        "Condition value for '{field}' cannot contain more than {max} characters"
+    ))
 }
 
 fn too_long(what: &str, max: usize) -> ApiError {
@@ -233,7 +289,11 @@ fn either(
         )));
     }
     let values = short.or(long.flatten()).filter(|values| !values.is_empty());
-    values.ok_or_else(|| validation("A condition value must be specified"))
+    values.ok_or_else(|| {
+        validation(format!(
+            "For conditions of type '{field}', you must specify the following fields: 'Values or RegexValues or {config}'"
+        ))
+    })
 }
 
 fn check_values(
@@ -248,12 +308,10 @@ fn check_values(
             return Err(validation("Condition value cannot be empty"));
         }
         if value.chars().count() > VALUE_CHARS_MAX {
-            return Err(too_long(field, VALUE_CHARS_MAX));
+            return Err(too_many_characters(field, VALUE_CHARS_MAX));
         }
-        if let Some(wrong) = value.chars().find(|c| !is_allowed(*c)) {
-            return Err(validation(format!(
-                "The '{field}' condition value '{value}' contains a character that is not valid: '{wrong}'"
-            )));
+        if !value.chars().all(&is_allowed) {
+            return Err(wrong_character(value));
         }
     }
     Ok(())

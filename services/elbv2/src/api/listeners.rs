@@ -41,12 +41,12 @@ fn check_protocol(balancer: &LoadBalancer, protocol: &str) -> Result<(), ApiErro
             "UnsupportedProtocol",
             format!("Listener protocol '{protocol}' is not supported by Honmaru"),
         )),
-        // Seen: hashicorp/terraform issue 18126 and pulumi/pulumi-aws issue 1193.
+        // Recorded by badmintoncryer/cdk-preflight, `pf-elbv2-listener-protocol-lb-type`.
         ("application", _) => Err(validation(format!(
-            "Listener protocol '{protocol}' must be one of 'HTTPS, HTTP'"
+            "Listener protocol '{protocol}' must be one of 'HTTP, HTTPS'"
         ))),
         _ => Err(validation(format!(
-            "Listener protocol '{protocol}' must be one of 'TLS, TCP, TCP_UDP, UDP'"
+            "Listener protocol '{protocol}' must be one of 'TCP, QUIC, TCP_QUIC, UDP, TCP_UDP, TLS'"
         ))),
     }
 }
@@ -67,8 +67,9 @@ fn check_tls(
             )));
         }
         if policy.is_some() {
+            // AWS spells it so. Recorded by badmintoncryer/cdk-preflight, `pf-elbv2-listener-sslpolicy-secure-only`.
             return Err(validation(format!(
-                "A security policy cannot be specified for {protocol} listeners"
+                "An SSL policy cannot be specifed for {protocol} listeners"
             )));
         }
         return Ok(Vec::new());
@@ -87,9 +88,16 @@ fn check_tls(
     }
 }
 
-fn check_mutual(wanted: Option<&types::MutualAuthenticationAttributes>) -> Result<(), ApiError> {
+/// The texts were recorded by badmintoncryer/cdk-preflight, `pf-elbv2-listener-mtls-*`.
+fn check_mutual(protocol: &str, wanted: Option<&types::MutualAuthenticationAttributes>) -> Result<(), ApiError> {
     match wanted.and_then(|wanted| wanted.mode.as_deref()) {
         None | Some("off") => Ok(()),
+        Some(_) if !is_tls(protocol) => Err(validation(
+            "Mutual Authentication cannot be set for non secure listeners",
+        )),
+        Some(mode) if !matches!(mode, "passthrough" | "verify") => {
+            Err(validation("Mutual Authentication mode required not found"))
+        }
         Some(mode) => Err(unsupported(format!(
             "mutual authentication mode '{mode}' is not supported"
         ))),
@@ -112,9 +120,9 @@ pub(super) fn create(
             .ok_or_else(|| validation("A listener port must be specified"))?,
     )?;
     check_protocol(&balancer, &protocol)?;
-    check_mutual(input.mutual_authentication.as_ref())?;
+    check_mutual(&protocol, input.mutual_authentication.as_ref())?;
     let certificates = check_tls(tx, call, &protocol, input.certificates, input.ssl_policy.as_ref())?;
-    let alpn_policy = alpn::check(&protocol, input.alpn_policy)?;
+    let alpn_policy = alpn::check(&balancer.kind, &protocol, input.alpn_policy)?;
     let tags = tags::from_input(input.tags)?;
     let place = Place {
         scope,
@@ -193,7 +201,8 @@ pub(super) fn modify(
     let scope = &call.scope;
     let mut row = get(tx, call, &input.listener_arn)?.clone();
     let balancer = load_balancers::get(tx, call, &row.load_balancer_arn)?.clone();
-    check_mutual(input.mutual_authentication.as_ref())?;
+    let protocol = input.protocol.as_deref().unwrap_or(&row.protocol);
+    check_mutual(protocol, input.mutual_authentication.as_ref())?;
     let is_other_protocol = input
         .protocol
         .as_ref()
@@ -230,7 +239,7 @@ pub(super) fn modify(
         });
     }
     if input.alpn_policy.is_some() || !is_tls(&row.protocol) {
-        row.alpn_policy = alpn::check(&row.protocol, input.alpn_policy)?;
+        row.alpn_policy = alpn::check(&balancer.kind, &row.protocol, input.alpn_policy)?;
     }
     let place = Place {
         scope,
@@ -375,11 +384,14 @@ pub(super) fn modify_attributes(
     input: types::ModifyListenerAttributesInput,
 ) -> Result<types::ModifyListenerAttributesOutput, ApiError> {
     let mut row = get(tx, call, &input.listener_arn)?.clone();
-    for attribute in input.attributes {
-        let (key, value) = (attribute.key.unwrap_or_default(), attribute.value.unwrap_or_default());
-        attributes::check(owner(&row.protocol), &key, &value)?;
-        row.attributes.insert(key, value);
-    }
+    let asked = input.attributes.into_iter();
+    let asked = asked.map(|attribute| (attribute.key.unwrap_or_default(), attribute.value.unwrap_or_default()));
+    attributes::change(
+        owner(&row.protocol),
+        &row.protocol,
+        &mut row.attributes,
+        asked.collect(),
+    )?;
     let attributes = attributes_view(&row);
     tx.put(&call.scope, &input.listener_arn, row);
     Ok(types::ModifyListenerAttributesOutput {

@@ -1,4 +1,7 @@
 //! Target groups.
+//!
+//! What is wrong with health checks and protocol versions is said in AWS's words, as badmintoncryer/cdk-preflight
+//! recorded them in September 2026 (`pf-elbv2-tg-*`, `pf-elbv2-hc-timeout-interval`, `pf-elbv2-tcp-health-check-path`).
 
 use super::limits::TARGET_GROUPS_MAX;
 use super::page::page;
@@ -72,16 +75,17 @@ fn default_matcher(protocol: &str, check: &str, version: Option<&str>) -> Option
 fn settle(
     health: &mut HealthSettings,
     wanted: Wanted,
+    target_type: &str,
     group_protocol: &str,
     version: Option<&str>,
 ) -> Result<(), ApiError> {
     if let Some(protocol) = wanted.protocol {
-        match protocol.as_str() {
-            "HTTP" | "HTTPS" => {}
-            "TCP" if is_tcp(group_protocol) => {}
-            other => {
+        match (protocol.as_str(), is_tcp(group_protocol)) {
+            ("HTTP" | "HTTPS", _) | ("TCP", true) => {}
+            (other, is_tcp) => {
+                let known = if is_tcp { "HTTP, HTTPS, TCP" } else { "HTTP, HTTPS" };
                 return Err(validation(format!(
-                    "Health check protocol '{other}' is not supported for target groups with protocol '{group_protocol}'"
+                    "Health check protocol '{other}' must be one of '{known}'"
                 )));
             }
         }
@@ -100,24 +104,22 @@ fn settle(
         let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
         if port != "traffic-port" && !is_port {
             return Err(validation(format!(
-                "Health check port '{port}' must be 'traffic-port' or a number between '1' and '65535'"
+                "Health check port '{port}' must be within '1-65535' or 'traffic-port'"
             )));
         }
         health.port = port;
     }
     if let Some(is_enabled) = wanted.is_enabled {
         if !is_enabled {
-            return Err(validation(
-                "Health check enabled must be true for target groups with target type 'ip' or 'instance'",
-            ));
+            return Err(validation(format!(
+                "Health check enabled must be true for target groups with target type '{target_type}'"
+            )));
         }
         health.is_enabled = is_enabled;
     }
     if let Some(path) = wanted.path {
         if health.protocol == "TCP" {
-            return Err(validation(
-                "Health check path is not supported for health checks with protocol 'TCP'",
-            ));
+            return Err(validation("Health check paths are not supported for TCP health checks"));
         }
         if !path.starts_with('/') || path.len() > 1_024 {
             return Err(validation(format!(
@@ -149,7 +151,10 @@ fn settle(
         &mut health.unhealthy_threshold,
     )?;
     if health.timeout_s >= health.interval_s && !is_tcp(group_protocol) || health.timeout_s > health.interval_s {
-        return Err(validation("Health check interval must be greater than the timeout."));
+        return Err(validation(format!(
+            "Health check timeout '{}' must be smaller than the interval '{}'",
+            health.timeout_s, health.interval_s
+        )));
     }
     if let Some(matcher) = wanted.matcher {
         set_matcher(health, matcher, group_protocol, version)?;
@@ -182,14 +187,17 @@ fn set_matcher(
         ));
     }
     let (codes, low, high, what) = match (version, matcher.http_code, matcher.grpc_code) {
-        (Some("GRPC"), None, Some(codes)) => (codes, 0, 99, "gRPC"),
+        (Some("GRPC"), None, codes) => (codes.unwrap_or_default(), 0, 99, "GRPC"),
         (Some("GRPC"), ..) => {
             return Err(validation(
                 "A GrpcCode matcher must be specified for protocol version 'GRPC'",
             ));
         }
-        (_, Some(codes), None) => (codes, 200, if is_tcp(group_protocol) { 599 } else { 499 }, "HTTP"),
-        _ => return Err(validation("An HttpCode matcher must be specified")),
+        (_, Some(_), Some(_)) => return Err(validation("An HttpCode matcher must be specified")),
+        (_, codes, _) => {
+            let high = if is_tcp(group_protocol) { 599 } else { 499 };
+            (codes.unwrap_or_default(), 200, high, "HTTP")
+        }
     };
     // As AWS answered Terraform's provider, which sends an empty one when a health check's protocol is changed from TCP
     // and no matcher is named. Ref: hashicorp/terraform issue 16690.
@@ -222,6 +230,13 @@ pub(super) fn create(
     let scope = &call.scope;
     names::check("target group", &input.name)?;
     let target_type = input.target_type.unwrap_or_else(|| "instance".to_owned());
+    if target_type == "alb"
+        && let Some(protocol @ ("HTTP" | "HTTPS")) = input.protocol.as_deref()
+    {
+        return Err(invalid_configuration(format!(
+            "Target type 'alb' is not supported for target groups with {protocol} protocol"
+        )));
+    }
     if matches!(target_type.as_str(), "lambda" | "alb") {
         return Err(unsupported(format!("target type '{target_type}' is not supported")));
     }
@@ -229,7 +244,10 @@ pub(super) fn create(
         return Err(unsupported("IP address type 'ipv6' is not supported"));
     }
     if input.target_control_port.is_some() {
-        return Err(unsupported("a target control port is not supported"));
+        return Err(match input.protocol.as_deref() {
+            Some("HTTP" | "HTTPS") => unsupported("a target control port is not supported"),
+            _ => invalid_configuration("Target control port is not supported"),
+        });
     }
     let protocol = input
         .protocol
@@ -251,12 +269,16 @@ pub(super) fn create(
         (true, None) => None,
         (true, Some(_)) => {
             return Err(validation(format!(
-                "Protocol version is not supported for protocol '{protocol}'"
+                "You cannot specify the protocol version for a target group with the '{protocol}' protocol"
             )));
         }
         (false, None) => Some("HTTP1".to_owned()),
         (false, Some(version)) if matches!(version.as_str(), "HTTP1" | "HTTP2" | "GRPC") => Some(version),
-        (false, Some(version)) => return Err(validation(format!("Protocol version '{version}' is not valid"))),
+        (false, Some(version)) => {
+            return Err(validation(format!(
+                "Target group protocol version '{version}' must be one of '[HTTP2, HTTP1, GRPC]'"
+            )));
+        }
     };
     let mut health = default_health(&protocol, protocol_version.as_deref());
     let wanted = Wanted {
@@ -270,7 +292,8 @@ pub(super) fn create(
         unhealthy: input.unhealthy_threshold_count,
         matcher: input.matcher,
     };
-    settle(&mut health, wanted, &protocol, protocol_version.as_deref())?;
+    let version = protocol_version.as_deref();
+    settle(&mut health, wanted, &target_type, &protocol, version)?;
     let tags = tags::from_input(input.tags)?;
 
     if let Some((_, existing)) = tx.find::<TargetGroup>(scope, "name", &input.name).next() {
@@ -422,7 +445,8 @@ pub(super) fn modify(
         unhealthy: input.unhealthy_threshold_count,
         matcher: input.matcher,
     };
-    settle(&mut row.health, wanted, &row.protocol, row.protocol_version.as_deref())?;
+    let version = row.protocol_version.as_deref();
+    settle(&mut row.health, wanted, &row.target_type, &row.protocol, version)?;
     let view = view(&row, load_balancer_arns(tx, scope, &row.arn));
     tx.put(scope, &input.target_group_arn, row);
     Ok(types::ModifyTargetGroupOutput {
@@ -503,24 +527,7 @@ pub(super) fn modify_attributes(
     for (key, value) in &asked {
         attributes::check_stickiness(&row.protocol, key, value)?;
     }
-    for (key, value) in asked {
-        attributes::check(owner, &key, &value)?;
-        row.attributes.insert(key, value);
-    }
-    attributes::check_group(&attributes::all(owner, &row.attributes))?;
-    if row
-        .attributes
-        .get("stickiness.enabled")
-        .is_some_and(|value| value == "true")
-        && row
-            .attributes
-            .get("load_balancing.cross_zone.enabled")
-            .is_some_and(|value| value == "false")
-    {
-        return Err(invalid_configuration(
-            "Stickiness cannot be enabled when cross-zone load balancing is off",
-        ));
-    }
+    attributes::change(owner, &row.protocol, &mut row.attributes, asked)?;
     let attributes = attributes_view(&row);
     tx.put(&call.scope, &input.target_group_arn, row);
     Ok(types::ModifyTargetGroupAttributesOutput {

@@ -26,8 +26,9 @@ fn resolve(group: &TargetGroup, target: &types::TargetDescription) -> Result<(Ip
         .parse()
         .map_err(|_| validation(format!("The IP address '{}' is not a valid IPv4 address", target.id)))?;
     if !is_allowed(address) {
+        // Recorded by badmintoncryer/cdk-preflight, `pf-elbv2-tg-target-ip-not-public`.
         return Err(validation(format!(
-            "The IP address '{address}' is not within a range that is allowed for targets: the VPC's subnets, 10.0.0.0/8, 100.64.0.0/10, 172.16.0.0/12, 192.168.0.0/16"
+            "The IP address '{address}' is not allowed, as it must be an address from a VPC subnet, RFC1918, or RFC6598"
         )));
     }
     let port = target.port.map_or(Ok(group.port), port_number)?;

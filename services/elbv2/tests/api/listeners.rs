@@ -54,7 +54,7 @@ fn listeners() {
         ),
         (
             json!({"DefaultActions": [{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301"}}]}),
-            "InvalidConfigurationRequest",
+            "InvalidLoadBalancerAction",
         ),
         (
             json!({"DefaultActions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "301"}}]}),
@@ -180,7 +180,7 @@ fn conditions_that_cannot_be() {
     for (condition, text) in [
         (
             json!({"Field": "path-pattern", "PathPatternConfig": {"Values": many}}),
-            "A rule can only have '5' condition values",
+            "A rule can only have '5' condition values and regex values",
         ),
         (
             json!({"Field": "path-pattern", "Values": ["/a", "/b"]}),
@@ -192,20 +192,24 @@ fn conditions_that_cannot_be() {
         ),
         (
             json!({"Field": "host-header", "Values": [long]}),
-            "The 'host-header' value is too long; the limit is '128'",
+            "Condition value for 'host-header' cannot contain more than 128 characters",
         ),
-        (json!({"Field": "host-header"}), "A condition value must be specified"),
+        (
+            json!({"Field": "host-header"}),
+            "For conditions of type 'host-header', you must specify the following fields: 'Values or RegexValues or \
+             HostHeaderConfig'",
+        ),
         (
             json!({"Field": "path-pattern", "PathPatternConfig": {"Values": []}}),
-            "A condition value must be specified",
+            "You must provide exactly one of the following: ['Values' 'RegexValues'] for config of type 'PathPatternConfig'",
         ),
         (
             json!({"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "x".repeat(41), "Values": ["y"]}}),
-            "The 'HttpHeaderName' value is too long; the limit is '40'",
+            "Condition value for 'http-header' cannot contain more than 40 characters",
         ),
         (
             json!({"Field": "http-request-method", "HttpRequestMethodConfig": {"Values": ["get"]}}),
-            "The 'http-request-method' value is invalid; the allowed characters are A-Z, hyphen and underscore",
+            "Condition value 'get' contains a character that is not valid",
         ),
         (
             json!({"Field": "http-request-method"}),
@@ -244,7 +248,7 @@ fn conditions_that_cannot_be() {
     let mut tcp = listener_input(&balancer, 81, &group);
     tcp["Protocol"] = json!("TCP");
     let text = cloud.fails("CreateListener", tcp, "ValidationError");
-    assert_eq!(text, "Listener protocol 'TCP' must be one of 'HTTPS, HTTP'");
+    assert_eq!(text, "Listener protocol 'TCP' must be one of 'HTTP, HTTPS'");
     let text = cloud.fails(
         "CreateTargetGroup",
         json!({"Name": "x".repeat(33), "Protocol": "HTTP", "Port": 80, "TargetType": "ip"}),

@@ -3,6 +3,7 @@
 mod certificates;
 mod listeners;
 mod load_balancers;
+mod recorded;
 #[path = "../support/mod.rs"]
 mod support;
 mod tags;
