@@ -50,7 +50,10 @@ pub(crate) fn bodies(value: &Value) -> Result<Bodies, CompileError> {
         }
         bodies.insert(key.clone(), (content_type, content.as_bytes().to_vec()));
     }
-    if bodies.len() > BODIES_MAX || bytes > BODIES_BYTES_MAX {
+    if bodies.len() > BODIES_MAX {
+        return Err(CompileError::limit(FIELD, "NUM_CUSTOM_RESPONSE_BODY_IN_CONTAINER"));
+    }
+    if bytes > BODIES_BYTES_MAX {
         let reason = "There are more than 50 custom response bodies, or more than 50 KB of them";
         return Err(CompileError::invalid(FIELD, "CustomResponseBodies", reason));
     }

@@ -25,6 +25,9 @@ pub enum CompileErrorKind {
     Unsupported,
     /// A reference to something that does not exist: `WAFNonexistentItemException`.
     Missing,
+    /// More of something than there may be: `WAFLimitsExceededException`. The parameter is AWS's name of the limit, or
+    /// nothing where AWS names none.
+    Limit,
 }
 
 fn prefix(rule: &Option<String>) -> String {
@@ -53,6 +56,13 @@ impl CompileError {
         Self {
             kind: CompileErrorKind::Missing,
             ..Self::invalid(field, parameter, reason)
+        }
+    }
+
+    pub(crate) fn limit(field: &'static str, name: &str) -> Self {
+        Self {
+            kind: CompileErrorKind::Limit,
+            ..Self::invalid(field, name, "You exceeded your resource limit")
         }
     }
 

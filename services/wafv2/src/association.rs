@@ -17,16 +17,10 @@ pub(crate) fn load_balancer_exists(state: &State, owner: &Scope, arn: &str) -> b
 /// `WAFInvalidParameterException` for another ARN, `WAFUnavailableEntityException` never: a load balancer is there at
 /// once or not at all.
 fn check_resource(owner: &Scope, resource_arn: &str) -> Result<(), ApiError> {
-    const FORM: &str = "The ARN isn't valid. A valid ARN begins with arn: and includes other information separated by \
-                        colons or slashes.";
-    let arn: Arn = resource_arn
-        .parse()
-        .map_err(|_| error::invalid("RESOURCE_ARN", resource_arn, FORM))?;
+    let arn: Arn = resource_arn.parse().map_err(|_| error::invalid_arn(resource_arn))?;
     let is_balancer = arn.service == "elasticloadbalancing" && arn.resource.starts_with("loadbalancer/app/");
     if !is_balancer {
-        let reason =
-            "The resource can't be protected. Only an Application Load Balancer can be associated with a web ACL";
-        return Err(error::invalid("RESOURCE_ARN", resource_arn, reason));
+        return Err(error::invalid_arn(resource_arn));
     }
     if arn.account != owner.account.as_str() || arn.region != owner.region.as_str() {
         return Err(error::nonexistent());
@@ -36,6 +30,10 @@ fn check_resource(owner: &Scope, resource_arn: &str) -> Result<(), ApiError> {
 
 /// Puts a web ACL before a resource, in place of another one. `WAFNonexistentItemException` when either is missing.
 pub fn associate(tx: &mut Tx<'_>, owner: &Scope, web_acl_arn: &str, resource_arn: &str) -> Result<(), ApiError> {
+    let is_acl = |arn: Arn| arn.service == "wafv2" && arn.resource.split('/').nth(1) == Some("webacl");
+    if !web_acl_arn.parse().is_ok_and(is_acl) {
+        return Err(error::invalid_arn(web_acl_arn));
+    }
     let acl = by_arn::<WebAcl>(tx, owner, web_acl_arn).ok_or_else(error::nonexistent)?;
     if acl.entity.scope != "REGIONAL" {
         let reason = "A web ACL of scope CLOUDFRONT is associated through its distribution";

@@ -4,16 +4,25 @@ use honmaru_base::ApiError;
 use honmaru_firewall::{CompileError, CompileErrorKind};
 use serde_json::Value;
 
-/// `Error reason: ..., field: ..., parameter: ...`
+/// `Error reason: ..., field: ..., parameter: ...`. A reason that is a code in place of a sentence has no full stop.
 pub(crate) fn invalid(field: &str, parameter: &str, reason: &str) -> ApiError {
-    let reason = reason.trim_end_matches('.');
+    let stop = if reason.contains(' ') { "." } else { "" };
+    let reason = format!("{}{stop}", reason.trim_end_matches('.'));
     ApiError::new(
         "WAFInvalidParameterException",
-        format!("Error reason: {reason}., field: {field}, parameter: {parameter}"),
+        format!("Error reason: {reason}, field: {field}, parameter: {parameter}"),
     )
     .with_field("Field", field.into())
     .with_field("Parameter", parameter.into())
-    .with_field("Reason", Value::from(format!("{reason}.")))
+    .with_field("Reason", Value::from(reason))
+}
+
+/// What no resource's ARN can be. Recorded by badmintoncryer/cdk-preflight, `pf-wafv2-association-*-arn` and
+/// `pf-wafv2-reference-arn`.
+pub(crate) fn invalid_arn(arn: &str) -> ApiError {
+    let reason = "The ARN isn't valid. A valid ARN begins with arn: and includes other information separated by colons or \
+                  slashes";
+    invalid("RESOURCE_ARN", arn, reason)
 }
 
 pub(crate) fn nonexistent() -> ApiError {
@@ -52,6 +61,14 @@ pub(crate) fn limit_exceeded() -> ApiError {
     )
 }
 
+/// The same of a limit that AWS names. Recorded by badmintoncryer/cdk-preflight, for example `pf-wafv2-byte-match`.
+pub(crate) fn limit_of(name: &str) -> ApiError {
+    ApiError::new(
+        "WAFLimitsExceededException",
+        format!("AWS WAF couldn’t perform the operation because you exceeded your resource limit {name}"),
+    )
+}
+
 /// A valid request for what this installation does not do.
 pub(crate) fn unsupported(message: impl Into<String>) -> ApiError {
     ApiError::new("WAFInvalidOperationException", message)
@@ -71,5 +88,7 @@ pub(crate) fn of_rules(error: CompileError) -> ApiError {
             ),
         ),
         CompileErrorKind::Missing => nonexistent(),
+        CompileErrorKind::Limit if error.parameter.is_empty() => limit_exceeded(),
+        CompileErrorKind::Limit => limit_of(&error.parameter),
     }
 }

@@ -142,7 +142,7 @@ fn headers(json: Json<'_>, member: &str, field: &'static str) -> Result<Vec<(Str
         headers.push((name.to_owned(), value.to_owned()));
     }
     if headers.len() > HEADERS_MAX {
-        return Err(CompileError::invalid(field, member, "You can set at most 10 headers"));
+        return Err(CompileError::limit(field, ""));
     }
     Ok(headers)
 }

@@ -200,7 +200,10 @@ pub(super) fn transformations(
             .ok_or_else(|| CompileError::invalid(FIELD, name, "The text transformation is not known"))?;
         found.push((item.number("Priority", FIELD)?, transformation));
     }
-    if (found.is_empty() && needed == Needed::Yes) || found.len() > TRANSFORMATIONS_MAX {
+    if found.len() > TRANSFORMATIONS_MAX {
+        return Err(CompileError::limit(FIELD, ""));
+    }
+    if found.is_empty() && needed == Needed::Yes {
         let reason = "A statement needs at least 1 and can have at most 10 text transformations";
         return Err(CompileError::invalid(FIELD, member, reason));
     }

@@ -9,6 +9,8 @@ static EMPTY: Value = Value::Null;
 #[derive(Clone, Copy)]
 pub(super) struct Json<'a>(&'a Value);
 
+/// What AWS says of statements, a code in place of a sentence.
+const ONE_CONDITION: &str = "EXACTLY_ONE_CONDITION_REQUIRED";
 const EXACTLY_ONE: &str = "You have used none or multiple values for a field that requires exactly one value";
 
 impl<'a> Json<'a> {
@@ -101,7 +103,11 @@ impl<'a> Json<'a> {
             _ => Err(CompileError::invalid(
                 field,
                 crate::rule::json::camel(field),
-                EXACTLY_ONE,
+                if field == "STATEMENT" {
+                    ONE_CONDITION
+                } else {
+                    EXACTLY_ONE
+                },
             )),
         }
     }

@@ -1,6 +1,8 @@
 //! Rules as typed trees, read from their JSON form in the WAFv2 API.
 //!
 //! Invariant: a tree that exists keeps AWS's limits; what is left to check are references and patterns.
+//!
+//! Where AWS's words are known, badmintoncryer/cdk-preflight recorded them in September 2026 (`pf-wafv2-*`).
 
 mod action;
 mod field;
@@ -87,8 +89,7 @@ pub fn parse_rules(rules: &Value, home: Home) -> Result<Vec<Rule>, CompileError>
     for rule in json.items("RULE")? {
         let rule = parse_rule(rule, home)?;
         if !priorities.insert(rule.priority) {
-            let reason =
-                "Your request contains rules that have the same priority. Each rule needs a priority of its own";
+            let reason = "You have a duplicate priority. Priorities must be unique";
             return Err(CompileError::invalid("RULE", rule.priority.to_string(), reason).in_rule(&rule.name));
         }
         if !names.insert(rule.name.clone()) {
@@ -121,9 +122,8 @@ fn parse_rule(json: Json<'_>, home: Home) -> Result<Rule, CompileError> {
                 return Err(CompileError::invalid("RULE", "RuleAction/OverrideAction", reason));
             }
             (Some(_), None, true) => {
-                let reason = "A reference in your rule statement is not valid. A rule that references a rule group takes \
-                              OverrideAction, not Action";
-                return Err(CompileError::invalid("RULE_ACTION", "Action", reason));
+                let reason = "A reference in your rule statement is not valid";
+                return Err(CompileError::invalid("RULE", "Statement", reason));
             }
             (None, Some(_), false) => {
                 let reason = "OverrideAction is for rules that reference a rule group. Use Action";
@@ -167,12 +167,16 @@ fn parse_rule(json: Json<'_>, home: Home) -> Result<Rule, CompileError> {
 
 fn parse_label(name: &str) -> Result<String, CompileError> {
     let parts: Vec<&str> = name.split(':').collect();
+    if parts.iter().any(|part| part.len() > LABEL_PART_LEN_MAX) {
+        // AWS names no field.
+        return Err(CompileError::invalid(
+            "null",
+            "Label",
+            "The parameter value is out of bounds",
+        ));
+    }
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-    if parts.len() > LABEL_PARTS_MAX
-        || parts
-            .iter()
-            .any(|part| part.is_empty() || part.len() > LABEL_PART_LEN_MAX || !part.bytes().all(allowed))
-    {
+    if parts.len() > LABEL_PARTS_MAX || parts.iter().any(|part| part.is_empty() || !part.bytes().all(allowed)) {
         return Err(CompileError::invalid(
             "RULE",
             name,

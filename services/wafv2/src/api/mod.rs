@@ -7,6 +7,7 @@ mod access;
 mod associations;
 mod entities;
 mod ip_set;
+mod limits;
 mod managed;
 mod pattern_set;
 mod rule_group;

@@ -19,7 +19,7 @@ const PATTERN_LEN_MAX: usize = 512;
 fn check(given: Vec<Regex>) -> Result<Vec<String>, ApiError> {
     const FIELD: &str = "REGEX_PATTERN_SET";
     if given.len() > PATTERNS_MAX {
-        return Err(error::limit_exceeded());
+        return Err(error::limit_of("NUM_PATTERNS_IN_REGEX_PATTERN_SET"));
     }
     let mut patterns = Vec::new();
     for regex in given {

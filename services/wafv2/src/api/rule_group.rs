@@ -1,6 +1,7 @@
 //! Rule groups, and CheckCapacity.
 
 use super::entities::{New, begin, check_scope, locked_by, named, store, summary, text};
+use super::limits;
 use super::web_acl::settings;
 use crate::error;
 use crate::model::{RuleGroup, WebAcl};
@@ -15,16 +16,13 @@ const SETTINGS: [&str; 3] = ["Rules", "VisibilityConfig", "CustomResponseBodies"
 /// Checks the rules of a group of that declared capacity.
 fn check(state: &State, call: &Call, name: &str, settings: &Map<String, Value>, declared: u64) -> Result<(), ApiError> {
     let parsed = rules::parse(settings.get("Rules").unwrap_or(&Value::Null), Home::RuleGroup)?;
+    limits::check(&call.scope, settings, &parsed, Home::RuleGroup)?;
     rules::check_group(state, &call.scope, name, settings)?;
     let needed = rules::weigh(state, &call.scope, &parsed);
     if needed > declared {
-        let reason = "You haven't met a minimum requirement for a threshold setting. Examples include a rule group capacity \
-                      setting that's too low and an OR statement with fewer than two nested statements";
-        return Err(error::invalid(
-            "RULE_GROUP",
-            &format!("Capacity {declared}, {needed} needed"),
-            reason,
-        ));
+        // Recorded by badmintoncryer/cdk-preflight, `pf-wafv2-capacity`.
+        let reason = "You exceeded the capacity limit for a rule group or web ACL";
+        return Err(error::invalid("RULE_GROUP", &needed.to_string(), reason));
     }
     Ok(())
 }
@@ -33,7 +31,7 @@ pub(super) fn create(tx: &mut Tx<'_>, call: &Call, input: &Value) -> Result<Valu
     let settings = settings(input, &SETTINGS)?;
     let capacity = input.get("Capacity").and_then(Value::as_u64).unwrap_or(0);
     if capacity > WCU_RULE_GROUP_MAX {
-        return Err(error::limit_exceeded());
+        return Err(error::limit_of("NUM_CAPACITY_UNITS_IN_RULE_GROUP"));
     }
     let new = New::of(input)?;
     check(tx, call, &new.name, &settings, capacity)?;

@@ -1,6 +1,7 @@
 //! Web ACLs.
 
 use super::entities::{New, begin, is_used, locked_by, named, store, summary, text};
+use super::limits;
 use crate::association::{protected_web_acl, resources_of};
 use crate::error;
 use crate::model::{WebAcl, key};
@@ -48,6 +49,7 @@ pub(super) fn settings(input: &Value, names: &[&str]) -> Result<Map<String, Valu
 /// Checks settings and gives their WCU.
 fn check(tx: &State, call: &Call, name: &str, settings: &Map<String, Value>) -> Result<u64, ApiError> {
     let parsed = rules::parse(settings.get("Rules").unwrap_or(&Value::Null), Home::WebAcl)?;
+    limits::check(&call.scope, settings, &parsed, Home::WebAcl)?;
     rules::check_web_acl(tx, &call.scope, name, settings)?;
     let capacity = rules::weigh(tx, &call.scope, &parsed);
     if capacity > WCU_WEB_ACL_MAX {

@@ -73,8 +73,8 @@ impl Statement {
             let items = body.list("Statements", field)?;
             if items.len() < 2 {
                 let reason = "You haven't met a minimum requirement for a threshold setting. Examples include a rule group \
-                              capacity setting that's too low and an OR statement with fewer than two nested statements";
-                return Err(CompileError::invalid(field, "Statements", reason));
+                              capacity setting that's too low and an OR statement with only one nested statement";
+                return Err(CompileError::invalid(field, name, reason));
             }
             items
                 .into_iter()
@@ -216,7 +216,10 @@ fn byte(json: Json<'_>) -> Result<Statement, CompileError> {
     let search = base64::engine::general_purpose::STANDARD
         .decode(encoded)
         .map_err(|_| CompileError::invalid(FIELD, encoded, "The search string is not valid Base64"))?;
-    if search.is_empty() || search.len() > SEARCH_LEN_MAX {
+    if search.len() > SEARCH_LEN_MAX {
+        return Err(CompileError::limit(FIELD, "NUM_BYTES_IN_BYTEMATCH_SEARCHSTRING"));
+    }
+    if search.is_empty() {
         return Err(CompileError::invalid(
             FIELD,
             encoded,
