@@ -1,7 +1,7 @@
 //! What other programs on the host take away is put back. `nft flush ruleset`, which Debian's nftables.service runs
 //! whenever it starts or is reloaded, removes the tables of everybody; without ours no security group forbids anything.
 
-use crate::neighbours::OURS;
+use crate::names::TABLE_PREFIX;
 use crate::netlink::{NFNL_SUBSYS_NFTABLES, attributes, changes, messages, zero_terminated};
 use crate::{Network, NetworkError};
 use honmaru_base::chain;
@@ -113,7 +113,7 @@ impl Heard {
             let Some((_, name)) = name else { continue };
             match kind {
                 NFT_MSG_DELTABLE => heard.is_gone |= name == table,
-                NFT_MSG_NEWCHAIN | NFT_MSG_DELRULE => heard.of_others |= !name.starts_with(OURS.as_bytes()),
+                NFT_MSG_NEWCHAIN | NFT_MSG_DELRULE => heard.of_others |= !name.starts_with(TABLE_PREFIX.as_bytes()),
                 _ => {}
             }
         }

@@ -5,6 +5,9 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::Path;
 
+/// What the tables of all instances are called at their beginning.
+pub(crate) const TABLE_PREFIX: &str = "honmaru_";
+
 /// The longest interface name: IFNAMSIZ without its final zero.
 const INTERFACE_NAME_MAX: usize = 15;
 
@@ -32,7 +35,7 @@ impl InstanceId {
 
     /// The nft table's name, in family `inet`.
     pub fn table(&self) -> String {
-        format!("honmaru_{}", self.0)
+        format!("{TABLE_PREFIX}{}", self.0)
     }
 
     /// What the names of all interfaces of this instance begin with.

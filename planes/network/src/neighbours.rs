@@ -5,13 +5,11 @@
 //! comes before, and what the default kept out is for our own table to decide. Only defaults (`policy drop`) are
 //! excepted from; a chain whose last rule drops says so about everybody.
 
+use crate::names::TABLE_PREFIX;
 use crate::nft;
 use crate::{InstanceId, NetworkError};
 use serde_json::Value;
 use tracing::{info, warn};
-
-/// What every instance's table is called at its beginning.
-pub(crate) const OURS: &str = "honmaru_";
 
 /// A base chain of somebody else that what tasks send or get passes.
 #[derive(Debug, PartialEq)]
@@ -126,7 +124,7 @@ fn foreign(listing: &Value) -> Vec<Foreign> {
             };
             let is_concerned = text("type") == Some("filter")
                 && matches!(found.family.as_str(), "ip" | "inet")
-                && !found.table.starts_with(OURS);
+                && !found.table.starts_with(TABLE_PREFIX);
             is_concerned.then_some(found)
         })
         .collect()

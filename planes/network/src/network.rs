@@ -5,7 +5,7 @@ use crate::elements::{self, BATCH_ELEMENTS_MAX, Element};
 use crate::files::Files;
 use crate::links::{self, GATEWAY};
 use crate::model::{Model, Port};
-use crate::names::check_task_id;
+use crate::names::{TABLE_PREFIX, check_task_id};
 use crate::ruleset::{Ruleset, ruleset};
 use crate::{
     InstanceId, NetworkDesired, NetworkError, flows, interface_name, listing, namespace, neighbours, nft, sysctl,
@@ -342,7 +342,7 @@ impl Network {
         first.keep(neighbours::withdraw(&self.id).await);
         forget_flows(given_back).await;
         match nft::tables().await {
-            Ok(tables) if tables.iter().any(|name| name.starts_with("honmaru_")) => {}
+            Ok(tables) if tables.iter().any(|name| name.starts_with(TABLE_PREFIX)) => {}
             Ok(_) => first.keep(sysctl::forward_restore()),
             Err(error) => first.keep(Err(error)),
         }

@@ -1,6 +1,8 @@
 //! A host of its own for each test: a thread in a fresh network namespace plays the host, so that tests run side by
 //! side, on the real kernel, and leave nothing behind.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use honmaru_contract::node::{Peer, Protocol, SecurityGroup, SecurityRule, TaskNetwork, Vpc};
 use honmaru_network::{Network, NetworkConfig, NetworkDesired};
 use nix::mount::{MsFlags, mount};
