@@ -84,11 +84,11 @@ pub(crate) async fn serve_own(edge: Arc<Edge>, endpoint: Arc<Endpoint>, stream: 
                 serve_tls(edge, door, stream, peer).await;
             }
         }
-        (Protocol::Tcp, _) => tcp::serve(&listener, stream).await,
+        (Protocol::Tcp, _) => tcp::serve(&endpoint, peer.ip(), stream).await,
         (Protocol::Tls, Some(tls)) => {
             let acceptor = tokio_rustls::TlsAcceptor::from(tls.config.clone());
             if let Some(stream) = in_time(acceptor.accept(stream), peer).await {
-                tcp::serve(&listener, stream).await;
+                tcp::serve(&endpoint, peer.ip(), stream).await;
             }
         }
         (Protocol::Https | Protocol::Tls, None) => {}

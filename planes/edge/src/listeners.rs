@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// An open address with the listener that it serves now.
@@ -16,12 +17,30 @@ pub(crate) struct Endpoint {
     /// Distinguishes endpoints; never [`crate::entry::NUMBER`].
     pub(crate) number: u64,
     current: ArcSwap<Listener>,
+    changed: Notify,
 }
 
 impl Endpoint {
     /// The listener as it is configured now.
     pub(crate) fn listener(&self) -> Arc<Listener> {
         self.current.load_full()
+    }
+
+    /// Waits until the listener is configured so.
+    pub(crate) async fn until(&self, is_so: impl Fn(&Listener) -> bool) {
+        loop {
+            // Made before the look: a change in between wakes it.
+            let changed = self.changed.notified();
+            if is_so(&self.current.load()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn change(&self, listener: Arc<Listener>) {
+        self.current.store(listener);
+        self.changed.notify_waiters();
     }
 }
 
@@ -60,7 +79,7 @@ impl Listeners {
         let mut failed = plan.refused.clone();
         for (address, listener) in wanted {
             match self.open.get(&address) {
-                Some(open) => open.endpoint.current.store(listener.clone()),
+                Some(open) => open.endpoint.change(listener.clone()),
                 None => {
                     if let Err(error) = self.start(edge, address, listener) {
                         failed.push((listener.arn.clone(), format!("failed to listen on {address}: {error}")));
@@ -79,6 +98,7 @@ impl Listeners {
         let endpoint = Arc::new(Endpoint {
             number: self.last_number,
             current: ArcSwap::new(listener.clone()),
+            changed: Notify::new(),
         });
         let accepting = {
             let (edge, endpoint, socket) = (edge.clone(), endpoint.clone(), socket.clone());

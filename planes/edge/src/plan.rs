@@ -73,6 +73,7 @@ pub(crate) struct Rule {
 pub(crate) enum Action {
     Forward {
         groups: Vec<(Arc<Group>, u32)>,
+        /// Clients keep to a group: by a cookie for so long, or by their address, where the number says nothing.
         stickiness_s: Option<u32>,
     },
     Redirect(Redirect),
