@@ -1,8 +1,10 @@
 """Network load balancers before one ECS service: one without security groups, and one whose group opens one port."""
 
+import collections
 import socket
 import subprocess
 import time
+import urllib.request
 
 from common import client, default_network, execution_role, fails, main, push, wait
 from secure import pem, upload
@@ -11,6 +13,8 @@ EC2, ECS, ELB = client("ec2"), client("ecs"), client("elbv2")
 CLUSTER, SERVICE, APP_PORT = "net", "web", 8080
 # The one without groups, and the one with.
 OPEN, GUARDED = "open", "guarded"
+# Target groups of one task each, and the port of the listener that spreads over them.
+ONE, TWO, SPREAD_PORT = "one", "two", 81
 HOST, OTHER = "net.example.com", "cn.example.com"
 POLICY_12, POLICY_13 = "ELBSecurityPolicy-TLS-1-2-2017-01", "ELBSecurityPolicy-TLS13-1-3-2021-06"
 POLICY_BOTH = "ELBSecurityPolicy-TLS13-1-2-2021-06"
@@ -186,6 +190,61 @@ def guarded(directory):
     assert isinstance(curl(OPEN, f"http://{HOST}/"), str), "the other load balancer has no groups"
 
 
+def ask():
+    """Who answers a new connection to the listener that spreads."""
+    with urllib.request.urlopen(f"http://{addresses(OPEN)[0]}:{SPREAD_PORT}/", timeout=20) as answer:
+        return answer.read().strip()
+
+
+def weighted():
+    """A listener spreads over two groups by weight, keeps a client with one where it shall, and follows other weights."""
+    vpc = balancer(OPEN)["VpcId"]
+    tasks = [each["Target"]["Id"] for each in ELB.describe_target_health(TargetGroupArn=group(OPEN))[
+        "TargetHealthDescriptions"]]
+    arns = []
+    for name, address in zip((ONE, TWO), tasks, strict=True):
+        made, = ELB.create_target_group(
+            Name=name, Protocol="TCP", Port=APP_PORT, VpcId=vpc, TargetType="ip", HealthCheckIntervalSeconds=5,
+            HealthyThresholdCount=2)["TargetGroups"]
+        ELB.register_targets(TargetGroupArn=made["TargetGroupArn"], Targets=[{"Id": address}])
+        arns.append(made["TargetGroupArn"])
+
+    def actions(weights, **stickiness):
+        groups = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in zip(arns, weights, strict=True)]
+        config = {"TargetGroups": groups}
+        if stickiness:
+            config["TargetGroupStickinessConfig"] = stickiness
+        return [{"Type": "forward", "ForwardConfig": config}]
+
+    made, = ELB.create_listener(LoadBalancerArn=balancer(OPEN)["LoadBalancerArn"], Protocol="TCP", Port=SPREAD_PORT,
+                                DefaultActions=actions((3, 1)))["Listeners"]
+    shown = made["DefaultActions"][0]["ForwardConfig"]["TargetGroups"]
+    assert [each["Weight"] for each in shown] == [3, 1], made
+    wait("both targets are healthy", 60, lambda: all(
+        each["TargetHealth"]["State"] == "healthy" for arn in arns
+        for each in ELB.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]))
+    seen = collections.Counter(ask() for _ in range(200))
+    (_, most), (_, least) = seen.most_common()
+    # Three standard deviations of the binomial distribution are 18.
+    assert most + least == 200 and 25 <= least <= 75, seen
+
+    def change(weights, **stickiness):
+        ELB.modify_listener(ListenerArn=made["ListenerArn"], DefaultActions=actions(weights, **stickiness))
+
+    fails("ValidationError", change, 400, "duration cannot be configured", weights=(1, 1), Enabled=True, DurationSeconds=60)
+    change((1, 1), Enabled=True)
+    wait("one client has one group", 20, lambda: len({ask() for _ in range(20)}) == 1)
+    change((0, 1))
+    second, = wait("all go to the second group", 20, lambda: len(seen := {ask() for _ in range(20)}) == 1 and seen)
+    with socket.create_connection((addresses(OPEN)[0], SPREAD_PORT), timeout=20) as waiting:
+        change((1, 0))
+        assert waiting.recv(1) == b"", "its group has no weight any more"
+    assert ask() != second
+    ELB.delete_listener(ListenerArn=made["ListenerArn"])
+    for arn in arns:
+        ELB.delete_target_group(TargetGroupArn=arn)
+
+
 def delete():
     ECS.delete_service(cluster=CLUSTER, service=SERVICE, force=True)
     for name in (OPEN, GUARDED):
@@ -196,4 +255,5 @@ def delete():
 
 
 if __name__ == "__main__":
-    main({"create": create, "unguarded": unguarded, "tls": tls, "guarded": guarded, "delete": delete})
+    main({"create": create, "unguarded": unguarded, "tls": tls, "guarded": guarded, "weighted": weighted,
+          "delete": delete})

@@ -1,5 +1,5 @@
-//! Goal: a network load balancer lets in whom its security groups let in, everybody where it has none, and its TLS
-//! listeners speak what their policies say.
+//! Goal: a network load balancer lets in whom its security groups let in, everybody where it has none, its TLS listeners
+//! speak what their policies say, and its actions spread over target groups by weight.
 //! Method: boto3 makes two before the tasks of one ECS service; curl, openssl and sockets come as clients.
 
 use anyhow::{Context, Result};
@@ -19,6 +19,9 @@ fn network_load_balancers() -> Result<()> {
     run("without security groups everybody is let in", "unguarded")?;
     run("versions of TLS, ALPN, names", "tls")?;
     run("with a group its one port is open, and nothing else", "guarded")?;
+    phase("a listener spreads over two target groups by weight", || {
+        cloud.python("network_balancer.py", &["weighted"])
+    })?;
     phase("everything is deleted", || {
         cloud.python("network_balancer.py", &["delete"])
     })?;

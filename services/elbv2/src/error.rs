@@ -6,12 +6,27 @@ pub(crate) fn validation(message: impl Into<String>) -> ApiError {
     ApiError::new("ValidationError", message)
 }
 
+/// Of a number that is not in its range in the API's model, which AWS checks before all else. Seen: "Value '600' at
+/// 'healthCheckIntervalSeconds' failed to satisfy constraint ...", aws-cloudformation/cfn-lint pull request 807.
+pub(crate) fn check_range(member: &str, value: i32, low: i32, high: i32) -> Result<(), ApiError> {
+    let (which, bound) = match value {
+        value if value < low => ("greater", low),
+        value if value > high => ("less", high),
+        _ => return Ok(()),
+    };
+    Err(validation(format!(
+        "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: Member must have value \
+         {which} than or equal to {bound}"
+    )))
+}
+
 pub(crate) fn invalid_configuration(message: impl Into<String>) -> ApiError {
     ApiError::new("InvalidConfigurationRequest", message)
 }
 
 /// Of an action's own settings. Seen of redirects: hashicorp/terraform issue 32620 and
-/// kubernetes-sigs/aws-load-balancer-controller issue 1752; of a fixed response: getmoto/moto's suite.
+/// kubernetes-sigs/aws-load-balancer-controller issue 1752; of a fixed response: getmoto/moto's suite; of a protocol
+/// version: chart and infrastructure code of three public repositories, which name it with the text.
 pub(crate) fn invalid_action(message: impl Into<String>) -> ApiError {
     ApiError::new("InvalidLoadBalancerAction", message)
 }

@@ -175,6 +175,14 @@ pub struct TargetGroup {
     pub tags: BTreeMap<String, String>,
 }
 
+impl TargetGroup {
+    /// Whether clients are kept on a target. Ref: attribute `stickiness.enabled`.
+    pub(crate) fn is_sticky(&self) -> bool {
+        let value = self.attributes.get("stickiness.enabled");
+        value.is_some_and(|value| value == "true")
+    }
+}
+
 impl Resource for TargetGroup {
     const KIND: &'static str = "elbv2.target_group";
 

@@ -4,6 +4,7 @@
 //! `pf-elbv2-listener-*`, `pf-elbv2-rule-actions-*`).
 
 use super::limits::GROUPS_PER_ACTION_MAX;
+use super::{foreign, group_stickiness};
 use crate::error::{invalid_action, invalid_configuration, named_group_not_found, unsupported, validation};
 use crate::machine::load_balancer_arns;
 use crate::model::{LoadBalancer, TargetGroup};
@@ -48,17 +49,18 @@ pub(super) fn normalize(
         if action.order.is_some_and(|order| !(1..=50_000).contains(&order)) {
             return Err(validation("Action order must be between '1' and '50000'"));
         }
-        if matches!(
-            action.r#type.as_str(),
-            "authenticate-oidc" | "authenticate-cognito" | "jwt-validation"
-        ) {
-            return Err(match place.protocol {
-                "HTTPS" => unsupported(format!("action type '{}' is not supported", action.r#type)),
-                _ => invalid_configuration(format!("Actions of type '{}' require an HTTPS listener", action.r#type)),
-            });
+        if is_authentication(action) && place.protocol != "HTTPS" {
+            return Err(invalid_configuration(format!(
+                "Actions of type '{}' require an HTTPS listener",
+                action.r#type
+            )));
         }
     }
     actions.sort_by_key(|action| action.order.unwrap_or(0));
+    check_last(&actions)?;
+    if let Some(action) = actions.iter().find(|action| is_authentication(action)) {
+        return Err(unsupported(format!("action type '{}' is not supported", action.r#type)));
+    }
     let [action] = &mut actions[..] else {
         let types: Vec<&str> = actions.iter().map(|action| action.r#type.as_str()).collect();
         return Err(invalid_action(format!(
@@ -78,7 +80,29 @@ pub(super) fn normalize(
             )));
         }
     }
+    foreign::check_action(action)?;
     Ok(actions.into_iter().map(Tree::into_tree).collect())
+}
+
+fn is_authentication(action: &types::Action) -> bool {
+    matches!(
+        action.r#type.as_str(),
+        "authenticate-oidc" | "authenticate-cognito" | "jwt-validation"
+    )
+}
+
+/// Whether the action that routes comes after those that authenticate. Its code is not recorded.
+fn check_last(actions: &[types::Action]) -> Result<(), ApiError> {
+    let Some((last, others)) = actions.split_last().filter(|(last, _)| is_authentication(last)) else {
+        return Ok(());
+    };
+    match others.iter().find(|action| !is_authentication(action)) {
+        Some(routing) => Err(invalid_action(format!(
+            "An action of type '{}' must have a higher order than all other actions",
+            routing.r#type
+        ))),
+        None => Err(unsupported(format!("action type '{}' is not supported", last.r#type))),
+    }
 }
 
 fn forward(state: &State, place: &Place<'_>, action: &mut types::Action) -> Result<(), ApiError> {
@@ -105,11 +129,6 @@ fn forward(state: &State, place: &Place<'_>, action: &mut types::Action) -> Resu
         return Err(ApiError::new(
             "TooManyUniqueTargetGroupsPerLoadBalancer",
             format!("You cannot specify more than {GROUPS_PER_ACTION_MAX} target groups per action"),
-        ));
-    }
-    if tuples.len() > 1 && !is_application {
-        return Err(unsupported(
-            "more than one target group in an action of a Network Load Balancer is not supported",
         ));
     }
     weigh(&mut tuples)?;
@@ -140,6 +159,10 @@ fn forward(state: &State, place: &Place<'_>, action: &mut types::Action) -> Resu
                 place.balancer.kind
             )));
         }
+        // Ref: NLB guide, "Listeners", which says that it is not supported, and not in which words.
+        (true, None) if place.protocol == "TLS" => {
+            return Err(validation("Target group stickiness is not supported for TLS listeners"));
+        }
         (true, None) if is_application => {
             return Err(validation(
                 "You must provide a duration when enabling target group stickiness",
@@ -152,8 +175,10 @@ fn forward(state: &State, place: &Place<'_>, action: &mut types::Action) -> Resu
         }
         _ => {}
     }
+    group_stickiness::check_groups(&groups, is_sticky)?;
     stickiness.enabled = Some(is_sticky);
-    config.target_group_stickiness_config = is_application.then_some(stickiness);
+    let is_told = is_application || is_sticky || tuples.len() > 1;
+    config.target_group_stickiness_config = is_told.then_some(stickiness);
     action.target_group_arn = match &tuples[..] {
         [only] => only.target_group_arn.clone(),
         _ => None,
@@ -191,6 +216,16 @@ fn without<'a>(groups: &[&'a TargetGroup], is_right: impl Fn(&TargetGroup) -> bo
     wrong.map(|group| group.arn.as_str()).collect()
 }
 
+fn incompatible(arns: &[&str]) -> ApiError {
+    ApiError::new(
+        "IncompatibleProtocols",
+        format!(
+            "The listener and the following target groups have incompatible protocols: {}",
+            arns.join(", ")
+        ),
+    )
+}
+
 /// Whether target groups fit a listener.
 fn check_groups(state: &State, place: &Place<'_>, groups: &[&TargetGroup]) -> Result<(), ApiError> {
     let wrong = without(groups, |group| match place.protocol {
@@ -200,13 +235,16 @@ fn check_groups(state: &State, place: &Place<'_>, groups: &[&TargetGroup]) -> Re
         _ => false,
     });
     if !wrong.is_empty() {
-        return Err(ApiError::new(
-            "IncompatibleProtocols",
-            format!(
-                "The listener and the following target groups have incompatible protocols: {}",
-                wrong.join(", ")
-            ),
-        ));
+        return Err(incompatible(&wrong));
+    }
+    // Ref: NLB guide, "Listeners": "For TLS listeners, you can't add both TCP target groups and TLS target groups". The
+    // words of AWS's refusal are not recorded: these are those of the nearest one.
+    if place.protocol == "TLS" {
+        let first = groups.first().map(|group| group.protocol.as_str());
+        let wrong = without(groups, |group| Some(group.protocol.as_str()) == first);
+        if !wrong.is_empty() {
+            return Err(incompatible(&wrong));
+        }
     }
     let wrong = without(groups, |group| group.vpc_id == place.balancer.vpc_id);
     if !wrong.is_empty() {
@@ -222,7 +260,7 @@ fn check_groups(state: &State, place: &Place<'_>, groups: &[&TargetGroup]) -> Re
 /// Whether a target group's version fits a listener, and the group is free or the load balancer's own.
 fn check_group(state: &State, place: &Place<'_>, group: &TargetGroup) -> Result<(), ApiError> {
     if place.protocol == "HTTP" && matches!(group.protocol_version.as_deref(), Some("HTTP2" | "GRPC")) {
-        return Err(invalid_configuration(format!(
+        return Err(invalid_action(format!(
             "Listener protocol 'HTTP' is not supported with a target group with the protocol-version '{}'",
             group.protocol_version.as_deref().unwrap_or_default()
         )));

@@ -4,6 +4,7 @@
 //! cannot provide both Values and 'HostHeaderConfig' ..." was seen in aws-controllers-k8s/community issue 2759, and the
 //! rest are in the suite of getmoto/moto, whose pull request 3662 validated them against AWS.
 
+use super::foreign;
 use super::limits::{CONDITION_VALUES_MAX, WILDCARDS_MAX};
 use crate::error::{unsupported, validation};
 use crate::types;
@@ -109,6 +110,7 @@ fn check_regex(field: &str, condition: &types::RuleCondition) -> Result<(), ApiE
 
 fn one(field: &str, condition: types::RuleCondition, counts: &mut Counts) -> Result<types::RuleCondition, ApiError> {
     check_regex(field, &condition)?;
+    let whole = condition.clone();
     let plain = condition.values.clone();
     let mut stored = types::RuleCondition {
         field: Some(field.to_owned()),
@@ -230,6 +232,8 @@ fn one(field: &str, condition: types::RuleCondition, counts: &mut Counts) -> Res
             )));
         }
     }
+    // What is missing is said before what is too much.
+    foreign::check_condition(field, &whole)?;
     Ok(stored)
 }
 
@@ -239,7 +243,8 @@ fn needed(field: &str, config: &str) -> ApiError {
 
 /// Whether a host's name has a last part, of letters and wildcards at its beginning. Ref: `HostHeaderConditionConfig`:
 /// "You must include at least one "." character"; a last part of one wildcard was seen in
-/// kubernetes-sigs/aws-load-balancer-controller issue 987.
+/// kubernetes-sigs/aws-load-balancer-controller issue 987, and the refusal of a lone one in notes of a user of Terraform's
+/// provider: "Condition value '*' contains a character that is not valid".
 fn is_host(value: &str) -> bool {
     let last = value.rsplit_once('.').and_then(|(_, last)| last.chars().next());
     last.is_some_and(|first| first.is_ascii_alphabetic() || "*?".contains(first))

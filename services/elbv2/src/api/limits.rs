@@ -7,6 +7,8 @@ use honmaru_machine::{Call, State};
 
 /// Load balancers of one kind in a region.
 pub(super) const LOAD_BALANCERS_MAX: usize = 50;
+/// Attributes that one ModifyLoadBalancerAttributes may name.
+pub(super) const ATTRIBUTES_MAX: usize = 20;
 /// Listeners of a load balancer.
 pub(super) const LISTENERS_MAX: usize = 50;
 /// Rules of a load balancer without default rules.
@@ -40,7 +42,11 @@ const LIMITS: &[(&str, usize)] = &[
         "target-groups-per-action-on-application-load-balancer",
         GROUPS_PER_ACTION_MAX,
     ),
-    ("target-groups-per-action-on-network-load-balancer", 1),
+    // Weighted target groups came in November 2025; what AWS's answer says since is not known. The limit that is checked.
+    (
+        "target-groups-per-action-on-network-load-balancer",
+        GROUPS_PER_ACTION_MAX,
+    ),
     ("target-groups-per-application-load-balancer", 100),
     ("targets-per-application-load-balancer", 1_000),
     ("targets-per-network-load-balancer", 3_000),

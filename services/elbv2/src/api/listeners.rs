@@ -27,10 +27,10 @@ pub(super) fn is_tls(protocol: &str) -> bool {
 }
 
 fn owner(protocol: &str) -> Owner {
-    if matches!(protocol, "TCP" | "TLS") {
-        Owner::TcpListener
-    } else {
-        Owner::HttpListener
+    match protocol {
+        "TCP" => Owner::TcpListener,
+        "TLS" => Owner::TlsListener,
+        _ => Owner::HttpListener,
     }
 }
 
@@ -90,15 +90,37 @@ fn check_tls(
 
 /// The texts were recorded by badmintoncryer/cdk-preflight, `pf-elbv2-listener-mtls-*`.
 fn check_mutual(protocol: &str, wanted: Option<&types::MutualAuthenticationAttributes>) -> Result<(), ApiError> {
-    match wanted.and_then(|wanted| wanted.mode.as_deref()) {
-        None | Some("off") => Ok(()),
-        Some(_) if !is_tls(protocol) => Err(validation(
+    let Some(wanted) = wanted else { return Ok(()) };
+    let mode = wanted.mode.as_deref().unwrap_or("off");
+    if mode != "off" && !is_tls(protocol) {
+        return Err(validation(
             "Mutual Authentication cannot be set for non secure listeners",
-        )),
-        Some(mode) if !matches!(mode, "passthrough" | "verify") => {
-            Err(validation("Mutual Authentication mode required not found"))
-        }
-        Some(mode) => Err(unsupported(format!(
+        ));
+    }
+    if !matches!(mode, "off" | "passthrough" | "verify") {
+        return Err(validation("Mutual Authentication mode required not found"));
+    }
+    if mode == "verify" && wanted.trust_store_arn.as_ref().is_none_or(String::is_empty) {
+        return Err(validation(
+            "Mutual Authentication mode verify requires a trust store arn",
+        ));
+    }
+    let of_verify = [
+        (
+            wanted.ignore_client_certificate_expiry == Some(true),
+            "ignoring client certificate expiry",
+        ),
+        (
+            wanted.advertise_trust_store_ca_names.as_deref() == Some("on"),
+            "advertise trust store ca names",
+        ),
+    ];
+    match of_verify.iter().find(|(is_wanted, _)| *is_wanted && mode != "verify") {
+        Some((_, what)) => Err(validation(format!(
+            "Mutual Authentication mode {mode} does not support {what}"
+        ))),
+        None if mode == "off" => Ok(()),
+        None => Err(unsupported(format!(
             "mutual authentication mode '{mode}' is not supported"
         ))),
     }

@@ -1,6 +1,6 @@
 //! Load balancers.
 
-use super::limits::LOAD_BALANCERS_MAX;
+use super::limits::{ATTRIBUTES_MAX, LOAD_BALANCERS_MAX};
 use super::page::page;
 use super::{listeners, tags};
 use crate::attributes;
@@ -26,26 +26,50 @@ pub(super) fn get<'a>(state: &'a State, call: &Call, arn: &str) -> Result<&'a Lo
 }
 
 /// Refuses what no load balancer here has; some of it AWS refuses, too. The texts were recorded by
-/// badmintoncryer/cdk-preflight, `pf-elbv2-lb-eip-nlb-only` and `pf-elbv2-lb-source-nat-prefix-nlb-only`.
+/// badmintoncryer/cdk-preflight, `pf-elbv2-lb-eip-nlb-only`, `pf-elbv2-lb-private-ipv4-internal-only` and
+/// `pf-elbv2-lb-source-nat-prefix-*`.
 fn check_addresses(
     kind: &str,
+    scheme: &str,
     mappings: Option<&[types::SubnetMapping]>,
     nat_prefix: Option<&str>,
 ) -> Result<(), ApiError> {
-    let mut mappings = mappings.unwrap_or_default().iter();
-    if kind == "application" && mappings.any(|mapping| mapping.allocation_id.is_some()) {
+    let mappings = mappings.unwrap_or_default();
+    if kind == "application" && mappings.iter().any(|mapping| mapping.allocation_id.is_some()) {
         return Err(invalid_configuration(
             "Elastic IPs are not supported for load balancers with type 'application'",
         ));
     }
+    let has_address = mappings.iter().any(|mapping| mapping.private_i_pv4_address.is_some());
+    if has_address && (kind, scheme) != ("network", "internal") {
+        return Err(invalid_configuration(
+            "You can only specify private IPv4 addresses for Network Load Balancers with scheme 'internal'.",
+        ));
+    }
     match nat_prefix {
-        None => Ok(()),
         Some(_) if kind != "network" => Err(invalid_configuration(
             "'EnablePrefixForIpv6SourceNat' can only be specified for LoadBalancer type 'network'.",
         )),
-        Some("off") => Ok(()),
+        Some("on") => Err(invalid_configuration(
+            "'EnablePrefixForIpv6SourceNat' can only be specified when using IpAddressType 'dualstack'.",
+        )),
+        _ if mappings.iter().any(|mapping| mapping.source_nat_ipv6_prefix.is_some()) => Err(invalid_configuration(
+            "'EnablePrefixForIpv6SourceNat' must be set to 'on', before 'SourceNatIpv6Prefix' can be specified.",
+        )),
+        None | Some("off") => Ok(()),
         Some(_) => Err(unsupported("IPv6 source NAT is not supported")),
     }
+}
+
+/// A Gateway Load Balancer has neither. Recorded by badmintoncryer/cdk-preflight, `pf-elbv2-lb-gwlb-*`.
+fn gateway(input: &types::CreateLoadBalancerInput) -> ApiError {
+    if input.scheme.is_some() {
+        return invalid_configuration("Scheme is not supported for Gateway Load Balancers.");
+    }
+    if input.security_groups.as_ref().is_some_and(|groups| !groups.is_empty()) {
+        return invalid_configuration("Security Groups are not supported for Gateway Load Balancers.");
+    }
+    unsupported("load balancers of type 'gateway' are not supported")
 }
 
 /// The subnets that an input names, directly or by mappings.
@@ -85,9 +109,13 @@ fn check_subnet_count(kind: &str, count: usize) -> Result<(), ApiError> {
     }
 }
 
-fn check_address_type(wanted: Option<&str>) -> Result<String, ApiError> {
+fn check_address_type(kind: &str, wanted: Option<&str>) -> Result<String, ApiError> {
     match wanted {
         None | Some("ipv4") => Ok("ipv4".to_owned()),
+        // Recorded by badmintoncryer/cdk-preflight, `pf-elbv2-lb-dualstack-no-public-ipv4-alb-only`.
+        Some("dualstack-without-public-ipv4") if kind != "application" => Err(invalid_configuration(format!(
+            "The specified IP address type is not supported on load balancers with type '{kind}'."
+        ))),
         Some(other) => Err(unsupported(format!("IP address type '{other}' is not supported"))),
     }
 }
@@ -99,14 +127,16 @@ pub(super) fn create(
 ) -> Result<types::CreateLoadBalancerOutput, ApiError> {
     let scope = &call.scope;
     names::check("load balancer", &input.name)?;
-    let kind = input.r#type.unwrap_or_else(|| "application".to_owned());
+    let kind = input.r#type.clone().unwrap_or_else(|| "application".to_owned());
     if kind == "gateway" {
-        return Err(unsupported("load balancers of type 'gateway' are not supported"));
+        return Err(gateway(&input));
     }
     let scheme = input.scheme.unwrap_or_else(|| "internet-facing".to_owned());
-    let ip_address_type = check_address_type(input.ip_address_type.as_deref())?;
     let nat_prefix = input.enable_prefix_for_ipv6_source_nat.as_deref();
-    check_addresses(&kind, input.subnet_mappings.as_deref(), nat_prefix)?;
+    if input.ip_address_type.as_deref() != Some("dualstack") {
+        check_addresses(&kind, &scheme, input.subnet_mappings.as_deref(), nat_prefix)?;
+    }
+    let ip_address_type = check_address_type(&kind, input.ip_address_type.as_deref())?;
     if input.customer_owned_ipv4_pool.is_some() || input.ipam_pools.is_some() {
         return Err(unsupported("address pools of load balancers are not supported"));
     }
@@ -169,7 +199,7 @@ pub(super) fn create(
     for place in &places {
         zones.push(glue::attach(tx, scope, place, &security_groups, &arn)?);
     }
-    let row = LoadBalancer {
+    let mut row = LoadBalancer {
         arn: arn.clone(),
         name: input.name,
         kind,
@@ -185,6 +215,11 @@ pub(super) fn create(
         attributes: Default::default(),
         tags,
     };
+    if row.scheme == "internal" {
+        // Ref: `LoadBalancerAttribute`: of load balancers that face the internet the default is another one.
+        row.attributes
+            .insert("ipv6.deny_all_igw_traffic".to_owned(), "true".to_owned());
+    }
     let view = view(tx, scope, &row);
     tx.put(scope, &arn, row);
     Ok(types::CreateLoadBalancerOutput {
@@ -359,12 +394,31 @@ pub(super) fn describe_capacity_reservation(
     })
 }
 
+/// Recorded by badmintoncryer/cdk-preflight, `pf-elbv2-lb-attr-count-max`.
+fn check_count(attributes: &[types::LoadBalancerAttribute]) -> Result<(), ApiError> {
+    if attributes.len() <= ATTRIBUTES_MAX {
+        return Ok(());
+    }
+    let said = attributes.iter().map(|attribute| {
+        let (key, value) = (attribute.key.as_deref(), attribute.value.as_deref());
+        let (key, value) = (key.unwrap_or("null"), value.unwrap_or("null"));
+        format!("LoadBalancerAttribute(key={key}, value={value})")
+    });
+    let said: Vec<String> = said.collect();
+    Err(validation(format!(
+        "1 validation error detected: Value '[{}]' at 'attributes' failed to satisfy constraint: Member must have length \
+         less than or equal to {ATTRIBUTES_MAX}",
+        said.join(", ")
+    )))
+}
+
 pub(super) fn modify_attributes(
     tx: &mut Tx<'_>,
     call: &Call,
     input: types::ModifyLoadBalancerAttributesInput,
 ) -> Result<types::ModifyLoadBalancerAttributesOutput, ApiError> {
     let mut row = get(tx, call, &input.load_balancer_arn)?.clone();
+    check_count(&input.attributes)?;
     let asked = input.attributes.into_iter();
     let asked = asked.map(|attribute| (attribute.key.unwrap_or_default(), attribute.value.unwrap_or_default()));
     attributes::change(balancer_owner(&row.kind), "", &mut row.attributes, asked.collect())?;
@@ -380,8 +434,8 @@ pub(super) fn set_ip_address_type(
     call: &Call,
     input: types::SetIpAddressTypeInput,
 ) -> Result<types::SetIpAddressTypeOutput, ApiError> {
-    get(tx, call, &input.load_balancer_arn)?;
-    let ip_address_type = check_address_type(Some(&input.ip_address_type))?;
+    let row = get(tx, call, &input.load_balancer_arn)?;
+    let ip_address_type = check_address_type(&row.kind, Some(&input.ip_address_type))?;
     Ok(types::SetIpAddressTypeOutput {
         ip_address_type: Some(ip_address_type),
     })
@@ -433,9 +487,11 @@ pub(super) fn set_subnets(
 ) -> Result<types::SetSubnetsOutput, ApiError> {
     let scope = &call.scope;
     let row = get(tx, call, &input.load_balancer_arn)?.clone();
-    check_address_type(input.ip_address_type.as_deref())?;
     let nat_prefix = input.enable_prefix_for_ipv6_source_nat.as_deref();
-    check_addresses(&row.kind, input.subnet_mappings.as_deref(), nat_prefix)?;
+    if input.ip_address_type.as_deref() != Some("dualstack") {
+        check_addresses(&row.kind, &row.scheme, input.subnet_mappings.as_deref(), nat_prefix)?;
+    }
+    check_address_type(&row.kind, input.ip_address_type.as_deref())?;
     let subnets = subnet_ids(input.subnets, input.subnet_mappings)?;
     check_subnet_count(&row.kind, subnets.len())?;
     let places = glue::places(tx, scope, &subnets)?;

@@ -18,12 +18,8 @@ use std::collections::BTreeMap;
 const PRIORITY_MAX: i32 = 50_000;
 
 fn check_priority(priority: i32) -> Result<u32, ApiError> {
-    match u32::try_from(priority) {
-        Ok(value) if (1..=PRIORITY_MAX).contains(&priority) => Ok(value),
-        _ => Err(validation(format!(
-            "Rule priority '{priority}' must be between '1' and '{PRIORITY_MAX}'"
-        ))),
-    }
+    error::check_range("priority", priority, 1, PRIORITY_MAX)?;
+    Ok(priority.unsigned_abs())
 }
 
 fn in_use(priority: u32) -> ApiError {

@@ -5,9 +5,9 @@
 
 use super::limits::TARGET_GROUPS_MAX;
 use super::page::page;
-use super::tags;
+use super::{group_kinds, group_stickiness, tags};
 use crate::attributes;
-use crate::error::{self, invalid_configuration, unsupported, validation};
+use crate::error::{self, validation};
 use crate::glue;
 use crate::machine::{group_owner, group_users, load_balancer_arns, remove_target, target_group};
 use crate::model::{HealthSettings, LoadBalancer, Target, TargetGroup};
@@ -43,15 +43,20 @@ fn default_health(protocol: &str, version: Option<&str>) -> HealthSettings {
         port: "traffic-port".to_owned(),
         path: default_path(check, version),
         interval_s: 30,
-        timeout_s: default_timeout(check),
+        timeout_s: default_timeout(protocol, check),
         healthy_threshold: 5,
         unhealthy_threshold: 2,
         matcher: default_matcher(protocol, check, version),
     }
 }
 
-fn default_timeout(check: &str) -> u32 {
-    if check == "TCP" { 10 } else { 5 }
+/// Ref: CreateTargetGroup `HealthCheckTimeoutSeconds`, ALB and NLB guides, "Health checks".
+fn default_timeout(group_protocol: &str, check: &str) -> u32 {
+    match (is_tcp(group_protocol), check) {
+        (true, "HTTP") => 6,
+        (true, _) => 10,
+        (false, _) => 5,
+    }
 }
 
 fn default_path(check: &str, version: Option<&str>) -> Option<String> {
@@ -92,11 +97,7 @@ fn settle(
         if protocol != health.protocol {
             health.path = default_path(&protocol, version);
             health.matcher = default_matcher(group_protocol, &protocol, version);
-            health.timeout_s = if protocol == "HTTPS" && is_tcp(group_protocol) {
-                10
-            } else {
-                default_timeout(&protocol)
-            };
+            health.timeout_s = default_timeout(group_protocol, &protocol);
             health.protocol = protocol;
         }
     }
@@ -128,51 +129,54 @@ fn settle(
         }
         health.path = Some(path);
     }
-    set_number(
-        "Health check interval",
-        wanted.interval_s,
-        5,
-        300,
-        &mut health.interval_s,
-    )?;
-    set_number("Health check timeout", wanted.timeout_s, 2, 120, &mut health.timeout_s)?;
-    set_number(
-        "Healthy threshold count",
-        wanted.healthy,
-        2,
-        10,
-        &mut health.healthy_threshold,
-    )?;
-    set_number(
-        "Unhealthy threshold count",
-        wanted.unhealthy,
-        2,
-        10,
-        &mut health.unhealthy_threshold,
-    )?;
+    for (member, wanted, low, high, to) in [
+        (
+            "healthCheckIntervalSeconds",
+            wanted.interval_s,
+            5,
+            300,
+            &mut health.interval_s,
+        ),
+        (
+            "healthCheckTimeoutSeconds",
+            wanted.timeout_s,
+            2,
+            120,
+            &mut health.timeout_s,
+        ),
+        (
+            "healthyThresholdCount",
+            wanted.healthy,
+            2,
+            10,
+            &mut health.healthy_threshold,
+        ),
+        (
+            "unhealthyThresholdCount",
+            wanted.unhealthy,
+            2,
+            10,
+            &mut health.unhealthy_threshold,
+        ),
+    ] {
+        let Some(wanted) = wanted else { continue };
+        error::check_range(member, wanted, low, high)?;
+        *to = wanted.unsigned_abs();
+    }
     if health.timeout_s >= health.interval_s && !is_tcp(group_protocol) || health.timeout_s > health.interval_s {
-        return Err(validation(format!(
-            "Health check timeout '{}' must be smaller than the interval '{}'",
-            health.timeout_s, health.interval_s
-        )));
+        return Err(validation(match wanted.timeout_s {
+            Some(_) => format!(
+                "Health check timeout '{}' must be smaller than the interval '{}'",
+                health.timeout_s, health.interval_s
+            ),
+            // Seen: terraform-linters/tflint-ruleset-aws issue 404, where nobody named a timeout.
+            None => "Health check interval must be greater than the timeout.".to_owned(),
+        }));
     }
     if let Some(matcher) = wanted.matcher {
         set_matcher(health, matcher, group_protocol, version)?;
     }
     Ok(())
-}
-
-fn set_number(what: &str, wanted: Option<i32>, low: u32, high: u32, to: &mut u32) -> Result<(), ApiError> {
-    let Some(wanted) = wanted else { return Ok(()) };
-    match u32::try_from(wanted) {
-        Ok(value) if (low..=high).contains(&value) => {
-            *to = value;
-            Ok(())
-        }
-        _ => Err(validation(format!(
-            "{what} '{wanted}' must be between '{low}' and '{high}'"
-        ))),
-    }
 }
 
 fn set_matcher(
@@ -229,34 +233,11 @@ pub(super) fn create(
 ) -> Result<types::CreateTargetGroupOutput, ApiError> {
     let scope = &call.scope;
     names::check("target group", &input.name)?;
-    let target_type = input.target_type.unwrap_or_else(|| "instance".to_owned());
-    if target_type == "alb"
-        && let Some(protocol @ ("HTTP" | "HTTPS")) = input.protocol.as_deref()
-    {
-        return Err(invalid_configuration(format!(
-            "Target type 'alb' is not supported for target groups with {protocol} protocol"
-        )));
-    }
-    if matches!(target_type.as_str(), "lambda" | "alb") {
-        return Err(unsupported(format!("target type '{target_type}' is not supported")));
-    }
-    if input.ip_address_type.as_deref().is_some_and(|it| it != "ipv4") {
-        return Err(unsupported("IP address type 'ipv6' is not supported"));
-    }
-    if input.target_control_port.is_some() {
-        return Err(match input.protocol.as_deref() {
-            Some("HTTP" | "HTTPS") => unsupported("a target control port is not supported"),
-            _ => invalid_configuration("Target control port is not supported"),
-        });
-    }
+    let target_type = input.target_type.clone().unwrap_or_else(|| "instance".to_owned());
+    group_kinds::check(&input, &target_type)?;
     let protocol = input
         .protocol
         .ok_or_else(|| validation("A protocol must be specified"))?;
-    if !matches!(protocol.as_str(), "HTTP" | "HTTPS" | "TCP" | "TLS") {
-        return Err(unsupported(format!(
-            "target group protocol '{protocol}' is not supported"
-        )));
-    }
     let port = match input.port {
         Some(port) => port_number(port)?,
         None => return Err(validation("A port must be specified")),
@@ -325,7 +306,7 @@ pub(super) fn create(
         ));
     }
     let arn = names::arn(scope, format!("targetgroup/{}/{}", input.name, names::id(tx.rng())));
-    let row = TargetGroup {
+    let mut row = TargetGroup {
         arn: arn.clone(),
         name: input.name,
         target_type,
@@ -337,6 +318,11 @@ pub(super) fn create(
         attributes: Default::default(),
         tags,
     };
+    if row.target_type == "instance" && is_tcp(&row.protocol) {
+        // Ref: `TargetGroupAttribute`: of IP addresses the default is another one. No instance is ever registered here.
+        row.attributes
+            .insert("preserve_client_ip.enabled".to_owned(), "true".to_owned());
+    }
     let view = view(&row, Vec::new());
     tx.put(scope, &arn, row);
     Ok(types::CreateTargetGroupOutput {
@@ -346,10 +332,8 @@ pub(super) fn create(
 
 /// A port of the API, 1 to 65,535.
 pub(super) fn port_number(port: i32) -> Result<u16, ApiError> {
-    u16::try_from(port)
-        .ok()
-        .filter(|port| *port > 0)
-        .ok_or_else(|| validation(format!("Port '{port}' must be between '1' and '65535'")))
+    error::check_range("port", port, 1, 65_535)?;
+    u16::try_from(port).map_err(|_| validation("A port must be within '1-65535'"))
 }
 
 /// Deleting what does not exist succeeds.
@@ -527,7 +511,11 @@ pub(super) fn modify_attributes(
     for (key, value) in &asked {
         attributes::check_stickiness(&row.protocol, key, value)?;
     }
+    let was_sticky = row.is_sticky();
     attributes::change(owner, &row.protocol, &mut row.attributes, asked)?;
+    if row.is_sticky() && !was_sticky {
+        group_stickiness::check_uses(tx, &call.scope, &row.arn)?;
+    }
     let attributes = attributes_view(&row);
     tx.put(&call.scope, &input.target_group_arn, row);
     Ok(types::ModifyTargetGroupAttributesOutput {

@@ -44,7 +44,7 @@ pub(super) fn not_of(owner: Owner, protocol: &str, key: &str, value: &str) -> Ap
                 false => validation(format!("The value of '{key}' contains invalid characters")),
             }
         }
-        Owner::HttpListener | Owner::TcpListener
+        Owner::HttpListener | Owner::TcpListener | Owner::TlsListener
             if is_of(Owner::HttpListener) || is_of(Owner::TcpListener) || REQUEST_HEADER_NAMES.contains(&key) =>
         {
             invalid_configuration("The provided listener attribute is not supported")

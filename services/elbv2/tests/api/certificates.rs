@@ -19,6 +19,11 @@ fn upload(cloud: &mut Cloud, name: &str, body: &str, key: &str) -> String {
     arn(name)
 }
 
+/// A certificate that listeners serve with.
+pub(crate) fn some(cloud: &mut Cloud) -> String {
+    upload(cloud, "some", pem!("rsa.pem"), pem!("rsa.key"))
+}
+
 fn secure(balancer: &str, group: &str, certificates: &[&str]) -> Value {
     let mut input = listener_input(balancer, 443, group);
     let certificates: Vec<Value> = certificates.iter().map(|arn| json!({"CertificateArn": arn})).collect();

@@ -1,6 +1,8 @@
 //! Goal: the API answers with AWS's shapes, codes and idempotency. Method: operations by name, JSON in, JSON out.
 
+mod attributes;
 mod certificates;
+mod foreign;
 mod listeners;
 mod load_balancers;
 mod recorded;
@@ -8,3 +10,4 @@ mod recorded;
 mod support;
 mod tags;
 mod target_groups;
+mod weighted;

@@ -115,6 +115,8 @@ fn actions() {
             VALIDATION,
             "An action must be specified".to_owned(),
         ),
+        // A lone group without weight: AWS's own range says so.
+        (forward(&[weighted(&g, 0)], json!({})), VALIDATION, one.to_owned()),
         (forward(&[weighted(&g, 1000)], json!({})), VALIDATION, one.to_owned()),
         (
             forward(&[weighted(&g, 1000), weighted(&h, 1)], json!({})),
@@ -228,6 +230,30 @@ fn listeners() {
             "Mutual Authentication mode required not found",
         ),
         (
+            with(
+                &base,
+                &json!({"Protocol": "HTTPS", "MutualAuthentication": {"Mode": "verify"}}),
+            ),
+            "Mutual Authentication mode verify requires a trust store arn",
+        ),
+        (
+            with(
+                &base,
+                &json!({"Protocol": "HTTPS", "MutualAuthentication": {
+                    "Mode": "passthrough", "IgnoreClientCertificateExpiry": true,
+                }}),
+            ),
+            "Mutual Authentication mode passthrough does not support ignoring client certificate expiry",
+        ),
+        (
+            with(
+                &base,
+                &json!({"Protocol": "HTTPS", "MutualAuthentication": {"Mode": "off", "AdvertiseTrustStoreCaNames": "on"}}),
+            ),
+            "Mutual Authentication mode off does not support advertise trust store ca names",
+        ),
+        (with(&base, &json!({"Port": null})), "A listener port must be specified"),
+        (
             with(&base, &json!({"AlpnPolicy": ["HTTP1Only"]})),
             "You cannot set ALPN policy on load balancers of type 'application'",
         ),
@@ -243,6 +269,32 @@ fn listeners() {
             "{input}"
         );
     }
+    // The same, as seen in public code of clients.
+    let mut grpc =
+        json!({"Name": "grpc", "Protocol": "HTTP", "Port": 80, "VpcId": world.cloud.vpc, "TargetType": "ip"});
+    grpc["ProtocolVersion"] = json!("GRPC");
+    let made = world.cloud.ok("CreateTargetGroup", grpc);
+    let arn = made["TargetGroups"][0]["TargetGroupArn"].as_str().unwrap();
+    let input = listener_input(&world.balancer, 81, arn);
+    assert_eq!(
+        world.cloud.fails("CreateListener", input, "InvalidLoadBalancerAction"),
+        "Listener protocol 'HTTP' is not supported with a target group with the protocol-version 'GRPC'"
+    );
+    let input = with(
+        &base,
+        &json!({"Protocol": "HTTPS", "DefaultActions": [
+            {"Type": "forward", "TargetGroupArn": world.group, "Order": 1},
+            {"Type": "authenticate-oidc", "Order": 2, "AuthenticateOidcConfig": {
+                "Issuer": "https://i", "AuthorizationEndpoint": "https://i/a", "TokenEndpoint": "https://i/t",
+                "UserInfoEndpoint": "https://i/u", "ClientId": "c"}},
+        ]}),
+    );
+    let certificate = crate::certificates::some(&mut world.cloud);
+    let input = with(&input, &json!({"Certificates": [{"CertificateArn": certificate}]}));
+    assert_eq!(
+        world.cloud.fails("CreateListener", input, "InvalidLoadBalancerAction"),
+        "An action of type 'forward' must have a higher order than all other actions"
+    );
     let certificate = "arn:aws:iam::000000000000:server-certificate/x";
     let input = json!({"ListenerArn": world.listener, "Certificates": [{"CertificateArn": certificate}]});
     let text = world.cloud.fails("AddListenerCertificates", input, "ValidationError");
@@ -286,6 +338,14 @@ fn conditions() {
             "Condition value 'foo-bar' contains a character that is not valid",
         ),
         (
+            json!({"Field": "host-header", "HostHeaderConfig": {"Values": ["*"]}}),
+            "Condition value '*' contains a character that is not valid",
+        ),
+        (
+            json!({"Field": "host-header", "Values": [long(129)]}),
+            "Condition value for 'host-header' cannot contain more than 128 characters",
+        ),
+        (
             json!({"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "Host", "Values": ["a"]}}),
             "You cannot specify 'host' as an HTTP header name",
         ),
@@ -320,6 +380,52 @@ fn target_groups() {
         (
             json!({"HealthCheckTimeoutSeconds": 5, "HealthCheckIntervalSeconds": 5}),
             "Health check timeout '5' must be smaller than the interval '5'",
+        ),
+        (
+            json!({"HealthCheckIntervalSeconds": 5}),
+            "Health check interval must be greater than the timeout.",
+        ),
+        (
+            json!({"HealthCheckIntervalSeconds": 600}),
+            "1 validation error detected: Value '600' at 'healthCheckIntervalSeconds' failed to satisfy constraint: Member \
+             must have value less than or equal to 300",
+        ),
+        (
+            json!({"HealthCheckIntervalSeconds": 4}),
+            "1 validation error detected: Value '4' at 'healthCheckIntervalSeconds' failed to satisfy constraint: Member \
+             must have value greater than or equal to 5",
+        ),
+        (
+            json!({"Protocol": "TCP", "HealthCheckTimeoutSeconds": 1}),
+            "1 validation error detected: Value '1' at 'healthCheckTimeoutSeconds' failed to satisfy constraint: Member \
+             must have value greater than or equal to 2",
+        ),
+        (
+            json!({"UnhealthyThresholdCount": 11}),
+            "1 validation error detected: Value '11' at 'unhealthyThresholdCount' failed to satisfy constraint: Member \
+             must have value less than or equal to 10",
+        ),
+        (
+            json!({"Matcher": {"HttpCode": "599"}}),
+            "Health check matcher HTTP code '599' must be within '200-499' inclusive",
+        ),
+        (
+            json!({"TargetType": "lambda"}),
+            "Protocol cannot be specified for target groups with target type 'lambda'",
+        ),
+        (
+            json!({"TargetType": "lambda", "Protocol": null}),
+            "Port cannot be specified for target groups with target type 'lambda'",
+        ),
+        (
+            json!({"TargetType": "lambda", "Protocol": null, "Port": null}),
+            "VPC ID cannot be specified for target groups with target type 'lambda'",
+        ),
+        (json!({"Protocol": null}), "A protocol must be specified"),
+        (json!({"VpcId": null}), "A VPC ID must be specified"),
+        (
+            json!({"Protocol": "GENEVE"}),
+            "Port must be 6081 for GENEVE target groups.",
         ),
         (
             json!({"HealthCheckEnabled": false}),
@@ -377,6 +483,14 @@ fn target_groups() {
             json!({"Protocol": "TCP", "TargetControlPort": 8080}),
             "Target control port is not supported",
         ),
+        (
+            json!({"Protocol": "TCP_QUIC", "IpAddressType": "ipv6"}),
+            "Protocol 'TCP_QUIC' is not supported with an IPv6 target group",
+        ),
+        (
+            json!({"TargetType": "lambda", "Protocol": null, "Port": null, "VpcId": null, "IpAddressType": "ipv6"}),
+            "Target type 'lambda' is not supported with an IPv6 target group",
+        ),
     ] {
         let text_now = world
             .cloud
@@ -414,6 +528,48 @@ fn load_balancers() {
             with(&base, &json!({"Name": "a-"})),
             "ValidationError",
             "The load balancer name 'a-' cannot end with a hyphen(-)",
+        ),
+        (
+            json!({"Name": "x", "Subnets": &subnets[..1]}),
+            "ValidationError",
+            "At least two subnets in two different Availability Zones must be specified",
+        ),
+        (
+            with(&base, &json!({"Type": "network", "EnablePrefixForIpv6SourceNat": "on"})),
+            "InvalidConfigurationRequest",
+            "'EnablePrefixForIpv6SourceNat' can only be specified when using IpAddressType 'dualstack'.",
+        ),
+        (
+            json!({"Name": "x", "Type": "network", "SubnetMappings": [
+                {"SubnetId": subnets[0], "SourceNatIpv6Prefix": "auto_assigned"},
+            ]}),
+            "InvalidConfigurationRequest",
+            "'EnablePrefixForIpv6SourceNat' must be set to 'on', before 'SourceNatIpv6Prefix' can be specified.",
+        ),
+        (
+            json!({"Name": "x", "Type": "network", "SubnetMappings": [
+                {"SubnetId": subnets[0], "PrivateIPv4Address": "172.31.0.9"},
+            ]}),
+            "InvalidConfigurationRequest",
+            "You can only specify private IPv4 addresses for Network Load Balancers with scheme 'internal'.",
+        ),
+        (
+            with(
+                &base,
+                &json!({"Type": "network", "IpAddressType": "dualstack-without-public-ipv4"}),
+            ),
+            "InvalidConfigurationRequest",
+            "The specified IP address type is not supported on load balancers with type 'network'.",
+        ),
+        (
+            with(&base, &json!({"Type": "gateway", "Scheme": "internal"})),
+            "InvalidConfigurationRequest",
+            "Scheme is not supported for Gateway Load Balancers.",
+        ),
+        (
+            with(&base, &json!({"Type": "gateway", "SecurityGroups": ["sg-1"]})),
+            "InvalidConfigurationRequest",
+            "Security Groups are not supported for Gateway Load Balancers.",
         ),
     ] {
         assert_eq!(
@@ -482,6 +638,7 @@ fn attributes() {
         ("lb", vec![("routing.http.xff_header_processing.mode", "drop")], WRONG, "'routing.http.xff_header_processing.mode' must be set as 'preserve', 'append', or 'remove'".into()),
         ("lb", vec![(mode, "monitor"), (mode, "defensive")], WRONG, format!("Attribute key '{mode}' has been specified more than once")),
         ("lb", vec![("access_logs.s3.enabled", "true")], TOGETHER, "The key 'access_logs.s3.bucket' must set in order to enable access logs".into()),
+        ("lb", vec![("access_logs.s3.prefix", "p")], TOGETHER, "The key 'access_logs.s3.bucket' must set in order to set 'access_logs.s3.prefix'".into()),
         ("lb", vec![("connection_logs.s3.enabled", "true")], TOGETHER, "The key 'connection_logs.s3.bucket' must set in order to enable connection logs".into()),
         ("lb", vec![("access_logs.s3.bucket", "")], WRONG, "The value of 'access_logs.s3.bucket' cannot be empty".into()),
         ("net", vec![("idle_timeout.timeout_seconds", "60")], WRONG, "Load balancer attribute key 'idle_timeout.timeout_seconds' is not recognized".into()),
@@ -502,6 +659,7 @@ fn attributes() {
         ("http", vec![("lambda.multi_value_headers.enabled", "true")], TOGETHER, "A target group with HTTP protocol does not support the attribute lambda.headers.multiple_values.enabled".into()),
         ("http", vec![("load_balancing.algorithm.type", "round_robin"), ("load_balancing.algorithm.type", "round_robin")], WRONG, "Target group attribute keys must be unique: '[load_balancing.algorithm.type]'".into()),
         ("tcp", vec![("slow_start.duration_seconds", "30")], TOGETHER, "A target group with TCP protocol does not support the attribute slow_start.duration_seconds".into()),
+        ("tcp", vec![("send_tcp_reset.on_unhealthy.enabled", "true")], WRONG, "Target group attribute key 'send_tcp_reset.on_unhealthy.enabled' is not recognized".into()),
         ("tcp", vec![(draining, "400000")], WRONG, format!("'{draining}' value '400000' must be between '0-360000' inclusive")),
         ("tcp", vec![(draining, "60")], TOGETHER, format!("You cannot have both 'target_health_state.unhealthy.connection_termination.enabled' and '{draining}' enabled on a target group")),
         ("listener", vec![("tcp.idle_timeout_seconds", "60")], WRONG, "Listener attribute key 'tcp.idle_timeout_seconds' is not recognized".into()),
@@ -526,6 +684,16 @@ fn attributes() {
         let input = json!({member: arn, "Attributes": pairs});
         assert_eq!(world.cloud.fails(operation, input.clone(), code), text, "{input}");
     }
+    let pairs: Vec<Value> = (0..21)
+        .map(|number| json!({"Key": format!("k{number}"), "Value": "v"}))
+        .collect();
+    let input = json!({"LoadBalancerArn": world.balancer, "Attributes": pairs});
+    let said = world.cloud.fails("ModifyLoadBalancerAttributes", input, WRONG);
+    let (begin, end) = (
+        "1 validation error detected: Value '[LoadBalancerAttribute(key=k0, value=v), LoadBalancerAttribute(key=k1,",
+        "' at 'attributes' failed to satisfy constraint: Member must have length less than or equal to 20",
+    );
+    assert!(said.starts_with(begin) && said.ends_with(end), "{said}");
     let routing = least("unhealthy_state_routing", "percentage");
     let pairs = json!([{"Key": percentage, "Value": "20"}, {"Key": routing, "Value": "50"}]);
     let input = json!({"TargetGroupArn": world.group, "Attributes": pairs});

@@ -38,7 +38,10 @@ fn target_groups() {
         (json!({"HealthCheckPort": "x"}), "ValidationError"),
         (json!({"Matcher": {"HttpCode": "600"}}), "ValidationError"),
         (json!({"HealthCheckProtocol": "TCP"}), "ValidationError"),
-        (json!({"TargetType": "lambda"}), "InvalidConfigurationRequest"),
+        (
+            json!({"TargetType": "alb", "Protocol": "TCP"}),
+            "InvalidConfigurationRequest",
+        ),
         (json!({"Protocol": "UDP"}), "InvalidConfigurationRequest"),
     ] {
         cloud.fails("CreateTargetGroup", with(bad), code);
