@@ -130,7 +130,7 @@ fn not_supported(name: &str) -> String {
     format!("Fargate compatible task definitions do not support {name}")
 }
 
-fn items(list: Option<&Value>) -> impl Iterator<Item = &Value> {
+pub(super) fn items(list: Option<&Value>) -> impl Iterator<Item = &Value> {
     list.and_then(Value::as_array).into_iter().flatten()
 }
 

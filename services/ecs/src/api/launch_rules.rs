@@ -1,6 +1,7 @@
 //! What RunTask, CreateService and UpdateService have in common: where and in which network tasks shall run.
 
 use super::cluster::{StrategyOf, check_strategy};
+use super::service_rules;
 use crate::error::{client, invalid, unsupported};
 use crate::input::Input;
 use crate::model::{
@@ -160,6 +161,7 @@ pub(super) fn check_placement(input: &Input, launch_type: &str) -> Result<(), Ap
             "Placement strategies are not supported with FARGATE launch type.",
         ));
     }
+    service_rules::check_placement(input)?;
     input.refuse(&["placementConstraints", "placementStrategy"])
 }
 

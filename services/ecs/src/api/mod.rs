@@ -3,6 +3,7 @@
 mod access;
 mod cluster;
 mod container_instance;
+mod definition_rules;
 mod definition_view;
 mod deployment;
 mod execute;
@@ -16,6 +17,7 @@ mod register_rules;
 mod request_conditions;
 mod run_task;
 mod service;
+mod service_rules;
 mod service_update;
 mod service_view;
 mod session_logging;

@@ -2,7 +2,7 @@
 
 use super::definition_view::{Registered, View};
 use super::tags::check_tags;
-use super::{fargate, fargate_rules, register_rules};
+use super::{definition_rules, fargate, fargate_rules, register_rules};
 use crate::error::client;
 use crate::input::{Input, refuse};
 use crate::model::{ContainerDefinition, Family, Revision, TaskDefinition, Volume};
@@ -16,6 +16,7 @@ use serde_json::value::{RawValue, to_raw_value};
 pub fn register_task_definition(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Box<RawValue>, ApiError> {
     let mut input = Input::new(input);
     fargate_rules::check_members(&input)?;
+    definition_rules::check(&input, call.scope.account.as_str())?;
     input.refuse(&[
         "proxyConfiguration",
         "pidMode",

@@ -34,6 +34,8 @@ const CONTAINER_REFUSED: [&str; 16] = [
 
 /// Ref: ECS quotas: containers in a task definition.
 const CONTAINERS_MAX: usize = 10;
+/// CPU units of a task with Windows on Fargate.
+const WINDOWS_CPU_MIN: u32 = 1_024;
 /// The longest image name that AWS takes.
 const IMAGE_BYTES_MAX: usize = 255;
 /// Ref: ECS `ContainerDefinition.startTimeout`, in seconds.
@@ -515,12 +517,31 @@ fn check_storage(definition: &TaskDefinition) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Sizes that Fargate offers with Linux only. Recorded: `pf-ecs-fargate-windows-cpu-under-1vcpu`, `pf-ecs-windows-arm64`.
+fn check_windows(
+    definition: &TaskDefinition,
+    family: Option<&str>,
+    architecture: Option<&str>,
+) -> Result<(), ApiError> {
+    let is_windows = family.is_some_and(|family| family.starts_with("WINDOWS"));
+    let on_fargate = definition.requires_compatibilities.iter().any(|c| c == "FARGATE");
+    match (definition.cpu, definition.memory) {
+        (Some(cpu), Some(memory))
+            if is_windows && on_fargate && (cpu < WINDOWS_CPU_MIN || architecture == Some("ARM64")) =>
+        {
+            Err(client(no_fargate_size(cpu, memory)))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_platform(definition: &TaskDefinition) -> Result<(), ApiError> {
     check_storage(definition)?;
     let Some(platform) = &definition.runtime_platform else {
         return Ok(());
     };
     let of = |name: &str| platform.get(name).and_then(Value::as_str);
+    check_windows(definition, of("operatingSystemFamily"), of("cpuArchitecture"))?;
     if let Some(family) = of("operatingSystemFamily").filter(|family| *family != "LINUX") {
         return Err(unsupported(&format!("operatingSystemFamily {family}")));
     }

@@ -5,7 +5,7 @@
 use super::cluster::existing_name;
 use super::launch_rules::{Capacity, capacity, check_definition, check_placement, check_platform_version};
 use super::tags::check_tags;
-use super::{find, service_view};
+use super::{find, service_rules, service_view};
 use crate::error::{invalid, unsupported};
 use crate::input::Input;
 use crate::machine::idempotency::{self, Claim, Earlier};
@@ -43,12 +43,7 @@ pub fn create_service(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Valu
             r"ServiceName must match ^[a-zA-Z0-9\-_]{{1,255}}, but was {name}"
         )));
     }
-    if input.text("role").is_some_and(|role| !role.is_empty()) && input.has("networkConfiguration") {
-        // Ref: CreateService, role: not permitted where tasks use awsvpc, which needs the service-linked role.
-        return Err(invalid(
-            "You cannot specify an IAM role for services that require a service linked role.",
-        ));
-    }
+    service_rules::check(&input)?;
     input.refuse(&REFUSED)?;
     check_controller(&input)?;
     if input.text("schedulingStrategy") == Some("DAEMON") {

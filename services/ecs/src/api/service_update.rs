@@ -5,7 +5,7 @@ use super::launch_rules::{Capacity, check_definition, check_placement, check_pla
 use super::service::{
     REFUSED, check_controller, check_load_balancers, deployment, deployment_configuration, desired_count, grace_period,
 };
-use super::{find, service_view};
+use super::{find, service_rules, service_view};
 use crate::error::invalid;
 use crate::input::Input;
 use crate::machine::rollout;
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 /// UpdateService. What tasks are made of begins a new deployment; the rest is changed in place.
 pub fn update_service(tx: &mut Tx<'_>, call: &Call, input: Value) -> Result<Value, ApiError> {
     let input = Input::new(input);
+    service_rules::check_connected(&input)?;
     input.refuse(&REFUSED)?;
     check_controller(&input)?;
     let cluster = existing_name(tx, call, &input)?;

@@ -54,6 +54,13 @@ fn what_was_said_to_be_off_is_shown_again() {
 fn task_definitions_are_checked() {
     let mut lab = Lab::new();
     let c = "/containerDefinitions/0";
+    let mut secret = with(&format!("{c}/secrets"), json!([{ "name": "A", "valueFrom": "arn" }]));
+    secret["executionRoleArn"] = json!("execution");
+    let mut windows = with(
+        "/runtimePlatform",
+        json!({ "operatingSystemFamily": "WINDOWS_SERVER_2022_CORE" }),
+    );
+    (windows["cpu"], windows["memory"]) = (json!("1024"), json!("2048"));
     let cases: Vec<(Value, &str)> = vec![
         (
             with("/memory", json!("4096")),
@@ -84,10 +91,7 @@ fn task_definitions_are_checked() {
             with(&format!("{c}/memory"), json!(1024)),
             "is greater than for the task.",
         ),
-        (
-            with(&format!("{c}/secrets"), json!([{ "name": "A", "valueFrom": "arn" }])),
-            "Container.secrets",
-        ),
+        (secret, "Container.secrets"),
         (
             with(&format!("{c}/privileged"), json!(true)),
             "setting be \u{2018}false\u{2019} at the container level.",
@@ -137,11 +141,8 @@ fn task_definitions_are_checked() {
             "must start with CMD or CMD-SHELL",
         ),
         (
-            with(
-                "/runtimePlatform",
-                json!({ "operatingSystemFamily": "WINDOWS_SERVER_2022_CORE" }),
-            ),
-            "not supported",
+            windows,
+            "operatingSystemFamily WINDOWS_SERVER_2022_CORE is not supported",
         ),
         (
             with("/runtimePlatform", json!({ "cpuArchitecture": other_architecture() })),

@@ -8,3 +8,4 @@ mod definitions;
 mod permissions;
 mod recorded;
 mod tasks;
+mod unserved;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const C: &str = "/containerDefinitions/0";
 
-fn of_container(member: &str, value: Value) -> Value {
+pub(crate) fn of_container(member: &str, value: Value) -> Value {
     with(&format!("{C}/{member}"), value)
 }
 
@@ -16,7 +16,7 @@ fn of_health(member: &str, value: u32) -> Value {
 }
 
 /// A second container, and what the first one has more.
-fn beside(first: Value, second: Value) -> Value {
+pub(crate) fn beside(first: Value, second: Value) -> Value {
     let mut input = definition("web");
     let containers = &mut input["containerDefinitions"];
     containers[0]["portMappings"] = json!([]);
@@ -25,7 +25,7 @@ fn beside(first: Value, second: Value) -> Value {
     input
 }
 
-fn merged(mut base: Value, more: Value) -> Value {
+pub(crate) fn merged(mut base: Value, more: Value) -> Value {
     if let (Some(all), Value::Object(more)) = (base.as_object_mut(), more) {
         all.extend(more);
     }
@@ -33,14 +33,14 @@ fn merged(mut base: Value, more: Value) -> Value {
 }
 
 /// A definition for EC2 alone.
-fn of_ec2(mode: &str, more: Value) -> Value {
+pub(crate) fn of_ec2(mode: &str, more: Value) -> Value {
     let container = json!({ "name": "app", "image": "localhost:4566/web:1", "memory": 512 });
     let base = json!({ "family": "web", "networkMode": mode, "requiresCompatibilities": ["EC2"] });
     let base = merged(base, json!({ "containerDefinitions": [container] }));
     merged(base, more)
 }
 
-fn check(lab: &mut Lab, operation: &str, code: &str, cases: Vec<(&str, Value, &str)>) {
+pub(crate) fn check(lab: &mut Lab, operation: &str, code: &str, cases: Vec<(&str, Value, &str)>) {
     for (rule, input, words) in cases {
         let (found, message) = lab.err(operation, input);
         assert_eq!((found.as_str(), message.as_str()), (code, words), "{rule}");
