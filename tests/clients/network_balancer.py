@@ -205,7 +205,7 @@ def weighted():
     for name, address in zip((ONE, TWO), tasks, strict=True):
         made, = ELB.create_target_group(
             Name=name, Protocol="TCP", Port=APP_PORT, VpcId=vpc, TargetType="ip", HealthCheckIntervalSeconds=5,
-            HealthyThresholdCount=2)["TargetGroups"]
+            HealthCheckTimeoutSeconds=4, HealthyThresholdCount=2)["TargetGroups"]
         ELB.register_targets(TargetGroupArn=made["TargetGroupArn"], Targets=[{"Id": address}])
         arns.append(made["TargetGroupArn"])
 
