@@ -4,7 +4,7 @@
 //! `pf-elbv2-listener-*`, `pf-elbv2-rule-actions-*`).
 
 use super::limits::GROUPS_PER_ACTION_MAX;
-use super::{foreign, group_stickiness};
+use super::{foreign, group_limit, group_stickiness};
 use crate::error::{invalid_action, invalid_configuration, named_group_not_found, unsupported, validation};
 use crate::machine::load_balancer_arns;
 use crate::model::{LoadBalancer, TargetGroup};
@@ -20,6 +20,8 @@ pub(super) struct Place<'a> {
     pub(super) balancer: &'a LoadBalancer,
     /// The listener's protocol.
     pub(super) protocol: &'a str,
+    /// The listener or the rule whose actions are replaced.
+    pub(super) instead_of: Option<&'a str>,
 }
 
 /// Checks the actions of a rule and returns them in their order, as trees.
@@ -142,6 +144,8 @@ fn forward(state: &State, place: &Place<'_>, action: &mut types::Action) -> Resu
         groups.push(group);
     }
     check_groups(state, place, &groups)?;
+    let named = groups.iter().map(|group| group.arn.as_str());
+    group_limit::check(state, place.scope, place.balancer, named, place.instead_of)?;
     let mut arns: Vec<_> = tuples.iter().map(|tuple| tuple.target_group_arn.clone()).collect();
     arns.sort();
     arns.dedup();

@@ -19,6 +19,8 @@ pub(super) const RULES_DESCRIBED_MAX: usize = 20;
 pub(super) const TARGET_GROUPS_MAX: usize = 3_000;
 /// Target groups of one forward action.
 pub(super) const GROUPS_PER_ACTION_MAX: usize = 5;
+/// Target groups of an Application Load Balancer.
+pub(super) const GROUPS_PER_BALANCER_MAX: usize = 100;
 /// Values of all conditions of a rule.
 pub(super) const CONDITION_VALUES_MAX: usize = 5;
 /// Wildcards of all conditions of a rule.
@@ -47,7 +49,7 @@ const LIMITS: &[(&str, usize)] = &[
         "target-groups-per-action-on-network-load-balancer",
         GROUPS_PER_ACTION_MAX,
     ),
-    ("target-groups-per-application-load-balancer", 100),
+    ("target-groups-per-application-load-balancer", GROUPS_PER_BALANCER_MAX),
     ("targets-per-application-load-balancer", 1_000),
     ("targets-per-network-load-balancer", 3_000),
 ];

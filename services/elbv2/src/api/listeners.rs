@@ -150,6 +150,7 @@ pub(super) fn create(
         scope,
         balancer: &balancer,
         protocol: &protocol,
+        instead_of: None,
     };
     let default_actions = actions::normalize(tx, &place, input.default_actions)?;
     let existing = tx
@@ -267,6 +268,7 @@ pub(super) fn modify(
         scope,
         balancer: &balancer,
         protocol: &row.protocol,
+        instead_of: Some(&input.listener_arn),
     };
     match input.default_actions {
         Some(actions) => row.default_actions = actions::normalize(tx, &place, actions)?,

@@ -7,6 +7,7 @@ mod certificates;
 mod conditions;
 mod foreign;
 mod group_kinds;
+mod group_limit;
 mod group_stickiness;
 mod limits;
 mod listeners;

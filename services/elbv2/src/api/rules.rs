@@ -60,6 +60,7 @@ pub(super) fn create(
         scope,
         balancer: &balancer,
         protocol: &listener.protocol,
+        instead_of: None,
     };
     let actions = actions::normalize(tx, &place, input.actions)?;
     let tags = tags::from_input(input.tags)?;
@@ -123,6 +124,7 @@ pub(super) fn modify(
             scope,
             balancer: &balancer,
             protocol: &listener.protocol,
+            instead_of: Some(&input.rule_arn),
         };
         row.actions = actions::normalize(tx, &place, wanted)?;
     }

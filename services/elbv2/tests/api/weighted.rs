@@ -189,3 +189,33 @@ fn beside_groups_that_keep_clients() {
     // One group alone needs none.
     cloud.ok("CreateListener", http(81, forward(&[(&b, 1)], json!(null))));
 }
+
+/// Ref: ALB guide, "Quotas": 100 target groups, each counted once.
+#[test]
+fn a_load_balancer_leads_to_a_hundred_groups() {
+    let mut cloud = Cloud::new();
+    let balancer = cloud.balancer("web");
+    let groups: Vec<String> = (0..101).map(|number| cloud.group(&format!("g{number}"))).collect();
+    let listener = cloud.listener(&balancer, 80, &groups[0]);
+    for (number, five) in groups[..100].chunks(5).enumerate() {
+        let all: Vec<(&String, i32)> = five.iter().map(|group| (group, 1)).collect();
+        let mut input = rule_input(&listener, number as i32 + 1, "/x", &groups[0]);
+        input["Actions"] = forward(&all, json!(null));
+        cloud.ok("CreateRule", input);
+    }
+    let code = "TooManyUniqueTargetGroupsPerLoadBalancer";
+    let text = "You have reached the maximum number of unique target groups that you can associate with a load balancer of \
+                type 'application': [100]";
+    let input = rule_input(&listener, 50, "/y", &groups[100]);
+    assert_eq!(cloud.fails("CreateRule", input, code), text);
+    assert_eq!(
+        cloud.fails("CreateListener", listener_input(&balancer, 81, &groups[100]), code),
+        text
+    );
+    // One that is there already, and one instead of another.
+    cloud.ok("CreateListener", listener_input(&balancer, 81, &groups[1]));
+    let rules = cloud.ok("DescribeRules", json!({"ListenerArn": listener}));
+    let last = rules["Rules"][19]["RuleArn"].clone();
+    let actions = forward(&[(&groups[100], 1), (&groups[99], 1)], json!(null));
+    cloud.ok("ModifyRule", json!({"RuleArn": last, "Actions": actions}));
+}
