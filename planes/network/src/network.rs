@@ -71,20 +71,39 @@ impl Network {
     pub fn new(config: NetworkConfig) -> Result<Self, NetworkError> {
         let files = Files::new(&config.state_dir);
         files.create()?;
-        let (connection, handle, _) =
-            rtnetlink::new_connection().map_err(|e| NetworkError::system("open an rtnetlink socket", e))?;
-        let connection = tokio::spawn(connection);
-        let (listener, metadata_port) = listen_for_metadata(files.metadata_port()?)?;
-        files.put_metadata_port(metadata_port)?;
+        let former = files.metadata_port()?;
+        let (listener, metadata_port) = listen_for_metadata(former)?;
+        // On a full disk a restart that changes nothing needs no room.
+        if former != Some(metadata_port) {
+            files.put_metadata_port(metadata_port)?;
+        }
         let model = Model {
             metadata_port,
             ..Model::default()
         };
+        Self::open(config, files, model, Some(listener))
+    }
+
+    /// The network of a state directory that is to go, for [`Network::destroy`] alone: writes nothing, so that a full disk
+    /// does not keep it.
+    pub fn to_destroy(config: NetworkConfig) -> Result<Self, NetworkError> {
+        let files = Files::new(&config.state_dir);
+        Self::open(config, files, Model::default(), None)
+    }
+
+    fn open(
+        config: NetworkConfig,
+        files: Files,
+        model: Model,
+        listener: Option<TcpListener>,
+    ) -> Result<Self, NetworkError> {
+        let (connection, handle, _) =
+            rtnetlink::new_connection().map_err(|e| NetworkError::system("open an rtnetlink socket", e))?;
         Ok(Self {
             id: InstanceId::of(&config.state_dir),
             files,
             handle,
-            connection,
+            connection: tokio::spawn(connection),
             state: Mutex::new(State {
                 model,
                 loaded: None,
@@ -94,7 +113,7 @@ impl Network {
                 closed: false,
             }),
             names: watch::Sender::default(),
-            metadata: std::sync::Mutex::new(Some(listener)),
+            metadata: std::sync::Mutex::new(listener),
         })
     }
 

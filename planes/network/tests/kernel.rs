@@ -3,6 +3,7 @@
 mod lab;
 
 use honmaru_contract::node::{HostAddress, Protocol, PublishedPort, SecurityRule, Vpc};
+use honmaru_network::{Network, NetworkConfig};
 use lab::*;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -546,6 +547,36 @@ fn adoption_and_destruction() {
         network.destroy().await.expect("destroy");
         assert_eq!(lab.traces(), before);
         network.destroy().await.expect("destroy twice");
+    });
+}
+
+// Goal: everything goes, though the disk of the state directory has no room for one byte, nor for one file.
+#[test]
+fn a_full_disk_keeps_nothing() {
+    host(|lab| async move {
+        let state = lab.state.path().display().to_string();
+        let before = lab.traces();
+        for limit in ["size=256k", "nr_inodes=64"] {
+            run("mount", &format!("-t tmpfs -o {limit} tmpfs {state}"));
+            let network = lab.network();
+            network.adopt().await.expect("adopt");
+            let open = security_group(vec![tcp(80, cidr("0.0.0.0/0"))], vec![all(cidr("0.0.0.0/0"))]);
+            network.apply(&desired(&[("sg", open)])).await.expect("apply");
+            network.attach("a", &task(10, &["sg"])).await.expect("attach");
+            network.close().await;
+            drop(network);
+            let full = (0..1_000).map(|n| std::fs::write(lab.state.path().join(format!("{n}")), [1; 4_096]));
+            assert!(full.into_iter().any(|written| written.is_err()), "{limit} is a limit");
+            // As after a removal that ended half-way.
+            let _ = std::fs::remove_file(lab.state.path().join("node/network/metadata_port.json"));
+            let _ = std::fs::write(lab.state.path().join("filler"), [1; 4_096]);
+            let network = Network::to_destroy(NetworkConfig {
+                state_dir: lab.state.path().to_path_buf(),
+            });
+            network.expect("a network").destroy().await.expect("destroy");
+            run("umount", &state);
+            assert_eq!(lab.traces(), before, "{limit}");
+        }
     });
 }
 

@@ -15,28 +15,28 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Kills every task of this state directory at once, and removes namespaces, interfaces, addresses, the nft table,
 /// cgroups, task directories and records. Images stay: they lie in the state directory only. Goes on after a failure.
-/// `Locked` while an agent runs.
+/// Writes nothing: a full disk does not keep what is to go. `Locked` while an agent runs.
 pub async fn destroy(config: NodeConfig) -> Result<(), NodeError> {
     if !config.state_dir.exists() {
         return Ok(());
     }
-    let store = Store::open(&config.state_dir)?;
+    let store = Store::at(&config.state_dir);
     let deadline = Instant::now() + LOCK_TIMEOUT;
     let _lock = loop {
-        match store.lock() {
+        match store.lock_if_there() {
             Err(NodeError::Locked(_)) if Instant::now() < deadline => sleep(Duration::from_millis(50)).await,
             other => break other?,
         }
     };
     let mut left = Vec::new();
-    match Runtime::new(runtime_config(&config.state_dir)) {
+    match Runtime::to_sweep(runtime_config(&config.state_dir)) {
         Ok(runtime) => match runtime.sweep().await {
             Ok(swept) => left.extend(swept.failed),
             Err(error) => left.push(chain(&error)),
         },
         Err(error) => left.push(chain(&error)),
     }
-    match Network::new(NetworkConfig {
+    match Network::to_destroy(NetworkConfig {
         state_dir: config.state_dir.clone(),
     }) {
         Ok(network) => {

@@ -75,22 +75,47 @@ pub(crate) struct Lock {
 
 impl Store {
     pub fn open(state_dir: &Path) -> Result<Self, NodeError> {
-        let root = state_dir.join("node/agent");
-        for dir in [root.join("tasks"), root.join("logs")] {
+        let store = Self::at(state_dir);
+        for dir in [store.root.join("tasks"), store.root.join("logs")] {
             fs::create_dir_all(&dir).map_err(|e| NodeError::file("create", dir, e))?;
         }
-        Ok(Self { root })
+        Ok(store)
+    }
+
+    /// The directory as it is: nothing is made.
+    pub fn at(state_dir: &Path) -> Self {
+        Self {
+            root: state_dir.join("node/agent"),
+        }
     }
 
     /// Takes the agent's place, or says that another process has it.
     pub fn lock(&self) -> Result<Lock, NodeError> {
-        let path = self.root.join("lock");
+        let path = self.lock_file();
         let file = File::options()
             .create(true)
             .truncate(false)
             .write(true)
             .open(&path)
             .map_err(|e| NodeError::file("open", &path, e))?;
+        Self::lock_of(file, path)
+    }
+
+    /// The same where there was an agent ever; makes no file.
+    pub fn lock_if_there(&self) -> Result<Option<Lock>, NodeError> {
+        let path = self.lock_file();
+        match File::options().write(true).open(&path) {
+            Ok(file) => Self::lock_of(file, path).map(Some),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(NodeError::file("open", path, e)),
+        }
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    fn lock_of(file: File, path: PathBuf) -> Result<Lock, NodeError> {
         match nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock) {
             Ok(file) => Ok(Lock { _file: file }),
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(NodeError::Locked(path)),
@@ -102,8 +127,18 @@ impl Store {
         Ok(read(&self.root.join("generation.json"))?.unwrap_or(0))
     }
 
+    /// In place, where there is one: on a full disk the desired state is followed nevertheless. So few bytes of one length are
+    /// written whole or not at all.
     pub fn put_generation(&self, generation: u64) -> Result<(), NodeError> {
-        write(&self.root.join("generation.json"), &generation)
+        let path = self.root.join("generation.json");
+        // As wide as the largest number; JSON may begin with blanks.
+        let text = format!("{generation:>20}");
+        match File::options().write(true).open(&path) {
+            Ok(mut file) if file.metadata().is_ok_and(|found| found.len() == text.len() as u64) => file
+                .write_all(text.as_bytes())
+                .map_err(|e| NodeError::file("write", path, e)),
+            _ => write_bytes(&path, text.as_bytes()),
+        }
     }
 
     pub fn tasks(&self) -> Result<BTreeMap<String, TaskRecord>, NodeError> {
@@ -195,10 +230,14 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, NodeError> {
 
 /// For root only: environments of containers are in it.
 fn write(path: &Path, value: &impl Serialize) -> Result<(), NodeError> {
+    let bytes = serde_json::to_vec(value).map_err(|e| NodeError::file("write", path, e.into()))?;
+    write_bytes(path, &bytes)
+}
+
+fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
     let failed = |e| NodeError::file("write", path, e);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_file_name(format!(".{name}"));
-    let bytes = serde_json::to_vec(value).map_err(|e| failed(e.into()))?;
     let mut file = File::options()
         .create(true)
         .truncate(true)
@@ -206,7 +245,7 @@ fn write(path: &Path, value: &impl Serialize) -> Result<(), NodeError> {
         .mode(0o600)
         .open(&beside)
         .map_err(failed)?;
-    file.write_all(&bytes).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
     fs::rename(&beside, path).map_err(failed)
 }
 
@@ -237,6 +276,10 @@ mod tests {
         store.put_log_position("t", "c", position).expect("write");
         let again = Store::open(dir.path()).expect("a store");
         assert_eq!(again.generation().expect("read"), 7);
+        again.put_generation(u64::MAX).expect("write");
+        assert_eq!(again.generation().expect("read"), u64::MAX);
+        again.put_generation(8).expect("write");
+        assert_eq!(again.generation().expect("read"), 8);
         assert_eq!(again.log_position("t", "c").expect("read"), position);
         again.remove_log_positions("t").expect("remove");
         assert_eq!(again.log_position("t", "c").expect("read"), LogPosition::default());

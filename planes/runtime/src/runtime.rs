@@ -75,10 +75,7 @@ pub struct Swept {
 impl Runtime {
     /// Makes the directories and extracts the shim.
     pub fn new(config: RuntimeConfig) -> Result<Self, RuntimeError> {
-        if !name_is_valid(&config.cgroup_name, TASK_ID_CHARS_MAX) {
-            let source = io::Error::other("a cgroup name is 1 to 64 of [A-Za-z0-9_-]");
-            return Err(source).at("use the cgroup name", config.cgroup_name);
-        }
+        let cgroups = CgroupTree::new(checked(&config.cgroup_name)?);
         let tasks = tasks_dir(&config.state_dir);
         fs::DirBuilder::new()
             .recursive(true)
@@ -90,7 +87,18 @@ impl Runtime {
         Ok(Self {
             state_dir,
             shim,
-            cgroups: CgroupTree::new(&config.cgroup_name),
+            cgroups,
+        })
+    }
+
+    /// The runtime of a state directory that is to go, for [`Runtime::sweep`] alone: makes no directory and extracts no shim,
+    /// so that a full disk does not keep what is to go.
+    pub fn to_sweep(config: RuntimeConfig) -> Result<Self, RuntimeError> {
+        let state_dir = config.state_dir.canonicalize().at("resolve", &config.state_dir)?;
+        Ok(Self {
+            shim: bin_dir(&state_dir),
+            cgroups: CgroupTree::new(checked(&config.cgroup_name)?),
+            state_dir,
         })
     }
 
@@ -295,7 +303,12 @@ impl Runtime {
     fn task_ids(&self) -> Result<Vec<String>, RuntimeError> {
         let tasks = tasks_dir(&self.state_dir);
         let mut ids = Vec::new();
-        for entry in fs::read_dir(&tasks).at("list", &tasks)? {
+        let entries = match fs::read_dir(&tasks) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ids),
+            Err(error) => return Err(error).at("list", tasks),
+        };
+        for entry in entries {
             let entry = entry.at("list", &tasks)?;
             if let Some(id) = entry
                 .file_name()
@@ -329,6 +342,14 @@ impl Runtime {
             sleep(Duration::from_millis(2)).await;
         }
     }
+}
+
+fn checked(cgroup_name: &str) -> Result<&str, RuntimeError> {
+    if name_is_valid(cgroup_name, TASK_ID_CHARS_MAX) {
+        return Ok(cgroup_name);
+    }
+    let source = io::Error::other("a cgroup name is 1 to 64 of [A-Za-z0-9_-]");
+    Err(source).at("use the cgroup name", cgroup_name)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
