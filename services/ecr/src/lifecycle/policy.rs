@@ -203,6 +203,7 @@ fn rule(value: &Value) -> Result<Rule, PolicyError> {
     {
         return Err("Invalid tag pattern provided. Total number of * must not exceed 4".into());
     }
+    check_characters(&select)?;
     let of_archived = match selection.get("storageClass").map(Value::as_str) {
         None | Some(Some("standard")) => false,
         Some(Some("archive")) => true,
@@ -216,6 +217,22 @@ fn rule(value: &Value) -> Result<Rule, PolicyError> {
         of_archived,
         action,
     })
+}
+
+/// Refuses what no tag can have. Ref: ECR user guide, "Lifecycle policy properties"; awsdocs/amazon-ecr-user-guide#17: a
+/// prefix takes the characters of a tag, and nothing else.
+fn check_characters(select: &Select) -> Result<(), String> {
+    let is_of_tag = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let (texts, what, allowed): (_, _, fn(char) -> bool) = match select {
+        Select::Any | Select::Untagged => return Ok(()),
+        Select::Prefixes(prefixes) => (prefixes, "prefix", |_| false),
+        Select::Patterns(patterns) => (patterns, "pattern", |c| c == '*'),
+    };
+    let fits = |text: &String| text.chars().all(|c| is_of_tag(c) || allowed(c));
+    match texts.iter().find(|text| !fits(text)) {
+        Some(text) => Err(format!("Invalid tag {what} provided. No image tag can match '{text}'")),
+        None => Ok(()),
+    }
 }
 
 fn action(value: Option<&Value>) -> Result<LifecycleAction, PolicyError> {
@@ -399,6 +416,18 @@ mod tests {
             (
                 r#""tagStatus":"tagged","tagPatternList":["a*b*c*d*e*"]"#,
                 "Invalid tag pattern provided. Total number of * must not exceed 4",
+            ),
+            (
+                r#""tagStatus":"tagged","tagPrefixList":["v1","release/1"]"#,
+                "Invalid tag prefix provided. No image tag can match 'release/1'",
+            ),
+            (
+                r#""tagStatus":"tagged","tagPrefixList":["v*"]"#,
+                "Invalid tag prefix provided. No image tag can match 'v*'",
+            ),
+            (
+                r#""tagStatus":"tagged","tagPatternList":["v[0-9]*"]"#,
+                "Invalid tag pattern provided. No image tag can match 'v[0-9]*'",
             ),
         ] {
             check(
