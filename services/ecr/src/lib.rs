@@ -27,11 +27,11 @@ pub use layers::{Appended, Change, Completed, Kept, Layers, Look, NotPulled, Par
 pub use machine::{
     DeleteProblem, ManifestInfo, ManifestProblem, NewImage, Parcel, ParcelManifest, PutImage, Reference,
     RegistryAction, Undelivered, Upstream, admit, are_live, begin_check, create_repository, creation_access,
-    delete_image, delete_repository, drop_parcel, due_parcels, get_repository, give_up_layers, has_blobs, holders_of,
-    import_access, index_entry, is_check_due, is_layer_in_use, is_pull_excluded, link_layer, may_create, mounts_blobs,
-    needs_record, parcel, parcel_arrived, parcel_undelivered, put_image, record_pull, referrers, registry_access,
-    registry_code, repository_access, resolve_image, select_platform, set_other_clouds, tags_of, tags_page,
-    token_access, unlink_layer, untag_image, upstream_of, with_tags_of,
+    delete_image, delete_repository, drop_parcel, due_parcels, get_repository, give_up_layers, give_up_left_layers,
+    has_blobs, holders_of, import_access, index_entry, is_check_due, is_layer_in_use, is_pull_excluded, link_layer,
+    may_create, mounts_blobs, needs_record, parcel, parcel_arrived, parcel_undelivered, put_image, record_pull,
+    referrers, registry_access, registry_code, repository_access, resolve_image, select_platform, set_other_clouds,
+    tags_of, tags_page, token_access, unlink_layer, untag_image, upstream_of, with_tags_of,
 };
 pub use model::{
     Archive, Backfill, BackfillState, Content, CreationTemplate, Image, IndexEntry, LayerLink, LifecycleAction,

@@ -2,8 +2,8 @@
 
 use crate::api::candidates;
 use crate::lifecycle::{Policy, evaluate};
-use crate::machine::{LAYER_LINK_LIFE_S, archive_image, delete_image};
-use crate::model::{LayerLink, LifecycleAction, Repository};
+use crate::machine::{archive_image, delete_image};
+use crate::model::{LAYER_LEFT_LIFE_S, LayerLink, LifecycleAction, Repository};
 use honmaru_base::{Scope, Time};
 use honmaru_machine::{Reconciler, Resource, Tx};
 
@@ -105,10 +105,11 @@ impl Reconciler for LayerExpiry {
         if self.not_before.is_some_and(|at| now < at) {
             return self.not_before;
         }
-        let mut next = now.plus_s(LAYER_LINK_LIFE_S);
+        // The shortest wait of any that may come.
+        let mut next = now.plus_s(LAYER_LEFT_LIFE_S);
         let mut over: Vec<(Scope, String)> = Vec::new();
         for (scope, key, link) in tx.all::<LayerLink>() {
-            let end = link.linked_at.plus_s(LAYER_LINK_LIFE_S);
+            let end = link.end();
             if end <= now && over.len() < STEP_MAX {
                 over.push((scope.clone(), key.to_owned()));
             } else {

@@ -258,7 +258,7 @@ async fn outcome(control: &Control, wish: Wish, tell: mpsc::Sender<VerifyEvent>)
     Ok(match wish {
         Wish::Usage => Outcome::Usage(Box::new(front.registry().usage().await?)),
         Wish::Verify => Outcome::Verify(front.registry().verify(&tell).await?),
-        Wish::Gc { grace, idle } => Outcome::Gc(front.collect_now(grace, idle).await?),
+        Wish::Gc { grace, idle } => Outcome::Gc(front.collect_now(&control.engine, grace, idle).await?),
     })
 }
 

@@ -73,8 +73,19 @@ impl Front {
     }
 
     /// A collection that the operator asked for; waits for one that is under way.
-    pub async fn collect_now(&self, grace: Duration, idle: Duration) -> Result<Freed, HousekeepingError> {
+    pub async fn collect_now(
+        &self,
+        engine: &Engine,
+        grace: Duration,
+        idle: Duration,
+    ) -> Result<Freed, HousekeepingError> {
         let _turn = self.turn.lock().await;
+        let wait_s = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
+        // Nobody is told of it: what an engine that has stopped did not give up stays.
+        while let Ok(Ok(1..)) = engine
+            .write(move |tx| Ok::<_, ApiError>(honmaru_ecr::give_up_left_layers(tx, wait_s)))
+            .await
+        {}
         self.registry.collect_and_count(grace, idle).await
     }
 

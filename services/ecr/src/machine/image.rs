@@ -10,9 +10,8 @@ use crate::{errors, mutability};
 use honmaru_base::{ApiError, Scope, Time};
 use honmaru_machine::{Principal, PrincipalKind, State, Tx};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// A layer that no manifest names after a day belongs to a push that was given up.
-pub(crate) const LAYER_LINK_LIFE_S: i64 = 24 * 3_600;
 /// Waiting blobs that are given up in one change; the rest follow with the next.
 const GIVEN_UP_MAX: usize = 1_000;
 /// Ref: ECR: a pull's time is recorded at least once every 24 hours.
@@ -180,6 +179,7 @@ pub fn link_layer(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str, size
             digest: digest.to_owned(),
             size,
             linked_at,
+            is_left: false,
         },
     );
     Ok(())
@@ -189,7 +189,12 @@ pub fn link_layer(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str, size
 /// which cannot keep them for as long as it would. How many they were.
 pub fn give_up_layers(tx: &mut Tx<'_>, wait_s: i64) -> usize {
     let now = tx.now();
-    let is_over = |link: &LayerLink| link.linked_at.plus_s(wait_s) <= now;
+    // What was deleted goes first of all: it was to make room.
+    let is_over = |link: &LayerLink| link.is_left || link.linked_at.plus_s(wait_s) <= now;
+    give_up(tx, is_over)
+}
+
+fn give_up(tx: &mut Tx<'_>, is_over: impl Fn(&LayerLink) -> bool) -> usize {
     let over: Vec<(Scope, String)> = tx
         .all::<LayerLink>()
         .filter(|(_, _, link)| is_over(link))
@@ -401,19 +406,47 @@ pub fn delete_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str) ->
     if !parents.is_empty() {
         return Err(DeleteProblem::InIndex { parents });
     }
-    remove_image(tx, scope, name, digest);
+    let Some(image) = remove_image(tx, scope, name, digest) else {
+        return Ok(());
+    };
+    leave_layers(tx, scope, name, &image);
     Ok(())
 }
 
+/// What only that image named waits a while: whoever pushed it again just now was told that the layers are there.
+/// Ref: ECR removes layers that no image names some time after the image.
+fn leave_layers(tx: &mut Tx<'_>, scope: &Scope, name: &str, image: &Image) {
+    let linked_at = tx.now();
+    for blob in &image.blobs {
+        let key = Image::key(name, &blob.digest);
+        if has_blob(tx, scope, name, &blob.digest) {
+            continue;
+        }
+        let link = LayerLink {
+            digest: blob.digest.clone(),
+            size: blob.size,
+            linked_at,
+            is_left: true,
+        };
+        tx.put(scope, &key, link);
+    }
+}
+
+/// Gives up the layers that were left by deleted images more than `wait_s` ago. How many they were.
+pub fn give_up_left_layers(tx: &mut Tx<'_>, wait_s: i64) -> usize {
+    let now = tx.now();
+    give_up(tx, |link| link.is_left && link.linked_at.plus_s(wait_s) <= now)
+}
+
 /// Removes an image with its tags, whatever names it.
-pub(super) fn remove_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str) {
+pub(super) fn remove_image(tx: &mut Tx<'_>, scope: &Scope, name: &str, digest: &str) -> Option<Arc<Image>> {
     for tag in tags_of(tx, scope, name, digest) {
         untag_image(tx, scope, name, &tag);
     }
     forget(tx, scope, name, digest);
     let key = Image::key(name, digest);
     tx.delete::<Pull>(scope, &key);
-    tx.delete::<Image>(scope, &key);
+    tx.delete::<Image>(scope, &key)
 }
 
 /// Notes that an image was pulled, at most once a day. Returns whether anything changed: ask `needs_record` first to

@@ -14,11 +14,11 @@ pub(crate) use access::{POLICY_ACTIONS_V1, POLICY_SCOPE, POLICY_SCOPE_V1, any_ac
 pub use access::{creation_access, import_access, registry_access, repository_access, token_access, with_tags_of};
 pub use creator::may_create;
 pub use image::{
-    DeleteProblem, ManifestInfo, Reference, delete_image, give_up_layers, has_blobs, index_entry, is_pull_excluded,
-    link_layer, needs_record, put_image, record_pull, referrers, resolve_image, select_platform, tags_of, tags_page,
-    unlink_layer, untag_image,
+    DeleteProblem, ManifestInfo, Reference, delete_image, give_up_layers, give_up_left_layers, has_blobs, index_entry,
+    is_pull_excluded, link_layer, needs_record, put_image, record_pull, referrers, resolve_image, select_platform,
+    tags_of, tags_page, unlink_layer, untag_image,
 };
-pub(crate) use image::{LAYER_LINK_LIFE_S, archive_image, find_image, restore_image};
+pub(crate) use image::{archive_image, find_image, restore_image};
 pub use manifest::{ManifestProblem, NewImage, PutImage};
 
 pub(crate) use outbound::{Copied, copied, leaves, outstanding};

@@ -57,7 +57,7 @@ pub fn delete_repository(tx: &mut Tx<'_>, scope: &Scope, name: &str, force: bool
         return Err(errors::repository_not_empty(scope, name));
     }
     for digest in digests {
-        remove_image(tx, scope, name, &digest);
+        let _ = remove_image(tx, scope, name, &digest);
     }
     let links: Vec<String> = tx
         .prefixed::<LayerLink>(scope, &prefix)

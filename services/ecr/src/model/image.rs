@@ -5,6 +5,12 @@ use honmaru_machine::Resource;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// A layer that no manifest names after a day belongs to a push that was given up.
+const LAYER_LINK_LIFE_S: i64 = 24 * 3_600;
+/// A layer whose last image was deleted waits for an hour, as long as the store keeps what nobody has linked: whoever pushed
+/// its image again was told that the layer is there.
+pub(crate) const LAYER_LEFT_LIFE_S: i64 = 3_600;
+
 /// A blob that a manifest names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
@@ -163,15 +169,30 @@ impl Resource for Tag {
     }
 }
 
-/// A blob of a repository that no manifest names yet; its key is [`Image::key`] of the blob's digest.
+/// A blob of a repository that no manifest names yet, or none any more; its key is [`Image::key`] of the blob's digest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerLink {
     /// The blob.
     pub digest: String,
     /// Its size in bytes.
     pub size: u64,
-    /// When it came.
+    /// When it came, or was left.
     pub linked_at: Time,
+    /// Whether the last image that named it was deleted. Such a one waits for a shorter time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_left: bool,
+}
+
+impl LayerLink {
+    /// When it has waited long enough.
+    pub fn end(&self) -> Time {
+        let life_s = if self.is_left {
+            LAYER_LEFT_LIFE_S
+        } else {
+            LAYER_LINK_LIFE_S
+        };
+        self.linked_at.plus_s(life_s)
+    }
 }
 
 impl Resource for LayerLink {

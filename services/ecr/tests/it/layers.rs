@@ -170,8 +170,8 @@ fn layers_end_in_their_turn() {
     let mut look = |ecr: &Ecr| ecr.memory.write(|tx| Ok(expiry.reconcile(tx))).unwrap();
     assert_eq!(
         look(&ecr),
-        Some(ecr.call.now.plus_ms(DAY_MS)),
-        "one that comes now ends then"
+        Some(ecr.call.now.plus_ms(hour_ms)),
+        "one that is left now ends then"
     );
     let mut digests = Vec::new();
     for content in [&b"first"[..], b"second"] {
@@ -181,19 +181,23 @@ fn layers_end_in_their_turn() {
     }
     let live =
         |ecr: &Ecr| honmaru_ecr::are_live(&ecr.memory.0.state.lock().unwrap(), digests.iter().map(String::as_str));
-    let mut seen = Vec::new();
-    for _ in 0..3 {
+    let begun = ecr.call.now;
+    let mut seen = vec![(0, live(&ecr))];
+    for _ in 0..30 {
         let next = look(&ecr).unwrap();
         ecr.advance(next - ecr.call.now);
         look(&ecr);
-        seen.push(live(&ecr));
+        if seen.last().is_none_or(|(_, before)| *before != live(&ecr)) {
+            seen.push(((ecr.call.now - begun) / hour_ms, live(&ecr)));
+        }
     }
-    assert_eq!(seen, [[true, true], [false, true], [false, false]]);
+    let wanted = [(0, vec![true, true]), (23, vec![false, true]), (24, vec![false, false])];
+    assert_eq!(seen, wanted);
 }
 
 #[test]
 fn a_layer_that_was_taken_again_waits_for_its_manifest_whatever_becomes_of_the_image_that_had_it() {
-    let ecr = Ecr::new();
+    let mut ecr = Ecr::new();
     ecr.repository("app");
     let image = ecr.image("app", "x", Some("v1"));
     let availability = || {
@@ -223,5 +227,42 @@ fn a_layer_that_was_taken_again_waits_for_its_manifest_whatever_becomes_of_the_i
     let again = json!({"repositoryName": "app", "imageManifest": manifest, "imageTag": "v3"});
     ecr.ok("PutImage", again);
     delete(&image);
-    assert_eq!(availability(), "UNAVAILABLE");
+    ecr.advance(DAY_MS / 24);
+    ecr.settle();
+    let asked = json!({"repositoryName": "app", "layerDigests": [sha(b"x")]});
+    let answer = ecr.ok("BatchCheckLayerAvailability", asked);
+    assert_eq!(answer["layers"][0]["layerAvailability"], "UNAVAILABLE");
+}
+
+/// Goal: an image can be put again just after it was deleted, for an hour, in its own repository only.
+#[test]
+fn layers_of_a_deleted_image_stay_for_an_hour() {
+    let mut ecr = Ecr::new();
+    ecr.repository("app");
+    ecr.repository("other");
+    let image = ecr.image("app", "x", Some("v1"));
+    let ids = json!({"repositoryName": "app", "imageIds": [{"imageDigest": image}]});
+    let put = |repository: &str| json!({"repositoryName": repository, "imageManifest": super::support::manifest("x")});
+    ecr.ok("BatchDeleteImage", ids.clone());
+    assert_eq!(ecr.error("PutImage", put("other")).0, "LayersNotFoundException");
+    ecr.ok("PutImage", put("app"));
+    ecr.ok("BatchDeleteImage", ids.clone());
+    ecr.advance(DAY_MS / 24 - 1_000);
+    ecr.settle();
+    ecr.ok("PutImage", put("app"));
+    ecr.ok("BatchDeleteImage", ids.clone());
+    ecr.advance(DAY_MS / 24);
+    ecr.settle();
+    assert_eq!(ecr.error("PutImage", put("app")).0, "LayersNotFoundException");
+    // Whoever needs the room has it at once.
+    ecr.image("app", "x", Some("v1"));
+    ecr.ok("BatchDeleteImage", ids);
+    let live = |ecr: &Ecr| honmaru_ecr::are_live(&ecr.memory.0.state.lock().unwrap(), [sha(b"x").as_str()]);
+    let give_up = |wait_s| {
+        ecr.memory
+            .write(|tx| Ok(honmaru_ecr::give_up_left_layers(tx, wait_s)))
+            .unwrap()
+    };
+    assert_eq!((give_up(60), live(&ecr)), (0, vec![true]));
+    assert_eq!((give_up(0), live(&ecr)), (1, vec![false]));
 }
