@@ -3,7 +3,7 @@
 use anyhow::Context;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 
 /// What the holder of a lock says about itself.
@@ -29,10 +29,11 @@ pub fn take(path: &Path, me: &Holder) -> anyhow::Result<Result<RoleLock, Option<
         .with_context(|| format!("failed to open {}", path.display()))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(mut lock) => {
-            let text = serde_json::to_vec(me)?;
-            lock.set_len(0)
-                .and_then(|()| lock.rewind())
-                .and_then(|()| lock.write_all(&text))
+            let mut text = serde_json::to_vec(me)?;
+            // Over what a former holder wrote, and never cut: a full disk has no other room. JSON may end with blanks.
+            let former = lock.metadata().map_or(0, |found| found.len());
+            text.resize(text.len().max(usize::try_from(former).unwrap_or(0)), b' ');
+            lock.write_all(&text)
                 .with_context(|| format!("failed to write {}", path.display()))?;
             Ok(Ok(RoleLock(lock)))
         }

@@ -16,6 +16,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// Commands that may wait for the writer; a further caller waits for a place.
 const COMMANDS_QUEUED_MAX: usize = 4_096;
 
+/// What becomes of a change that leaves records where the log has no room for more than what must go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is undone, and its caller gets [`EngineError::Full`].
+    Refuse,
+    /// It is written into what the log keeps for such: what was seen of the host, what takes away.
+    Write,
+}
+
 /// Why the engine did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
@@ -25,6 +34,9 @@ pub enum EngineError {
     /// The command panicked, and nothing of it was kept; or what makes its answer did ([`Engine::write_then`]).
     #[error("the command failed inside")]
     Panicked,
+    /// There is no room for what the command would leave; nothing of it was kept.
+    #[error("there is no space left for the log")]
+    Full,
 }
 
 pub(crate) struct Shared {
@@ -59,6 +71,7 @@ pub struct EngineConfig {
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
+    log: Arc<dyn Log>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -105,9 +118,10 @@ impl Engine {
                     source: Box::new(source),
                 })
             })?;
-        tokio::spawn(snapshots::maintain(Arc::downgrade(&shared), log, head));
+        tokio::spawn(snapshots::maintain(Arc::downgrade(&shared), log.clone(), head));
         Ok(Self {
             shared,
+            log,
             commands: sender,
         })
     }
@@ -155,7 +169,25 @@ impl Engine {
         T: Send + 'static,
         E: Send + 'static,
     {
-        self.write_then(change, |answer| answer).await
+        self.write_then(WhenFull::Write, change, |answer| answer).await
+    }
+
+    /// The same for a change that can wait: while the log has no room it is undone, and the answer is
+    /// [`EngineError::Full`].
+    pub async fn write_if_room<T, E>(
+        &self,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<Result<T, E>, EngineError>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        self.write_then(WhenFull::Refuse, change, |answer| answer).await
+    }
+
+    /// Whether the log has room for more than what must go on.
+    pub fn has_room(&self) -> bool {
+        self.log.has_room()
     }
 
     /// The same; what the change gives is made into an answer by the writer, once it is durable and the state is let go.
@@ -163,6 +195,7 @@ impl Engine {
     /// panics is [`EngineError::Panicked`], and its change stays.
     pub async fn write_then<T, E, U>(
         &self,
+        when_full: WhenFull,
         change: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
         finish: impl FnOnce(T) -> U + Send + 'static,
     ) -> Result<Result<U, E>, EngineError>
@@ -172,19 +205,22 @@ impl Engine {
         U: Send + 'static,
     {
         let (tell, told) = oneshot::channel();
-        let command: Command = Box::new(move |tx| {
+        let command: Command = Box::new(move |tx, room| {
             let answer = change(tx);
+            if answer.is_ok() && when_full == WhenFull::Refuse && tx.is_changed() && !room.is_there() {
+                return (false, Box::new(move || drop(tell.send(Err(EngineError::Full)))));
+            }
             let keep = answer.is_ok();
             // The caller may have gone away; then there is nobody to tell.
-            (keep, Box::new(move || drop(tell.send(answer.map(finish)))))
+            (keep, Box::new(move || drop(tell.send(Ok(answer.map(finish))))))
         });
         self.commands.send(command).await.map_err(|_| EngineError::Stopped)?;
-        told.await.map_err(|_| {
-            if self.commands.is_closed() {
+        told.await.unwrap_or_else(|_| {
+            Err(if self.commands.is_closed() {
                 EngineError::Stopped
             } else {
                 EngineError::Panicked
-            }
+            })
         })
     }
 

@@ -15,5 +15,5 @@ mod snapshots;
 mod writer;
 
 pub use clock::{SystemClock, system_rng};
-pub use engine::{Engine, EngineConfig, EngineError};
+pub use engine::{Engine, EngineConfig, EngineError, WhenFull};
 pub use replay::{OpenError, replay};

@@ -28,7 +28,8 @@ pub(crate) async fn maintain(shared: std::sync::Weak<Shared>, log: Arc<dyn Log>,
         };
         let log = log.clone();
         let done = tokio::task::spawn_blocking(move || -> Result<Option<Revision>, honmaru_log::LogError> {
-            let taken = if due {
+            // A snapshot is as large as all rows are: it waits for room, and the log goes on being longer.
+            let taken = if due && log.has_room() {
                 Some(snapshot(&shared, log.as_ref())?)
             } else {
                 None

@@ -5,6 +5,7 @@ use crate::reconcilers::Reconcilers;
 use honmaru_base::{Clock, SeededRng, Time};
 use honmaru_log::{Log, Revision};
 use honmaru_machine::Tx;
+use std::cell::OnceCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,7 +23,26 @@ const SLEEP_MS_MAX: i64 = 1_000;
 pub(crate) type Answer = Box<dyn FnOnce() + Send>;
 /// A command: applies itself, says whether its changes stay, and how its caller is told.
 /// When it panics it is dropped with its channel, and the caller learns that from the channel.
-pub(crate) type Command = Box<dyn FnOnce(&mut Tx<'_>) -> (bool, Answer) + Send>;
+pub(crate) type Command = Box<dyn FnOnce(&mut Tx<'_>, &Room<'_>) -> (bool, Answer) + Send>;
+
+/// Whether the log has room, looked at once a turn, if anybody asks.
+pub(crate) struct Room<'a> {
+    log: &'a dyn Log,
+    seen: OnceCell<bool>,
+}
+
+impl<'a> Room<'a> {
+    fn of(log: &'a dyn Log) -> Self {
+        Self {
+            log,
+            seen: OnceCell::new(),
+        }
+    }
+
+    pub(crate) fn is_there(&self) -> bool {
+        *self.seen.get_or_init(|| self.log.has_room())
+    }
+}
 
 pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
@@ -75,9 +95,11 @@ impl Writer {
         let mut is_changed = false;
         let mut left = true;
         let applied = {
-            let shared = self.shared.clone();
+            let (shared, log) = (self.shared.clone(), self.log.clone());
+            let room = Room::of(log.as_ref());
             let mut state = shared.state.write();
             for command in group {
+                let command = |tx: &mut Tx<'_>| command(tx, &room);
                 self.apply(&mut state, now, command, &mut records, &mut answers, &mut is_changed);
             }
             for _ in 0..ROUNDS_MAX {
@@ -124,7 +146,7 @@ impl Writer {
         &mut self,
         state: &mut honmaru_machine::State,
         now: Time,
-        command: Command,
+        command: impl FnOnce(&mut Tx<'_>) -> (bool, Answer),
         records: &mut Vec<Vec<u8>>,
         answers: &mut Vec<Answer>,
         is_changed: &mut bool,

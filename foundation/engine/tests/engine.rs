@@ -1,7 +1,7 @@
 //! The engine from outside: group commit, failed commands, replay, reconcilers, a failing log.
 
 use honmaru_base::{Scope, SeededRng, Time};
-use honmaru_engine::{Engine, EngineConfig, EngineError, SystemClock};
+use honmaru_engine::{Engine, EngineConfig, EngineError, SystemClock, WhenFull};
 use honmaru_log::{Log, LogError, MemoryLog, Revision, SqliteLog};
 use honmaru_machine::{Reconciler, Resource, State, Tx};
 use serde::{Deserialize, Serialize};
@@ -153,14 +153,20 @@ async fn an_answer_is_finished_after_the_change_and_its_panic_takes_nothing_back
             Ok::<_, ()>(key)
         }
     };
-    let finished = engine.write_then(put("x"), |key| format!("{key} is there")).await;
+    let finished = engine
+        .write_then(WhenFull::Write, put("x"), |key| format!("{key} is there"))
+        .await;
     assert_eq!(finished, Ok(Ok("x is there".to_owned())));
     let refused = engine
-        .write_then(|_| Err::<(), _>("no"), |()| unreachable!("there is no answer"))
+        .write_then(
+            WhenFull::Write,
+            |_| Err::<(), _>("no"),
+            |()| unreachable!("there is no answer"),
+        )
         .await;
     assert_eq!(refused, Ok(Err("no")));
     let panicked = engine
-        .write_then(put("y"), |key| {
+        .write_then(WhenFull::Write, put("y"), |key| {
             if key == "y" {
                 panic!("an answer that panics")
             }
@@ -190,6 +196,36 @@ async fn a_failing_log_answers_nobody_and_stops() {
         Err(EngineError::Stopped),
         "memory is ahead of the log"
     );
+}
+
+/// Goal: on a full disk what can wait is refused whole, and the rest goes on; room again is seen at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_log_takes_only_what_cannot_wait() {
+    let log = Arc::new(MemoryLog::new());
+    let (engine, _failure) = open(log.clone());
+    let put = |key: &'static str| {
+        move |tx: &mut Tx<'_>| {
+            tx.put(&scope(), key, Counter { wanted: 1, seen: 0 });
+            Ok::<_, ()>(())
+        }
+    };
+    log.set_full(true);
+    let head = engine.head();
+    assert_eq!(engine.write_if_room(put("x")).await, Err(EngineError::Full));
+    assert_eq!(engine.head(), head, "it left no record");
+    let is_there = |key: &'static str| engine.read(move |state| state.get::<Counter>(&scope(), key).is_some());
+    assert_eq!(is_there("x").await, Ok(false));
+    assert_eq!(
+        engine.write_if_room(|_| Ok::<_, ()>(7)).await,
+        Ok(Ok(7)),
+        "it leaves nothing"
+    );
+    assert_eq!(engine.write_if_room(|_| Err::<(), _>("no")).await, Ok(Err("no")));
+    assert_eq!(engine.write(put("y")).await, Ok(Ok(())));
+    assert_eq!(is_there("y").await, Ok(true));
+    log.set_full(false);
+    assert_eq!(engine.write_if_room(put("x")).await, Ok(Ok(())));
+    assert_eq!(is_there("x").await, Ok(true));
 }
 
 /// A log whose appends stand still until it is let go.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod memory;
+mod room;
 mod sqlite;
 
 pub use memory::MemoryLog;
@@ -54,6 +55,11 @@ pub trait Log: Send + Sync {
     fn snapshot_get(&self) -> Result<Option<(Revision, Vec<u8>)>, LogError>;
     /// Forgets the records up to and including `through`, which a snapshot must cover.
     fn compact(&self, through: Revision) -> Result<(), LogError>;
+    /// Whether there is room for more than what must go on. Where there is none, appends still succeed for a while: the log
+    /// keeps some room for them.
+    fn has_room(&self) -> bool {
+        true
+    }
     /// Housekeeping away from the commit path, called every few seconds.
     fn maintain(&self) -> Result<(), LogError> {
         Ok(())

@@ -9,6 +9,7 @@ struct Inner {
     records: Vec<Vec<u8>>,
     snapshot: Option<(Revision, Vec<u8>)>,
     failing: bool,
+    is_full: bool,
 }
 
 /// A log that lives as long as the value.
@@ -24,6 +25,11 @@ impl MemoryLog {
     /// From now on every append fails (or, with `false`, works again).
     pub fn set_failing(&self, failing: bool) {
         self.lock().failing = failing;
+    }
+
+    /// From now on the log has no room for more than what must go on (or, with `false`, has it again).
+    pub fn set_full(&self, is_full: bool) {
+        self.lock().is_full = is_full;
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -68,6 +74,10 @@ impl Log for MemoryLog {
 
     fn head(&self) -> Result<Revision, LogError> {
         Ok(self.lock().head())
+    }
+
+    fn has_room(&self) -> bool {
+        !self.lock().is_full
     }
 
     fn snapshot_put(&self, at: Revision, bytes: &[u8]) -> Result<(), LogError> {

@@ -3,6 +3,7 @@
 //! SQLite is an append-only file here, not a query engine: secondary indexes would make it ten times slower
 //! (shared/research/store-and-cluster.md, 2.5). Checkpoints run on a second connection, off the commit path.
 
+use crate::room::Room;
 use crate::{Log, LogError, Revision};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::Path;
@@ -20,6 +21,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct SqliteLog {
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
+    /// After the connections: see [`Room`].
+    room: Room,
 }
 
 impl SqliteLog {
@@ -37,9 +40,18 @@ impl SqliteLog {
             )
             .map_err(failed("create the log's tables"))?;
         let reader = connect(path)?;
+        // A read makes the index, if nothing was written.
+        head_of(&reader).map_err(failed("read the log's head"))?;
+        let of_disk = |source: std::io::Error| LogError::Storage {
+            doing: "look at the log's disk",
+            source: Box::new(source),
+        };
+        let room = Room::open(path).map_err(of_disk)?;
+        room.keep().map_err(of_disk)?;
         Ok(Self {
             writer: Mutex::new(writer),
             reader: Mutex::new(reader),
+            room,
         })
     }
 }
@@ -169,10 +181,18 @@ impl Log for SqliteLog {
         tx.commit().map_err(failed("commit a compaction"))
     }
 
+    fn has_room(&self) -> bool {
+        self.room.is_there()
+    }
+
     fn maintain(&self) -> Result<(), LogError> {
         lock(&self.reader)
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-            .map_err(failed("checkpoint the log"))
+            .map_err(failed("checkpoint the log"))?;
+        self.room.keep().map_err(|source| LogError::Storage {
+            doing: "keep room for the log",
+            source: Box::new(source),
+        })
     }
 }
 
@@ -217,6 +237,62 @@ mod tests {
         check(&SqliteLog::open(&path).expect("open"));
         let again = SqliteLog::open(&path).expect("reopen");
         assert_eq!(again.head().expect("head"), 6);
+    }
+
+    /// A file system of its own, unmounted when it is dropped.
+    struct Disk(tempfile::TempDir);
+
+    impl Disk {
+        /// Nothing where nobody may mount.
+        fn mount(options: &str) -> Option<Self> {
+            let dir = tempfile::tempdir().expect("a directory");
+            let mount = std::process::Command::new("mount")
+                .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+                .arg(dir.path())
+                .output();
+            mount.ok()?.status.success().then(|| Self(dir))
+        }
+    }
+
+    impl Drop for Disk {
+        fn drop(&mut self) {
+            let _ = std::process::Command::new("umount")
+                .arg("--lazy")
+                .arg(self.0.path())
+                .status();
+        }
+    }
+
+    /// Goal: what must go on goes on while the disk has no block left, also in a process that starts then after a crash.
+    #[test]
+    fn a_full_disk_takes_what_the_log_kept_room_for() {
+        let Some(disk) = Disk::mount("size=80m") else {
+            eprintln!("skipped: nothing may be mounted here");
+            return;
+        };
+        let path = disk.0.path().join("log.db");
+        let log = SqliteLog::open(&path).expect("open");
+        assert!(log.has_room());
+        let filler = disk.0.path().join("filler");
+        let mut file = std::fs::File::create(&filler).expect("a file");
+        while std::io::Write::write(&mut file, &[1; 65_536]).is_ok_and(|n| n > 0) {}
+        assert!(!log.has_room());
+        for revision in 0..1_000 {
+            assert_eq!(log.append(revision, &[vec![1; 500]]).expect("append"), revision + 1);
+            if revision % 100 == 0 {
+                // A checkpoint needs room that there is not: the log grows on.
+                let _ = log.maintain();
+            }
+        }
+        // As after kill -9: the files stay as they are.
+        let other = SqliteLog::open(&path).expect("open");
+        assert_eq!(other.head().expect("head"), 1_000);
+        assert_eq!(other.append(1_000, &bodies(1)).expect("append"), 1_001);
+        std::fs::remove_file(&filler).expect("remove");
+        drop(file);
+        assert!(log.has_room());
+        log.maintain().expect("maintain");
+        assert_eq!(log.append(1_001, &bodies(1)).expect("append"), 1_002);
     }
 
     #[test]

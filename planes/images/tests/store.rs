@@ -244,6 +244,20 @@ async fn an_upload_that_was_given_up_gives_way_to_another_of_its_owner() {
     assert_eq!(store.usage().await.unwrap().uploads, 1);
 }
 
+/// An upload that could take nothing would lie there until it is given up.
+#[tokio::test]
+async fn a_disk_at_its_reserve_begins_no_upload() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = StoreLimits {
+        free_bytes_min: u64::MAX / 2,
+        ..limits()
+    };
+    let store = BlobStore::open(dir.path(), limits).unwrap();
+    let begun = store.begin_upload("repo", Uploader::default(), Algorithm::Sha256).await;
+    assert!(begun.is_err_and(|error| error.is_full()));
+    assert_eq!(files(&dir.path().join("uploads")), 0);
+}
+
 /// A file system of six MiB, unmounted when it is dropped: less than the log of small blobs takes.
 struct SmallDisk(tempfile::TempDir);
 

@@ -141,6 +141,11 @@ impl RegistryError {
         self
     }
 
+    /// There is no room for what was sent. The specification has no code for it.
+    pub fn full() -> Self {
+        Self::new(ErrorCode::Denied, "the registry's storage is full").with_status(StatusCode::INSUFFICIENT_STORAGE)
+    }
+
     /// Our fault: the cause goes to the log, not to the caller.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(err = %honmaru_base::chain(error), "registry request failed");
@@ -190,8 +195,7 @@ impl From<StoreError> for RegistryError {
         match &error {
             full if full.is_full() => {
                 tracing::warn!(err = %honmaru_base::chain(&error), "an upload was refused");
-                Self::new(ErrorCode::Denied, "the registry's storage is full")
-                    .with_status(StatusCode::INSUFFICIENT_STORAGE)
+                Self::full()
             }
             StoreError::Io { .. }
             | StoreError::Full { .. }

@@ -42,6 +42,8 @@ fn unknown(reference: &ManifestRef) -> RegistryError {
 /// What is sent of a manifest.
 struct Sent {
     digest: Digest,
+    /// The manifest that the repository has: in this form, or in the other one.
+    stored: Digest,
     media_type: String,
     /// What is not in the store: the other form.
     bytes: Option<Bytes>,
@@ -73,6 +75,9 @@ impl<R: Repositories> Registry<R> {
             set_digest(headers, &sent.digest);
             response
         };
+        // Now that nothing is refused any more.
+        let repositories = &self.shared.repositories;
+        repositories.note_pull(at.caller, at.repository, &sent.stored).await?;
         if is_tag {
             // Ref: RFC 9110 section 12.5.5.
             response
@@ -110,6 +115,7 @@ impl<R: Repositories> Registry<R> {
         let other = match form {
             Form::Stored => {
                 return Ok(Sent {
+                    stored: found.digest.clone(),
                     digest: found.digest,
                     media_type: found.media_type,
                     bytes: None,
@@ -137,6 +143,7 @@ impl<R: Repositories> Registry<R> {
         let bytes = self.stored_bytes(&found.digest, reference).await?;
         Ok(convert(&bytes, &found.media_type).map(|(media_type, bytes)| Sent {
             digest: Digest::of(found.digest.algorithm(), &bytes),
+            stored: found.digest.clone(),
             media_type: media_type.to_owned(),
             bytes: Some(bytes.into()),
         }))
@@ -158,7 +165,11 @@ impl<R: Repositories> Registry<R> {
         repositories
             .admit(caller, Action::ManifestRead, Some(repository))
             .await?;
-        self.resolve(caller, repository, reference).await
+        let found = self.resolve(caller, repository, reference).await?;
+        if let Some(found) = &found {
+            repositories.note_pull(caller, repository, &found.digest).await?;
+        }
+        Ok(found)
     }
 
     /// What the repository has, or what its upstream gave it just now.

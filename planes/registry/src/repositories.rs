@@ -237,6 +237,14 @@ pub trait Repositories: Send + Sync + 'static {
         reference: &ManifestRef,
     ) -> impl Future<Output = Result<Option<Resolved>, RegistryError>> + Send;
 
+    /// Notes that somebody got a manifest, by whatever name.
+    fn note_pull(
+        &self,
+        caller: &Self::Caller,
+        repository: &str,
+        digest: &Digest,
+    ) -> impl Future<Output = Result<(), RegistryError>> + Send;
+
     /// Records a manifest and sets its tags. It may refuse: an immutable tag, missing manifests of an index.
     fn put_manifest(
         &self,

@@ -102,6 +102,10 @@ pub async fn run(control: Arc<Control>) {
     loop {
         accesses.is_new.notified().await;
         tokio::time::sleep(GATHERING).await;
+        // It can wait for room: a full disk has none for it.
+        while !control.engine.has_room() {
+            tokio::time::sleep(PAUSE).await;
+        }
         let taken = accesses.take();
         let written = control.engine.write(move |tx| -> Result<(), ApiError> {
             taken

@@ -3,7 +3,7 @@
 use super::audit::{self, Ended, Head, Noted};
 use super::listener::Peer;
 use super::tails::Following;
-use super::{Control, caller};
+use super::{Control, caller, full};
 use crate::control::http::Received;
 use honmaru_base::{ApiError, Clock, Region, Scope, Time, uuid};
 use honmaru_engine::{EngineError, SystemClock};
@@ -186,6 +186,7 @@ fn said(refusal: Refusal, target: &Target, request_id: &str) -> ApiError {
     match refusal {
         Refusal::Api(error) => error,
         Refusal::Auth(error) => error.to_api_error(family(target)),
+        Refusal::Engine(EngineError::Full) => full::error(target.protocol),
         Refusal::Engine(error) => {
             tracing::error!(%error, request_id, operation = %target.operation.name(), "a call failed inside");
             honmaru_wire::common_error(
@@ -283,6 +284,7 @@ async fn call(
             return write(control, operation, *handler, Rendering::of_json, change, noted).await;
         }
         Handler::Async(handler) => {
+            full::check(&control.engine, target)?;
             let allowed = control.engine.read(|state| {
                 let accesses = (operation.access)(state, &call, &input);
                 let _ = resources.set(audit::resources(&accesses));
@@ -320,7 +322,8 @@ async fn write<T: Send + 'static>(
         Ok::<_, ApiError>((output, call.request_id))
     };
     let finish = move |(output, id): (T, String)| render(rendering, output, &id);
-    let (reply, told) = control.engine.write_then(change, finish).await??;
+    let when_full = full::when_full(rendering.target.operation.name());
+    let (reply, told) = control.engine.write_then(when_full, change, finish).await??;
     noted.keep_output(told);
     Ok((reply, None))
 }

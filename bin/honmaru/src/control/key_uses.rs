@@ -101,6 +101,10 @@ pub async fn run(control: Arc<Control>) {
             _ = end.tick() => true,
             () = control.key_uses.is_first.notified() => false,
         };
+        // It can wait for room: a full disk has none for it.
+        if !control.engine.has_room() {
+            continue;
+        }
         let uses = control.key_uses.take(is_end);
         if uses.is_empty() {
             continue;

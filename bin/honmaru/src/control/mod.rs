@@ -12,6 +12,7 @@ mod container_logs;
 mod edge_link;
 mod events;
 mod exec;
+mod full;
 mod housekeeping;
 mod http;
 mod insights;

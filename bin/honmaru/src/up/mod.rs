@@ -161,7 +161,16 @@ pub fn run(options: UpOptions) -> anyhow::Result<()> {
     crate::roles::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let sockets = Store::open(&dirs.sockets_line(), KEPT_MAX)?;
+        let sockets = Store::open(&dirs.sockets_line(), KEPT_MAX);
+        let sockets = match sockets {
+            Err(error) if rooms::is_full(dirs.state()) => Err(error).with_context(|| {
+                format!(
+                    "there is no space left on the disk of {}\nhint: make room and start it again; containers keep running",
+                    dirs.state().display()
+                )
+            }),
+            sockets => sockets,
+        }?;
         let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let [control, node, edge] = ROLES;
@@ -212,10 +221,17 @@ async fn wait_ready(options: &UpOptions, dirs: &Dirs, log_bytes: u64) -> anyhow:
         }
         if let Some(said) = why_it_ends(dirs, log_bytes) {
             let state = dirs.state().display();
+            let log = control_log(dirs);
+            let log = log.display();
+            if rooms::is_full(dirs.state()) {
+                bail!(
+                    "the role `control` cannot start, there is no space left on the disk of {state}: {said}\nhint: make \
+                     room and start it again; containers keep running, and all of its words are in {log}"
+                );
+            }
             bail!(
                 "the role `control` cannot start: {said}\nhint: put {state} back from a backup, or remove the cloud with \
-                 `honmaru destroy --state {state}` and begin anew; all of its words are in {}",
-                control_log(dirs).display()
+                 `honmaru destroy --state {state}` and begin anew; all of its words are in {log}"
             );
         }
         if Instant::now() > deadline {

@@ -9,6 +9,9 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
+/// What the roles need to start, roughly: files of a few KiB, and SQLite's.
+const FREE_BYTES_MIN: u64 = 1024 * 1024;
+
 /// Makes the state directory's rooms and returns the path of the binary that the roles run.
 pub fn prepare(dirs: &Dirs) -> anyhow::Result<PathBuf> {
     if !nix::unistd::geteuid().is_root() {
@@ -42,6 +45,13 @@ pub fn prepare(dirs: &Dirs) -> anyhow::Result<PathBuf> {
     room(&dirs.node(), 0, 0o700)?;
     room(&dirs.edge(), EDGE_UID, 0o700)?;
     install(dirs)
+}
+
+/// Whether the disk of a cloud has nothing more to give: neither blocks nor files.
+pub(super) fn is_full(state: &Path) -> bool {
+    rustix::fs::statvfs(state).is_ok_and(|disk| {
+        disk.f_bavail.saturating_mul(disk.f_frsize) < FREE_BYTES_MIN || disk.f_files > 0 && disk.f_favail == 0
+    })
 }
 
 fn room(path: &Path, uid: u32, mode: u32) -> anyhow::Result<()> {

@@ -162,6 +162,8 @@ impl BlobStore {
         algorithm: Algorithm,
     ) -> Result<BlobWriter, StoreError> {
         self.writable()?;
+        // Not one that could take nothing, and would lie there until it is given up.
+        self.room_for(0)?;
         let id = UploadId::new(owner);
         let path = self.uploads_dir().join(id.as_str());
         let session = {

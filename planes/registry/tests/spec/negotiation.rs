@@ -148,3 +148,19 @@ async fn a_mirror_converts_what_it_fetched() {
     let again = get(&mirror, &digest, &[DOCKER]).await;
     assert_eq!((again.status.as_u16(), &again.body), (200, &got.body));
 }
+
+/// A pull is what somebody got; a refused one is none.
+#[tokio::test]
+async fn a_pull_counts_when_it_is_answered() {
+    let server = Server::start().await;
+    let pushed = push(&server).await;
+    let pulls = || server.memory.pulls.lock().unwrap().clone();
+    assert_eq!(get(&server, "v1", &[INDEX]).await.status, 404);
+    assert_eq!(get(&server, "v2", &[]).await.status, 404);
+    assert_eq!(pulls(), []);
+    assert_eq!(get(&server, "v1", &[MANIFEST]).await.status, 200);
+    // In the other form it is the image that the repository has.
+    assert_eq!(get(&server, "v1", &[DOCKER]).await.status, 200);
+    let image = Digest::sha256(&pushed);
+    assert_eq!(pulls(), [image.clone(), image]);
+}

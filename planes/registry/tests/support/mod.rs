@@ -28,6 +28,8 @@ pub struct Repo {
 /// denied.
 #[derive(Clone, Default)]
 pub struct Memory {
+    /// Manifests that somebody got, in order.
+    pub pulls: Arc<Mutex<Vec<Digest>>>,
     pub repos: Arc<Mutex<BTreeMap<String, Repo>>>,
     pub upstream: Arc<Mutex<Option<String>>>,
     /// How many checks of tags are due.
@@ -111,6 +113,11 @@ impl Repositories for Memory {
                 media_type: new.manifest.media_type.clone(),
             })
         }))
+    }
+
+    async fn note_pull(&self, (): &(), _: &str, digest: &Digest) -> Result<(), RegistryError> {
+        self.pulls.lock().unwrap().push(digest.clone());
+        Ok(())
     }
 
     async fn put_manifest(&self, (): &(), name: &str, new: NewManifest) -> Result<(), RegistryError> {

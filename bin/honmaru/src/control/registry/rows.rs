@@ -67,23 +67,15 @@ fn refused(error: ApiError) -> RegistryError {
 }
 
 fn failed(error: EngineError) -> RegistryError {
-    RegistryError::internal(&error)
+    match error {
+        EngineError::Full => RegistryError::full(),
+        error @ (EngineError::Stopped | EngineError::Panicked) => RegistryError::internal(&error),
+    }
 }
 
 impl Rows {
     async fn look<T: Send>(&self, look: impl FnOnce(&State) -> T + Send) -> Result<T, RegistryError> {
         self.engine.read(look).await.map_err(failed)
-    }
-
-    /// Notes that an image was pulled, at most once a day.
-    async fn note_pull(&self, place: Place, digest: &str) -> Result<(), RegistryError> {
-        let Place { scope, name, .. } = place;
-        let digest = digest.to_owned();
-        let noted = self.engine.write(move |tx| {
-            honmaru_ecr::record_pull(tx, &scope, &name, &digest);
-            Ok::<_, ApiError>(())
-        });
-        noted.await.map_err(failed)?.map_err(refused)
     }
 }
 
@@ -134,7 +126,7 @@ impl Repositories for Rows {
         };
         let made = self
             .engine
-            .write(move |tx| honmaru_ecr::admit(tx, &scope, wanted, &name))
+            .write_if_room(move |tx| honmaru_ecr::admit(tx, &scope, wanted, &name))
             .await;
         made.map_err(failed)?.map_err(refused)
     }
@@ -183,7 +175,7 @@ impl Repositories for Rows {
         let digest = digest.to_string();
         let linked = self
             .engine
-            .write(move |tx| honmaru_ecr::link_layer(tx, &scope, &name, &digest, size))
+            .write_if_room(move |tx| honmaru_ecr::link_layer(tx, &scope, &name, &digest, size))
             .await;
         linked.map_err(failed)?.map_err(refused)
     }
@@ -207,25 +199,38 @@ impl Repositories for Rows {
         repository: &str,
         wanted: &ManifestRef,
     ) -> Result<Option<Resolved>, RegistryError> {
-        let place = caller.place(repository);
-        let now = caller.call.now;
+        let Place { scope, name, .. } = caller.place(repository);
         let found = self
-            .look(|state| {
-                let found = honmaru_ecr::resolve_image(state, &place.scope, &place.name, &reference(wanted))?;
-                let is_due = honmaru_ecr::needs_record(state, &place.scope, &place.name, &found.digest, now)
-                    && !honmaru_ecr::is_pull_excluded(state, &place.scope, &caller.call.principal);
-                Some((found, is_due))
-            })
+            .look(|state| honmaru_ecr::resolve_image(state, &scope, &name, &reference(wanted)))
             .await?;
-        let Some((found, is_due)) = found else { return Ok(None) };
-        if is_due {
-            self.note_pull(place, &found.digest).await?;
-        }
+        let Some(found) = found else { return Ok(None) };
         let digest: Digest = found.digest.parse().map_err(RegistryError::from)?;
         Ok(Some(Resolved {
             digest,
             media_type: found.media_type,
         }))
+    }
+
+    /// At most once a day.
+    async fn note_pull(&self, caller: &Caller, repository: &str, digest: &Digest) -> Result<(), RegistryError> {
+        let (Place { scope, name, .. }, digest) = (caller.place(repository), digest.to_string());
+        let now = caller.call.now;
+        let is_due = self.engine.peek(|state| {
+            honmaru_ecr::needs_record(state, &scope, &name, &digest, now)
+                && !honmaru_ecr::is_pull_excluded(state, &scope, &caller.call.principal)
+        });
+        if !is_due {
+            return Ok(());
+        }
+        let noted = self.engine.write_if_room(move |tx| {
+            honmaru_ecr::record_pull(tx, &scope, &name, &digest);
+            Ok::<_, ApiError>(())
+        });
+        match noted.await {
+            // No pull fails for that.
+            Err(EngineError::Full) => Ok(()),
+            noted => noted.map_err(failed)?.map_err(refused),
+        }
     }
 
     async fn put_manifest(
@@ -245,7 +250,7 @@ impl Repositories for Rows {
             sparse: false,
         };
         // One change: a tag that is refused takes the others with it.
-        let written = self.engine.write(move |tx| -> Result<(), ApiError> {
+        let written = self.engine.write_if_room(move |tx| -> Result<(), ApiError> {
             for blob in &shown {
                 if honmaru_ecr::has_blobs(tx, &scope, &name, [blob.digest.as_str()]) == [true] {
                     continue;
@@ -368,7 +373,7 @@ impl Repositories for Rows {
         }
         let made = self
             .engine
-            .write(move |tx| honmaru_ecr::admit(tx, &scope, RegistryAction::ManifestRead, &name))
+            .write_if_room(move |tx| honmaru_ecr::admit(tx, &scope, RegistryAction::ManifestRead, &name))
             .await;
         made.map_err(failed)?.map_err(refused)
     }
