@@ -1,46 +1,22 @@
-//! Choosing an address range that the host does not use yet.
+//! Address ranges for VPCs, and those that the host uses already.
 
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
 
-/// A range for a VPC, and what to tell the person about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CidrChoice {
-    /// The range.
-    pub cidr: Ipv4Net,
-    /// Why it is not the wanted one; nothing when it is.
-    pub note: Option<String>,
+/// The ranges for VPCs in the order in which they are tried: AWS's own for a default VPC, the other /16 of 172.16.0.0/12
+/// from the end, then those of 10.0.0.0/8 from the end.
+pub fn vpc_ranges() -> impl Iterator<Item = Ipv4Net> {
+    let of_172 = (16..=31u8).rev().map(|b| (172, b));
+    let of_10 = (0..=255u8).rev().map(|b| (10, b));
+    of_172
+        .chain(of_10)
+        .filter_map(|(a, b)| Ipv4Net::new(Ipv4Addr::new(a, b, 0, 0), 16).ok())
 }
 
-/// The wanted range, or, when a route of the host overlaps it, the first free /16 of 172.30 down to 172.16 and then of
-/// 10.255 down to 10.0. Nothing when all of them are taken. Default routes are no collision.
-pub fn choose_cidr(wanted: Ipv4Net, host_routes: &[Ipv4Net]) -> Option<CidrChoice> {
-    let collision = |net: &Ipv4Net| {
-        host_routes
-            .iter()
-            .filter(|route| route.prefix_len() > 0)
-            .find(|route| route.contains(net) || net.contains(*route))
-            .copied()
-    };
-    let Some(taken_by) = collision(&wanted) else {
-        return Some(CidrChoice {
-            cidr: wanted,
-            note: None,
-        });
-    };
-    let candidates = (16..31u8)
-        .rev()
-        .map(|b| (172, b))
-        .chain((0..=255u8).rev().map(|b| (10, b)));
-    candidates
-        .filter_map(|(a, b)| Ipv4Net::new(Ipv4Addr::new(a, b, 0, 0), 16).ok())
-        .find(|net| collision(net).is_none())
-        .map(|cidr| CidrChoice {
-            cidr,
-            note: Some(format!(
-                "{wanted} overlaps the host's route to {taken_by}; the default VPC uses {cidr} instead"
-            )),
-        })
+/// Which of the ranges overlaps this one. Default routes are none.
+pub fn overlapping(range: &Ipv4Net, among: &[Ipv4Net]) -> Option<Ipv4Net> {
+    let overlaps = |other: &&Ipv4Net| other.prefix_len() > 0 && (other.contains(range) || range.contains(*other));
+    among.iter().find(overlaps).copied()
 }
 
 /// The host's IPv4 routes, from /proc: works without privileges.
@@ -73,35 +49,20 @@ mod tests {
     }
 
     #[test]
-    fn keeps_what_is_free() {
-        let routes = [net("0.0.0.0/0"), net("192.168.0.0/16")];
-        assert_eq!(
-            choose_cidr(net("172.31.0.0/16"), &routes),
-            Some(CidrChoice {
-                cidr: net("172.31.0.0/16"),
-                note: None
-            })
-        );
+    fn ranges_come_in_their_order() {
+        let ranges: Vec<_> = vpc_ranges().collect();
+        assert_eq!(ranges.len(), 16 + 256);
+        assert_eq!(ranges[..2], [net("172.31.0.0/16"), net("172.30.0.0/16")]);
+        assert_eq!(ranges[15..17], [net("172.16.0.0/16"), net("10.255.0.0/16")]);
     }
 
     #[test]
-    fn moves_away_and_says_so() {
-        let routes = [net("172.31.5.0/24"), net("172.28.0.0/14")];
-        let choice = choose_cidr(net("172.31.0.0/16"), &routes).expect("a range is free");
-        assert_eq!(choice.cidr, net("172.27.0.0/16"));
-        let note = choice.note.expect("a sentence");
-        assert!(
-            note.contains("172.31.5.0/24") && note.contains("172.27.0.0/16"),
-            "{note}"
-        );
-    }
-
-    #[test]
-    fn gives_up_when_all_is_taken() {
-        assert_eq!(
-            choose_cidr(net("172.31.0.0/16"), &[net("172.16.0.0/12"), net("10.0.0.0/8")]),
-            None
-        );
+    fn a_part_and_the_whole_overlap() {
+        let routes = [net("0.0.0.0/0"), net("172.30.5.0/24"), net("172.28.0.0/15")];
+        let of = |range: &str| overlapping(&net(range), &routes);
+        assert_eq!(of("172.31.0.0/16"), None);
+        assert_eq!(of("172.30.0.0/16"), Some(net("172.30.5.0/24")));
+        assert_eq!(of("172.29.0.0/16"), Some(net("172.28.0.0/15")));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //!   [`Network::destroy`] finds all of it without any memory of its own.
 
 mod cidr;
+mod claim;
 mod dns;
 mod elements;
 mod error;
@@ -31,7 +32,8 @@ mod rules;
 mod ruleset;
 mod sysctl;
 
-pub use cidr::{CidrChoice, choose_cidr, host_routes};
+pub use cidr::{host_routes, overlapping, vpc_ranges};
+pub use claim::Claim;
 pub use dns::Zone;
 pub use error::NetworkError;
 pub use model::NetworkDesired;

@@ -11,6 +11,10 @@ use tokio::task::JoinHandle;
 
 /// Read and handed to the connection at a time.
 const CHUNK_BYTES: u64 = 256 * 1024;
+/// The same of what is read ahead: a thread that is woken for it should have something to do.
+const AHEAD_BYTES: u64 = 1024 * 1024;
+/// From how much on it pays that another processor reads and decrypts while this one sends.
+const AHEAD_FROM_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The body of an answer.
 pub struct RegistryBody(Kind);
@@ -22,8 +26,13 @@ enum Kind {
 
 struct BlobPart {
     file: Arc<BlobFile>,
+    /// Where the next read begins.
     offset: u64,
+    /// What the connection has got.
+    handed: u64,
     end: u64,
+    /// Whether the next chunk is read while the connection sends this one.
+    reads_ahead: bool,
     /// Whether the file system can say "not in memory" instead of waiting for the disk.
     try_nowait: bool,
     spare: Arc<Spare>,
@@ -47,7 +56,9 @@ impl RegistryBody {
         Self(Kind::Blob(BlobPart {
             file: Arc::new(file),
             offset: start,
+            handed: start,
             end,
+            reads_ahead: end.saturating_sub(start) >= AHEAD_FROM_BYTES,
             try_nowait: true,
             spare: Arc::default(),
             pending: None,
@@ -112,37 +123,65 @@ impl Drop for Chunk {
 
 impl BlobPart {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        loop {
-            if let Some(pending) = &mut self.pending {
-                let read = std::task::ready!(Pin::new(pending).poll(cx));
-                self.pending = None;
-                let read = read.unwrap_or_else(|error| Err(io::Error::other(error)));
-                return Poll::Ready(Some(read.inspect(|bytes| self.offset += bytes.len() as u64)));
-            }
-            let length = (self.end - self.offset).min(CHUNK_BYTES) as usize;
-            if length == 0 {
-                return Poll::Ready(None);
-            }
-            // What lies in the page cache is copied here and now: a thread's wake-up costs more than the copy.
-            if self.try_nowait {
-                let mut buffer = self.spare.take(length);
-                match self.file.read_cached_at(buffer.room(), self.offset) {
-                    Ok(n @ 1..) => {
-                        self.offset += n as u64;
-                        return Poll::Ready(Some(Ok(buffer.into_bytes(n))));
-                    }
-                    Ok(_) => return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
-                    Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-                    Err(_) => self.try_nowait = false,
+        let read = match self.pending.take() {
+            Some(mut pending) => match Pin::new(&mut pending).poll(cx) {
+                Poll::Ready(read) => read.unwrap_or_else(|error| Err(io::Error::other(error))),
+                Poll::Pending => {
+                    self.pending = Some(pending);
+                    return Poll::Pending;
                 }
+            },
+            None if self.offset == self.end => return Poll::Ready(None),
+            None => match self.read_now() {
+                Some(read) => read,
+                None => {
+                    self.start(CHUNK_BYTES);
+                    return self.poll(cx);
+                }
+            },
+        };
+        Poll::Ready(Some(read.inspect(|bytes| {
+            self.handed += bytes.len() as u64;
+            if self.reads_ahead && self.offset < self.end {
+                self.start(AHEAD_BYTES);
             }
-            let (file, offset) = (self.file.clone(), self.offset);
-            let mut buffer = self.spare.take(length);
-            self.pending = Some(tokio::task::spawn_blocking(move || {
-                file.read_exact_at(buffer.room(), offset)?;
-                Ok(buffer.into_bytes(length))
-            }));
+        })))
+    }
+
+    /// What lies in the page cache is copied here and now: a thread's wake-up costs more than the copy. Nothing where the
+    /// disk must be waited for.
+    fn read_now(&mut self) -> Option<io::Result<Bytes>> {
+        if !self.try_nowait {
+            return None;
         }
+        let mut buffer = self.spare.take(self.length(CHUNK_BYTES));
+        match self.file.read_cached_at(buffer.room(), self.offset) {
+            Ok(n @ 1..) => {
+                self.offset += n as u64;
+                Some(Ok(buffer.into_bytes(n)))
+            }
+            Ok(_) => Some(Err(io::ErrorKind::UnexpectedEof.into())),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => None,
+            Err(_) => {
+                self.try_nowait = false;
+                None
+            }
+        }
+    }
+
+    /// Reads the next chunk on a thread that may wait.
+    fn start(&mut self, bytes_max: u64) {
+        let (file, offset, length) = (self.file.clone(), self.offset, self.length(bytes_max));
+        let mut buffer = self.spare.take(length);
+        self.offset += length as u64;
+        self.pending = Some(tokio::task::spawn_blocking(move || {
+            file.read_exact_at(buffer.room(), offset)?;
+            Ok(buffer.into_bytes(length))
+        }));
+    }
+
+    fn length(&self, bytes_max: u64) -> usize {
+        (self.end - self.offset).min(bytes_max) as usize
     }
 }
 
@@ -160,14 +199,14 @@ impl Body for RegistryBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Full(bytes) => bytes.is_none(),
-            Kind::Blob(part) => part.offset == part.end && part.pending.is_none(),
+            Kind::Blob(part) => part.handed == part.end,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Kind::Blob(part) => SizeHint::with_exact(part.end - part.offset),
+            Kind::Blob(part) => SizeHint::with_exact(part.end - part.handed),
         }
     }
 }

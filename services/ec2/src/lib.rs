@@ -20,7 +20,10 @@ pub use interface::{allocate_interface, release_interface};
 pub use model::{Interface, RulePeer, SecurityGroup, SecurityGroupRule, Subnet, Vpc};
 pub use security_group::{node_security_groups, security_group};
 pub use tagged::tagged;
-pub use vpc::{default_security_group, default_subnets, default_vpc, ensure_default_vpc, node_vpcs, subnet};
+pub use vpc::{
+    default_security_group, default_subnets, default_vpc, ensure_default_vpc, node_vpcs, subnet, vpc_limit_exceeded,
+    vpc_ranges,
+};
 
 use honmaru_machine::State;
 

@@ -6,25 +6,23 @@ use honmaru_contract::node;
 use honmaru_machine::{State, Tx};
 use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 
 /// The zones of a region. AWS's regions have three to six; each gets a default subnet.
 const ZONES: [char; 3] = ['a', 'b', 'c'];
 /// A default subnet is a /20. Ref: VPC guide, "Default VPC components".
 const SUBNET_PREFIX_LEN: u8 = 20;
-/// The second octets tried after the wanted range, all of 172.16.0.0/12.
-const SECOND_OCTETS: std::ops::RangeInclusive<u8> = 16..=31;
 
 /// Makes the default VPC of an account and region, unless it is there, and returns its id.
 ///
-/// `wanted` is the range for the first one, 172.31.0.0/16 unless the host routes that elsewhere. All VPCs share one
-/// host, so each further one gets the next /16 that no other VPC has.
-pub fn ensure_default_vpc(tx: &mut Tx<'_>, scope: &Scope, wanted: Ipv4Net) -> Result<String, ApiError> {
+/// `cidr` is its range. All VPCs share one host: what overlaps with the range of another is refused.
+pub fn ensure_default_vpc(tx: &mut Tx<'_>, scope: &Scope, cidr: Ipv4Net) -> Result<String, ApiError> {
     if let Some(vpc) = default_vpc(tx, scope) {
         return Ok(vpc.id.clone());
     }
-    let cidr = free_range(tx, wanted)
-        .ok_or_else(|| ApiError::new("VpcLimitExceeded", "The maximum number of VPCs has been reached."))?;
+    let overlaps = |taken: &Ipv4Net| taken.contains(&cidr) || cidr.contains(taken);
+    if vpc_ranges(tx).iter().any(overlaps) {
+        return Err(vpc_limit_exceeded());
+    }
     let vpc_id = prefixed_id(tx.rng(), "vpc");
     tx.put(
         scope,
@@ -77,6 +75,16 @@ pub fn ensure_default_vpc(tx: &mut Tx<'_>, scope: &Scope, wanted: Ipv4Net) -> Re
     Ok(vpc_id)
 }
 
+/// That there is no range left for a VPC.
+pub fn vpc_limit_exceeded() -> ApiError {
+    ApiError::new("VpcLimitExceeded", "The maximum number of VPCs has been reached.")
+}
+
+/// The ranges of all VPCs of all accounts and regions.
+pub fn vpc_ranges(state: &State) -> Vec<Ipv4Net> {
+    state.all::<Vpc>().map(|(_, _, vpc)| vpc.cidr).collect()
+}
+
 /// The account's default VPC in the region.
 pub fn default_vpc<'a>(state: &'a State, scope: &Scope) -> Option<&'a Vpc> {
     state.list::<Vpc>(scope).map(|(_, vpc)| vpc).find(|vpc| vpc.is_default)
@@ -126,16 +134,6 @@ pub fn node_vpcs(state: &State) -> BTreeMap<String, node::Vpc> {
         .collect()
 }
 
-fn free_range(state: &State, wanted: Ipv4Net) -> Option<Ipv4Net> {
-    let taken: Vec<Ipv4Net> = state.all::<Vpc>().map(|(_, _, vpc)| vpc.cidr).collect();
-    let free = |range: &Ipv4Net| !taken.iter().any(|t| t.contains(range) || range.contains(t));
-    let private12 = SECOND_OCTETS
-        .rev()
-        .filter_map(|n| Ipv4Net::new(Ipv4Addr::new(172, n, 0, 0), 16).ok());
-    let private8 = (64..=127).filter_map(|n| Ipv4Net::new(Ipv4Addr::new(10, n, 0, 0), 16).ok());
-    std::iter::once(wanted).chain(private12).chain(private8).find(free)
-}
-
 /// A zone's id as AWS abbreviates regions: `us-east-1` and 1 give `use1-az1`.
 fn zone_id(region: &str, number: usize) -> String {
     let parts: Vec<&str> = region.split('-').collect();
@@ -166,17 +164,22 @@ mod tests {
     }
 
     #[test]
-    fn every_scope_gets_a_range_of_its_own() {
+    fn every_scope_has_a_range_of_its_own() {
         let mut state = State::new();
         crate::register(&mut state);
         let mut rng = SeededRng::from_u64(1);
         let mut tx = Tx::new(&mut state, Time(0), &mut rng);
-        let wanted: Ipv4Net = "172.31.0.0/16".parse().expect("a range");
-        for region in ["us-east-1", "eu-west-1", "us-east-1"] {
+        let mut ensure = |region, range: &str| {
             let scope = Scope::new("000000000000", region).expect("a scope");
-            ensure_default_vpc(&mut tx, &scope, wanted).expect("a range is free");
-        }
-        let ranges: Vec<String> = tx.all::<Vpc>().map(|(_, _, v)| v.cidr.to_string()).collect();
+            ensure_default_vpc(&mut tx, &scope, range.parse().expect("a range"))
+        };
+        let first = ensure("us-east-1", "172.31.0.0/16").expect("it is free");
+        let refused = ensure("eu-west-1", "172.31.128.0/17").expect_err("the first has it");
+        assert_eq!(refused.code, "VpcLimitExceeded");
+        ensure("eu-west-1", "172.30.0.0/16").expect("it is free");
+        assert_eq!(ensure("us-east-1", "172.29.0.0/16").expect("it is there"), first);
+        let mut ranges: Vec<String> = vpc_ranges(&tx).iter().map(ToString::to_string).collect();
+        ranges.sort();
         assert_eq!(ranges, ["172.30.0.0/16", "172.31.0.0/16"]);
         let scope = Scope::new("000000000000", "us-east-1").expect("a scope");
         let subnets: Vec<String> = default_subnets(&tx, &scope)

@@ -1,15 +1,13 @@
 //! What must be there before the first call: keys, the administrator, the default VPC of a scope.
 
 use super::ControlOptions;
+use super::scopes::KnownScopes;
 use crate::trust;
 use anyhow::Context;
 use honmaru_base::{ApiError, Scope};
-use honmaru_engine::{Engine, EngineError};
+use honmaru_engine::Engine;
 use honmaru_identity::Sealer;
-use honmaru_machine::State;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -63,7 +61,7 @@ pub async fn run(engine: &Engine, options: &ControlOptions) -> anyhow::Result<Bo
         })
         .await?;
     let (sealing_key, (access_key_id, secret_access_key)) = ensured.context("failed to make the first keys")?;
-    let scopes = KnownScopes::default();
+    let scopes = KnownScopes::open(engine).await?;
     scopes
         .ensure(engine, &scope)
         .await?
@@ -114,78 +112,4 @@ fn write_keys(path: &Path, keys: &AdministratorKeys) -> anyhow::Result<()> {
     file.write_all(&serde_json::to_vec_pretty(keys)?)?;
     file.sync_all()?;
     std::fs::rename(&partial, path).with_context(|| format!("failed to write {}", path.display()))
-}
-
-/// The scopes whose default VPC is known to exist, so that only the first call of each looks.
-#[derive(Default)]
-pub struct KnownScopes(Mutex<HashSet<Scope>>);
-
-/// Scopes remembered at most: any account and region may be named by a caller with credentials.
-const SCOPES_MAX: usize = 1_024;
-
-impl KnownScopes {
-    /// Sees to it that a scope has its default VPC. The inner error says that there is no range left for one: then the
-    /// scope goes without, as accounts in AWS may, and is not tried again.
-    pub async fn ensure(&self, engine: &Engine, scope: &Scope) -> Result<Result<(), ApiError>, EngineError> {
-        if self.knows(scope) {
-            return Ok(Ok(()));
-        }
-        if engine
-            .read(|state| honmaru_ec2::default_vpc(state, scope).is_none())
-            .await?
-        {
-            let (row, wanted) = (scope.clone(), default_range());
-            let made = engine
-                .write(move |tx| honmaru_ec2::ensure_default_vpc(tx, &row, wanted))
-                .await?;
-            if let Err(error) = made {
-                tracing::warn!(%scope, err = %error, "no default VPC");
-                self.remember(scope);
-                return Ok(Err(error));
-            }
-        }
-        self.remember(scope);
-        Ok(Ok(()))
-    }
-
-    /// The same for what a call is signed for, which may be any region, once the caller `may` do something there: there
-    /// are few ranges, and whoever has no permission shall not use them up.
-    pub async fn ensure_for(
-        &self,
-        engine: &Engine,
-        scope: &Scope,
-        may: impl FnOnce(&State) -> bool,
-    ) -> Result<Result<(), ApiError>, EngineError> {
-        if !engine.read(may).await? {
-            return Ok(Ok(()));
-        }
-        self.ensure(engine, scope).await
-    }
-
-    /// Whether nothing is left to do for a scope.
-    pub fn knows(&self, scope: &Scope) -> bool {
-        self.0.lock().contains(scope)
-    }
-
-    fn remember(&self, scope: &Scope) {
-        let mut known = self.0.lock();
-        if known.len() < SCOPES_MAX {
-            known.insert(scope.clone());
-        }
-    }
-}
-
-/// 172.31.0.0/16, unless this host routes it elsewhere.
-fn default_range() -> ipnet::Ipv4Net {
-    let wanted = ipnet::Ipv4Net::new(std::net::Ipv4Addr::new(172, 31, 0, 0), 16).expect("16 bits are a prefix");
-    let Ok(routes) = honmaru_network::host_routes() else {
-        return wanted;
-    };
-    let Some(choice) = honmaru_network::choose_cidr(wanted, &routes) else {
-        return wanted;
-    };
-    if let Some(note) = &choice.note {
-        tracing::warn!("{note}");
-    }
-    choice.cidr
 }

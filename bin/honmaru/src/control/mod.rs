@@ -30,9 +30,11 @@ mod patient;
 mod planes;
 mod provision;
 mod public;
+mod ranges;
 mod registry;
 mod replicas;
 mod samples;
+mod scopes;
 mod session_log;
 mod tails;
 mod task_credentials;
@@ -120,7 +122,7 @@ pub struct Control {
     pub(crate) samples: Arc<samples::Samplers>,
     pub(crate) registry: registry::Front,
     pub(crate) replicas: replicas::Replicas,
-    pub(crate) scopes: bootstrap::KnownScopes,
+    pub(crate) scopes: scopes::KnownScopes,
     pub(crate) audit: Arc<audit::Audit>,
     pub(crate) home: audit::Home,
     pub(crate) key_uses: key_uses::KeyUses,
