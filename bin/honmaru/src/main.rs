@@ -17,6 +17,7 @@ mod users;
 mod words;
 
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// A container cloud that you own: it speaks AWS's container APIs and really does the work
@@ -55,7 +56,8 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint!("{}", cli::render(&error));
+            // `eprint!` would panic where the log's disk is full.
+            let _ = write!(std::io::stderr(), "{}", cli::render(&error));
             ExitCode::FAILURE
         }
     }

@@ -151,6 +151,8 @@ fn log_to_stderr(role: &str) {
         .with_env_filter(log_filter("info"))
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        // It would tell on standard error that this cannot be written, and panic: a full disk would end the role.
+        .log_internal_errors(false)
         .init();
     tracing::info!(role, version = env!("CARGO_PKG_VERSION"), "a role starts");
 }

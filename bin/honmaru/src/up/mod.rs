@@ -25,7 +25,7 @@ use crate::units::ByteSize;
 use anyhow::{Context, bail};
 use honmaru_base::{AccountId, Region};
 use honmaru_images::Loopback;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -111,6 +111,8 @@ pub fn run(options: UpOptions) -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
         .without_time()
+        // See `log_to_stderr` of the roles: a log that cannot be written ends nothing.
+        .log_internal_errors(false)
         .init();
     let started = Instant::now();
     let dirs = Dirs::new(&options.state);
@@ -189,7 +191,11 @@ pub fn run(options: UpOptions) -> anyhow::Result<()> {
             _ = interrupt.recv() => Ok(()),
             _ = terminate.recv() => Ok(()),
         };
-        eprintln!("stopping; containers keep running: `honmaru up` adopts them, `honmaru destroy` removes them");
+        // Where nobody can read it, the roles end all the same.
+        let _ = writeln!(
+            std::io::stderr(),
+            "stopping; containers keep running: `honmaru up` adopts them, `honmaru destroy` removes them"
+        );
         // First of all: a connection that comes now is refused, and does not wait for roles that are not started again.
         sockets.close().await;
         stop_roles(&dirs).await?;
