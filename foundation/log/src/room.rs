@@ -3,7 +3,7 @@
 //! What must go on while the disk is full (what was seen of tasks, what takes things away, the way back) is written into blocks
 //! that the log's write-ahead file has before it needs them. Nobody else on the machine can take those.
 
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::fs::{FallocateFlags, StatVfs, fallocate, statvfs};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
@@ -17,6 +17,10 @@ const WAL_BYTES_KEPT: u64 = 32 * 1024 * 1024;
 const INDEX_BYTES_KEPT: u64 = 256 * 1024;
 /// With less than this the disk is full for whatever can wait.
 const FREE_BYTES_MIN: u64 = 4 * 1024 * 1024;
+/// With fewer inodes than this it is full, too: what can wait makes files, such as uploads, and new tasks need dozens.
+const FREE_INODES_MIN: u64 = 128;
+/// Of a disk with few inodes no more than this part of them.
+const FREE_PART: u64 = 32;
 /// Nothing is kept on a disk that has less than so many times that: it would be the one that fills it.
 const FREE_FACTOR_MIN: u64 = 2;
 
@@ -46,12 +50,15 @@ impl Room {
 
     /// Whether the disk has room for more than what must go on. A disk that cannot be asked has it.
     pub(crate) fn is_there(&self) -> bool {
-        !self.free_bytes().is_ok_and(|free| free < FREE_BYTES_MIN)
+        !statvfs(&self.dir).is_ok_and(|disk| {
+            // btrfs and others make inodes as they need them, and say that they have none.
+            let inodes_run_out = disk.f_files > 0 && disk.f_favail < FREE_INODES_MIN.min(disk.f_files / FREE_PART);
+            bytes_free(&disk) < FREE_BYTES_MIN || inodes_run_out
+        })
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
-        let disk = statvfs(&self.dir)?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+        Ok(bytes_free(&statvfs(&self.dir)?))
     }
 
     /// Takes the blocks that are missing, once half of them are.
@@ -73,4 +80,8 @@ impl Room {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn bytes_free(disk: &StatVfs) -> u64 {
+    disk.f_bavail.saturating_mul(disk.f_frsize)
 }

@@ -295,6 +295,27 @@ mod tests {
         assert_eq!(log.append(1_001, &bodies(1)).expect("append"), 1_002);
     }
 
+    /// Goal: a disk whose inodes run out is as full as one without blocks; the log itself goes on.
+    #[test]
+    fn a_disk_without_inodes_has_no_room() {
+        let Some(disk) = Disk::mount("size=80m,nr_inodes=320") else {
+            eprintln!("skipped: nothing may be mounted here");
+            return;
+        };
+        let log = SqliteLog::open(&disk.0.path().join("log.db")).expect("open");
+        assert!(log.has_room());
+        let names: Vec<_> = (0..400).map(|n| disk.0.path().join(format!("filler-{n}"))).collect();
+        for name in &names {
+            let _ = std::fs::File::create(name);
+        }
+        assert!(!log.has_room());
+        assert_eq!(log.append(0, &bodies(1)).expect("append"), 1);
+        for name in &names {
+            let _ = std::fs::remove_file(name);
+        }
+        assert!(log.has_room());
+    }
+
     #[test]
     fn two_writers_cannot_both_win() {
         let dir = tempfile::tempdir().expect("a directory");

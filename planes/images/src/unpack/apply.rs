@@ -13,6 +13,8 @@ const COPY_BYTES: usize = 128 * 1024;
 const ROOM_CHECK_BYTES: u64 = 64 * 1024 * 1024;
 /// The disk's reserve is looked at again after so many entries.
 const ROOM_CHECK_ENTRIES: u64 = 8_192;
+/// Of a disk with few inodes no more than this part of them is kept.
+const RESERVE_PART: u64 = 16;
 /// Bytes of the names of directories whose times are remembered to the end; those beyond keep the time of unpacking.
 const DIRECTORY_TIMES_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// What remembering costs beside the name: the time, and the allocator.
@@ -181,11 +183,16 @@ fn meta(entry: &Entry) -> Result<Meta<'_>, UnpackError> {
 
 fn check_room(tree: &Tree, limits: &UnpackLimits) -> Result<(), UnpackError> {
     let (bytes, inodes) = tree.free()?;
-    if bytes < limits.free_bytes_min || inodes.is_some_and(|inodes| inodes < limits.free_inodes_min) {
-        Err(UnpackError::Full)
-    } else {
-        Ok(())
+    if bytes < limits.free_bytes_min {
+        return Err(UnpackError::Full);
     }
+    if let Some((free, all)) = inodes {
+        let reserve = limits.free_inodes_min.min(all / RESERVE_PART);
+        if free < reserve {
+            return Err(UnpackError::NoInodes { free, reserve });
+        }
+    }
+    Ok(())
 }
 
 fn write_failed(entry: &Entry, source: std::io::Error) -> UnpackError {

@@ -37,6 +37,14 @@ pub enum UnpackError {
     /// The disk's reserve was reached.
     #[error("no space left on device")]
     Full,
+    /// The disk's reserve of inodes was reached: there may be room in bytes, so that the usual words would mislead.
+    #[error("no space left on device: it has {free} inodes free, of which {reserve} are kept")]
+    NoInodes {
+        /// How many are free.
+        free: u64,
+        /// How many must stay so.
+        reserve: u64,
+    },
     /// The file system refused.
     #[error("failed to {doing} `{path}`")]
     Io {

@@ -25,7 +25,7 @@ pub struct UnpackLimits {
     pub work_time_max: Duration,
     /// Space that must stay free on the disk.
     pub free_bytes_min: u64,
-    /// Inodes that must stay free on the disk, where it has a fixed number of them.
+    /// Inodes that must stay free on the disk, where it has a fixed number of them; of a small disk a sixteenth of its own.
     pub free_inodes_min: u64,
 }
 

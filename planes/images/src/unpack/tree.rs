@@ -98,10 +98,10 @@ impl Tree {
         })
     }
 
-    /// Bytes that are free on its disk, and inodes where there is a fixed number of them.
-    pub(super) fn free(&self) -> Outcome<(u64, Option<u64>)> {
+    /// Bytes that are free on its disk; inodes, free and all, where there is a fixed number of them.
+    pub(super) fn free(&self) -> Outcome<(u64, Option<(u64, u64)>)> {
         let disk = rustix::fs::fstatvfs(&self.root).map_err(failed("look at the disk of", b"/"))?;
-        let inodes = (disk.f_files > 0).then_some(disk.f_favail);
+        let inodes = (disk.f_files > 0).then_some((disk.f_favail, disk.f_files));
         Ok((disk.f_bavail.saturating_mul(disk.f_frsize), inodes))
     }
 
