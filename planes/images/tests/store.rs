@@ -384,6 +384,30 @@ async fn verify_finds_what_the_disk_changed() {
 }
 
 #[tokio::test]
+async fn what_is_needed_is_there_while_a_collection_asks_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let live = upload(&store, b"live").await;
+    let (asked, answer) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
+    let is_live = async |digests: &[Digest]| {
+        asked.notify_one();
+        answer.notified().await;
+        Ok::<_, String>(vec![true; digests.len()])
+    };
+    let looking = async {
+        asked.notified().await;
+        let answering = async {
+            tokio::task::yield_now().await;
+            answer.notify_one();
+        };
+        tokio::join!(store.look(&live), answering).0
+    };
+    let (collected, found) = tokio::join!(store.collect(Duration::ZERO, Duration::ZERO, is_live), looking);
+    assert_eq!(found.unwrap().map(|info| info.size), Some(4));
+    assert_eq!(collected.unwrap().blobs, 0);
+}
+
+#[tokio::test]
 async fn collection_keeps_what_is_live_pinned_or_just_used() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

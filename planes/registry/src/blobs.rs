@@ -27,7 +27,7 @@ impl<R: Repositories> Registry<R> {
         if linked != [true] && !self.fetch_upstream_blob(at.caller, at.repository, &digest).await? {
             return Err(unknown(&digest));
         }
-        let size = store.stat(&digest)?.ok_or_else(|| unknown(&digest))?.size;
+        let size = store.look(&digest).await?.ok_or_else(|| unknown(&digest))?.size;
         let etag = format!("\"{digest}\"");
         let headers = at.request.headers();
         if matches(headers, header::IF_NONE_MATCH, &etag) {

@@ -132,12 +132,18 @@ impl Layers for StoredLayers {
     }
 
     fn blob_sizes(&self, digests: Vec<String>) -> BoxFuture<Result<Vec<Option<u64>>, ApiError>> {
-        let size = |digest: &String| match digest.parse::<Digest>() {
-            Ok(digest) => self.store.stat(&digest).map(|found| found.map(|info| info.size)),
-            Err(_) => Ok(None),
-        };
-        let sizes = digests.iter().map(size).collect::<Result<_, _>>();
-        Box::pin(std::future::ready(sizes.map_err(|error| refused(&error))))
+        let store = self.store.clone();
+        Box::pin(async move {
+            let mut sizes = Vec::with_capacity(digests.len());
+            for digest in &digests {
+                let found = match digest.parse::<Digest>() {
+                    Ok(digest) => store.look(&digest).await.map_err(|error| refused(&error))?,
+                    Err(_) => None,
+                };
+                sizes.push(found.map(|info| info.size));
+            }
+            Ok(sizes)
+        })
     }
 
     fn keep(&self, digests: Vec<String>) -> BoxFuture<Kept> {

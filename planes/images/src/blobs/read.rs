@@ -8,7 +8,14 @@ use std::fs::File;
 use std::io;
 
 impl BlobStore {
-    /// Looks for a blob, and keeps it from the collector for the grace period when it is there.
+    /// Looks for a blob, and keeps it from the collector for the grace period when it is there. While the collector asks
+    /// whether it is needed, this waits: a blob that is needed is there all the time.
+    pub async fn look(&self, digest: &Digest) -> Result<Option<BlobInfo>, StoreError> {
+        let _pins = self.pin(vec![digest.clone()]).await;
+        self.stat(digest)
+    }
+
+    /// The same without waiting: what the collector asks about counts as absent. For who has pinned it.
     pub fn stat(&self, digest: &Digest) -> Result<Option<BlobInfo>, StoreError> {
         if self.shared.read_only {
             return Ok(self.open_blob(digest)?.map(|(_, size)| BlobInfo { size }));
