@@ -7,6 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 
 /// Read and handed to the connection at a time.
@@ -15,6 +16,9 @@ const CHUNK_BYTES: u64 = 256 * 1024;
 const AHEAD_BYTES: u64 = 1024 * 1024;
 /// From how much on it pays that another processor reads and decrypts while this one sends.
 const AHEAD_FROM_BYTES: u64 = 4 * 1024 * 1024;
+/// So many bodies are read ahead at a time: each takes some MiB for as long as its reader likes, and more keep all
+/// processors busy as it is.
+static READERS_AHEAD: Semaphore = Semaphore::const_new(16);
 
 /// The body of an answer.
 pub struct RegistryBody(Kind);
@@ -31,8 +35,8 @@ struct BlobPart {
     /// What the connection has got.
     handed: u64,
     end: u64,
-    /// Whether the next chunk is read while the connection sends this one.
-    reads_ahead: bool,
+    /// With this the next chunk is read while the connection sends the one before.
+    ahead: Option<SemaphorePermit<'static>>,
     /// Whether the file system can say "not in memory" instead of waiting for the disk.
     try_nowait: bool,
     spare: Arc<Spare>,
@@ -58,7 +62,9 @@ impl RegistryBody {
             offset: start,
             handed: start,
             end,
-            reads_ahead: end.saturating_sub(start) >= AHEAD_FROM_BYTES,
+            ahead: (end.saturating_sub(start) >= AHEAD_FROM_BYTES)
+                .then(|| READERS_AHEAD.try_acquire().ok())
+                .flatten(),
             try_nowait: true,
             spare: Arc::default(),
             pending: None,
@@ -142,7 +148,7 @@ impl BlobPart {
         };
         Poll::Ready(Some(read.inspect(|bytes| {
             self.handed += bytes.len() as u64;
-            if self.reads_ahead && self.offset < self.end {
+            if self.ahead.is_some() && self.offset < self.end {
                 self.start(AHEAD_BYTES);
             }
         })))
