@@ -54,11 +54,11 @@ pub fn run(options: DestroyOptions) -> anyhow::Result<()> {
     })?;
     unmount_below(dirs.state())?;
     if options.keep_state {
-        println!("removed what ran; the state is kept in {}", dirs.state().display());
+        say!("removed what ran; the state is kept in {}", dirs.state().display());
         return Ok(());
     }
     std::fs::remove_dir_all(dirs.state()).with_context(|| format!("failed to remove {}", dirs.state().display()))?;
-    println!("removed the cloud in {}", dirs.state().display());
+    say!("removed the cloud in {}", dirs.state().display());
     Ok(())
 }
 
@@ -109,11 +109,11 @@ fn confirmed(dirs: &Dirs) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!("`honmaru destroy` removes everything and asks first, but there is no terminal\nhint: add `--yes`");
     }
-    eprint!(
+    write!(
+        std::io::stderr(),
         "remove the cloud in {} with all its containers, images and logs? [y/N] ",
         dirs.state().display()
-    );
-    std::io::stderr().flush()?;
+    )?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -1,5 +1,10 @@
 //! Honmaru: a container cloud in one binary. This crate is the CLI and the roles: wiring only.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+#[macro_use]
+mod said;
+
 mod cli;
 mod control;
 mod data_channel;
@@ -17,7 +22,6 @@ mod users;
 mod words;
 
 use clap::{Parser, Subcommand};
-use std::io::Write;
 use std::process::ExitCode;
 
 /// A container cloud that you own: it speaks AWS's container APIs and really does the work
@@ -56,8 +60,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // `eprint!` would panic where the log's disk is full.
-            let _ = write!(std::io::stderr(), "{}", cli::render(&error));
+            tell!("{}", cli::render(&error).trim_end());
             ExitCode::FAILURE
         }
     }

@@ -16,3 +16,20 @@ fn a_role_does_not_panic_where_its_log_has_no_room() {
         .expect("it runs");
     assert_eq!(ended.code(), Some(1));
 }
+
+#[test]
+fn a_command_says_how_it_went_by_its_status_where_its_words_have_no_room() {
+    let state = tempfile::tempdir().expect("a directory");
+    let full = || File::options().write(true).open("/dev/full").expect("Linux has it");
+    for command in [&["ps", "--state"][..], &["destroy", "--state"]] {
+        let ended = Command::new(env!("CARGO_BIN_EXE_honmaru"))
+            .args(command)
+            .arg(state.path())
+            .stdin(std::process::Stdio::null())
+            .stdout(full())
+            .stderr(full())
+            .status()
+            .expect("it runs");
+        assert_eq!(ended.code(), Some(1), "{command:?}");
+    }
+}

@@ -56,8 +56,8 @@ pub async fn run(options: DeleteOptions) -> anyhow::Result<()> {
     let deleted = delete(&client, &app, &options, &progress).await;
     progress.end();
     deleted?;
-    println!("deleted `{}`", app.name());
-    println!("next: `honmaru ps{}`", options.connection.flags());
+    say!("deleted `{}`", app.name());
+    say!("next: `honmaru ps{}`", options.connection.flags());
     Ok(())
 }
 
@@ -69,14 +69,13 @@ fn confirm(app: &App, options: &DeleteOptions, running: u64) -> anyhow::Result<(
         ))
         .into());
     }
-    eprintln!(
+    tell!(
         "this goes: the service `{name}` with {running} tasks, its load balancer, web ACL, security groups, roles and certificates"
     );
     for (is_kept, what) in [(options.keep_logs, "its logs"), (options.keep_images, "its images")] {
-        eprintln!("  {what}: {}", if is_kept { "kept" } else { "removed" });
+        tell!("  {what}: {}", if is_kept { "kept" } else { "removed" });
     }
-    eprint!("type the app's name to go on: ");
-    std::io::stderr().flush()?;
+    std::io::stderr().write_all(b"type the app's name to go on: ")?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     if answer.trim() != name {

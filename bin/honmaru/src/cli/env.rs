@@ -37,7 +37,7 @@ pub fn run(options: EnvOptions) -> anyhow::Result<()> {
         }
     }
     if std::io::stdout().is_terminal() {
-        eprintln!(
+        tell!(
             "next: eval \"$(honmaru env{})\", then for example `aws ecs list-services`",
             options.connection.flags()
         );

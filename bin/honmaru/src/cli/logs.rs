@@ -97,14 +97,14 @@ pub async fn run(options: LogsOptions) -> anyhow::Result<()> {
         .await?;
         if !options.follow {
             if count == 0 {
-                eprintln!(
+                tell!(
                     "nothing was said{}",
                     if since.is_some() { " since then" } else { " yet" }
                 );
             }
             if std::io::stdout().is_terminal() {
                 let flags = options.connection.flags();
-                eprintln!("next: `honmaru logs {}{flags} --follow`", app.name());
+                tell!("next: `honmaru logs {}{flags} --follow`", app.name());
             }
             return Ok(());
         }

@@ -83,7 +83,7 @@ pub fn main(command: Command) -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: failed to start: {error}");
+            tell!("error: failed to start: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -110,12 +110,12 @@ pub fn main(command: Command) -> ExitCode {
         Ok(code) => code,
         Err(error) if error.is::<failure::Interrupted>() => {
             if !only_looks {
-                eprintln!("{error}");
+                tell!("{error}");
             }
             ExitCode::from(failure::EXIT_INTERRUPTED)
         }
         Err(error) => {
-            eprint!("{}", failure::render(&error, &terminal::Style::of_stderr()));
+            tell!("{}", render(&error).trim_end());
             ExitCode::from(if error.is::<Usage>() {
                 failure::EXIT_USAGE
             } else {

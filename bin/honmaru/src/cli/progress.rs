@@ -158,7 +158,7 @@ impl StepHandle<'_> {
                 None => step.view.lines.push((key.to_owned(), text.to_owned())),
             }
             if !is_live {
-                eprintln!("{}: {key} {text}", step.view.name);
+                tell!("{}: {key} {text}", step.view.name);
             }
         });
     }
@@ -175,7 +175,7 @@ impl StepHandle<'_> {
             step.view.lines.clear();
             step.finish(StepState::Done);
             if !is_live {
-                eprintln!("{}: {text} ({})", step.view.name, seconds(step.view.elapsed_ms));
+                tell!("{}: {text} ({})", step.view.name, seconds(step.view.elapsed_ms));
             }
         });
     }

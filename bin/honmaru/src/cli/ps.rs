@@ -43,7 +43,7 @@ pub async fn run(options: PsOptions) -> anyhow::Result<()> {
 
 fn next(text: &str) {
     if std::io::stdout().is_terminal() {
-        eprintln!("next: {text}");
+        tell!("next: {text}");
     }
 }
 
@@ -76,7 +76,7 @@ async fn services(client: &Client, options: &PsOptions, flags: &str) -> anyhow::
         return print_json(&json!({ "services": rows }));
     }
     if services.is_empty() {
-        eprintln!("no service runs yet");
+        tell!("no service runs yet");
         next(&format!("`honmaru deploy{flags} DIR`"));
         return Ok(());
     }
@@ -149,7 +149,7 @@ fn certificate_of<'a>(service: &Service, certificates: &'a [Kept]) -> Option<&'a
 fn warn(service: &Service, certificates: &[Kept]) {
     let now_ms = SystemClock.now().as_ms();
     if let Some(kept) = certificate_of(service, certificates).filter(|kept| ends_soon(kept.ends_ms, now_ms)) {
-        eprintln!(
+        tell!(
             "{} the certificate of `{}` {}: deploy with a renewed one",
             Style::of_stderr().yellow("warning:"),
             service.name,

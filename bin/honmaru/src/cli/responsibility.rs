@@ -28,7 +28,7 @@ pub async fn run(options: ResponsibilityOptions) -> anyhow::Result<()> {
         OutputFormat::Text => return print(&table(&results).text()),
         OutputFormat::Table => print(&told(&results, width()))?,
     }
-    eprintln!("next: `sudo honmaru check{flags}` shows each control, what was seen, and what to do");
+    tell!("next: `sudo honmaru check{flags}` shows each control, what was seen, and what to do");
     Ok(())
 }
 

@@ -81,14 +81,14 @@ pub async fn run(options: RollbackOptions) -> anyhow::Result<()> {
     kept::keep_or_warn(&client, &app, &[], &progress).await;
     progress.end();
     let took = seconds(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
-    println!(
+    say!(
         "rolled `{}` back from {} to {shown} in {took}: {} of {} tasks healthy",
         app.name(),
         last_part(&current),
         rolled.healthy,
         rolled.desired
     );
-    println!(
+    say!(
         "next: `honmaru logs {}{} --follow`",
         app.name(),
         options.connection.flags()

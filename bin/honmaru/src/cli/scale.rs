@@ -40,13 +40,13 @@ pub async fn run(options: ScaleOptions) -> anyhow::Result<()> {
     step.done(&format!("{} of {} tasks healthy", rolled.healthy, rolled.desired));
     progress.end();
     let took = seconds(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
-    println!(
+    say!(
         "scaled `{}` from {} to {} tasks in {took}: {} healthy",
         app.name(),
         before.desired,
         rolled.desired,
         rolled.healthy
     );
-    println!("next: `honmaru ps {}{}`", app.name(), options.connection.flags());
+    say!("next: `honmaru ps {}{}`", app.name(), options.connection.flags());
     Ok(())
 }

@@ -279,28 +279,28 @@ fn announce(options: &UpOptions, dirs: &Dirs, took: Duration) {
     } else {
         format!(" --state {}", dirs.state().display())
     };
-    println!("honmaru is up in {:.2} s", took.as_secs_f64());
-    println!("  AWS endpoint   http://{}", options.listen);
+    say!("honmaru is up in {:.2} s", took.as_secs_f64());
+    say!("  AWS endpoint   http://{}", options.listen);
     let chain = options.tls_cert.as_deref().map(crate::trust::certificates);
     if let Some(Ok(chain)) = chain {
         let host = crate::trust::host_for(&chain, options.listen);
         let host = host.unwrap_or_else(|| options.listen.ip().to_string());
-        println!("                 https://{host}:{}", options.listen.port());
+        say!("                 https://{host}:{}", options.listen.port());
     }
-    println!(
+    say!(
         "  registry       {}/<name>",
         options.listen.to_string().replace("127.0.0.1", "localhost")
     );
-    println!("  your apps      http://<name>.localhost:{}", options.http.port());
+    say!("  your apps      http://<name>.localhost:{}", options.http.port());
     if let Some(SecureEntry::At(address)) = options.https {
-        println!(
+        say!(
             "                 https://<name>:{}, with the names of their certificates",
             address.port()
         );
     }
-    println!("  state          {}", dirs.state().display());
+    say!("  state          {}", dirs.state().display());
     if options.dev {
-        println!("  development    any credentials are accepted");
+        say!("  development    any credentials are accepted");
     }
-    println!("next: eval \"$(honmaru env{state})\" and use the aws CLI, or `honmaru deploy{state} DIR`");
+    say!("next: eval \"$(honmaru env{state})\" and use the aws CLI, or `honmaru deploy{state} DIR`");
 }

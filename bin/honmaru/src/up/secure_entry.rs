@@ -65,7 +65,7 @@ pub(super) fn decide(options: &UpOptions, edge: Option<&Holder>) -> anyhow::Resu
         None => match check(options, DEFAULT, edge) {
             Ok(()) => Ok(SecureEntry::At(DEFAULT)),
             Err(error) => {
-                eprintln!(
+                tell!(
                     "warning: apps with a certificate serve HTTPS at the addresses of their load balancers only, not at the \
                      shared entry: {error}"
                 );

@@ -96,10 +96,10 @@ pub async fn run(options: AuditOptions) -> anyhow::Result<()> {
             print(&record.text(format, style))?;
         }
         if records.is_empty() {
-            eprintln!("no such call is in the trail");
+            tell!("no such call is in the trail");
         }
         if std::io::stdout().is_terminal() {
-            eprintln!("next: `honmaru audit{} --follow`", options.connection.flags());
+            tell!("next: `honmaru audit{} --follow`", options.connection.flags());
         }
         return Ok(());
     }
@@ -142,7 +142,7 @@ impl Look {
         let mut records = Vec::new();
         for page in 0.. {
             if page == PAGES_MAX {
-                eprintln!("older calls were not looked at; name a time with `--since` and `--until`");
+                tell!("older calls were not looked at; name a time with `--since` and `--until`");
                 break;
             }
             let answer = client.call(CLOUDTRAIL, "LookupEvents", input.clone()).await?;

@@ -76,7 +76,7 @@ pub async fn run(options: CheckOptions) -> anyhow::Result<ExitCode> {
             print(&shown::blocks(&results, options.all, Style::of_stdout()))?;
             let counts = count(&results);
             if counts.fail > 0 {
-                eprintln!("next: the commands with `aws` need `eval \"$(sudo honmaru env{flags})\"` first");
+                tell!("next: the commands with `aws` need `eval \"$(sudo honmaru env{flags})\"` first");
             }
         }
     }

@@ -78,15 +78,15 @@ pub async fn run(options: DeployOptions) -> anyhow::Result<()> {
     progress.end();
     let deployed = deployed?;
     let took = seconds(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
-    println!("{}", summary(&plan.app, &took, &deployed));
+    say!("{}", summary(&plan.app, &took, &deployed));
     let flags = options.connection.flags();
     let name = plan.app.name();
     if deployed.count == 0 {
-        println!("next: `honmaru scale {name}{flags} 1`: it has no tasks");
+        say!("next: `honmaru scale {name}{flags} 1`: it has no tasks");
     } else {
-        println!("next: `honmaru logs {name}{flags} --follow`");
+        say!("next: `honmaru logs {name}{flags} --follow`");
         if deployed.is_first {
-            println!("      `sudo honmaru check {name}{flags}`: what is secured, and what is yours to secure");
+            say!("      `sudo honmaru check {name}{flags}`: what is secured, and what is yours to secure");
         }
     }
     Ok(())

@@ -60,7 +60,7 @@ pub async fn run(options: ExecOptions) -> anyhow::Result<ExitCode> {
     match (ended.exit_code, ended.sentence) {
         (Some(code), sentence) => {
             if let Some(sentence) = sentence {
-                eprintln!("{sentence}");
+                tell!("{sentence}");
             }
             // A status has one byte; what does not fit is a failure all the same.
             Ok(ExitCode::from(u8::try_from(code).unwrap_or(EXIT_FAILED)))
@@ -68,13 +68,8 @@ pub async fn run(options: ExecOptions) -> anyhow::Result<ExitCode> {
         (None, Some(sentence)) => {
             // As shells say it. What a runtime says of a program that is not there differs only in its beginning.
             let not_found = sentence.contains("not found") || sentence.contains("no such file");
-            eprint!(
-                "{}",
-                render(
-                    &Failure::new(format!("the command did not run: {sentence}")).into(),
-                    &Style::of_stderr()
-                )
-            );
+            let failure = Failure::new(format!("the command did not run: {sentence}"));
+            tell!("{}", render(&failure.into(), &Style::of_stderr()).trim_end());
             Ok(ExitCode::from(if not_found { EXIT_NOT_FOUND } else { EXIT_FAILED }))
         }
         (None, None) => Err(Failure::new("the session ended before the command did").into()),

@@ -70,7 +70,7 @@ pub async fn run(options: ExplainOptions) -> anyhow::Result<()> {
         return print_json(&tree(&facts));
     }
     print(&words::tell(&facts))?;
-    eprintln!(
+    tell!(
         "next: `honmaru logs {}{} --follow`",
         app.name(),
         options.connection.flags()
