@@ -1,5 +1,5 @@
 //! Words for people beside the data. A reader that went away and a full disk behind a redirection lose them, and nothing more:
-//! `println!` and `eprintln!` would panic, in `up` with the whole cloud, in `deploy` between two steps.
+//! `println!` and `eprintln!` would panic, and end `up`, or `deploy` between two steps.
 
 use std::fmt::Arguments;
 use std::io::Write;
