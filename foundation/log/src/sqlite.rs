@@ -5,6 +5,7 @@
 
 use crate::room::Room;
 use crate::{Log, LogError, Revision};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -63,7 +64,12 @@ fn connect(path: &Path) -> Result<Connection, LogError> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", WAL_AUTOCHECKPOINT_PAGES)?;
-        connection.pragma_update(None, "journal_size_limit", JOURNAL_SIZE_LIMIT_BYTES)
+        connection.pragma_update(None, "journal_size_limit", JOURNAL_SIZE_LIMIT_BYTES)?;
+        // The last connection that closes would take the write-ahead file away, and what [`Room`] keeps with it: who starts
+        // next on a full disk could not make another. Opened again it is read as after a crash.
+        // Ref: SQLite, "Database Connection Configuration Options", SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        Ok(())
     };
     setup().map_err(failed("configure the log"))?;
     Ok(connection)
@@ -263,7 +269,8 @@ mod tests {
         }
     }
 
-    /// Goal: what must go on goes on while the disk has no block left, also in a process that starts then after a crash.
+    /// Goal: what must go on goes on while the disk has no block left, also in a process that starts then, be it after a crash
+    /// or after an orderly end.
     #[test]
     fn a_full_disk_takes_what_the_log_kept_room_for() {
         let Some(disk) = Disk::mount("size=80m") else {
@@ -288,11 +295,14 @@ mod tests {
         let other = SqliteLog::open(&path).expect("open");
         assert_eq!(other.head().expect("head"), 1_000);
         assert_eq!(other.append(1_000, &bodies(1)).expect("append"), 1_001);
+        drop((log, other));
+        let log = SqliteLog::open(&path).expect("open after the last one was closed");
+        assert_eq!(log.append(1_001, &bodies(1)).expect("append"), 1_002);
         std::fs::remove_file(&filler).expect("remove");
         drop(file);
         assert!(log.has_room());
         log.maintain().expect("maintain");
-        assert_eq!(log.append(1_001, &bodies(1)).expect("append"), 1_002);
+        assert_eq!(log.append(1_002, &bodies(1)).expect("append"), 1_003);
     }
 
     /// Goal: a disk whose inodes run out is as full as one without blocks; the log itself goes on.
